@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Cairn is built by this one file: GNU make, no recursion.
+#
+#   make              cairnd, cairn-stack and the load generator, optimised
+#   make run          install what is needed, build, start the demo appliance
+#   make check        install what the tests need, build, run every test
+#   make help         all targets
+#
+# Variables: O=folder of the build (default build), V=variant (release, asan,
+# tsan, fuzz, cov), CC=gcc|clang, J=tests beside each other.
+# Objects of a variant live in $(O)/$(V); every folder of sources becomes one
+# archive, so a test links only what it names.
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+O ?= build
+V ?= release
+J ?= $(shell nproc)
+CC = gcc
+PREFIX ?= /usr/local
+DESTDIR ?=
+B = $(O)/$(V)
+
+# -- flags -------------------------------------------------------------------
+PACKAGES_BLOCKCORE = liburing yaml-0.1
+PACKAGES_TARGET = libevent libevent_pthreads libcrypto sqlite3
+PACKAGES_TESTS = cmocka libiscsi
+pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
+
+WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion \
+	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef \
+	-Wvla -Wformat=2 -Wframe-larger-than=8192
+WERROR ?= -Werror
+CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DCAIRN_VERSION='"$(VERSION)"' $(CPPFLAGS)
+VERSION = 0.1.0
+
+CFLAGS_release = -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	-fstack-clash-protection -fcf-protection -fPIE
+LDFLAGS_release = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+CFLAGS_asan = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+LDFLAGS_asan = -fsanitize=address,undefined
+CFLAGS_tsan = -O1 -g -fno-omit-frame-pointer -fsanitize=thread -DCAIRN_TSAN
+LDFLAGS_tsan = -fsanitize=thread
+CFLAGS_fuzz = -O1 -g -fno-omit-frame-pointer \
+	-fsanitize=address,undefined,fuzzer-no-link \
+	-fno-sanitize-recover=undefined -DCAIRN_FUZZ
+LDFLAGS_fuzz = -fsanitize=address,undefined
+CFLAGS_cov = -O0 -g --coverage
+LDFLAGS_cov = --coverage
+
+CFLAGS_ALL = -std=c11 -pthread $(WARN) $(WERROR) $(CFLAGS_$(V)) $(CFLAGS)
+LDFLAGS_ALL = -pthread $(LDFLAGS_$(V)) $(LDFLAGS)
+LIBS_BLOCKCORE = $(call pkg,--libs,$(PACKAGES_BLOCKCORE)) -lisal
+LIBS_TARGET = $(call pkg,--libs,$(PACKAGES_TARGET))
+LIBS_TESTS = $(call pkg,--libs,$(PACKAGES_TESTS))
+
+# -- what there is -----------------------------------------------------------
+find_c = $(sort $(shell find $(1) -name '*.c' 2>/dev/null))
+PROGRAM_MAINS = target/cairnd.c blockcore/cairn_stack.c
+BLOCKCORE_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,blockcore))
+TARGET_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,target))
+TESTLIB_C = $(call find_c,tests/lib)
+TEST_MAINS = $(sort $(wildcard $(foreach d,unit stack wire sim,tests/$(d)/test_*.c)))
+BENCH_MAINS = $(sort $(wildcard tests/bench/*.c))
+FUZZ_MAINS = $(sort $(wildcard tests/fuzz/fuzz_*.c))
+HELPER_MAINS = $(sort $(wildcard tests/tools/*.c))
+HEADERS = $(sort $(shell find blockcore target tests -name '*.h' 2>/dev/null))
+ALL_C = $(PROGRAM_MAINS) $(BLOCKCORE_C) $(TARGET_C) $(call find_c,tests)
+
+PROGRAMS = $(B)/cairnd $(B)/cairn-stack
+TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(TEST_MAINS))
+BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_MAINS))
+FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_MAINS))
+HELPERS = $(patsubst tests/tools/%.c,$(B)/tools/%,$(HELPER_MAINS))
+SCRIPTS = $(sort $(shell find tests/interop tests/stack tests/wire tests/unit \
+	-name 'test_*.sh' 2>/dev/null))
+
+.PHONY: all
+all: $(PROGRAMS)
+
+.PHONY: help
+help:
+	@echo 'all           cairnd and cairn-stack (V=release|asan|tsan|cov)'
+	@echo 'run           install needs, build, start the demo in the foreground'
+	@echo 'check         install needs, build, run all tests (what CI runs)'
+	@echo 'check-asan    the C tests under Address- and UBSanitizer'
+	@echo 'check-tsan    the tests of what threads share, under ThreadSanitizer'
+	@echo 'check-hosts   a real Linux kernel as iSCSI host, in a virtual machine'
+	@echo 'check-long    the long forms, for the published figures'
+	@echo 'bench         speed beside the peers'
+	@echo 'fuzz          the fuzz targets, FUZZ_RUNS executions each'
+	@echo 'coverage      line coverage of the C tests by folder'
+	@echo 'lint floors headers format   what keeps the house in order'
+	@echo 'install clean'
+
+# -- rules -------------------------------------------------------------------
+$(B)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+define archive
+$(B)/$(1): $$(call objects,$(2))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(AR) rcsD $$@ $$^
+endef
+$(eval $(call archive,libblockcore.a,$(BLOCKCORE_C)))
+$(eval $(call archive,libtarget.a,$(TARGET_C)))
+$(eval $(call archive,libtests.a,$(TESTLIB_C)))
+
+$(B)/cairnd: $(B)/obj/target/cairnd.o $(B)/libtarget.a $(B)/libblockcore.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TARGET) $(LIBS_BLOCKCORE)
+$(B)/cairn-stack: $(B)/obj/blockcore/cairn_stack.o $(B)/libblockcore.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_BLOCKCORE)
+
+LINK_ALL = $(B)/libtests.a $(B)/libtarget.a $(B)/libblockcore.a
+LIBS_ALL = $(LIBS_TESTS) $(LIBS_TARGET) $(LIBS_BLOCKCORE)
+$(B)/tests/% $(B)/bench/% $(B)/tools/% $(B)/fuzz/%: | $(B)/dirs
+$(B)/dirs:
+	@mkdir -p $(B)/tests/unit $(B)/tests/stack $(B)/tests/wire \
+		$(B)/tests/sim $(B)/bench $(B)/tools $(B)/fuzz && touch $@
+$(B)/tests/%: $(B)/obj/tests/%.o $(LINK_ALL)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(LINK_ALL)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+$(B)/tools/%: $(B)/obj/tests/tools/%.o $(LINK_ALL)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(LINK_ALL)
+	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_ALL)
+.SECONDARY:
+
+.PHONY: tests benches helpers fuzzers
+tests: $(TESTS)
+benches: $(BENCHES)
+helpers: $(HELPERS)
+fuzzers: $(FUZZERS)
+
+# -- run ---------------------------------------------------------------------
+.PHONY: run
+run:
+	@packaging/install-deps build
+	@$(MAKE) --no-print-directory -j$(J) all
+	@exec $(B)/cairnd --config etc/cairn.yaml --apply etc/demo.yaml
+
+# -- tests -------------------------------------------------------------------
+# Every suite speaks TAP; tests/run adds them up and prints the closing line.
+FUZZ_RUNS ?= 1000000
+export FUZZ_RUNS
+.PHONY: check
+check:
+	@packaging/install-deps check
+	@tests/check
+
+.PHONY: check-asan
+check-asan:
+	@$(MAKE) --no-print-directory -j$(J) V=asan all tests helpers
+	@tests/run $(O)/asan -j $(J) $(patsubst tests/%.c,tests/%,$(TEST_MAINS))
+
+.PHONY: check-tsan
+check-tsan:
+	@$(MAKE) --no-print-directory -j$(J) V=tsan all tests helpers
+	@tests/run $(O)/tsan -j $(J) $(shell grep -l 'TSAN: yes' $(TEST_MAINS) | \
+		sed 's/\.c$$//')
+
+.PHONY: check-hosts
+check-hosts:
+	@packaging/install-deps hosts
+	@$(MAKE) --no-print-directory -j$(J) all
+	@tests/hosts/run $(O)/release
+
+.PHONY: check-long
+check-long:
+	@packaging/install-deps check
+	@tests/check --long
+
+.PHONY: bench
+bench:
+	@packaging/install-deps bench
+	@$(MAKE) --no-print-directory -j$(J) all benches
+	@tests/bench/run $(O)/release
+
+.PHONY: fuzz
+fuzz:
+	@$(MAKE) --no-print-directory -j$(J) V=fuzz CC=clang fuzzers
+	@tests/fuzz/run $(O)/fuzz
+
+.PHONY: coverage
+coverage:
+	@$(MAKE) --no-print-directory -j$(J) V=cov tests helpers all
+	@tests/run $(O)/cov -j $(J) $(patsubst tests/%.c,tests/%,$(TEST_MAINS))
+	@tests/lint/coverage $(O)/cov
+
+# -- order in the house ------------------------------------------------------
+.PHONY: lint floors headers format
+lint: floors headers
+	@packaging/install-deps lint
+	@tests/lint/style $(ALL_C) $(HEADERS)
+
+floors:
+	@tests/lint/floors $(ALL_C) $(HEADERS)
+
+headers: $(patsubst %.h,$(B)/headers/%.ok,$(HEADERS))
+	@echo "headers: $(words $(HEADERS)) compile alone"
+$(B)/headers/%.ok: %.h
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-unused -fsyntax-only -x c $<
+	@touch $@
+
+format:
+	@clang-format -i $(ALL_C) $(HEADERS)
+
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin \
+		$(DESTDIR)$(PREFIX)/share/doc/cairn
+	install -m 755 $(B)/cairnd $(DESTDIR)$(PREFIX)/sbin/cairnd
+	install -m 755 $(B)/cairn-stack $(DESTDIR)$(PREFIX)/bin/cairn-stack
+	install -m 644 etc/cairn.yaml etc/demo.yaml README.md \
+		$(DESTDIR)$(PREFIX)/share/doc/cairn/
+
+.PHONY: clean
+clean:
+	rm -rf $(O)
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

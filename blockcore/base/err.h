@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Errors of the configuration path: a code and one line of text for the person
+ * who must act on it, made where the error is found, wrapped with context on
+ * the way up, printed once at the top.
+ *
+ * Invariants
+ *  1. The data path never uses this: it has -errno only.
+ *  2. A text says what is wrong, where, and what to do; no trailing newline.
+ *  3. Every function that takes a `struct err *` accepts NULL.
+ */
+#ifndef BLOCKCORE_BASE_ERR_H
+#define BLOCKCORE_BASE_ERR_H
+
+struct err {
+	int code; /* positive errno value; 0 while nothing was set */
+	char text[512];
+};
+
+/* Sets code and text (an earlier text is replaced). Returns -code, so that a
+ * caller can write `return err_set(err, EINVAL, "...")`. */
+int err_set(struct err *err, int code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Puts "context: " before the text, as in "volume db01: no such file".
+ * Keeps the code. Returns -code. */
+int err_wrap(struct err *err, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

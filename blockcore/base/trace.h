@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every trace point of Cairn, in one list. Each is a USDT probe ("cairn:NAME",
+ * for bpftrace and perf) and a 32-byte record in the thread's flight recorder,
+ * a ring of the last 4096 that is printed on a crash.
+ *
+ * Invariant: a trace point costs a few stores; it never allocates or locks.
+ */
+#ifndef BLOCKCORE_BASE_TRACE_H
+#define BLOCKCORE_BASE_TRACE_H
+
+#include <stdint.h>
+#include <sys/sdt.h>
+
+/* name, meaning of a, meaning of b */
+#define TRACE_POINTS(X) \
+	X(request_submit, "request", "op and length") \
+	X(request_done, "request", "result") \
+	X(source_gate_close, "source", "generation") \
+	X(source_swap, "source", "generation") \
+	X(source_gate_open, "source", "parked requests") \
+	X(ring_submit, "ring", "operations") \
+	X(ring_reap, "ring", "completions") \
+	X(file_flush, "file", "waiters") \
+	X(pdu_in, "connection", "opcode") \
+	X(pdu_out, "connection", "bytes") \
+	X(session_up, "session", "lane") \
+	X(session_down, "session", "reason") \
+	X(scsi_start, "task", "opcode") \
+	X(scsi_done, "task", "status")
+
+enum trace_point {
+#define X(name, a, b) TRACE_##name,
+	TRACE_POINTS(X)
+#undef X
+		TRACE_POINT_COUNT
+};
+
+#define TRACE_RECORDS 4096u
+
+struct trace_record {
+	uint64_t time_ns; /* CLOCK_MONOTONIC_COARSE */
+	uint64_t a, b;
+	uint32_t point;
+	uint32_t sequence;
+};
+
+void trace_put(enum trace_point point, uint64_t a, uint64_t b);
+
+#define trace(name, a, b) \
+	do { \
+		DTRACE_PROBE2(cairn, name, a, b); \
+		trace_put(TRACE_##name, (uint64_t)(a), (uint64_t)(b)); \
+	} while (0)
+
+/* Writes the calling thread's recorder to `fd`, oldest first; safe in a signal
+ * handler. */
+void trace_dump(int fd);
+
+/* From now on SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT dump the recorder of
+ * the thread that crashed before the process ends as it would have. */
+void trace_install_crash_handler(void);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disk I/O as the block core sees it: a world of files, and one ring per
+ * reactor to read and write them with. Implemented by ring_uring.c, by
+ * ring_threads.c (where io_uring is forbidden) and by the simulator, whose
+ * world can lose power.
+ *
+ * Invariants
+ *  1. Files are opened once, in the world, and used from any ring.
+ *  2. ring_queue never blocks and never completes inside itself; the kernel
+ *     sees what one turn queued in one call (hook LOOP_SUBMIT); `done` runs in
+ *     LOOP_REAP on the loop that queued the operation.
+ *  3. Operation, vectors and data belong to the ring until `done`.
+ *  4. A full submission queue is no error: the ring keeps a list of its own.
+ *  5. World calls (open, lock, truncate ...) may block: worker pool or control
+ *     thread at start, never a reactor.
+ */
+#ifndef BLOCKCORE_RING_H
+#define BLOCKCORE_RING_H
+
+#include "blockcore/base/err.h"
+#include "blockcore/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/uio.h>
+
+enum ring_opcode {
+	RING_READ,
+	RING_WRITE,
+	RING_DATASYNC, /* fdatasync(2) of the whole file */
+	RING_PUNCH, /* range reads zero afterwards, space is given back */
+	RING_ZERO_RANGE, /* range reads zero afterwards, space stays allocated */
+	RING_ALLOCATE, /* space is reserved, content unchanged */
+};
+
+enum ring_flag {
+	RING_DSYNC = 1, /* write: durable before it completes (RWF_DSYNC) */
+};
+
+/* What a file can do; fixed while it is open, but for `size_bytes`. */
+struct ring_file {
+	struct ring_world *world;
+	uint64_t size_bytes; /* at open, or after ring_file_resize */
+	uint32_t direct_align_bytes; /* offset and length; 1 when buffered */
+	uint32_t memory_align_bytes; /* address of data; 1 when buffered */
+	uint32_t logical_block_bytes; /* 512 for regular files */
+	bool direct, writable, block_device;
+	bool can_punch, can_zero_range;
+	bool rotational;
+};
+
+struct ring_op {
+	uint8_t opcode;
+	uint8_t flags;
+	bool registered_buffer; /* data lies in the region registered before */
+	struct ring_file *file;
+	const struct iovec *iov; /* READ, WRITE */
+	uint32_t iov_count;
+	uint64_t offset_bytes, length_bytes;
+	int32_t result; /* bytes moved, or 0, or -errno; short only at the end */
+	void (*done)(struct ring_op *op);
+	STAILQ_ENTRY(ring_op) link; /* the ring's */
+	uint64_t scratch[2]; /* the ring's */
+};
+
+enum ring_open_flag {
+	RING_OPEN_WRITABLE = 1,
+	RING_OPEN_DIRECT = 2, /* O_DIRECT; refused if the file cannot */
+	RING_OPEN_TRY_DIRECT = 4, /* O_DIRECT where the file system has it */
+	RING_OPEN_CREATE = 8, /* make it if absent: sparse, create_bytes */
+};
+
+struct ring;
+struct ring_world;
+
+struct ring_world_ops {
+	const char *name; /* "io_uring", "threads", "simulated" */
+	int (*open)(struct ring_world *world, const char *path, unsigned flags,
+		uint64_t create_bytes, struct ring_file **file,
+		struct err *err);
+	void (*close)(struct ring_file *file);
+	int (*resize)(struct ring_file *file, uint64_t bytes, struct err *err);
+	/* QEMU's byte locks, see ring_file_lock. */
+	int (*lock)(struct ring_file *file, uint64_t taken, uint64_t refused,
+		struct err *err);
+	/* Next extent at or after `offset`: its length, and whether it holds
+	 * data. Blocking (SEEK_DATA, SEEK_HOLE). 0 or -errno. */
+	int (*extent)(struct ring_file *file, uint64_t offset, uint64_t *length,
+		bool *data);
+	int (*ring_new)(struct ring_world *world, struct loop *loop,
+		struct ring **ring, struct err *err);
+	void (*ring_free)(struct ring *ring);
+	int (*register_buffers)(struct ring *ring, void *base, size_t bytes);
+	void (*queue)(struct ring *ring, struct ring_op *op);
+	/* No ring uses the file any more after this (closing in progress). */
+	void (*forget_file)(struct ring *ring, struct ring_file *file);
+};
+
+struct ring_world {
+	const struct ring_world_ops *ops;
+};
+struct ring {
+	struct ring_world *world;
+};
+
+/* The world of real files: io_uring if the kernel allows it, else threads (one
+ * line in the log says so and why). `name` NULL chooses; "io_uring" or "threads"
+ * insists. */
+struct ring_world *ring_world_real(const char *name, struct err *err);
+void ring_world_free(struct ring_world *world);
+
+/* Opens `path`. 0, or -errno with *err. EAGAIN: the file is locked. */
+static inline int ring_file_open(struct ring_world *world, const char *path,
+	unsigned flags, uint64_t create_bytes, struct ring_file **file,
+	struct err *err)
+{
+	return world->ops->open(world, path, flags, create_bytes, file, err);
+}
+
+/* No operation may be queued or running. Releases the locks. */
+static inline void ring_file_close(struct ring_file *file)
+{
+	file->world->ops->close(file);
+}
+
+static inline int ring_file_resize(
+	struct ring_file *file, uint64_t bytes, struct err *err)
+{
+	return file->world->ops->resize(file, bytes, err);
+}
+
+/* QEMU's scheme (block/file-posix.c, facts): an open file description lock (OFD,
+ * shared) on byte 100 + n says "I use permission n", on byte 200 + n "I do not
+ * let others use permission n"; permissions are numbered CONSISTENT_READ 0,
+ * WRITE 1, WRITE_UNCHANGED 2, RESIZE 3. Taking `taken` and `refused` (masks) is
+ * followed by looking for others' locks that contradict them. -EAGAIN with a
+ * text that says who may hold it. */
+static inline int ring_file_lock(struct ring_file *file, uint64_t taken,
+	uint64_t refused, struct err *err)
+{
+	return file->world->ops->lock(file, taken, refused, err);
+}
+
+/* A ring on the calling thread's loop; adds its own hooks. */
+static inline int ring_new(struct ring_world *world, struct loop *loop,
+	struct ring **ring, struct err *err)
+{
+	return world->ops->ring_new(world, loop, ring, err);
+}
+
+/* Nothing may be queued or running. */
+static inline void ring_free(struct ring *ring)
+{
+	ring->world->ops->ring_free(ring);
+}
+
+static inline void ring_queue(struct ring *ring, struct ring_op *op)
+{
+	ring->world->ops->queue(ring, op);
+}
+
+#endif
