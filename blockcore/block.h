@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door of the block core: requests, drivers, sources.
+ *
+ *	request     one command on its way through a stack
+ *	driver      carries requests: a protocol (raw bits), a view (an image shown
+ *		    by a format) or a listener (stacked on another driver)
+ *	source      what everybody else holds: a name and a UUID that never change,
+ *		    over a stack of drivers that may change at any time
+ *	lane	    what one reactor owns here: loop, ring, slabs, completions
+ *
+ *	   block_submit(source, request)
+ *		|
+ *	   [front]  listeners that admit: stats, readonly, throttle, delay
+ *		|
+ *	   (gate)   closed during a swap: requests park; per-lane counters below
+ *		|
+ *	   [back]   listeners that see what a swap waits for: fault, verify, ...
+ *		|
+ *	   bottom   a protocol, a view, or another source (an alias)
+ *
+ * Invariants
+ *  1. submit never blocks and never completes inside itself. A request completes
+ *     exactly once, on the lane that submitted it, from the lane's completion
+ *     list (loop phase LOOP_COMPLETE).
+ *  2. Who submits owns the request, its vectors and its data, and keeps them
+ *     unchanged until `done`.
+ *  3. A request runs through one immutable stack generation, pinned in the
+ *     front and again at the gate; a generation is freed when every lane has
+ *     seen its successor and its last request is done.
+ *  4. Counters and gates are per lane and touched by the lane's thread only: a
+ *     change of stack is a message to each lane, so the fast path has no atomic
+ *     operation and no barrier.
+ *  5. A listener preserves content. What a stack's drivers do not declare they
+ *     handle or let through, the stack is refused for.
+ *  6. Results are 0 or -errno. One table makes them SCSI sense, one NVMe status.
+ *	-EIO medium error, -ENOSPC, -EROFS write protected, -ERANGE beyond the
+ *	end, -EILSEQ miscompare, -ECANCELED, -EOPNOTSUPP, -ENODEV offline.
+ */
+#ifndef BLOCKCORE_BLOCK_H
+#define BLOCKCORE_BLOCK_H
+
+#include "blockcore/base/err.h"
+#include "blockcore/base/list.h"
+#include "blockcore/base/opts.h"
+#include "blockcore/loop.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/uio.h>
+
+#define BLOCK_MAX_LANES 64u
+#define BLOCK_MAX_DRIVERS 16u /* in one source */
+#define BLOCK_FRAMES (BLOCK_MAX_DRIVERS + 2u)
+#define BLOCK_NAME_BYTES 64u
+#define BLOCK_SECTOR_BYTES 512u /* every offset and length is a multiple */
+
+/* -- requests ------------------------------------------------------------- */
+
+enum block_opcode {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_WRITE_ZEROES,
+	BLOCK_DISCARD, /* range reads zero afterwards */
+	BLOCK_FLUSH, /* covers writes completed before it */
+	BLOCK_COMPARE_AND_WRITE, /* iov: length bytes expected, then length new */
+	BLOCK_EXTENTS, /* what is allocated where */
+	BLOCK_COPY, /* reserved: offered by no driver yet */
+	BLOCK_META, /* reserved: offered by no driver yet */
+	BLOCK_OPCODES
+};
+#define BLOCK_OP(op) (1u << (op))
+#define BLOCK_OPS_DATA (BLOCK_OP(BLOCK_READ) | BLOCK_OP(BLOCK_WRITE))
+#define BLOCK_OPS_CHANGE \
+	(BLOCK_OP(BLOCK_WRITE) | BLOCK_OP(BLOCK_WRITE_ZEROES) | \
+		BLOCK_OP(BLOCK_DISCARD) | BLOCK_OP(BLOCK_COMPARE_AND_WRITE))
+#define BLOCK_OPS_ALL (BLOCK_OP(BLOCK_OPCODES) - 1u)
+
+enum block_flag {
+	BLOCK_FUA = 1, /* a change: durable before it completes */
+	BLOCK_MAY_UNMAP = 2, /* WRITE_ZEROES may give the space back */
+	BLOCK_INTERNAL = 4, /* a job's, not a host's */
+	BLOCK_REGISTERED = 8, /* data lies in the lane's buffer pool */
+};
+
+enum block_extent_flag { BLOCK_EXTENT_DATA = 1, BLOCK_EXTENT_ZERO = 2 };
+
+struct block_extent {
+	uint64_t offset_bytes, length_bytes;
+	unsigned flags;
+};
+
+/* BLOCK_EXTENTS: the submitter's array; the answer covers a start of the range
+ * that is at least one extent long; neighbours differ in flags. */
+struct block_extents {
+	struct block_extent *extent;
+	uint32_t room, count;
+};
+
+struct block_lane;
+struct block_source;
+struct block_stack;
+struct block_driver;
+struct block_request;
+
+/* A place in a request where a layer waits for the end: `fn` runs when all
+ * below have completed. It may return true (go on to the frame above) or false
+ * (it keeps the request: resubmitted, delayed ... and will call
+ * block_complete or block_pass again). request->result may be changed. */
+struct block_frame {
+	bool (*fn)(struct block_request *request, struct block_frame *frame);
+	void *context;
+	uint64_t value;
+};
+
+struct range_lock {
+	struct loop_message wake;
+	TAILQ_ENTRY(range_lock) link;
+	struct block_request *request;
+	uint64_t first, last;
+	uint32_t shard;
+	bool held, waiting;
+};
+
+struct block_request {
+	/* set by who submits (after block_request_init) */
+	uint8_t op;
+	uint16_t flags;
+	uint32_t iov_count;
+	uint64_t offset_bytes, length_bytes;
+	const struct iovec *iov;
+	union {
+		struct block_extents *extents;
+		uint64_t miscompare_bytes; /* out: offset of the difference */
+	};
+	void (*done)(struct block_request *request);
+
+	int32_t result; /* valid in frames and in done */
+
+	/* the block core's */
+	uint8_t frames, position, in_back, lock_count;
+	bool cancelled, child, parked;
+	struct block_lane *lane;
+	struct block_source *source; /* where it is now; NULL after done */
+	struct block_stack *front, *back;
+	/* While somebody below holds it: takes it out of there and completes it
+	 * with -ECANCELED. NULL: in the kernel, to be waited for. */
+	void (*cancel)(struct block_request *request);
+	void *held_by;
+	struct block_request *parent; /* of a child */
+	TAILQ_ENTRY(block_request) link; /* whoever holds it; completion list */
+	struct range_lock lock[2];
+	struct block_frame frame[BLOCK_FRAMES];
+};
+TAILQ_HEAD(block_request_list, block_request);
+
+/* Clears what the core reads; `lane` is the calling thread's. Every field of
+ * the first group is then set by the caller before block_submit. */
+void block_request_init(struct block_request *request, struct block_lane *lane);
+
+/* Sends it into the source. Beyond the end, misaligned to 512 or an operation
+ * that is not offered: completes with -ERANGE, -EINVAL, -EOPNOTSUPP. */
+void block_submit(struct block_source *source, struct block_request *request);
+
+/* Asks for an early end. It still completes exactly once, perhaps with its own
+ * result. Only for requests submitted by the caller and not yet done. */
+void block_cancel(struct block_request *request);
+
+/* -- for drivers ---------------------------------------------------------- */
+
+/* On to the driver below the one that has the request now. */
+void block_pass(struct block_request *request);
+/* Ends the request at this driver: frames above run from the completion list. */
+void block_complete(struct block_request *request, int result);
+/* To be called before block_pass by who wants to see the end. */
+void block_push(struct block_request *request,
+	bool (*fn)(struct block_request *, struct block_frame *), void *context,
+	uint64_t value);
+/* Marks it held: `cancel` is called by block_cancel and must complete it. Ends
+ * with block_unhold, before block_pass or block_complete. */
+void block_hold(struct block_request *request,
+	void (*cancel)(struct block_request *), void *held_by);
+void block_unhold(struct block_request *request);
+
+/* A request of a layer's own on behalf of `parent` (same lane, flags
+ * inherited), from the lane's slab. NULL: out of memory, fail the parent with
+ * -ENOMEM. Returned with block_child_put in its done. */
+struct block_request *block_child_get(struct block_request *parent);
+void block_child_put(struct block_request *child);
+
+/* -- drivers -------------------------------------------------------------- */
+
+enum block_role { BLOCK_PROTOCOL, BLOCK_VIEW, BLOCK_LISTENER, BLOCK_ALIAS };
+enum block_part { BLOCK_FRONT, BLOCK_BACK };
+/* At a live snapshot: with the name that consumers know, or with the image. */
+enum block_anchor { BLOCK_HEAD, BLOCK_IMAGE };
+/* Order from the top, enforced when a stack is built; free within a band. */
+enum block_band {
+	BAND_STATS,
+	BAND_READONLY,
+	BAND_THROTTLE,
+	BAND_DELAY,
+	BAND_MIRROR,
+	BAND_DIRTY,
+	BAND_CACHE,
+	BAND_VERIFY,
+	BAND_FAULT,
+	BAND_BOTTOM
+};
+
+/* What a source shows; a value of its generation. */
+struct block_info {
+	uint64_t size_bytes;
+	uint32_t physical_block_bytes; /* good alignment of I/O */
+	uint32_t discard_bytes; /* granularity of DISCARD, 0: none */
+	uint32_t optimal_io_bytes; /* 0: nothing said */
+	uint32_t ops; /* mask of BLOCK_OP() offered */
+	bool read_only;
+	bool volatile_cache; /* a completed write needs FLUSH to be durable */
+	bool rotational;
+};
+
+struct block_core;
+
+/* A kind of driver: stateless, in the registry's array. Function names ending
+ * in _co run in a coroutine on the control lane and may wait. */
+struct block_kind {
+	const char *name, *help;
+	enum block_role role;
+	enum block_part part;
+	enum block_anchor anchor;
+	enum block_band band;
+	bool observes; /* may be attached and detached without a gate */
+	uint32_t handles; /* operations its submit treats */
+	uint32_t transparent; /* operations it declares safe to let through */
+	const struct opt_spec *options;
+	size_t options_bytes;
+	size_t driver_bytes; /* struct that begins with struct block_driver */
+	size_t lane_bytes; /* its state on each lane, zeroed at the start */
+
+	/* `driver->options` is parsed; sets driver->info if it is a bottom. */
+	int (*open_co)(struct block_driver *driver, struct err *err);
+	/* No request is in it. */
+	void (*close_co)(struct block_driver *driver);
+	/* On each lane before the first request and after the last; optional. */
+	int (*lane_start)(struct block_driver *driver, struct block_lane *lane);
+	void (*lane_stop)(struct block_driver *driver, struct block_lane *lane);
+	void (*submit)(struct block_driver *driver, struct block_request *r);
+	/* A listener may narrow what is below it (read_only ...); optional. */
+	void (*narrow)(struct block_driver *driver, struct block_info *info);
+	/* On each lane when it is detached or its gate must close: lets go of
+	 * every request it holds, holds no new one. Optional. */
+	void (*release)(struct block_driver *driver, struct block_lane *lane);
+	/* New values of OPT_LIVE options; takes ownership of what it keeps by
+	 * swapping structs. On the control lane; optional. */
+	int (*configure_co)(
+		struct block_driver *driver, void *options, struct err *err);
+	int (*resize_co)(
+		struct block_driver *driver, uint64_t bytes, struct err *err);
+	/* A verb of its own ("hold", "release" ...); text for people and JSON
+	 * members go to `out`. Optional. */
+	int (*command_co)(struct block_driver *driver, const char *verb,
+		const struct doc *arguments, FILE *out, struct err *err);
+	/* Live figures as JSON members, without braces. Optional. */
+	void (*status)(struct block_driver *driver, FILE *out);
+};
+
+/* Base of every driver; counted by the stacks that hold it. */
+struct block_driver {
+	const struct block_kind *kind;
+	struct block_core *core;
+	char name[BLOCK_NAME_BYTES];
+	void *options; /* kind->options_bytes, parsed */
+	struct block_info info;
+	uint32_t references; /* control lane only */
+	bool released; /* no new holds; set on the control lane first */
+	uint8_t *
+		lane_state; /* one slice of lane_bytes (cache lines) per lane */
+};
+
+/* The driver's state on a lane (kind->lane_bytes large). */
+void *block_driver_lane(struct block_driver *driver, struct block_lane *lane);
+
+/* A driver that can no longer promise what it acknowledged (a failed flush)
+ * says so once: logged, told to the core's watcher. Any thread. */
+void block_driver_failed(
+	struct block_driver *driver, int error, const char *text);
+
+/* Every kind, in one visible array (registry.c), ended by NULL. */
+extern const struct block_kind *const block_kinds[];
+const struct block_kind *block_kind_find(
+	enum block_role role, const char *name);
+
+/* -- lanes ---------------------------------------------------------------- */
+
+struct ring;
+struct ring_world;
+struct buf_pool;
+
+/* What runs the block core. Lane 0 is the control lane: all changes of stacks
+ * happen in coroutines on it; it carries jobs and metadata I/O, too. */
+struct block_core *block_core_new(struct ring_world *world, unsigned lanes,
+	const char *data_directory, struct err *err);
+/* All sources are gone and all lanes stopped. */
+void block_core_free(struct block_core *core);
+
+struct block_core_watcher {
+	void (*driver_failed)(struct block_core_watcher *watcher,
+		struct block_driver *driver, int error, const char *text);
+};
+void block_core_watch(
+	struct block_core *core, struct block_core_watcher *watcher);
+
+/* On the lane's own thread: ring, slabs, hooks. `pool_bytes`: budget of data
+ * buffers of this lane. */
+int block_lane_start(struct block_core *core, unsigned index, struct loop *loop,
+	size_t pool_bytes, struct err *err);
+void block_lane_stop(struct block_lane *lane);
+
+unsigned block_core_lanes(const struct block_core *core);
+struct block_lane *block_core_lane(struct block_core *core, unsigned index);
+struct ring_world *block_core_world(struct block_core *core);
+const char *block_core_data_directory(const struct block_core *core);
+
+struct block_lane {
+	struct block_core *core;
+	struct loop *loop;
+	struct ring *ring;
+	struct buf_pool *pool;
+	unsigned index;
+	struct block_lane_private *private;
+};
+
+/* Runs `visit` on every lane (its thread), then `finished` on lane 0. The
+ * object belongs to the core until then. Only from the control lane. */
+struct block_broadcast {
+	void (*visit)(
+		struct block_broadcast *broadcast, struct block_lane *lane);
+	void (*finished)(struct block_broadcast *broadcast);
+	struct block_core *core;
+	unsigned left; /* the core's: atomic */
+	struct loop_message back;
+	struct block_broadcast_stop {
+		struct loop_message message;
+		struct block_broadcast *broadcast;
+		struct block_lane *lane;
+	} stop[BLOCK_MAX_LANES];
+};
+void block_broadcast(
+	struct block_core *core, struct block_broadcast *broadcast);
+/* The same, in a coroutine on the control lane. */
+void block_broadcast_co(struct block_core *core,
+	void (*visit)(struct block_lane *lane, void *argument), void *argument);
+
+/* -- sources -------------------------------------------------------------- */
+
+const char *block_source_name(const struct block_source *source);
+const uint8_t *block_source_uuid(const struct block_source *source); /* 16 */
+
+/* What the source shows, of the generation that the lane sees now. */
+struct block_info block_source_info(
+	struct block_source *source, struct block_lane *lane);
+
+/* References; control lane only. The last one closes it (in a coroutine). */
+void block_source_get(struct block_source *source);
+void block_source_put_co(struct block_source *source);
+
+/* In a coroutine on `lane`: one request, as if it blocked. 0 or -errno. */
+int block_transfer_co(struct block_source *source, struct block_lane *lane,
+	enum block_opcode op, unsigned flags, uint64_t offset_bytes,
+	uint64_t length_bytes, void *data);
+
+#endif

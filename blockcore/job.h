@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs: long work on sources, as coroutines on the control lane, with progress,
+ * rate limit, pause and cancel.
+ *
+ * Invariants
+ *  1. A job reads and writes through sources with BLOCK_INTERNAL, so gates and
+ *     throttles hold for it like for anybody.
+ *  2. It calls job_step_co between chunks of at most JOB_CHUNK_BYTES: there it
+ *     is paused, slowed down and cancelled; so a cancel takes one chunk.
+ *  3. The cursor handed to job_step_co is where a restart may go on.
+ */
+#ifndef BLOCKCORE_JOB_H
+#define BLOCKCORE_JOB_H
+
+#include "blockcore/block.h"
+
+#define JOB_CHUNK_BYTES (1u << 20)
+
+enum job_state {
+	JOB_CREATED,
+	JOB_RUNNING,
+	JOB_PAUSED,
+	JOB_CANCELLING,
+	JOB_DONE, /* result 0 */
+	JOB_FAILED, /* result and error text */
+	JOB_CANCELLED
+};
+
+struct job;
+
+struct job_kind {
+	const char *name, *help;
+	const struct opt_spec *options;
+	size_t options_bytes;
+	/* The work, from `cursor` (0 at first). 0, -ECANCELED or -errno. */
+	int (*run_co)(struct job *job, uint64_t cursor, struct err *err);
+};
+
+struct job_progress {
+	enum job_state state;
+	uint64_t done, total; /* bytes */
+	uint64_t rate_bytes_s;
+	uint64_t left_s; /* estimated; UINT64_MAX: unknown */
+	uint64_t cursor;
+	int result;
+	struct err error;
+};
+
+/* Jobs known: "fill" (writes a pattern, verifies it: the engine's test job). */
+extern const struct job_kind *const job_kinds[];
+
+/* Makes and starts a job on `source` (a reference is kept until it ends). */
+int job_start_co(struct block_core *core, struct block_source *source,
+	const char *kind, const struct doc *options, uint64_t cursor,
+	struct job **job, struct err *err);
+void job_pause(struct job *job);
+void job_resume(struct job *job);
+void job_cancel(struct job *job);
+/* 0: no limit. */
+void job_set_rate(struct job *job, uint64_t bytes_s);
+void job_get_progress(const struct job *job, struct job_progress *progress);
+/* Waits until it has ended. */
+void job_wait_co(struct job *job);
+/* Only when ended. */
+void job_free(struct job *job);
+
+/* -- for job kinds -------------------------------------------------------- */
+struct block_source *job_source(struct job *job);
+const void *job_options(const struct job *job);
+void job_set_total(struct job *job, uint64_t total);
+/* Between chunks. -ECANCELED: stop now. */
+int job_step_co(struct job *job, uint64_t cursor, uint64_t done_bytes);
+
+#endif
