@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The SCSI device server: command table, sense, task management. Transports
+ * (iSCSI now) hand in tasks; block requests come out below.
+ *
+ * A task's way
+ *	scsi_task_begin      looks the CDB up, says direction and length
+ *	(transport)          gets a buffer of that length from the lane's pool, waits
+ *			     if there is none, receives data-out into it
+ *	scsi_task_execute    checks attentions, reservations, readiness; runs it
+ *	task->done           status, sense, in_bytes are set; never inside a call
+ *
+ * Invariants
+ *  1. One lane: task, nexus and transport live on the session's lane.
+ *  2. A task completes exactly once, also when aborted (status then is
+ *     SCSI_ABORTED and the transport sends nothing, or TASK ABORTED with TAS).
+ *  3. Nothing is allocated per task: it is embedded in the transport's own
+ *     object and carries its block requests.
+ *  4. Every field of a CDB and of a parameter list is checked before use; bytes
+ *     beyond what the host sent are never read.
+ */
+#ifndef TARGET_SCSI_SCSI_H
+#define TARGET_SCSI_SCSI_H
+
+#include "target/volume/access.h"
+#include "target/volume/volume.h"
+
+#define SCSI_MAX_TRANSFER_BYTES (4u << 20) /* = BUF_MAX_BYTES; VPD B0h */
+#define SCSI_SENSE_BYTES 64u
+#define SCSI_CDB_BYTES 32u
+
+enum scsi_status { /* SAM-5 5.3.1 */
+	SCSI_GOOD = 0x00,
+	SCSI_CHECK_CONDITION = 0x02,
+	SCSI_BUSY = 0x08,
+	SCSI_RESERVATION_CONFLICT = 0x18,
+	SCSI_TASK_SET_FULL = 0x28,
+	SCSI_TASK_ABORTED = 0x40,
+	SCSI_ABORTED = 0xff, /* ours: ended by task management, no answer */
+};
+
+enum scsi_attribute {
+	SCSI_UNTAGGED,
+	SCSI_SIMPLE,
+	SCSI_ORDERED,
+	SCSI_HEAD,
+	SCSI_ACA
+};
+
+enum scsi_direction { SCSI_NO_DATA, SCSI_DATA_IN, SCSI_DATA_OUT };
+
+struct scsi_command;
+struct scsi_nexus;
+
+struct scsi_task {
+	/* set by the transport before scsi_task_begin */
+	struct scsi_nexus *nexus;
+	uint8_t lun[8]; /* SAM-5 4.7.7, as on the wire */
+	uint8_t cdb[SCSI_CDB_BYTES];
+	uint8_t cdb_bytes; /* 6..32 */
+	uint8_t attribute;
+	uint32_t tag; /* initiator task tag */
+	void (*done)(struct scsi_task *task);
+
+	/* answered by scsi_task_begin */
+	uint8_t direction;
+	uint32_t data_bytes; /* to be moved by the CDB; <= MAX_TRANSFER */
+
+	/* set by the transport before scsi_task_execute */
+	struct buf *data; /* capacity >= data_bytes; NULL if that is 0 */
+	uint32_t out_received; /* data-out bytes that really came */
+
+	/* the result */
+	uint8_t status;
+	uint8_t sense_bytes;
+	uint32_t in_bytes; /* valid in data */
+	uint8_t sense[SCSI_SENSE_BYTES];
+
+	/* the device server's */
+	const struct scsi_command *command;
+	struct volume_nexus *logical_unit; /* NULL: no such LUN */
+	bool aborted, executing, blocked;
+	uint8_t step;
+	uint64_t lba, blocks, position;
+	struct iovec iov[2];
+	struct buf *scratch;
+	struct buf_waiter waiter;
+	struct block_request block;
+	TAILQ_ENTRY(scsi_task) link;
+};
+
+/* An I_T nexus: one session of a host with a target. */
+struct scsi_nexus {
+	struct block_lane *lane;
+	const struct access_target *target;
+	const struct access_host *host;
+	struct access_table *table; /* a reference */
+	struct volume_initiator initiator;
+	struct scsi_logical_unit *unit; /* one for each LUN the host sees */
+	unsigned units;
+	TAILQ_HEAD(, scsi_task) tasks; /* begun and not done */
+	struct scsi_private *private;
+};
+
+/* Fills nexus->unit from the table; `lane`, `target`, `host`, `table` and
+ * `initiator` are set by the caller. Each unit starts with the attention
+ * 29h/00h..07h that SAM-5 owes a new nexus. */
+int scsi_nexus_open(struct scsi_nexus *nexus, struct err *err);
+/* Aborts what runs; `closed` is called on the lane when the last task is done
+ * and old reservations of the nexus are dropped. */
+void scsi_nexus_close(
+	struct scsi_nexus *nexus, void (*closed)(struct scsi_nexus *nexus));
+
+/* False: the task is complete already (status is set; `done` is not called). */
+bool scsi_task_begin(struct scsi_task *task);
+void scsi_task_execute(struct scsi_task *task);
+/* For a task that was begun and will not be executed (the transport failed to
+ * get its data). `done` is not called. */
+void scsi_task_drop(struct scsi_task *task);
+/* Completes a task that was begun with CHECK CONDITION, as protocol errors owe:
+ * no `done`. */
+void scsi_task_fail(struct scsi_task *task, uint8_t key, uint16_t asc_ascq);
+
+enum scsi_function { /* RFC 7143 11.5.1 */
+	SCSI_ABORT_TASK = 1,
+	SCSI_ABORT_TASK_SET,
+	SCSI_CLEAR_ACA,
+	SCSI_CLEAR_TASK_SET,
+	SCSI_LUN_RESET,
+	SCSI_TARGET_WARM_RESET,
+	SCSI_TARGET_COLD_RESET,
+};
+enum scsi_response { /* RFC 7143 11.6.1 */
+	SCSI_FUNCTION_COMPLETE = 0,
+	SCSI_NO_TASK = 1,
+	SCSI_NO_LUN = 2,
+	SCSI_NOT_SUPPORTED = 5,
+	SCSI_REJECTED = 255,
+};
+
+/* Task management; embedded by the caller. `done` runs on the lane when every
+ * affected task has ended. */
+struct scsi_management {
+	struct scsi_nexus *nexus;
+	uint8_t function;
+	uint8_t lun[8];
+	struct scsi_task *task; /* ABORT TASK; NULL: the transport found none */
+	uint8_t response;
+	void (*done)(struct scsi_management *management);
+	struct loop_message message;
+	unsigned left;
+};
+void scsi_manage(struct scsi_management *management);
+
+#endif

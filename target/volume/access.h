@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may reach what: hosts with their conditions, targets, exports. One
+ * immutable table, made by target/control from the appliance document and read
+ * by every reactor.
+ *
+ * Invariants
+ *  1. Deny by default: a host is named before it can connect; all of its
+ *     conditions (name, address, secret) are required together.
+ *  2. A table never changes; a new one is published, the old one freed when its
+ *     last user lets go (references are atomic).
+ *  3. Secrets are in memory of their own and wiped when the table goes.
+ */
+#ifndef TARGET_VOLUME_ACCESS_H
+#define TARGET_VOLUME_ACCESS_H
+
+#include "target/volume/volume.h"
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#define ACCESS_NAME_BYTES 224u /* RFC 7143 4.2.7.1: names <= 223 bytes */
+
+struct access_network {
+	struct in6_addr address; /* IPv4 as ::ffff:a.b.c.d */
+	unsigned prefix; /* 0..128 */
+};
+
+enum access_weak { ACCESS_WEAK_ALLOWED, ACCESS_WEAK_FORBIDDEN };
+
+struct access_chap {
+	char *user, *secret; /* NULL: no CHAP asked of the host */
+	char *mutual_user, *mutual_secret; /* we prove ourselves with these */
+	enum access_weak weak; /* MD5 and SHA-1 */
+};
+
+struct access_host {
+	char *name;
+	char **iqn; /* folded to lower case; "*" any; a trailing '*' a prefix */
+	unsigned iqns;
+	struct access_network *network; /* empty: any address */
+	unsigned networks;
+	struct access_chap chap;
+};
+
+struct access_export {
+	struct volume *volume;
+	uint16_t lun; /* 0..16383 */
+	bool read_only;
+	const struct access_host **host; /* who sees it */
+	unsigned hosts;
+};
+
+struct access_portal {
+	char *name;
+	char *address; /* numeric; where we listen */
+	uint16_t port;
+	char *advertised; /* "host:port" for discovery, NULL: as connected to */
+	uint16_t group; /* target portal group tag, 1.. */
+};
+
+struct access_target {
+	char *iqn; /* folded */
+	char *alias;
+	struct access_export *export;
+	unsigned exports;
+	const struct access_portal **portal; /* empty: all */
+	unsigned portals;
+};
+
+struct access_table {
+	atomic_uint references;
+	struct access_host *host;
+	unsigned hosts;
+	struct access_portal *portal;
+	unsigned portals;
+	struct access_target *target;
+	unsigned targets;
+};
+
+struct access_table *access_get(struct access_table *table);
+void access_put(struct access_table *table);
+
+/* The target of that (folded) name, NULL if there is none. */
+const struct access_target *access_find_target(
+	const struct access_table *table, const char *iqn);
+/* Hosts whose name and address conditions fit `iqn` (folded) at `peer`, the most
+ * particular first (exact name, then longest prefix, then "*"); NULL: nobody. */
+const struct access_host *access_find_host(const struct access_table *table,
+	const char *iqn, const struct sockaddr *peer);
+/* The same among the hosts that some export of `target` names. */
+const struct access_host *access_find_host_for(const struct access_table *table,
+	const struct access_target *target, const char *iqn,
+	const struct sockaddr *peer);
+/* True if `host` sees at least one export of `target`. */
+bool access_allows(
+	const struct access_target *target, const struct access_host *host);
+/* The export that `host` sees as `lun`, NULL if none. */
+const struct access_export *access_find_lun(const struct access_target *target,
+	const struct access_host *host, uint16_t lun);
+
+/* "192.0.2.0/24", "::1", "2001:db8::/32". 0 or -EINVAL with *err. */
+int access_parse_network(
+	const char *text, struct access_network *network, struct err *err);
+bool access_network_holds(
+	const struct access_network *network, const struct sockaddr *peer);
+
+#endif
