@@ -22,6 +22,7 @@
 #ifndef TARGET_SCSI_SCSI_H
 #define TARGET_SCSI_SCSI_H
 
+#include "blockcore/base/buf.h"
 #include "target/volume/access.h"
 #include "target/volume/volume.h"
 

@@ -23,6 +23,7 @@
 #ifndef TARGET_STREAM_STREAM_H
 #define TARGET_STREAM_STREAM_H
 
+#include "blockcore/base/buf.h"
 #include "blockcore/block.h"
 
 #include <sys/queue.h>
