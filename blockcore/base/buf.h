@@ -4,14 +4,27 @@
  * 4 KiB to 4 MiB, cut from one region per pool so that a ring can register
  * them with the kernel once.
  *
+ * Design: a buddy system. The region is taken 4 MiB at a time, from its start;
+ * a block is halved until it fits, and halves that are both free become one
+ * again, so a free 4 MiB can be broken up but never for good. As halving and
+ * joining on every command would cost more than the command, each class keeps a
+ * short list of blocks that came back and are handed out again as they are; only
+ * when a get finds nothing are those lists (at most 11 * 64 blocks, so bounded
+ * work) joined and the get tried once more. What fragmentation is left comes
+ * from buffers in use: a get may fail though their sum is below the budget, and
+ * that ends when they come back. Who holds buffers for long (a cache) therefore
+ * has a pool of its own.
+ *
  * Invariants
  *  1. One thread: a pool belongs to its reactor. References are plain integers.
  *  2. A pool never hands out more than `budget_bytes`. NULL is back-pressure,
- *     not an error: register a waiter and go on when called.
+ *     not an error: register a waiter and go on when called. (A get larger than
+ *     the budget can never succeed.)
  *  3. Buffers hold bytes of earlier users: whoever shows a buffer to a host
  *     has written all of what is shown.
  *  4. The kernel may still be writing to a buffer whose user has gone: the last
  *     reference is dropped only in a completion.
+ *  5. Under AddressSanitizer the bytes of a free buffer are poisoned.
  */
 #ifndef BLOCKCORE_BASE_BUF_H
 #define BLOCKCORE_BASE_BUF_H
@@ -31,20 +44,23 @@ struct buf {
 	uint32_t capacity; /* bytes: a power of two */
 	uint32_t refs;
 	struct buf_pool *pool;
-	SLIST_ENTRY(buf) link; /* the pool's, while free */
+	LIST_ENTRY(buf) link; /* the pool's, while free */
+	uint8_t class; /* capacity is 4 KiB << class */
+	uint8_t joinable; /* the pool's: free and not on a short list */
 };
 
-/* Called once, in order of registration, from buf_put's caller's next
- * buf_pool_wake, when memory may be there again. */
+/* Called once, in order of registration, from the reactor's next buf_pool_wake
+ * after a buffer came back, when memory may be there again. May register itself
+ * anew; that is for the next turn. */
 struct buf_waiter {
 	void (*ready)(struct buf_waiter *waiter);
 	TAILQ_ENTRY(buf_waiter) link;
-	int queued;
+	int queued; /* zero it before the first use */
 };
 
 /* The region is reserved (not touched) at once; NULL without address space. */
 struct buf_pool *buf_pool_new(size_t budget_bytes);
-/* Every buffer must be back. */
+/* Every buffer must be back and every waiter gone. */
 void buf_pool_free(struct buf_pool *pool);
 
 /* The whole region, for registration with a ring. */
@@ -56,11 +72,13 @@ void buf_ref(struct buf *buf);
 void buf_put(struct buf *buf);
 
 /* Out-of-buffer back-pressure; waking happens in buf_pool_wake, which the
- * reactor calls once per turn, so never inside buf_put. */
+ * reactor calls once per turn, so never inside buf_put. Registering or
+ * cancelling twice does nothing. */
 void buf_wait(struct buf_pool *pool, struct buf_waiter *waiter);
 void buf_wait_cancel(struct buf_pool *pool, struct buf_waiter *waiter);
 void buf_pool_wake(struct buf_pool *pool);
 
+/* The capacities of all buffers that are out. */
 size_t buf_pool_used_bytes(const struct buf_pool *pool);
 
 #endif

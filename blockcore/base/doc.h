@@ -29,7 +29,8 @@ enum doc_kind { DOC_NULL, DOC_SCALAR, DOC_LIST, DOC_MAP };
 struct doc {
 	enum doc_kind kind;
 	bool quoted; /* scalar: was written in quotes */
-	uint32_t line, column; /* from 1 */
+	uint32_t line, column; /* from 1, columns in characters */
+	uint32_t key_line, key_column; /* in a map: where the key stands */
 	const char *file; /* the name given to the parser */
 	const char *key; /* in a map: this node's key, else NULL */
 	const char *text; /* scalar: NUL-terminated, without inner NULs */
@@ -38,7 +39,9 @@ struct doc {
 
 /* Parses one YAML (so also JSON) document. `file` is only for messages and is
  * copied. Returns the root, to be freed with doc_free, or NULL with *err set:
- * "FILE:LINE:COLUMN: what is wrong". */
+ * "FILE:LINE:COLUMN: what is wrong". A text without any node (empty, only
+ * comments) is one DOC_NULL. Of JSON, only surrogate pairs written as two \u
+ * escapes are refused (YAML has none). */
 struct doc *doc_parse(
 	const char *file, const void *text, size_t bytes, struct err *err);
 struct doc *doc_parse_file(const char *path, struct err *err);
@@ -53,8 +56,13 @@ uint32_t doc_count(const struct doc *list_or_map);
 int doc_error(const struct doc *at, struct err *err, int code,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Typed scalars; 0, or -EINVAL with *err saying what was expected. Sizes take
- * the suffixes K, M, G, T, P (powers of 1024, optional "iB"). */
+/* The same for a key that should not be there: names the place of the key. */
+int doc_key_error(const struct doc *at, struct err *err, int code,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Typed scalars; 0, or -EINVAL with *err saying what was expected. Numbers and
+ * bools must not be quoted, as in JSON. Sizes take the suffixes K, M, G, T, P
+ * (powers of 1024, optional "iB") and may be quoted. */
 int doc_uint(const struct doc *node, uint64_t min, uint64_t max, uint64_t *out,
 	struct err *err);
 int doc_size(const struct doc *node, uint64_t min, uint64_t max, uint64_t *out,

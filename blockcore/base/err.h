@@ -23,7 +23,7 @@ int err_set(struct err *err, int code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " before the text, as in "volume db01: no such file".
- * Keeps the code. Returns -code. */
+ * Keeps the code. Returns -code; -EINVAL if err is NULL, as there is no code. */
 int err_wrap(struct err *err, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -4,7 +4,7 @@
  *
  * Invariants
  *  1. Any thread may log; a line is written with one write(2), never torn.
- *  2. What a peer can provoke goes through log_limited, so that no peer can
+ *  2. What a peer can provoke asks log_limit_pass first, so that no peer can
  *     fill a disk.
  *  3. Bytes that came from a peer are escaped before they reach the log:
  *     control characters are printed as \xNN.

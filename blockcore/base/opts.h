@@ -32,7 +32,7 @@ struct opt_spec {
 	enum opt_type type;
 	unsigned flags;
 	size_t offset; /* of the field in the driver's option struct */
-	uint64_t min, max;
+	uint64_t min, max; /* max 0: no upper limit */
 	const char *fallback; /* default as text; NULL: see invariant 2 */
 	const char *const *choices; /* OPT_ENUM: NULL-terminated */
 	const char *help; /* one line, no full stop */
@@ -46,8 +46,9 @@ struct opt_spec {
 
 /* Fills `out` (zeroed by the callee, `out_bytes` large) from the map `node`,
  * leaving out the keys listed in `ignore` (NULL-terminated, may be NULL: keys
- * read by somebody else, such as "type" and "name"). `node` may be NULL for "no
- * option given". 0, or -EINVAL with *err set and *out freed. */
+ * read by somebody else, such as "type" and "name"). `node` may be NULL or
+ * DOC_NULL for "no option given". 0, or -EINVAL (-ENOMEM) with *err set and
+ * *out freed. */
 int opts_parse(const struct opt_spec *specs, const struct doc *node,
 	const char *const *ignore, void *out, size_t out_bytes,
 	struct err *err);
@@ -58,8 +59,9 @@ void opts_print_help(const struct opt_spec *specs, FILE *out);
 /* A JSON Schema object: type, properties, required, additionalProperties. */
 void opts_print_schema(const struct opt_spec *specs, FILE *out);
 /* The struct's values as JSON members ("a": 1, "b": "x"), without braces; the
- * very text that would parse to the same struct. */
-void opts_print_values(
+ * very text that would parse to the same struct, so what was left out and has
+ * no default is left out again. Returns how many members were printed. */
+unsigned opts_print_values(
 	const struct opt_spec *specs, const void *values, FILE *out);
 
 #endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Documents once they are parsed: finding children, naming places in errors,
+ * and giving types to scalars.
+ */
+#include "blockcore/base/doc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reads all of `in`, at most one byte more than is allowed; NULL with errno. */
+static char *read_all(FILE *in, size_t *bytes)
+{
+	size_t room = 16u << 10, used = 0;
+	char *text = malloc(room), *larger;
+
+	while (text) {
+		used += fread(text + used, 1, room - used, in);
+		if (used < room || used > DOC_MAX_BYTES)
+			break;
+		room *= 2;
+		larger = realloc(text, room);
+		if (!larger)
+			free(text);
+		text = larger;
+	}
+	if (text && ferror(in)) {
+		free(text);
+		text = NULL;
+	}
+	*bytes = used;
+	return text;
+}
+
+struct doc *doc_parse_file(const char *path, struct err *err)
+{
+	struct doc *root = NULL;
+	FILE *in = fopen(path, "re");
+	size_t bytes = 0;
+	char *text;
+
+	if (!in) {
+		err_set(err, errno, "%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	text = read_all(in, &bytes);
+	if (text)
+		root = doc_parse(path, text, bytes, err);
+	else
+		err_set(err, errno, "%s: %s", path, strerror(errno));
+	free(text);
+	fclose(in);
+	return root;
+}
+
+const struct doc *doc_find(const struct doc *map, const char *key)
+{
+	if (!map || map->kind != DOC_MAP)
+		return NULL;
+	for (const struct doc *node = map->first; node; node = node->next) {
+		if (!strcmp(node->key, key))
+			return node;
+	}
+	return NULL;
+}
+
+uint32_t doc_count(const struct doc *list_or_map)
+{
+	uint32_t count = 0;
+
+	for (const struct doc *n = list_or_map->first; n; n = n->next)
+		count++;
+	return count;
+}
+
+static unsigned index_in_list(const struct doc *node)
+{
+	unsigned index = 0;
+
+	for (const struct doc *n = node->parent->first; n != node; n = n->next)
+		index++;
+	return index;
+}
+
+/* "volumes[0].source.type", cut at `size`; returns its length. */
+static size_t key_path(const struct doc *node, char *out, size_t size)
+{
+	size_t used = 0;
+	int more = 0;
+
+	out[0] = '\0';
+	if (node->parent)
+		used = key_path(node->parent, out, size);
+	if (node->key)
+		more = snprintf(out + used, size - used, "%s%s",
+			used ? "." : "", node->key);
+	else if (node->parent)
+		more = snprintf(
+			out + used, size - used, "[%u]", index_in_list(node));
+	used += more < 0 ? 0 : (size_t)more;
+	return used < size ? used : size - 1;
+}
+
+static int error_at(const struct doc *at, uint32_t line, uint32_t column,
+	struct err *err, int code, const char *text)
+{
+	char path[256];
+
+	if (!key_path(at, path, sizeof path))
+		return err_set(err, code, "%s:%u:%u: %s", at->file, line,
+			column, text);
+	return err_set(err, code, "%s:%u:%u: %s: %s", at->file, line, column,
+		path, text);
+}
+
+int doc_error(const struct doc *at, struct err *err, int code,
+	const char *format, ...)
+{
+	char text[sizeof err->text];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	return error_at(at, at->line, at->column, err, code, text);
+}
+
+int doc_key_error(const struct doc *at, struct err *err, int code,
+	const char *format, ...)
+{
+	char text[sizeof err->text];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	return error_at(at, at->key_line, at->key_column, err, code, text);
+}
+
+/* Decimal digits at the start of `text`; returns what follows them, NULL if
+ * there are none or the number does not fit. */
+static const char *scan_digits(const char *text, uint64_t *value)
+{
+	const char *p = text;
+
+	*value = 0;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		if (__builtin_mul_overflow(*value, 10u, value) ||
+			__builtin_add_overflow(
+				*value, (unsigned)(*p - '0'), value))
+			return NULL;
+	}
+	return p == text ? NULL : p;
+}
+
+static int in_range(const struct doc *node, uint64_t value, uint64_t min,
+	uint64_t max, uint64_t *out, struct err *err)
+{
+	if (value < min || value > max)
+		return doc_error(node, err, EINVAL,
+			"%s is out of range: %" PRIu64 " to %" PRIu64
+			" is allowed",
+			node->text, min, max);
+	*out = value;
+	return 0;
+}
+
+int doc_uint(const struct doc *node, uint64_t min, uint64_t max, uint64_t *out,
+	struct err *err)
+{
+	const char *rest = NULL;
+	uint64_t value;
+
+	if (node->kind == DOC_SCALAR && !node->quoted)
+		rest = scan_digits(node->text, &value);
+	if (!rest || *rest)
+		return doc_error(node, err, EINVAL,
+			"a whole number is expected, without quotes");
+	return in_range(node, value, min, max, out, err);
+}
+
+/* The power of two that a suffix means, -1 if it is none. */
+static int suffix_shift(const char *suffix)
+{
+	static const char letters[] = "KMGTP";
+	const char *letter;
+
+	if (!*suffix)
+		return 0;
+	letter = strchr(letters, *suffix);
+	if (!letter || (suffix[1] && strcmp(suffix + 1, "iB") != 0))
+		return -1;
+	return (int)(letter - letters + 1) * 10;
+}
+
+int doc_size(const struct doc *node, uint64_t min, uint64_t max, uint64_t *out,
+	struct err *err)
+{
+	const char *rest = NULL;
+	uint64_t value = 0;
+	int shift = -1;
+
+	if (node->kind == DOC_SCALAR)
+		rest = scan_digits(node->text, &value);
+	if (rest)
+		shift = suffix_shift(rest);
+	if (shift < 0 || value > UINT64_MAX >> shift)
+		return doc_error(node, err, EINVAL,
+			"a size is expected, such as 4096, 64K or 10GiB");
+	return in_range(node, value << shift, min, max, out, err);
+}
+
+int doc_bool(const struct doc *node, bool *out, struct err *err)
+{
+	bool plain = node->kind == DOC_SCALAR && !node->quoted;
+
+	if (plain && !strcmp(node->text, "true"))
+		*out = true;
+	else if (plain && !strcmp(node->text, "false"))
+		*out = false;
+	else
+		return doc_error(node, err, EINVAL,
+			"true or false is expected, without quotes");
+	return 0;
+}
+
+int doc_text(const struct doc *node, const char **out, struct err *err)
+{
+	if (node->kind != DOC_SCALAR)
+		return doc_error(node, err, EINVAL, "a text is expected");
+	*out = node->text;
+	return 0;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options for people (--help), for tools (JSON Schema 2020-12) and back into a
+ * document: each from the same table.
+ */
+#include "blockcore/base/opts.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const type_names[] = {
+	[OPT_BOOL] = "BOOL",
+	[OPT_UINT] = "NUMBER",
+	[OPT_SIZE] = "SIZE",
+	[OPT_STRING] = "TEXT",
+	[OPT_ENUM] = "CHOICE",
+	[OPT_DOC] = "DOCUMENT",
+};
+
+static bool has_range(const struct opt_spec *spec)
+{
+	return (spec->type == OPT_UINT || spec->type == OPT_SIZE) &&
+		(spec->min || spec->max);
+}
+
+static void print_choices(
+	const struct opt_spec *spec, const char *between, FILE *out)
+{
+	for (int i = 0; spec->choices[i]; i++)
+		fprintf(out, "%s%s", i ? between : "", spec->choices[i]);
+}
+
+/* "(1 to 64; default 8)" */
+static void print_remarks(const struct opt_spec *spec, FILE *out)
+{
+	const char *between = "";
+
+	fputs(" (", out);
+	if (has_range(spec)) {
+		if (spec->max)
+			fprintf(out, "%" PRIu64 " to %" PRIu64, spec->min,
+				spec->max);
+		else
+			fprintf(out, "at least %" PRIu64, spec->min);
+		between = "; ";
+	} else if (spec->type == OPT_STRING && spec->max) {
+		fprintf(out, "at most %" PRIu64 " bytes", spec->max);
+		between = "; ";
+	}
+	if (spec->fallback)
+		fprintf(out, "%sdefault %s", between, spec->fallback);
+	else if (spec->flags & OPT_OPTIONAL)
+		fprintf(out, "%soptional", between);
+	else
+		fprintf(out, "%srequired", between);
+	if (spec->flags & OPT_LIVE)
+		fputs("; can be changed live", out);
+	fputc(')', out);
+}
+
+void opts_print_help(const struct opt_spec *specs, FILE *out)
+{
+	for (; specs->name; specs++) {
+		fprintf(out, "  %s=", specs->name);
+		if (specs->type == OPT_ENUM)
+			print_choices(specs, "|", out);
+		else
+			fputs(type_names[specs->type], out);
+		fprintf(out, "  %s", specs->help);
+		print_remarks(specs, out);
+		fputc('\n', out);
+	}
+}
+
+static void print_enum_schema(const struct opt_spec *spec, FILE *out)
+{
+	fputs("\"enum\": [", out);
+	for (int i = 0; spec->choices[i]; i++) {
+		fputs(i ? ", " : "", out);
+		json_print_string(out, spec->choices[i]);
+	}
+	fputs("], ", out);
+}
+
+static void print_type_schema(const struct opt_spec *spec, FILE *out)
+{
+	switch (spec->type) {
+	case OPT_BOOL: fputs("\"type\": \"boolean\", ", out); break;
+	case OPT_UINT: fputs("\"type\": \"integer\", ", out); break;
+	case OPT_SIZE:
+		fputs("\"type\": [\"integer\", \"string\"], "
+		      "\"pattern\": \"^[0-9]+([KMGTP](iB)?)?$\", ",
+			out);
+		break;
+	case OPT_STRING: fputs("\"type\": \"string\", ", out); break;
+	case OPT_ENUM: print_enum_schema(spec, out); break;
+	case OPT_DOC: break;
+	}
+	if (spec->type == OPT_UINT || spec->type == OPT_SIZE)
+		fprintf(out, "\"minimum\": %" PRIu64 ", ", spec->min);
+	if (spec->max && (spec->type == OPT_UINT || spec->type == OPT_SIZE))
+		fprintf(out, "\"maximum\": %" PRIu64 ", ", spec->max);
+	if (spec->max && spec->type == OPT_STRING)
+		fprintf(out, "\"maxLength\": %" PRIu64 ", ", spec->max);
+}
+
+/* The default as the JSON value that it means: text types are quoted. */
+static void print_default(const struct opt_spec *spec, FILE *out)
+{
+	const struct doc node = {
+		.kind = DOC_SCALAR,
+		.quoted = spec->type == OPT_STRING || spec->type == OPT_ENUM,
+		.text = spec->fallback,
+	};
+
+	if (!spec->fallback)
+		return;
+	fputs("\"default\": ", out);
+	doc_print_json(&node, out);
+	fputs(", ", out);
+}
+
+static void print_required(const struct opt_spec *specs, FILE *out)
+{
+	const char *between = "";
+
+	fputs("\"required\": [", out);
+	for (; specs->name; specs++) {
+		if (specs->fallback || (specs->flags & OPT_OPTIONAL))
+			continue;
+		fputs(between, out);
+		json_print_string(out, specs->name);
+		between = ", ";
+	}
+	fputs("], ", out);
+}
+
+void opts_print_schema(const struct opt_spec *specs, FILE *out)
+{
+	fputs("{\"type\": \"object\", \"properties\": {", out);
+	for (const struct opt_spec *spec = specs; spec->name; spec++) {
+		fputs(spec == specs ? "" : ", ", out);
+		json_print_string(out, spec->name);
+		fputs(": {", out);
+		print_type_schema(spec, out);
+		print_default(spec, out);
+		fputs("\"description\": ", out);
+		json_print_string(out, spec->help);
+		fputc('}', out);
+	}
+	fputs("}, ", out);
+	print_required(specs, out);
+	fputs("\"additionalProperties\": false}", out);
+}
+
+static bool is_zero(const struct opt_spec *spec, const void *field)
+{
+	switch (spec->type) {
+	case OPT_BOOL: return !*(const bool *)field;
+	case OPT_UINT:
+	case OPT_SIZE: return !*(const uint64_t *)field;
+	case OPT_STRING: return !*(char *const *)field;
+	case OPT_ENUM: return !*(const int *)field;
+	case OPT_DOC: return !*(const struct doc *const *)field;
+	}
+	return true;
+}
+
+static void print_value(
+	const struct opt_spec *spec, const void *field, FILE *out)
+{
+	switch (spec->type) {
+	case OPT_BOOL:
+		fputs(*(const bool *)field ? "true" : "false", out);
+		break;
+	case OPT_UINT:
+	case OPT_SIZE:
+		fprintf(out, "%" PRIu64, *(const uint64_t *)field);
+		break;
+	case OPT_STRING: json_print_string(out, *(char *const *)field); break;
+	case OPT_ENUM:
+		json_print_string(out, spec->choices[*(const int *)field]);
+		break;
+	case OPT_DOC:
+		doc_print_json(*(const struct doc *const *)field, out);
+		break;
+	}
+}
+
+unsigned opts_print_values(
+	const struct opt_spec *specs, const void *values, FILE *out)
+{
+	unsigned printed = 0;
+
+	for (; specs->name; specs++) {
+		const void *field = (const char *)values + specs->offset;
+		if (!specs->fallback && (specs->flags & OPT_OPTIONAL) &&
+			is_zero(specs, field))
+			continue;
+		fputs(printed++ ? ", " : "", out);
+		json_print_string(out, specs->name);
+		fputs(": ", out);
+		print_value(specs, field, out);
+	}
+	return printed;
+}
