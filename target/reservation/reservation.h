@@ -10,7 +10,8 @@
  *     volume_store *before* anybody hears of it, is published, and is answered
  *     only when every lane has seen it.
  *  2. Checks on the fast path are one acquire load and, without a reservation,
- *     one comparison with NULL.
+ *     one comparison with NULL; with one, a nexus remembers its rights for as
+ *     long as the table (known by its serial number) is the same.
  *  3. Bounded: RESERVATION_REGISTRANTS per volume; beyond it 05h/55h/04h
  *     (INSUFFICIENT REGISTRATION RESOURCES).
  */
@@ -39,6 +40,7 @@ struct reservation_registrant {
 };
 
 struct reservation_table {
+	uint64_t serial; /* never used twice for a volume */
 	uint32_t generation; /* PRgeneration */
 	bool aptpl;
 	enum reservation_type type; /* NONE: registrations only */
@@ -56,10 +58,19 @@ enum reservation_access {
 	RESERVATION_PR_OUT, /* conflicts with RESERVE(6) only */
 };
 
-/* True if `initiator` may go on. Any lane. */
-bool reservation_permits(const struct volume *volume,
-	const struct volume_initiator *initiator,
-	enum reservation_access access);
+/* True if the nexus may go on; on its lane. */
+static inline bool reservation_permits(
+	struct volume_nexus *nexus, enum reservation_access access);
+
+/* What an initiator may do under a table, as bits 1 << reservation_access. */
+uint8_t reservation_rights(const struct reservation_table *table,
+	const struct volume_initiator *initiator);
+/* The entry of that nexus, NULL if it is not registered. */
+const struct reservation_registrant *reservation_find(
+	const struct reservation_table *table,
+	const struct volume_initiator *initiator);
+bool reservation_all_registrants(enum reservation_type type);
+bool reservation_type_known(unsigned type);
 
 /* One change, asked for on any lane; the answer comes back there. Embedded by
  * the caller; SPC-4 6.14 service actions 0 to 7, and the two old ones. */
@@ -101,7 +112,7 @@ struct reservation_order {
 	unsigned others;
 	enum reservation_answer answer;
 	void (*done)(struct reservation_order *order);
-	struct loop_message message; /* the module's */
+	struct volume_call call; /* the module's */
 };
 void reservation_submit(struct reservation_order *order);
 
@@ -109,5 +120,20 @@ void reservation_submit(struct reservation_order *order);
  * volume is exported. -EINVAL: the blob is damaged. */
 int reservation_restore(
 	struct volume *volume, const void *blob, size_t bytes, struct err *err);
+
+static inline bool reservation_permits(
+	struct volume_nexus *nexus, enum reservation_access access)
+{
+	const struct reservation_table *table = atomic_load_explicit(
+		&nexus->volume->reservations, memory_order_acquire);
+
+	if (!table)
+		return true;
+	if (nexus->rights_serial != table->serial) {
+		nexus->rights = reservation_rights(table, nexus->initiator);
+		nexus->rights_serial = table->serial;
+	}
+	return nexus->rights >> access & 1;
+}
 
 #endif

@@ -16,7 +16,10 @@
  *     SCSI_ABORTED and the transport sends nothing, or TASK ABORTED with TAS).
  *  3. Nothing is allocated per task: it is embedded in the transport's own
  *     object and carries its block requests.
- *  4. Every field of a CDB and of a parameter list is checked before use; bytes
+ *  4. An aborted task that was begun and not yet executed is done at once: the
+ *     transport must be able to take `done` (SCSI_ABORTED, or TASK ABORTED) while
+ *     it waits for a buffer or for data, and forgets the task then.
+ *  5. Every field of a CDB and of a parameter list is checked before use; bytes
  *     beyond what the host sent are never read.
  */
 #ifndef TARGET_SCSI_SCSI_H
@@ -68,7 +71,9 @@ struct scsi_task {
 	uint32_t data_bytes; /* to be moved by the CDB; <= MAX_TRANSFER */
 
 	/* set by the transport before scsi_task_execute */
-	struct buf *data; /* capacity >= data_bytes; NULL if that is 0 */
+	/* from the lane's pool (so at least 4 KiB), capacity >= data_bytes;
+	 * NULL if that is 0 */
+	struct buf *data;
 	uint32_t out_received; /* data-out bytes that really came */
 
 	/* the result */
@@ -80,11 +85,15 @@ struct scsi_task {
 	/* the device server's */
 	const struct scsi_command *command;
 	struct volume_nexus *logical_unit; /* NULL: no such LUN */
-	bool aborted, executing, blocked;
+	uint8_t state; /* enum scsi_state, task.h */
+	bool aborted, aborted_by_other;
 	uint8_t step;
 	uint64_t lba, blocks, position;
+	uint32_t piece_bytes;
 	struct iovec iov[2];
 	struct buf *scratch;
+	uint32_t scratch_bytes;
+	void (*resume)(struct scsi_task *task);
 	struct buf_waiter waiter;
 	struct block_request block;
 	TAILQ_ENTRY(scsi_task) link;
@@ -97,9 +106,9 @@ struct scsi_nexus {
 	const struct access_host *host;
 	struct access_table *table; /* a reference */
 	struct volume_initiator initiator;
-	struct scsi_logical_unit *unit; /* one for each LUN the host sees */
+	struct scsi_logical_unit **unit; /* each LUN the host sees, ascending */
 	unsigned units;
-	TAILQ_HEAD(, scsi_task) tasks; /* begun and not done */
+	TAILQ_HEAD(scsi_task_list, scsi_task) tasks; /* begun and not done */
 	struct scsi_private *private;
 };
 
@@ -111,6 +120,15 @@ int scsi_nexus_open(struct scsi_nexus *nexus, struct err *err);
  * and old reservations of the nexus are dropped. */
 void scsi_nexus_close(
 	struct scsi_nexus *nexus, void (*closed)(struct scsi_nexus *nexus));
+
+/* The host's exports have changed: takes a reference of `table` over, in which
+ * `target` and `host` are the same ones as before; new units appear, those that
+ * are gone end (tasks aborted); the host is told (06h/3Fh/0Eh). `done` is called
+ * on the lane when the old table is let go; one at a time. -ENOMEM: nothing has
+ * changed and `done` is not called. */
+int scsi_nexus_refresh(struct scsi_nexus *nexus, struct access_table *table,
+	const struct access_target *target, const struct access_host *host,
+	void (*done)(struct scsi_nexus *nexus));
 
 /* False: the task is complete already (status is set; `done` is not called). */
 bool scsi_task_begin(struct scsi_task *task);
@@ -148,8 +166,11 @@ struct scsi_management {
 	struct scsi_task *task; /* ABORT TASK; NULL: the transport found none */
 	uint8_t response;
 	void (*done)(struct scsi_management *management);
-	struct loop_message message;
-	unsigned left;
+	/* the device server's */
+	struct volume_call call;
+	struct access_table *table;
+	const struct access_target *target;
+	struct volume *volume;
 };
 void scsi_manage(struct scsi_management *management);
 

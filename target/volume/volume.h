@@ -18,6 +18,7 @@
 #ifndef TARGET_VOLUME_VOLUME_H
 #define TARGET_VOLUME_VOLUME_H
 
+#include "blockcore/base/co.h"
 #include "blockcore/block.h"
 
 #include <stdatomic.h>
@@ -33,7 +34,12 @@ enum volume_flag {
 	VOLUME_STOPPED = 8, /* START STOP UNIT, START=0 */
 	VOLUME_EJECTED = 16, /* removable: no medium */
 	VOLUME_FAILED = 32, /* a flush failed: acknowledged data at risk */
+	VOLUME_TASK_ABORTED = 64, /* TAS: tell hosts of tasks others aborted */
 };
+/* What hosts may change through mode pages, and what of it can be saved. */
+#define VOLUME_MODE_FLAGS \
+	(VOLUME_WRITE_CACHE | VOLUME_WRITE_PROTECT | VOLUME_DESCRIPTOR_SENSE | \
+		VOLUME_TASK_ABORTED)
 
 /* Fixed by configuration for as long as the volume lives. */
 struct volume_settings {
@@ -56,6 +62,10 @@ struct volume_store {
 };
 #define VOLUME_BLOB_BYTES (256u << 10)
 
+/* Waits for aborted tasks of a volume that run at the same time. */
+#define VOLUME_DRAINS 32u
+struct volume_drain;
+
 struct volume {
 	struct volume_settings settings;
 	struct block_core *core;
@@ -70,6 +80,11 @@ struct volume {
 	/* Counts changes that hosts must hear of: size, mode pages ... */
 	atomic_uint capacity_generation;
 	struct block_info last_info; /* control lane: to notice a resize */
+	atomic_uint removal_prevented; /* nexuses with PREVENT in force */
+	unsigned saved_flags, default_flags; /* control lane: mode pages */
+	struct co_mutex changing; /* one change of reservations at a time */
+	uint64_t reservation_serial; /* control lane: numbers the tables */
+	struct volume_drain *drain[VOLUME_DRAINS]; /* slots; control lane */
 
 	struct volume_lane {
 		struct volume_nexus_list nexuses;
@@ -88,6 +103,26 @@ void volume_online(struct volume *volume, struct block_source *source);
 void volume_offline_co(struct volume *volume, const char *reason);
 /* No nexus is left. */
 void volume_free_co(struct volume *volume);
+/* To be called after the source was resized or its bottom swapped: hosts are
+ * told of a new size (06h/2Ah/09h). Control lane. */
+void volume_refresh(struct volume *volume);
+/* A flush failed: VOLUME_FAILED from now on, until an operator has looked
+ * (volume_repaired). Any lane. */
+void volume_failed(struct volume *volume);
+void volume_repaired(struct volume *volume);
+/* Restores what a store kept (blob "modepages"); control lane, before the
+ * volume is exported. -EINVAL: the blob is damaged. */
+int volume_restore_modes(
+	struct volume *volume, const void *blob, size_t bytes, struct err *err);
+/* Sets the flags in `mask` (of VOLUME_MODE_FLAGS) to `flags`, after saving
+ * them if `save`; on the control lane. 0, or -errno of the store. */
+int volume_change_modes_co(
+	struct volume *volume, unsigned mask, unsigned flags, bool save);
+/* What the volume shows now; false while it is offline. `lane` is the caller's. */
+bool volume_info(const struct volume *volume, struct block_lane *lane,
+	struct block_info *info);
+/* True if nobody may write through any nexus. */
+bool volume_read_only(const struct volume *volume);
 
 static inline unsigned volume_flags(const struct volume *volume)
 {
@@ -118,17 +153,31 @@ struct volume_nexus {
 	uint8_t attentions;
 	bool prevents_removal;
 	uint32_t tasks; /* running in this nexus, any command set */
-	/* Ends every task of the nexus early; set by the command set. */
-	void (*abort_tasks)(struct volume_nexus *nexus);
-	void (*wake)(
-		struct volume_nexus *nexus); /* told when tasks falls to 0 */
+	/* Drains that wait for tasks == 0, one bit for each slot; until then
+	 * the command set starts nothing new (volume_nexus_drained). */
+	uint32_t draining;
+	/* Of which reservation table `rights` are: see reservation_permits. */
+	uint64_t rights_serial;
+	uint8_t rights;
+	/* Ends every task of the nexus early, as another nexus asks (`by_other`:
+	 * TAS applies) or for the nexus itself; set by the command set. */
+	void (*abort_tasks)(struct volume_nexus *nexus, bool by_other);
+	/* The drain is over: what was held back may go on. May be NULL. */
+	void (*wake)(struct volume_nexus *nexus);
 	void *command_set;
 	TAILQ_ENTRY(volume_nexus) link;
 };
 
-/* On the nexus's lane. */
+/* On the nexus's lane. Closing needs tasks == 0. */
 void volume_nexus_open(struct volume_nexus *nexus);
 void volume_nexus_close(struct volume_nexus *nexus);
+/* For the command set, when `tasks` has fallen to 0 and `draining` is set. */
+void volume_nexus_drained(struct volume_nexus *nexus);
+/* PREVENT ALLOW MEDIUM REMOVAL of this nexus. */
+void volume_nexus_prevent(struct volume_nexus *nexus, bool prevent);
+/* True if it is the same port at the same target port. */
+bool volume_initiator_same(
+	const struct volume_initiator *a, const struct volume_initiator *b);
 
 /* Adds an attention to one nexus (its lane); an equal one is not added twice;
  * when full, the last becomes 29h/00h (everything may have changed). */
@@ -140,7 +189,26 @@ void volume_attend_all(struct volume *volume, struct block_lane *lane,
 	uint16_t asc_ascq, const struct volume_initiator *except,
 	void (*done)(void *argument), void *argument);
 
-/* Runs `entry(argument)` as a coroutine on the control lane; from any lane. */
-void volume_on_control(struct volume *volume, struct loop_message *message);
+/* Visits every nexus of the volume, each on its lane: `visit` may abort and
+ * attend. It returns true for a nexus whose aborted tasks are to be waited for.
+ * In a coroutine on the control lane; comes back when they have ended. */
+void volume_visit_co(struct volume *volume,
+	bool (*visit)(struct volume_nexus *nexus, void *argument),
+	void *argument);
+
+/* Runs `entry_co` as a coroutine on the control lane; from any lane. Embedded
+ * by the caller. */
+struct volume_call {
+	void (*entry_co)(struct volume_call *call);
+	struct block_core *core;
+	struct loop_message message;
+};
+void volume_on_control(struct volume *volume, struct volume_call *call);
+/* Posts `message` to the loop of `lane`, whose thread may be another. */
+static inline void volume_answer(
+	struct block_lane *lane, struct loop_message *message)
+{
+	loop_post(lane->loop, message);
+}
 
 #endif
