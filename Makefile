@@ -102,6 +102,9 @@ $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# Coroutines return on another stack than they were called on: no shadow stack.
+$(B)/obj/blockcore/base/co_context.o: CFLAGS_release += -fcf-protection=branch
+
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
 define archive
@@ -120,18 +123,18 @@ $(B)/cairn-stack: $(B)/obj/blockcore/cairn_stack.o $(B)/libblockcore.a
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_BLOCKCORE)
 
 LINK_ALL = $(B)/libtests.a $(B)/libtarget.a $(B)/libblockcore.a
-LIBS_ALL = $(LIBS_TESTS) $(LIBS_TARGET) $(LIBS_BLOCKCORE)
-$(B)/tests/% $(B)/bench/% $(B)/tools/% $(B)/fuzz/%: | $(B)/dirs
-$(B)/dirs:
-	@mkdir -p $(B)/tests/unit $(B)/tests/stack $(B)/tests/wire \
-		$(B)/tests/sim $(B)/bench $(B)/tools $(B)/fuzz && touch $@
+LIBS_ALL = $(LIBS_TESTS) $(LIBS_TARGET) $(LIBS_BLOCKCORE) -lm
 $(B)/tests/%: $(B)/obj/tests/%.o $(LINK_ALL)
+	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(LINK_ALL)
+	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 $(B)/tools/%: $(B)/obj/tests/tools/%.o $(LINK_ALL)
+	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(LINK_ALL)
+	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_ALL)
 .SECONDARY:
 

@@ -50,7 +50,6 @@ static void *reserve(size_t bytes)
 		munmap(map, before);
 	munmap(map + before + bytes, BUF_MAX_BYTES - before);
 	madvise(map + before, bytes, MADV_HUGEPAGE);
-	madvise(map + before, bytes, MADV_DONTFORK);
 	return map + before;
 }
 

@@ -58,7 +58,13 @@ void trace_put(enum trace_point point, uint64_t a, uint64_t b);
 void trace_dump(int fd);
 
 /* From now on SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT dump the recorder of
- * the thread that crashed before the process ends as it would have. */
+ * the thread that crashed before the process ends as it would have. Call it
+ * once. */
 void trace_install_crash_handler(void);
+
+/* Gives the calling thread a signal stack of its own, so that an overflow of a
+ * stack (a coroutine's too) is dumped as well. trace_install_crash_handler has
+ * done it for its caller. */
+void trace_thread_init(void);
 
 #endif
