@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+# For shell tests: a daemon of their own on free ports, TAP lines, waiting for
+# events. Sourced with BUILD set to the folder of the build.
+#
+# Invariants: everything lives in $work and is gone at the end; the daemon is
+# ended by its process id; nothing waits for time to pass, only for events.
+
+set -u
+BUILD=${BUILD:-build/asan}
+work=$(mktemp -d "${TMPDIR:-/tmp}/cairn.XXXXXX")
+daemon_pid=
+test_number=0
+failures=0
+iqn=iqn.2026-11.example.cairn
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
+
+cleanup() {
+	stop_daemon
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# check NAME COMMAND...: one TAP line; what a failed command printed is shown.
+check() {
+	test_number=$((test_number + 1))
+	local name=$1
+	shift
+	if "$@" >"$work/out" 2>&1; then
+		echo "ok $test_number - $name"
+	else
+		failures=$((failures + 1))
+		echo "not ok $test_number - $name"
+		sed 's/^/#   /' "$work/out" | tail -n 30
+		return 1
+	fi
+}
+
+finish() {
+	echo "1..$test_number"
+	stop_daemon || failures=$((failures + 1))
+	exit $((failures > 0))
+}
+
+# Waits until COMMAND succeeds, at most 60 s; looks 20 times a second.
+wait_until() {
+	local tries=0
+	until "$@" 2>/dev/null; do
+		tries=$((tries + 1))
+		[ $tries -lt 1200 ] || return 1
+		read -r -t 0.05 <> <(:) || true
+	done
+}
+
+# Settings for one daemon; more YAML lines may be given.
+write_settings() { # PORT [LINES]
+	mkdir -p "$work/data" "$work/state"
+	cat >"$work/cairn.yaml" <<YAML
+dataDirectory: $work/data
+stateDirectory: $work/state
+portals:
+  - {name: main, address: 127.0.0.1, port: $1}
+${2:-}
+YAML
+}
+
+# One target for each "NAME VOLUME-YAML" line of standard input, LUN 0, open to
+# every host from loopback.
+write_document() {
+	local names=() name rest
+	: >"$work/volumes"
+	while read -r name rest; do
+		names+=("$name")
+		echo "  - {name: $name, $rest}" >>"$work/volumes"
+	done
+	{
+		echo "volumes:"
+		cat "$work/volumes"
+		echo "hosts:"
+		echo "  - {name: any, addresses: [127.0.0.0/8, '::1'], iscsi: {iqn: ['*']}}"
+		echo "targets:"
+		for name in "${names[@]}"; do
+			echo "  - {iqn: '$iqn:$name', portals: [main]}"
+		done
+		echo "exports:"
+		for name in "${names[@]}"; do
+			echo "  - {volume: $name, target: '$iqn:$name', lun: 0, hosts: [any]}"
+		done
+	} >"$work/document.yaml"
+}
+
+port_known() { [ -s "$work/ports" ] || ! kill -0 "$daemon_pid" 2>/dev/null; }
+
+# Starts the daemon with the files written before; $port is where it listens.
+start_daemon() {
+	rm -f "$work/ports"
+	"$BUILD/cairnd" --config "$work/cairn.yaml" --apply "$work/document.yaml" \
+		--port-file "$work/ports" >>"$work/daemon.log" 2>&1 &
+	daemon_pid=$!
+	wait_until port_known
+	if ! [ -s "$work/ports" ]; then
+		echo "# the daemon does not start:"
+		sed 's/^/#   /' "$work/daemon.log"
+		return 1
+	fi
+	port=$(sed -n 's/.*:\([0-9]*\)$/\1/p' "$work/ports" | head -n 1)
+	url="iscsi://127.0.0.1:$port/$iqn"
+}
+
+# Ends it in good order; a sanitizer report or another status fails.
+stop_daemon() {
+	[ -n "$daemon_pid" ] || return 0
+	kill -TERM "$daemon_pid" 2>/dev/null
+	local status=0
+	wait "$daemon_pid" || status=$?
+	daemon_pid=
+	[ $status -eq 0 ] && return 0
+	echo "# the daemon ended with status $status:"
+	tail -n 40 "$work/daemon.log" | sed 's/^/#   /'
+	return 1
+}
+
+kill_daemon() {
+	kill -KILL "$daemon_pid"
+	wait "$daemon_pid" 2>/dev/null
+	daemon_pid=
+}

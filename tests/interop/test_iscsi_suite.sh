@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# libiscsi's conformance suite (iscsi-test-cu) over the fixtures: a thin volume of
+# 512-byte blocks, one of 4096, a removable and a write-protected one; the same
+# URL twice is a second session to the same unit.
+#
+# A test passes if it fails on no fixture and ran, not skipped, on one at least.
+# Skips are allowed for the families below, which are not there yet. A test that
+# asserts nothing shows nothing: each is listed in no_assertions.txt with the
+# test of ours that covers it.
+
+. "$(dirname "$0")/lib.sh"
+
+not_yet='^(Sanitize|ExtendedCopy|ReceiveCopyResults|WriteAtomic16|ReadDefectData10|ReadDefectData12|OrWrite|Prefetch10|Prefetch16)\.'
+reads_only='^(Inquiry|Mandatory|ReadOnly|TestUnitReady|ReadCapacity10|ReadCapacity16|ModeSense6|ReportSupportedOpcodes)\.'
+listed=$(dirname "$0")/no_assertions.txt
+
+# One test on one fixture: "NAME verdict assertions", verdict ok, skip or fail.
+run_one() { # FIXTURE NAME
+	local log=$work/$1.$2.log status=0 verdict=ok asserts
+	timeout -k 5 60 iscsi-test-cu -d -S -v -t "ALL.$2" "$url:$1/0" "$url:$1/0" \
+		>"$log" 2>&1 </dev/null || status=$?
+	asserts=$(awk '$1 == "asserts" { print $3 + 0; failed = $5 } END { exit failed > 0 }' \
+		"$log") || verdict=fail
+	[ -n "$asserts" ] && [ $status -lt 124 ] || verdict=fail
+	grep -q 'Failed: *[1-9]\|FAILED' "$log" && verdict=fail
+	if [ $verdict = ok ] && sed '1,/^Suite:/d' "$log" | grep -q '\[SKIPPED\]'; then
+		verdict=skip
+	fi
+	echo "$2 $verdict ${asserts:-0}" >>"$work/$1.results"
+}
+
+run_fixture() { # FIXTURE NAMES...
+	local fixture=$1 name
+	shift
+	for name in "$@"; do run_one "$fixture" "$name"; done
+}
+
+judge() { # NAME
+	local verdicts asserts fixture
+	verdicts=$(cat "$work"/*.results | awk -v n="$1" '$1 == n { print $2 }')
+	asserts=$(cat "$work"/*.results | awk -v n="$1" '$1 == n && $2 == "ok" { s += $3 } END { print s + 0 }')
+	case $verdicts in
+	*fail*)
+		for fixture in thin large removable readonly; do
+			if grep -q "^$1 fail " "$work/$fixture.results"; then
+				echo "on fixture $fixture:"
+				sed '1,/^Suite:/d' "$work/$fixture.$1.log" | head -n 12
+			fi
+		done
+		return 1
+		;;
+	*ok*) ;;
+	*)
+		echo "skipped on every fixture:"
+		grep -h '\[SKIPPED\]' "$work/thin.$1.log" | sort -u
+		return 1
+		;;
+	esac
+	if [ "$asserts" -eq 0 ] && ! grep -q "^$1 " "$listed"; then
+		echo "passed without an assertion and is not in $listed"
+		return 1
+	fi
+}
+
+report() { # NAME
+	if echo "$1" | grep -Eq "$not_yet" &&
+		! cat "$work"/*.results | grep -Eq "^$1 (ok|fail) "; then
+		test_number=$((test_number + 1))
+		echo "ok $test_number # SKIP $1: not built yet"
+		return
+	fi
+	check "$1" judge "$1"
+}
+
+write_settings 0
+write_document <<'DOC'
+thin thin: true, source: {protocol: {type: file, path: thin.raw, size: 128M}}
+large thin: true, blockBytes: 4096, source: {protocol: {type: file, path: large.raw, size: 128M}}
+removable thin: true, removable: true, source: {protocol: {type: file, path: removable.raw, size: 128M}}
+readonly thin: true, readOnly: true, source: {protocol: {type: file, path: readonly.raw, size: 128M}}
+DOC
+start_daemon || exit 1
+
+mapfile -t names < <(iscsi-test-cu -l | sed -n 's/^ALL\.\([^.]*\.[^.]*\)$/\1/p')
+mapfile -t reading < <(printf '%s\n' "${names[@]}" | grep -E "$reads_only")
+run_fixture thin "${names[@]}" &
+jobs_started=$!
+run_fixture large "${names[@]}" &
+jobs_started="$jobs_started $!"
+run_fixture removable "${names[@]}" &
+jobs_started="$jobs_started $!"
+run_fixture readonly "${reading[@]}" &
+# shellcheck disable=SC2086
+wait $jobs_started $!
+
+for name in "${names[@]}"; do report "$name"; done
+finish

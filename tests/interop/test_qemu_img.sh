@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# qemu as a host: convert, compare, map, bench, write zeroes, discard, FUA over
+# iscsi://; what was written is there, to the byte, after a restart of the daemon.
+
+. "$(dirname "$0")/lib.sh"
+
+disk() { echo "$url:$1/0"; }
+io() { # VOLUME COMMAND...
+	local volume=$1
+	shift
+	qemu-io -f raw "${@/#/-c}" "$(disk "$volume")" >"$work/io" 2>&1
+	local status=$?
+	cat "$work/io"
+	! grep -qi 'error\|failed\|differ' "$work/io" && [ $status -eq 0 ]
+}
+make_image() { # random places of a sparse image, some data, some zeroes
+	truncate -s 64M "$work/image.raw"
+	for place in 0 3 17 40 63; do
+		dd if=/dev/urandom of="$work/image.raw" bs=1M count=1 seek=$place \
+			conv=notrunc status=none
+	done
+}
+maps_as_sparse() {
+	qemu-img map -f raw --output=json "$(disk "$1")" | tee "$work/map"
+	grep -q '"zero": true' "$work/map" && grep -q '"data": true' "$work/map"
+}
+restart() { stop_daemon && start_daemon; }
+bench() { # OPTIONS...
+	qemu-img bench -f raw -c 2000 -d 32 -s 4096 "$@" "$(disk thin)"
+}
+
+write_settings 0
+write_document <<'DOC'
+thin thin: true, source: {protocol: {type: file, path: thin.raw, size: 64M}}
+large thin: true, blockBytes: 4096, source: {protocol: {type: file, path: large.raw, size: 64M}}
+DOC
+start_daemon || exit 1
+make_image
+for volume in thin large; do
+	check "$volume: convert to the volume" \
+		qemu-img convert -n -f raw -O raw "$work/image.raw" "$(disk $volume)"
+	check "$volume: compare" \
+		qemu-img compare -f raw -F raw "$work/image.raw" "$(disk $volume)"
+	check "$volume: map shows data and holes" maps_as_sparse $volume
+	check "$volume: write zeroes, with and without unmap" io $volume \
+		'write -P 7 8M 1M' 'write -z 8M 512k' 'write -z -u 8704k 512k' \
+		'read -P 0 8M 1M'
+	check "$volume: discard reads as zero" io $volume \
+		'write -P 9 10M 1M' 'discard 10M 1M' 'read -P 0 10M 1M'
+	check "$volume: FUA write and flush" io $volume \
+		'write -f -P 5 12M 64k' 'flush' 'read -P 5 12M 64k'
+	check "$volume: writes of odd length and place" io $volume \
+		'write -P 3 13M 12k' 'write -P 4 13639680 4096' \
+		'read -P 4 13639680 4096'
+	check "$volume: back out again" \
+		qemu-img convert -f raw -O raw "$(disk $volume)" "$work/$volume.out"
+done
+check "restart" restart
+for volume in thin large; do
+	check "$volume: the same after a restart" \
+		qemu-img compare -f raw -F raw "$work/$volume.out" "$(disk $volume)"
+	check "$volume: the file itself is the same" \
+		cmp "$work/$volume.out" "$work/data/$volume.raw"
+done
+check "bench: reads" bench
+check "bench: writes" bench -w
+check "bench: writes with flushes" bench -w --flush-interval=8
+# Held by the daemon with QEMU's own locks: qemu refuses to open the file.
+locked() { ! qemu-io -c 'write 0 4k' "$work/data/thin.raw" 2>"$work/err" && grep -qi lock "$work/err"; }
+check "qemu refuses the image while the daemon has it" locked
+finish
