@@ -213,7 +213,7 @@ static unsigned dig(unsigned depth)
 
 	for (size_t i = 0; i < sizeof room; i++)
 		room[i] = (uint8_t)depth;
-	return depth ? dig(depth - 1) + room[depth] : room[0];
+	return depth ? dig(depth - 1) + room[depth % sizeof room] : room[0];
 }
 
 static void digs(void *arg)
