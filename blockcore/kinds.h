@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kinds of drivers that there are, by the name of their struct, for
+ * registry.c and for the file that defines each.
+ */
+#ifndef BLOCKCORE_KINDS_H
+#define BLOCKCORE_KINDS_H
+
+#include "blockcore/block.h"
+
+/* protocols */
+extern const struct block_kind file_kind;
+
+/* listeners, in order of bands */
+extern const struct block_kind stats_kind;
+extern const struct block_kind readonly_kind;
+extern const struct block_kind throttle_kind;
+extern const struct block_kind delay_kind;
+extern const struct block_kind fault_kind;
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The protocol file: READ and WRITE. What the kernel can take as it is goes down
+ * in one operation; anything else through file_align.c.
+ *
+ * Invariants
+ *  1. A read that comes back short (someone else cut the file) is -EIO: a host
+ *     never sees bytes that were not read.
+ *  2. The data of a fast write is not touched, copied or looked at.
+ */
+#include "blockcore/protocol/file.h"
+
+#include "blockcore/base/list.h"
+
+#include <limits.h>
+
+/* One operation moves at most this much (the kernel's own limit is higher). */
+#define MOVE_MAX_BYTES (1u << 30)
+
+/* O_DIRECT wants every slice's address on memory_align_bytes and its length on
+ * align_bytes. */
+static bool fits(const struct file_driver *file, const struct block_request *r)
+{
+	uintptr_t addresses = 0, lengths = r->offset_bytes;
+	uint32_t i;
+
+	if (r->iov_count > IOV_MAX || r->length_bytes > MOVE_MAX_BYTES)
+		return false;
+	if (file->align_bytes == 1)
+		return true;
+	for (i = 0; i < r->iov_count; i++) {
+		addresses |= (uintptr_t)r->iov[i].iov_base;
+		lengths |= r->iov[i].iov_len;
+	}
+	return !(addresses & (file->memory_align_bytes - 1)) &&
+		!(lengths & (file->align_bytes - 1));
+}
+
+static void queue(struct file_io *io, enum ring_opcode opcode,
+	void (*done)(struct ring_op *op))
+{
+	struct block_request *request = io->request;
+
+	io->op = (struct ring_op){.opcode = (uint8_t)opcode,
+		.flags = io->ring_flags,
+		.registered_buffer = request->flags & BLOCK_REGISTERED,
+		.file = io->file->file,
+		.iov = request->iov,
+		.iov_count = request->iov_count,
+		.offset_bytes = request->offset_bytes,
+		.length_bytes = request->length_bytes,
+		.done = done};
+	ring_queue(io->lane->lane->ring, &io->op);
+}
+
+static void read_done(struct ring_op *op)
+{
+	struct file_io *io = container_of(op, struct file_io, op);
+
+	file_flush_finish(io, file_flush_result(io, io->request->length_bytes));
+}
+
+void file_move_read(struct file_io *io)
+{
+	if (fits(io->file, io->request))
+		queue(io, RING_READ, read_done);
+	else
+		file_align_run(io, file_flush_finish);
+}
+
+static void write_done(struct ring_op *op)
+{
+	struct file_io *io = container_of(op, struct file_io, op);
+
+	file_lock_release(io);
+	file_flush_finish(io, file_flush_result(io, io->request->length_bytes));
+}
+
+static void write_granted(struct file_io *io)
+{
+	queue(io, RING_WRITE, write_done);
+}
+
+void file_move_write(struct file_io *io)
+{
+	if (fits(io->file, io->request))
+		file_lock_take(io, io->position, io->limit, false,
+			write_granted, file_flush_finish);
+	else
+		file_align_run(io, file_flush_finish);
+}

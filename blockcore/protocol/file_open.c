@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The protocol file: opening, closing, resizing. What may block runs on the
+ * worker pool, so that a file system that hangs holds nobody but who asked.
+ *
+ * Invariants
+ *  1. A path stays inside the data directory, or names a device in /dev.
+ *  2. A size is durable before anybody is told of it.
+ */
+#include "blockcore/protocol/file.h"
+
+#include "blockcore/base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Permissions of ring_file_lock. */
+enum { MAY_READ = 1, MAY_WRITE = 2, MAY_RESIZE = 8 };
+
+#define DISCARD_GRANULARITY_BYTES 4096u
+#define PHYSICAL_BLOCK_BYTES 4096u
+
+/* -- opening -------------------------------------------------------------- */
+
+struct file_opening {
+	struct file_driver *file;
+	struct err *err;
+	uint64_t size_bytes; /* of a resize */
+};
+
+/* "a/../b", "/etc/x" and "" name nothing in the data directory. */
+static int make_path(struct file_driver *file, struct err *err)
+{
+	const struct file_options *o = file->driver.options;
+	const char *part = o->path, *end;
+
+	if (!*part)
+		return err_set(err, EINVAL, "path: is empty");
+	for (; part; part = end ? end + 1 : NULL) {
+		end = strchr(part, '/');
+		if (!strncmp(part, "..", 2) && (part[2] == '/' || !part[2]))
+			return err_set(err, EINVAL,
+				"%s: a path must not contain '..'", o->path);
+	}
+	if (*o->path == '/' && strncmp(o->path, "/dev/", 5))
+		return err_set(err, EINVAL,
+			"%s: lies outside of the data directory; give a path "
+			"relative to it, or a device in /dev",
+			o->path);
+	if (*o->path == '/')
+		file->path = strdup(o->path);
+	else if (asprintf(&file->path, "%s/%s",
+			 block_core_data_directory(file->driver.core),
+			 o->path) < 0)
+		file->path = NULL;
+	return file->path ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+static int open_with(struct file_driver *file, unsigned flags, struct err *err)
+{
+	const struct file_options *o = file->driver.options;
+	int result;
+
+	if (!o->read_only)
+		flags |= RING_OPEN_WRITABLE;
+	if (o->size_bytes && !o->read_only)
+		flags |= RING_OPEN_CREATE;
+	result = ring_file_open(block_core_world(file->driver.core), file->path,
+		flags, o->size_bytes, &file->file, err);
+	if (result == -ENOENT)
+		return err_set(err, ENOENT,
+			"%s: no such file; create it, or give size: to have "
+			"it made",
+			file->path);
+	return result;
+}
+
+static int check_opened(struct file_driver *file, struct err *err)
+{
+	const struct file_options *o = file->driver.options;
+
+	if (*o->path == '/' && !file->file->block_device)
+		return err_set(
+			err, EINVAL, "%s: is not a block device", o->path);
+	if (file->file->size_bytes < BLOCK_SECTOR_BYTES)
+		return err_set(err, EINVAL,
+			"%s: is empty; make it at least 512 bytes large",
+			file->path);
+	if (!o->locking)
+		return 0;
+	if (o->read_only)
+		return ring_file_lock(
+			file->file, MAY_READ, MAY_WRITE | MAY_RESIZE, err);
+	return ring_file_lock(file->file, MAY_READ | MAY_WRITE | MAY_RESIZE,
+		MAY_WRITE | MAY_RESIZE, err);
+}
+
+/* On the worker pool. */
+static int open_work(void *argument)
+{
+	struct file_opening *opening = argument;
+	struct file_driver *file = opening->file;
+	const struct file_options *o = file->driver.options;
+	bool direct = o->cache == FILE_DIRECT;
+	int result;
+
+	result = open_with(
+		file, direct ? RING_OPEN_TRY_DIRECT : 0, opening->err);
+	if (!result &&
+		file->file->size_bytes % file->file->direct_align_bytes) {
+		/* The last block cannot be reached with O_DIRECT. */
+		log_warning(file->path, "cache",
+			"size %llu is no multiple of %u: opened without "
+			"O_DIRECT",
+			(unsigned long long)file->file->size_bytes,
+			file->file->direct_align_bytes);
+		ring_file_close(file->file);
+		file->file = NULL;
+		result = open_with(file, 0, opening->err);
+	}
+	if (result)
+		return result;
+	result = check_opened(file, opening->err);
+	if (result) {
+		ring_file_close(file->file);
+		file->file = NULL;
+	}
+	return result;
+}
+
+static int close_work(void *argument)
+{
+	struct file_driver *file = argument;
+
+	ring_file_close(file->file);
+	return 0;
+}
+
+static void set_info(struct file_driver *file)
+{
+	const struct file_options *o = file->driver.options;
+	const struct ring_file *f = file->file;
+	uint32_t sector_mask = BLOCK_SECTOR_BYTES - 1;
+
+	file->align_bytes = f->direct_align_bytes;
+	file->memory_align_bytes = f->memory_align_bytes;
+	file->driver.info = (struct block_info){
+		.size_bytes = f->size_bytes & ~(uint64_t)sector_mask,
+		.physical_block_bytes =
+			f->direct_align_bytes > PHYSICAL_BLOCK_BYTES
+			? f->direct_align_bytes
+			: PHYSICAL_BLOCK_BYTES,
+		.discard_bytes = f->can_punch ? DISCARD_GRANULARITY_BYTES : 0,
+		.ops = BLOCK_OPS_DATA | BLOCK_OP(BLOCK_WRITE_ZEROES) |
+			BLOCK_OP(BLOCK_DISCARD) | BLOCK_OP(BLOCK_FLUSH) |
+			BLOCK_OP(BLOCK_EXTENTS),
+		.read_only = o->read_only,
+		.volatile_cache = o->cache != FILE_WRITETHROUGH,
+		.rotational = f->rotational,
+	};
+}
+
+int file_open_co(struct block_driver *driver, struct err *err)
+{
+	struct file_driver *file = (struct file_driver *)driver;
+	struct file_opening opening = {.file = file, .err = err};
+	struct loop *loop = block_core_lane(driver->core, 0)->loop;
+	int result = make_path(file, err);
+
+	if (!result)
+		result = loop_work_co(loop, open_work, &opening);
+	if (result) {
+		free(file->path);
+		return result;
+	}
+	set_info(file);
+	file_flush_init(file);
+	file_lock_init(file);
+	return 0;
+}
+
+void file_open_close_co(struct block_driver *driver)
+{
+	struct file_driver *file = (struct file_driver *)driver;
+	struct loop *loop = block_core_lane(driver->core, 0)->loop;
+
+	loop_work_co(loop, close_work, file);
+	file_lock_fini(file);
+	free(file->path);
+}
+
+/* -- resizing ------------------------------------------------------------- */
+
+static int resize_work(void *argument)
+{
+	struct file_opening *opening = argument;
+
+	return ring_file_resize(
+		opening->file->file, opening->size_bytes, opening->err);
+}
+
+static int check_resize(
+	struct file_driver *file, uint64_t bytes, struct err *err)
+{
+	uint32_t align = file->align_bytes;
+
+	if (align < BLOCK_SECTOR_BYTES)
+		align = BLOCK_SECTOR_BYTES;
+	if (file->driver.info.read_only)
+		return err_set(err, EROFS, "%s: is read-only", file->path);
+	if (!bytes || bytes % align)
+		return err_set(err, EINVAL,
+			"%s: the size must be a multiple of %u bytes",
+			file->path, align);
+	return 0;
+}
+
+int file_open_resize_co(
+	struct block_driver *driver, uint64_t bytes, struct err *err)
+{
+	struct file_driver *file = (struct file_driver *)driver;
+	struct file_opening opening = {
+		.file = file, .err = err, .size_bytes = bytes};
+	struct loop *loop = block_core_lane(driver->core, 0)->loop;
+	int result = check_resize(file, bytes, err);
+
+	if (!result)
+		result = loop_work_co(loop, resize_work, &opening);
+	if (result)
+		return result;
+	if (file->file->size_bytes < bytes)
+		return err_set(err, ENOSPC, "%s: has only %llu bytes",
+			file->path, (unsigned long long)file->file->size_bytes);
+	result = file_flush_co(file);
+	if (result)
+		return err_set(err, -result,
+			"%s: the new size could not be made durable",
+			file->path);
+	driver->info.size_bytes = bytes;
+	return 0;
+}
