@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rules of the listener fault; see fault_rules.h.
+ */
+#include "blockcore/listener/fault_rules.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MILLION 1000000ull
+#define DELAY_MAX_US (3600 * MILLION)
+
+static const struct {
+	const char *name;
+	int error;
+} errors[] = {
+	{"none", 0},
+	{"EIO", EIO},
+	{"ENOSPC", ENOSPC},
+	{"EROFS", EROFS},
+	{"ENODEV", ENODEV},
+	{"ENOMEM", ENOMEM},
+	{"ERANGE", ERANGE},
+	{"EILSEQ", EILSEQ},
+	{"ETIMEDOUT", ETIMEDOUT},
+	{"EBUSY", EBUSY},
+	{"EAGAIN", EAGAIN},
+	{"EOPNOTSUPP", EOPNOTSUPP},
+	{"ECANCELED", ECANCELED},
+};
+#define ERRORS (sizeof errors / sizeof errors[0])
+
+static const char *const op_names[] = {"any", "change", "read", "write",
+	"write_zeroes", "discard", "flush", "compare_and_write", "extents",
+	NULL};
+static const uint32_t op_masks[] = {BLOCK_OPS_ALL, BLOCK_OPS_CHANGE,
+	BLOCK_OP(BLOCK_READ), BLOCK_OP(BLOCK_WRITE),
+	BLOCK_OP(BLOCK_WRITE_ZEROES), BLOCK_OP(BLOCK_DISCARD),
+	BLOCK_OP(BLOCK_FLUSH), BLOCK_OP(BLOCK_COMPARE_AND_WRITE),
+	BLOCK_OP(BLOCK_EXTENTS)};
+static const char *const event_names[] = {"submit", "complete", NULL};
+
+#define FIELD(name) offsetof(struct fault_rule_options, name)
+static const struct opt_spec options[] = {
+	{.name = "name",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = FIELD(name),
+		.max = BLOCK_NAME_BYTES - 1,
+		.help = "to remove or release it by"},
+	{.name = "op",
+		.type = OPT_ENUM,
+		.offset = FIELD(op),
+		.choices = op_names,
+		.fallback = "any",
+		.help = "operation that is struck"},
+	{.name = "event",
+		.type = OPT_ENUM,
+		.offset = FIELD(event),
+		.choices = event_names,
+		.fallback = "submit",
+		.help = "strike before it happens below, or after"},
+	{.name = "offset",
+		.type = OPT_SIZE,
+		.offset = FIELD(offset_bytes),
+		.max = INT64_MAX,
+		.fallback = "0",
+		.help = "start of the extent that is struck"},
+	{.name = "length",
+		.type = OPT_SIZE,
+		.offset = FIELD(length_bytes),
+		.max = INT64_MAX,
+		.fallback = "0",
+		.help = "its length, 0 for all that follows"},
+	{.name = "after",
+		.type = OPT_UINT,
+		.offset = FIELD(after),
+		.max = UINT64_MAX,
+		.fallback = "0",
+		.help = "let this many matches pass first"},
+	{.name = "count",
+		.type = OPT_UINT,
+		.offset = FIELD(count),
+		.max = UINT64_MAX,
+		.fallback = "0",
+		.help = "fire this often, 0 for always"},
+	{.name = "probability_ppm",
+		.type = OPT_UINT,
+		.offset = FIELD(probability_ppm),
+		.max = MILLION,
+		.fallback = "1000000",
+		.help = "fire this many times in a million matches"},
+	{.name = "error",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = FIELD(error),
+		.help = "EIO, ENOSPC ...; absent: EIO unless it delays or "
+			"holds"},
+	{.name = "delay_us",
+		.type = OPT_UINT,
+		.offset = FIELD(delay_us),
+		.max = DELAY_MAX_US,
+		.fallback = "0",
+		.help = "make it wait this long"},
+	{.name = "hold",
+		.type = OPT_BOOL,
+		.offset = FIELD(hold),
+		.fallback = "false",
+		.help = "keep it until the command release"},
+	OPT_END};
+
+/* -- making --------------------------------------------------------------- */
+
+static int find_error(struct fault_rule *rule, struct err *err)
+{
+	const char *name = rule->options.error;
+	char known[256] = "";
+	size_t i, used = 0;
+
+	if (!name) {
+		rule->error =
+			rule->options.delay_us || rule->options.hold ? 0 : EIO;
+		return 0;
+	}
+	for (i = 0; i < ERRORS; i++) {
+		if (!strcmp(name, errors[i].name)) {
+			rule->error = errors[i].error;
+			return 0;
+		}
+		used += (size_t)snprintf(known + used, sizeof known - used,
+			" %s", errors[i].name);
+	}
+	return err_set(err, EINVAL, "error: %s is not one of%s", name, known);
+}
+
+static int check(struct fault_rule *rule, struct err *err)
+{
+	const struct fault_rule_options *o = &rule->options;
+
+	if (o->hold && o->delay_us)
+		return err_set(err, EINVAL,
+			"a rule either holds or delays (delay_us), not both");
+	return find_error(rule, err);
+}
+
+struct fault_rule *fault_rules_parse(
+	const struct doc *node, bool hold, uint32_t number, struct err *err)
+{
+	struct fault_rule *rule = calloc(1, sizeof *rule);
+
+	if (!rule) {
+		err_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (opts_parse(options, node, NULL, &rule->options,
+		    sizeof rule->options, err)) {
+		free(rule);
+		return NULL;
+	}
+	rule->options.hold |= hold;
+	rule->number = number;
+	rule->ops = op_masks[rule->options.op];
+	if (rule->options.name)
+		snprintf(rule->name, sizeof rule->name, "%s",
+			rule->options.name);
+	else
+		snprintf(rule->name, sizeof rule->name, "rule-%u", number);
+	if (check(rule, err)) {
+		fault_rules_free(rule);
+		return NULL;
+	}
+	return rule;
+}
+
+void fault_rules_free(struct fault_rule *rule)
+{
+	opts_free(options, &rule->options);
+	free(rule);
+}
+
+/* -- striking ------------------------------------------------------------- */
+
+static bool matches(
+	const struct fault_rule *rule, const struct block_request *request)
+{
+	const struct fault_rule_options *o = &rule->options;
+
+	if (!(rule->ops & BLOCK_OP(request->op)))
+		return false;
+	if (!o->offset_bytes && !o->length_bytes)
+		return true;
+	return request->offset_bytes + request->length_bytes >
+		o->offset_bytes &&
+		(!o->length_bytes ||
+			request->offset_bytes <
+				o->offset_bytes + o->length_bytes);
+}
+
+static uint64_t mix(uint64_t z)
+{
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+static bool lucky(const struct fault_rule *rule, uint64_t match, uint64_t seed)
+{
+	uint64_t random = mix(mix(seed + rule->number) + match);
+
+	return random % MILLION < rule->options.probability_ppm;
+}
+
+static bool fires(struct fault_rule *rule, uint64_t seed)
+{
+	const struct fault_rule_options *o = &rule->options;
+	uint64_t match = atomic_fetch_add(&rule->matches, 1), hit;
+
+	if (match < o->after || !lucky(rule, match, seed))
+		return false;
+	hit = atomic_load(&rule->hits);
+	do {
+		if (o->count && hit >= o->count)
+			return false;
+	} while (!atomic_compare_exchange_weak(&rule->hits, &hit, hit + 1));
+	return true;
+}
+
+struct fault_rule *fault_rules_strike(const struct fault_table *table,
+	enum fault_event event, const struct block_request *request,
+	uint64_t seed)
+{
+	unsigned i;
+
+	for (i = 0; i < table->count; i++)
+		if (table->rule[i]->options.event == (int)event &&
+			matches(table->rule[i], request) &&
+			fires(table->rule[i], seed))
+			return table->rule[i];
+	return NULL;
+}
+
+/* -- showing -------------------------------------------------------------- */
+
+static const char *error_name(int error)
+{
+	size_t i;
+
+	for (i = 0; i < ERRORS; i++)
+		if (errors[i].error == error)
+			return errors[i].name;
+	return "?";
+}
+
+static void print_rule(const struct fault_rule *rule, FILE *out)
+{
+	const struct fault_rule_options *o = &rule->options;
+
+	fputs("{\"name\": ", out);
+	json_print_string(out, rule->name);
+	fprintf(out,
+		", \"op\": \"%s\", \"event\": \"%s\", \"offset\": %llu, "
+		"\"length\": %llu, \"after\": %llu, \"count\": %llu, "
+		"\"probability_ppm\": %llu, \"error\": \"%s\", "
+		"\"delay_us\": %llu, \"hold\": %s, \"matches\": %llu, "
+		"\"hits\": %llu}",
+		op_names[o->op], event_names[o->event],
+		(unsigned long long)o->offset_bytes,
+		(unsigned long long)o->length_bytes,
+		(unsigned long long)o->after, (unsigned long long)o->count,
+		(unsigned long long)o->probability_ppm, error_name(rule->error),
+		(unsigned long long)o->delay_us, o->hold ? "true" : "false",
+		(unsigned long long)atomic_load(&rule->matches),
+		(unsigned long long)atomic_load(&rule->hits));
+}
+
+void fault_rules_print(const struct fault_table *table, FILE *out)
+{
+	unsigned i;
+
+	fputs("[", out);
+	for (i = 0; i < table->count; i++) {
+		if (i)
+			fputs(", ", out);
+		print_rule(table->rule[i], out);
+	}
+	fputs("]", out);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rules of the listener fault: which requests are struck, when and how.
+ *
+ * Invariants
+ *  1. A table of rules never changes: another one takes its place. Rules are
+ *     shared by the tables that follow each other.
+ *  2. The first rule that fires decides; rules after it do not see the request.
+ *  3. Whether a rule with a probability fires depends on the seed, the rule's
+ *     number and the number of the match only, so a run can be repeated.
+ */
+#ifndef BLOCKCORE_LISTENER_FAULT_RULES_H
+#define BLOCKCORE_LISTENER_FAULT_RULES_H
+
+#include "blockcore/block.h"
+
+#include <stdatomic.h>
+
+#define FAULT_MAX_RULES 64u
+
+enum fault_event {
+	FAULT_SUBMIT, /* before it goes down: nothing happens below */
+	FAULT_COMPLETE, /* after it has happened below */
+};
+
+struct fault_rule_options {
+	char *name;
+	int op, event;
+	uint64_t offset_bytes, length_bytes; /* length 0: to the end */
+	uint64_t after, count, probability_ppm;
+	char *error;
+	uint64_t delay_us;
+	bool hold;
+};
+
+struct fault_rule {
+	struct fault_rule_options options;
+	char name[BLOCK_NAME_BYTES];
+	uint32_t number; /* in order of making; never used again */
+	uint32_t ops; /* mask */
+	int error; /* positive errno, 0: none */
+	_Atomic uint64_t matches, hits;
+};
+
+struct fault_table {
+	unsigned count;
+	bool strikes_after; /* some rule has the event `complete` */
+	struct fault_rule *rule[FAULT_MAX_RULES];
+};
+
+/* A rule from a map; `number` also names it if it has no name. */
+struct fault_rule *fault_rules_parse(
+	const struct doc *node, bool hold, uint32_t number, struct err *err);
+void fault_rules_free(struct fault_rule *rule);
+
+/* The rule that strikes the request at this moment, counted; NULL: none. Any thread. */
+struct fault_rule *fault_rules_strike(const struct fault_table *table,
+	enum fault_event event, const struct block_request *request,
+	uint64_t seed);
+
+/* A JSON array. */
+void fault_rules_print(const struct fault_table *table, FILE *out);
+
+#endif
