@@ -32,7 +32,7 @@ pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wundef \
-	-Wvla -Wformat=2 -Wframe-larger-than=8192
+	-Wvla -Wformat=2 -Wframe-larger-than=16384
 WERROR ?= -Werror
 CPPFLAGS_ALL = -I. -D_GNU_SOURCE -DCAIRN_VERSION='"$(VERSION)"' $(CPPFLAGS)
 VERSION = 0.1.0
