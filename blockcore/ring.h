@@ -31,19 +31,24 @@ enum ring_opcode {
 	RING_READ,
 	RING_WRITE,
 	RING_DATASYNC, /* fdatasync(2) of the whole file */
-	RING_PUNCH, /* range reads zero afterwards, space is given back */
-	RING_ZERO_RANGE, /* range reads zero afterwards, space stays allocated */
-	RING_ALLOCATE, /* space is reserved, content unchanged */
+	RING_PUNCH, /* range reads zero afterwards, space is given back; never
+		       makes the file longer */
+	RING_ZERO_RANGE, /* range reads zero afterwards, space stays allocated;
+			    past the end the file grows */
+	RING_ALLOCATE, /* space is reserved, content unchanged; past the end the
+			  file grows; nothing to do on a block device */
 };
 
 enum ring_flag {
 	RING_DSYNC = 1, /* write: durable before it completes (RWF_DSYNC) */
 };
 
-/* What a file can do; fixed while it is open, but for `size_bytes`. */
+/* What a file can do; fixed while it is open, but for `size_bytes`. PUNCH and
+ * ZERO_RANGE where the file cannot: -EOPNOTSUPP, content unchanged. */
 struct ring_file {
 	struct ring_world *world;
-	uint64_t size_bytes; /* at open, or after ring_file_resize */
+	uint64_t size_bytes; /* at open, or after ring_file_resize: writes past
+				the end make the file longer and not this */
 	uint32_t direct_align_bytes; /* offset and length; 1 when buffered */
 	uint32_t memory_align_bytes; /* address of data; 1 when buffered */
 	uint32_t logical_block_bytes; /* 512 for regular files */
@@ -52,14 +57,15 @@ struct ring_file {
 	bool rotational;
 };
 
+/* An operation: zero it, fill it, queue it. */
 struct ring_op {
 	uint8_t opcode;
 	uint8_t flags;
 	bool registered_buffer; /* data lies in the region registered before */
 	struct ring_file *file;
-	const struct iovec *iov; /* READ, WRITE */
+	const struct iovec *iov; /* READ, WRITE: its bytes are length_bytes */
 	uint32_t iov_count;
-	uint64_t offset_bytes, length_bytes;
+	uint64_t offset_bytes, length_bytes; /* READ, WRITE: below 2 GiB */
 	int32_t result; /* bytes moved, or 0, or -errno; short only at the end */
 	void (*done)(struct ring_op *op);
 	STAILQ_ENTRY(ring_op) link; /* the ring's */
@@ -78,12 +84,13 @@ struct ring_world;
 
 struct ring_world_ops {
 	const char *name; /* "io_uring", "threads", "simulated" */
+	void (*world_free)(struct ring_world *world);
 	int (*open)(struct ring_world *world, const char *path, unsigned flags,
 		uint64_t create_bytes, struct ring_file **file,
 		struct err *err);
 	void (*close)(struct ring_file *file);
 	int (*resize)(struct ring_file *file, uint64_t bytes, struct err *err);
-	/* QEMU's byte locks, see ring_file_lock. */
+	/* QEMU's byte locks, see ring_file_lock. Replaces what was taken before. */
 	int (*lock)(struct ring_file *file, uint64_t taken, uint64_t refused,
 		struct err *err);
 	/* Next extent at or after `offset`: its length, and whether it holds
@@ -110,7 +117,12 @@ struct ring {
  * line in the log says so and why). `name` NULL chooses; "io_uring" or "threads"
  * insists. */
 struct ring_world *ring_world_real(const char *name, struct err *err);
-void ring_world_free(struct ring_world *world);
+
+/* Every file and ring must be gone. */
+static inline void ring_world_free(struct ring_world *world)
+{
+	world->ops->world_free(world);
+}
 
 /* Opens `path`. 0, or -errno with *err. EAGAIN: the file is locked. */
 static inline int ring_file_open(struct ring_world *world, const char *path,
@@ -126,6 +138,8 @@ static inline void ring_file_close(struct ring_file *file)
 	file->world->ops->close(file);
 }
 
+/* A block device cannot be resized: this then takes note of the size that it has
+ * now, and fails if that is below `bytes`. */
 static inline int ring_file_resize(
 	struct ring_file *file, uint64_t bytes, struct err *err)
 {
@@ -144,7 +158,16 @@ static inline int ring_file_lock(struct ring_file *file, uint64_t taken,
 	return file->world->ops->lock(file, taken, refused, err);
 }
 
-/* A ring on the calling thread's loop; adds its own hooks. */
+/* Where the next extent at or after `offset` ends: *length is 0 at the end of the
+ * file. A file system that does not know says that all is data. */
+static inline int ring_file_extent(
+	struct ring_file *file, uint64_t offset, uint64_t *length, bool *data)
+{
+	return file->world->ops->extent(file, offset, length, data);
+}
+
+/* A ring on the calling thread's loop; adds its own hooks. Stays with its
+ * thread: the kernel refuses operations from another one. */
 static inline int ring_new(struct ring_world *world, struct loop *loop,
 	struct ring **ring, struct err *err)
 {
@@ -155,6 +178,23 @@ static inline int ring_new(struct ring_world *world, struct loop *loop,
 static inline void ring_free(struct ring *ring)
 {
 	ring->world->ops->ring_free(ring);
+}
+
+/* Registers a region of data buffers (buf_pool_region) with the kernel, once, and
+ * before anything is queued. All of it is then in memory and locked there.
+ * -errno if the kernel refuses (-ENOMEM: the limit of locked memory): the ring
+ * works all the same. */
+static inline int ring_register_buffers(
+	struct ring *ring, void *base, size_t bytes)
+{
+	return ring->world->ops->register_buffers(ring, base, bytes);
+}
+
+/* Each ring that used `file` must hear this before ring_file_close, on its own
+ * thread, with nothing of that file queued or running. */
+static inline void ring_forget_file(struct ring *ring, struct ring_file *file)
+{
+	ring->world->ops->forget_file(ring, file);
 }
 
 static inline void ring_queue(struct ring *ring, struct ring_op *op)

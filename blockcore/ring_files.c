@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Real files; see the header. What a file can do is found out in ring_probe.c.
+ */
+#include "blockcore/ring_files.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "blockcore/base/list.h"
+#include "blockcore/ring_probe.h"
+
+/* -- the world's table of slots ----------------------------------------------- */
+
+void ring_files_world_init(
+	struct ring_files_world *world, const struct ring_world_ops *ops)
+{
+	memset(world, 0, sizeof *world);
+	world->world.ops = ops;
+	pthread_mutex_init(&world->lock, NULL);
+}
+
+void ring_files_world_fini(struct ring_files_world *world)
+{
+	for (unsigned i = 0; i < RING_FILES_SLOTS / 64; i++)
+		assert(!world->slots_used[i]);
+	pthread_mutex_destroy(&world->lock);
+}
+
+static void slot_take(
+	struct ring_files_world *world, struct ring_files_file *self)
+{
+	self->slot = RING_FILES_NO_SLOT;
+	pthread_mutex_lock(&world->lock);
+	self->serial = ++world->last_serial;
+	for (unsigned i = 0; i < RING_FILES_SLOTS / 64; i++) {
+		uint64_t free_slots = ~world->slots_used[i];
+		if (!free_slots)
+			continue;
+		unsigned bit = (unsigned)__builtin_ctzll(free_slots);
+		world->slots_used[i] |= UINT64_C(1) << bit;
+		self->slot = i * 64 + bit;
+		break;
+	}
+	pthread_mutex_unlock(&world->lock);
+}
+
+static void slot_give_back(
+	struct ring_files_world *world, struct ring_files_file *self)
+{
+	if (self->slot == RING_FILES_NO_SLOT)
+		return;
+	pthread_mutex_lock(&world->lock);
+	world->slots_used[self->slot / 64] &= ~(UINT64_C(1) << self->slot % 64);
+	pthread_mutex_unlock(&world->lock);
+}
+
+/* -- open and close ----------------------------------------------------------- */
+
+/* Makes the file if it is absent. 1 made, 0 was there, -errno. */
+static int files_create(const char *path, uint64_t bytes, struct err *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == EEXIST)
+		return 0;
+	if (fd < 0)
+		return err_set(err, errno, "cannot create '%s': %s", path,
+			strerror(errno));
+	int failed = ftruncate(fd, (off_t)bytes) ? errno : 0;
+	close(fd);
+	if (!failed)
+		return 1;
+	unlink(path);
+	return err_set(err, failed, "cannot create '%s' of %llu bytes: %s",
+		path, (unsigned long long)bytes, strerror(failed));
+}
+
+/* Looks before opening: to open a pipe or a tape may wait, or do something. */
+static int files_look(const char *path, struct stat *st, struct err *err)
+{
+	if (stat(path, st))
+		return err_set(err, errno, "cannot open '%s': %s", path,
+			strerror(errno));
+	if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
+		return 0;
+	return err_set(err, EINVAL,
+		"'%s' is neither a regular file nor a block device", path);
+}
+
+static int files_open_fd(const char *path, unsigned flags,
+	const struct stat *st, bool *direct, struct err *err)
+{
+	int mode = flags & RING_OPEN_WRITABLE ? O_RDWR : O_RDONLY;
+	/* Refuse a device that is mounted or part of a volume group or array. */
+	if (S_ISBLK(st->st_mode) && flags & RING_OPEN_WRITABLE)
+		mode |= O_EXCL;
+	*direct = flags & (RING_OPEN_DIRECT | RING_OPEN_TRY_DIRECT);
+	int fd = open(path, mode | O_CLOEXEC | (*direct ? O_DIRECT : 0));
+	if (fd < 0 && errno == EINVAL && flags & RING_OPEN_TRY_DIRECT) {
+		*direct = false;
+		fd = open(path, mode | O_CLOEXEC);
+	}
+	if (fd >= 0)
+		return fd;
+	if (errno == EINVAL && *direct)
+		return err_set(err, EINVAL,
+			"'%s': its file system has no direct I/O; set 'direct' "
+			"to auto or off",
+			path);
+	if (errno == EBUSY)
+		return err_set(err, EBUSY,
+			"'%s' is in use by the system: mounted, or part of a "
+			"volume group or array",
+			path);
+	return err_set(
+		err, errno, "cannot open '%s': %s", path, strerror(errno));
+}
+
+/* `self` has its path; opens the rest. On failure files_free takes it back. */
+static int files_open_into(
+	struct ring_files_file *self, unsigned flags, struct err *err)
+{
+	struct stat st;
+	int failed = files_look(self->path, &st, err);
+	if (failed)
+		return failed;
+	struct ring_file *file = &self->file;
+	file->writable = flags & RING_OPEN_WRITABLE;
+	self->fd = files_open_fd(self->path, flags, &st, &file->direct, err);
+	if (self->fd < 0)
+		return self->fd;
+	if (fstat(self->fd, &st))
+		return err_set(err, errno, "cannot open '%s': %s", self->path,
+			strerror(errno));
+	failed = ring_probe_file(file, self->fd, &st, self->path, err);
+	if (failed)
+		return failed;
+	if (flags & RING_OPEN_DIRECT && !file->direct)
+		return err_set(err, EINVAL,
+			"'%s' cannot do direct I/O (encrypted, or data is "
+			"journalled); set 'direct' to auto or off",
+			self->path);
+	return 0;
+}
+
+static void files_free(struct ring_files_file *self)
+{
+	if (self->fd >= 0)
+		close(self->fd);
+	free(self->path);
+	free(self);
+}
+
+int ring_files_open(struct ring_world *world, const char *path, unsigned flags,
+	uint64_t create_bytes, struct ring_file **file, struct err *err)
+{
+	struct ring_files_file *self = calloc(1, sizeof *self);
+	char *copy = strdup(path);
+	if (!self || !copy) {
+		free(self);
+		free(copy);
+		return err_set(err, ENOMEM, "no memory to open '%s'", path);
+	}
+	self->path = copy;
+	self->fd = -1;
+	self->file.world = world;
+	int made = 0;
+	if (flags & RING_OPEN_CREATE)
+		made = files_create(path, create_bytes, err);
+	int failed = made < 0 ? made : files_open_into(self, flags, err);
+	if (failed) {
+		if (made > 0)
+			unlink(path);
+		files_free(self);
+		return failed;
+	}
+	slot_take((struct ring_files_world *)world, self);
+	*file = &self->file;
+	return 0;
+}
+
+void ring_files_close(struct ring_file *file)
+{
+	struct ring_files_file *self = ring_files_file(file);
+	ring_files_lock(file, 0, 0, NULL);
+	slot_give_back((struct ring_files_world *)file->world, self);
+	files_free(self);
+}
+
+/* -- size and extents --------------------------------------------------------- */
+
+static void files_set_size(struct ring_file *file, uint64_t bytes)
+{
+	__atomic_store_n(&file->size_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+static int files_device_size(
+	struct ring_files_file *self, uint64_t bytes, struct err *err)
+{
+	uint64_t now_bytes;
+	if (ioctl(self->fd, BLKGETSIZE64, &now_bytes))
+		return err_set(err, errno, "'%s': cannot ask its size: %s",
+			self->path, strerror(errno));
+	if (bytes > now_bytes)
+		return err_set(err, ENOSPC,
+			"block device '%s' has %llu bytes, not %llu: grow it "
+			"first",
+			self->path, (unsigned long long)now_bytes,
+			(unsigned long long)bytes);
+	files_set_size(&self->file, now_bytes);
+	return 0;
+}
+
+int ring_files_resize(struct ring_file *file, uint64_t bytes, struct err *err)
+{
+	struct ring_files_file *self = ring_files_file(file);
+	if (file->block_device)
+		return files_device_size(self, bytes, err);
+	if (bytes > INT64_MAX)
+		return err_set(err, EFBIG, "'%s': a file cannot be so large",
+			self->path);
+	if (ftruncate(self->fd, (off_t)bytes))
+		return err_set(err, errno,
+			"cannot resize '%s' to %llu bytes: %s", self->path,
+			(unsigned long long)bytes, strerror(errno));
+	files_set_size(file, bytes);
+	return 0;
+}
+
+/* lseek moves the offset that all users of the descriptor share, and nobody
+ * uses: its answer alone counts. */
+int ring_files_extent(
+	struct ring_file *file, uint64_t offset, uint64_t *length, bool *data)
+{
+	struct ring_files_file *self = ring_files_file(file);
+	off_t end = lseek(self->fd, 0, SEEK_END);
+	if (end < 0)
+		return -errno;
+	*data = false;
+	*length = 0;
+	if (offset >= (uint64_t)end)
+		return 0;
+	off_t from = (off_t)offset, next = lseek(self->fd, from, SEEK_DATA);
+	if (next < 0 && errno == ENXIO)
+		next = end;
+	else if (next < 0 || next == from) {
+		*data = true;
+		next = lseek(self->fd, from, SEEK_HOLE);
+	}
+	if (next <= from || next > end)
+		next = end;
+	*length = (uint64_t)(next - from);
+	return 0;
+}
