@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Documents as JSON (RFC 8259). What is printed is always valid: bytes that are
- * not UTF-8 become U+FFFD.
+ * not UTF-8 become U+FFFD. It is valid YAML with the same meaning, too.
  */
 #include "blockcore/base/doc.h"
 
 #include <ctype.h>
 #include <string.h>
 
-/* Bytes of the UTF-8 sequence at `p`, 0 if it is not one (RFC 3629 4). */
-static unsigned utf8_length(const uint8_t *p)
+/* Bytes of the UTF-8 sequence at `p` and its code; 0 if it is none (RFC 3629). */
+static unsigned utf8_decode(const uint8_t *p, uint32_t *out)
 {
 	static const struct {
 		uint8_t mask, lead, length;
@@ -33,21 +33,31 @@ static unsigned utf8_length(const uint8_t *p)
 		if (code < forms[i].least || code > 0x10ffff ||
 			(code >= 0xd800 && code <= 0xdfff))
 			return 0;
+		*out = code;
 		return forms[i].length;
 	}
 	return 0;
 }
 
-/* One character that JSON cannot hold as it is. */
-static void print_escape(FILE *out, uint8_t c)
+/* JSON itself wants only the first three escaped. The others are what YAML does
+ * not take as it is (5.1) or takes for the end of a line (5.4). */
+static bool needs_escape(uint32_t code)
+{
+	return code < 0x20 || code == '"' || code == '\\' ||
+		(code >= 0x7f && code < 0xa0) || code == 0x2028 ||
+		code == 0x2029 || code == 0xfeff || code == 0xfffe ||
+		code == 0xffff;
+}
+
+static void print_escape(FILE *out, uint32_t code)
 {
 	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-	const char *at = strchr(from, c);
+	const char *at = code < 0x7f ? strchr(from, (int)code) : NULL;
 
 	if (at)
 		fprintf(out, "\\%c", to[at - from]);
 	else
-		fprintf(out, "\\u%04x", c);
+		fprintf(out, "\\u%04x", code);
 }
 
 void json_print_string(FILE *out, const char *text)
@@ -56,12 +66,13 @@ void json_print_string(FILE *out, const char *text)
 
 	fputc('"', out);
 	while (*p) {
-		unsigned length = utf8_length(p);
-		if (*p < 0x20 || *p == 0x7f || *p == '"' || *p == '\\') {
-			print_escape(out, *p);
-		} else if (!length) {
+		uint32_t code = 0;
+		unsigned length = utf8_decode(p, &code);
+		if (!length) {
 			fputs("\xef\xbf\xbd", out);
 			length = 1;
+		} else if (needs_escape(code)) {
+			print_escape(out, code);
 		} else {
 			fwrite(p, 1, length, out);
 		}
