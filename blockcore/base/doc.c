@@ -119,7 +119,7 @@ static int error_at(const struct doc *at, uint32_t line, uint32_t column,
 int doc_error(const struct doc *at, struct err *err, int code,
 	const char *format, ...)
 {
-	char text[sizeof err->text];
+	char text[ERR_TEXT_BYTES];
 	va_list args;
 
 	va_start(args, format);
@@ -131,7 +131,7 @@ int doc_error(const struct doc *at, struct err *err, int code,
 int doc_key_error(const struct doc *at, struct err *err, int code,
 	const char *format, ...)
 {
-	char text[sizeof err->text];
+	char text[ERR_TEXT_BYTES];
 	va_list args;
 
 	va_start(args, format);

@@ -12,7 +12,7 @@
 
 int err_set(struct err *err, int code, const char *format, ...)
 {
-	char text[sizeof err->text];
+	char text[ERR_TEXT_BYTES];
 	va_list args;
 
 	if (!err)
@@ -38,7 +38,7 @@ static void append(char *text, size_t size, const char *tail)
 
 int err_wrap(struct err *err, const char *format, ...)
 {
-	char text[sizeof err->text];
+	char text[ERR_TEXT_BYTES];
 	va_list args;
 
 	if (!err)

@@ -12,9 +12,11 @@
 #ifndef BLOCKCORE_BASE_ERR_H
 #define BLOCKCORE_BASE_ERR_H
 
+#define ERR_TEXT_BYTES 512
+
 struct err {
 	int code; /* positive errno value; 0 while nothing was set */
-	char text[512];
+	char text[ERR_TEXT_BYTES];
 };
 
 /* Sets code and text (an earlier text is replaced). Returns -code, so that a
