@@ -18,7 +18,10 @@
  *  2. Chunks and the data they point to live until `sent`; after an error or
  *     stream_close each queued chunk gets `sent` with ok = false.
  *  3. Back-pressure: stream_pause stops reading; the peer's window does the rest.
- *  4. After `closed` (end of file, error) the owner calls stream_close.
+ *  4. After `closed` (end of file, error) the owner calls stream_close. It may do
+ *     so inside a callback; the stream's memory then lives until that returns.
+ *  5. Bytes are read into one buffer of the lane; a stream has memory of its own
+ *     only for what its owner has not taken yet.
  */
 #ifndef TARGET_STREAM_STREAM_H
 #define TARGET_STREAM_STREAM_H
@@ -33,6 +36,7 @@
 #define STREAM_CHUNK_SLICES 4u
 
 struct stream;
+struct stream_lane;
 
 struct stream_chunk {
 	struct iovec slice[STREAM_CHUNK_SLICES];
@@ -59,8 +63,12 @@ struct stream {
 	int fd;
 	bool paused, dirty, closing;
 	/* private to stream.c from here on */
+	bool waiting, broken, finishing, shut, resumed;
+	struct stream_lane *home;
 	struct loop_watch watch;
-	struct buf *in;
+	struct loop_timer timer;
+	struct buf *in; /* what was read and not taken; NULL: nothing, or ... */
+	uint8_t *spill; /* ... from the heap, when the pool was dry */
 	uint32_t in_start, in_end;
 	uint8_t *into;
 	size_t into_left;
@@ -78,8 +86,9 @@ int stream_open(struct stream *stream, struct block_lane *lane, int fd,
 	const struct stream_events *events);
 /* Queued chunks are told; the socket is closed. No callback comes after it. */
 void stream_close(struct stream *stream);
-/* Closes once all that is queued is sent or `after_ns` have passed; `closed`
- * comes then. */
+/* Takes nothing more from the peer, sends what is queued, says goodbye (FIN) and
+ * waits for the peer's, so that no reset overtakes the last answer; at most
+ * `after_ns` in all. `closed` comes then. */
 void stream_finish(struct stream *stream, uint64_t after_ns);
 
 void stream_receive_into(struct stream *stream, void *place, size_t bytes);
