@@ -61,12 +61,14 @@ struct iscsi_server *iscsi_server_new(struct block_core *core,
 	const struct iscsi_settings *settings, struct iscsi_watcher *watcher,
 	struct err *err);
 /* On every lane that carries connections (all but 0, or 0 if it is the only
- * one), before the first portal. */
+ * one), before the first portal and while the control lane waits. Ended by
+ * iscsi_server_stop_co. */
 int iscsi_lane_start(
 	struct iscsi_server *server, struct block_lane *lane, struct err *err);
 
 /* Publishes who may reach what; from now on for new logins. Sessions whose host
- * or target is gone are closed; others see new LUNs (06h/3Fh/0Eh). */
+ * or target is gone are closed; others see new LUNs (06h/3Fh/0Eh). Takes
+ * references of its own; control lane. */
 void iscsi_server_publish(
 	struct iscsi_server *server, struct access_table *table);
 
@@ -75,9 +77,14 @@ int iscsi_portal_open(struct iscsi_server *server,
 	const struct access_portal *portal, uint16_t *bound_port,
 	struct err *err);
 
+/* Sockets that are open now, logged in or not; any thread. */
+unsigned iscsi_server_connections(const struct iscsi_server *server);
+
 /* Stops listening, asks hosts to log out (async event, RFC 7143 11.9), closes
- * all connections within `grace_ns`; in a coroutine on the control lane. */
+ * all connections within `grace_ns`, ends the work on all lanes; in a coroutine
+ * on the control lane. */
 void iscsi_server_stop_co(struct iscsi_server *server, uint64_t grace_ns);
+/* After iscsi_server_stop_co; control lane. */
 void iscsi_server_free(struct iscsi_server *server);
 
 #endif

@@ -31,7 +31,7 @@ struct stream_lane {
 	struct block_lane *lane;
 	struct loop_hook show, send;
 	struct stream_list dirty;
-	unsigned streams, dirty_streams;
+	unsigned users, streams, dirty_streams;
 	struct iovec gather[GATHER_SLICES];
 	uint8_t *scratch; /* STREAM_RECEIVE_BYTES */
 	LIST_ENTRY(stream_lane) link;
@@ -224,8 +224,8 @@ static void read_some(struct stream *stream)
 /* The peer's last bytes, read to be thrown away, until it closes too. */
 static void drain(struct stream *stream)
 {
-	ssize_t got = recv(stream->fd, stream->home->scratch,
-		STREAM_RECEIVE_BYTES, 0);
+	ssize_t got = recv(
+		stream->fd, stream->home->scratch, STREAM_RECEIVE_BYTES, 0);
 
 	if (!would_block(got) && got <= 0)
 		break_stream(stream, got < 0 ? errno : 0);
@@ -243,8 +243,7 @@ static unsigned gather(
 
 	*bytes = 0;
 
-	STAILQ_FOREACH(chunk, &stream->out, link)
-	{
+	STAILQ_FOREACH (chunk, &stream->out, link) {
 		for (unsigned i = 0; i < chunk->slices; i++) {
 			size_t length = chunk->slice[i].iov_len;
 
@@ -398,7 +397,18 @@ static void timer_expired(struct loop_timer *timer)
 
 /* -- the door -------------------------------------------------------------- */
 
-int stream_lane_start(struct block_lane *lane, struct err *err)
+static struct stream_lane *find_home(const struct block_lane *lane)
+{
+	struct stream_lane *home;
+
+	LIST_FOREACH (home, &lanes, link) {
+		if (home->lane == lane)
+			return home;
+	}
+	return NULL;
+}
+
+static struct stream_lane *make_home(struct block_lane *lane)
 {
 	struct stream_lane *home = calloc(1, sizeof *home);
 
@@ -406,7 +416,7 @@ int stream_lane_start(struct block_lane *lane, struct err *err)
 		home->scratch = malloc(STREAM_RECEIVE_BYTES);
 	if (!home || !home->scratch) {
 		free(home);
-		return err_set(err, ENOMEM, "no memory for a lane's streams");
+		return NULL;
 	}
 	home->lane = lane;
 	TAILQ_INIT(&home->dirty);
@@ -415,26 +425,29 @@ int stream_lane_start(struct block_lane *lane, struct err *err)
 	loop_hook_add(lane->loop, LOOP_REAP, &home->show);
 	loop_hook_add(lane->loop, LOOP_SEND, &home->send);
 	LIST_INSERT_HEAD(&lanes, home, link);
-	return 0;
+	return home;
 }
 
-static struct stream_lane *find_home(const struct block_lane *lane)
+int stream_lane_start(struct block_lane *lane, struct err *err)
 {
-	struct stream_lane *home;
+	struct stream_lane *home = find_home(lane);
 
-	LIST_FOREACH(home, &lanes, link)
-	{
-		if (home->lane == lane)
-			return home;
-	}
-	return NULL;
+	if (!home)
+		home = make_home(lane);
+	if (!home)
+		return err_set(err, ENOMEM, "no memory for a lane's streams");
+	home->users++;
+	return 0;
 }
 
 void stream_lane_stop(struct block_lane *lane)
 {
 	struct stream_lane *home = find_home(lane);
 
-	assert(home && home->streams == 0);
+	assert(home && home->users);
+	if (--home->users)
+		return;
+	assert(home->streams == 0);
 	loop_hook_remove(lane->loop, LOOP_REAP, &home->show);
 	loop_hook_remove(lane->loop, LOOP_SEND, &home->send);
 	LIST_REMOVE(home, link);

@@ -77,7 +77,8 @@ struct stream {
 	TAILQ_ENTRY(stream) link;
 };
 
-/* Once per lane, before its first stream; keeps the lane's dirty list. */
+/* By each server that uses streams on the lane, on its thread, before its first
+ * stream; stopped as often. 0 or -errno with *err. */
 int stream_lane_start(struct block_lane *lane, struct err *err);
 void stream_lane_stop(struct block_lane *lane);
 

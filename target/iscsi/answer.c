@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SCSI Response and the choice between it and Data-In.
+ */
+#include "target/iscsi/answer.h"
+
+#include "blockcore/base/list.h"
+
+uint8_t answer_residual(const struct iscsi_task *task, uint8_t *header)
+{
+	uint32_t expected =
+		task->read || task->write ? task->expected_bytes : 0;
+	uint32_t moved = 0;
+
+	if (task->scsi.direction == SCSI_DATA_IN)
+		moved = task->scsi.in_bytes;
+	else if (task->scsi.direction == SCSI_DATA_OUT)
+		moved = task->scsi.data_bytes;
+	if (moved == expected)
+		return 0;
+	if (moved > expected) {
+		pdu_put_residual(header, moved - expected);
+		return PDU_OVERFLOW;
+	}
+	pdu_put_residual(header, expected - moved);
+	return PDU_UNDERFLOW;
+}
+
+void answer_sent(struct stream_chunk *chunk, bool ok)
+{
+	struct iscsi_task *task =
+		container_of(chunk, struct iscsi_task, answer.chunk);
+	struct iscsi_connection *connection = task->connection;
+
+	if (--task->outs == 0)
+		task_put(task);
+	if (ok)
+		connection_relieve(connection);
+}
+
+void answer_send(struct iscsi_task *task)
+{
+	uint8_t *header = task->answer.header;
+	struct scsi_task *scsi = &task->scsi;
+	uint32_t sense_bytes = 0;
+
+	task_leave(task);
+	pdu_init(header, PDU_SCSI_RESPONSE, PDU_FINAL);
+	header[1] |= answer_residual(task, header);
+	pdu_put_status(header, scsi->status);
+	pdu_put_task_tag(header, scsi->tag);
+	pdu_put_exp_data_sn(header, task->in_sn + task->r2t_sn);
+	if (scsi->sense_bytes) {
+		put_be16(task->sense, scsi->sense_bytes);
+		memcpy(task->sense + 2, scsi->sense, scsi->sense_bytes);
+		sense_bytes = 2u + scsi->sense_bytes;
+	}
+	task->answer.chunk.sent = answer_sent;
+	task->outs++;
+	out_send(task->connection, &task->answer, OUT_STATUS, task->sense,
+		sense_bytes);
+}
+
+static bool nobody_listens(const struct iscsi_task *task)
+{
+	return task->scsi.status == SCSI_ABORTED ||
+		task->connection->state != CONNECTION_FULL;
+}
+
+void answer_task(struct iscsi_task *task)
+{
+	struct scsi_task *scsi = &task->scsi;
+
+	if (nobody_listens(task)) {
+		task_leave(task);
+		task_put(task);
+	} else if (scsi->status == SCSI_GOOD && scsi->in_bytes && task->read &&
+		task->expected_bytes) {
+		data_in_start(task);
+	} else {
+		answer_send(task);
+	}
+}
+
+void answer_failure(struct iscsi_task *task, uint8_t key, uint16_t asc_ascq)
+{
+	scsi_task_fail(&task->scsi, key, asc_ascq);
+	answer_task(task);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection: a stream, what was negotiated on it, its place in the PDU that
+ * is coming in, its sequence numbers, its tasks. At ErrorRecoveryLevel 0 with
+ * one connection it is the session, too, and holds the nexus.
+ *
+ *	LOGIN --> WAITING (for the session it takes the place of) --> FULL
+ *	  FULL --> LOGOUT (the nexus ends, then the answer goes out)
+ *	  any --> CLOSING (nothing is sent or taken any more) --> freed
+ *
+ * Invariants
+ *  1. Everything here belongs to one lane.
+ *  2. connection_drop only marks and posts: nothing is freed while a callback
+ *     of the stream or of the device server may be above us on the stack.
+ *  3. A connection is freed when its stream is closed, its nexus closed, and no
+ *     task management or refresh of it is under way.
+ *  4. Bounded: tasks by the command window and CONNECTION_IMMEDIATE, data
+ *     buffers by the lane's quota, other answers by CONNECTION_CONTROLS, unsent
+ *     bytes by CONNECTION_UNSENT_BYTES (nothing is read above these).
+ */
+#ifndef TARGET_ISCSI_CONNECTION_H
+#define TARGET_ISCSI_CONNECTION_H
+
+#include "blockcore/base/log.h"
+#include "target/iscsi/login.h"
+#include "target/iscsi/pdu.h"
+#include "target/iscsi/server.h"
+#include "target/scsi/scsi.h"
+#include "target/stream/stream.h"
+
+#define CONNECTION_IMMEDIATE 8u /* immediate commands at a time */
+#define CONNECTION_CONTROLS 256u /* NOP-In, Reject ... not yet sent */
+#define CONNECTION_UNSENT_BYTES (8u << 20)
+#define CONNECTION_BUCKETS 256u
+
+struct iscsi_task;
+struct iscsi_connection;
+
+enum connection_state {
+	CONNECTION_LOGIN,
+	CONNECTION_WAITING,
+	CONNECTION_FULL,
+	CONNECTION_LOGOUT,
+	CONNECTION_CLOSING,
+};
+
+/* The PDU whose data segment is on its way. */
+struct connection_receive {
+	enum {
+		RECEIVE_HEADER,
+		RECEIVE_DATA,
+		RECEIVE_TAIL,
+		RECEIVE_DISCARD
+	} step;
+	const struct framing_row *row;
+	uint8_t header[PDU_BHS_BYTES];
+	uint8_t *place; /* where the data goes */
+	struct buf *hold; /* the buffer around `place`: our reference */
+	struct iscsi_task *task; /* whose data it is; NULL: gone meanwhile */
+	uint32_t data_bytes, tail_bytes, discard_bytes;
+};
+
+struct iscsi_connection {
+	struct stream stream;
+	struct iscsi_lane *lane;
+	enum connection_state state;
+	bool header_digest, data_digest; /* in force now */
+	bool discovery, stalled, nexus_open, nexus_closing;
+	bool heard; /* something came or went since the timer last looked */
+	bool pinged, counted_login, refreshing;
+	bool up; /* the watcher knows of it */
+	void (*quiet)(struct iscsi_connection *connection);
+	struct iscsi_params params;
+	struct connection_receive receive;
+
+	/* sequence numbers (RFC 7143 4.2.2) */
+	uint32_t stat_sn, exp_cmd_sn;
+	uint64_t skipped; /* bit n: exp_cmd_sn + 1 + n counts as received */
+	uint32_t window; /* commands at a time */
+	uint32_t running; /* of these: not yet answered */
+	uint32_t immediate; /* immediate commands not yet answered */
+	uint32_t incoming; /* tasks that wait for Data-Out */
+
+	/* what is alive */
+	uint32_t tasks, controls, managements;
+	struct iscsi_task **bucket; /* CONNECTION_BUCKETS; by task tag */
+	STAILQ_HEAD(, iscsi_task) waiting; /* for a buffer, in order */
+	struct buf_waiter waiter;
+	size_t held_bytes; /* data buffers */
+	uint32_t next_transfer_tag;
+
+	struct loop_timer timer;
+	struct loop_message teardown;
+	bool teardown_posted;
+	const char *reason; /* why it ended */
+	char host[BLOCK_NAME_BYTES]; /* for the watcher; outlives tables */
+
+	/* login and session */
+	struct iscsi_login_world world;
+	struct sockaddr_storage peer;
+	const struct access_portal *portal; /* the server's */
+	struct iscsi_login *login;
+	struct iscsi_text *text;
+	struct iscsi_login_result *result; /* from READY on */
+	struct iscsi_session *session;
+	struct iscsi_login_answer *login_answer;
+	uint8_t login_header[PDU_BHS_BYTES]; /* while WAITING */
+	struct scsi_nexus nexus;
+	uint8_t logout_header[PDU_BHS_BYTES];
+	struct log_limit log;
+	TAILQ_ENTRY(iscsi_connection) link;
+};
+
+/* What a socket brings along from its portal to its lane. */
+struct connection_arrival {
+	struct loop_message message; /* portal.c's */
+	struct iscsi_lane *lane;
+	int fd;
+	struct sockaddr_storage peer;
+	const struct access_portal *portal; /* lives as long as the server */
+};
+
+/* Takes `arrival` over in any case (a failure closes it). */
+void connection_open(struct iscsi_lane *lane,
+	const struct connection_arrival *arrival,
+	const struct stream_events *events);
+
+/* Ends the connection soon; `reason` is a constant text for the log. Any number
+ * of times; the first reason counts. */
+void connection_drop(struct iscsi_connection *connection, const char *reason);
+/* The same, after all that is queued has been sent. */
+void connection_finish(struct iscsi_connection *connection, const char *reason);
+
+/* Aborts what the host has under way; `quiet` runs when all is done and data has
+ * come to rest (perhaps at once; the last one asked for, if asked twice). */
+void connection_close_nexus(struct iscsi_connection *connection,
+	void (*quiet)(struct iscsi_connection *connection));
+
+/* Who may reach what has changed (or may have, during a long login): the host is
+ * told of new LUNs, or its session ends. */
+void connection_refresh(struct iscsi_connection *connection);
+/* Task managements call this when they end. */
+void connection_management_ended(struct iscsi_connection *connection);
+
+/* Stops reading while a bound is exceeded, goes on below half of it. */
+void connection_check_pressure(struct iscsi_connection *connection);
+void connection_relieve(struct iscsi_connection *connection);
+
+/* The command exp_cmd_sn is here; so are those after it that were skipped. */
+static inline void connection_advance(struct iscsi_connection *connection)
+{
+	bool skip;
+
+	do {
+		skip = connection->skipped & 1;
+		connection->skipped >>= 1;
+		connection->exp_cmd_sn++;
+	} while (skip);
+}
+
+/* The command exp_cmd_sn + `ahead` (< 64) counts as received: the host has
+ * aborted it. */
+void connection_skip_cmd_sn(
+	struct iscsi_connection *connection, uint32_t ahead);
+
+static inline uint32_t connection_max_cmd_sn(
+	const struct iscsi_connection *connection)
+{
+	return connection->exp_cmd_sn + connection->window -
+		connection->running - 1;
+}
+
+/* One log line about the connection, rationed. */
+void connection_log(struct iscsi_connection *connection, enum log_level level,
+	const char *event, const char *text);
+
+#endif

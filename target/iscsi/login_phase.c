@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Login (RFC 7143 6.3) on a connection: carries out what the login machine
+ * decides, registers the session, opens the nexus, enters full feature phase.
+ *
+ * Invariants
+ *  1. The final Login Response is sent only when the session that this one takes
+ *     the place of is gone, and the nexus is open.
+ *  2. Digests are in force from the first PDU after it, in both directions.
+ */
+#include "target/iscsi/handlers.h"
+#include "target/iscsi/out.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STATUS(class, detail) ((class) << 8 | (detail)) /* 11.13.5 */
+#define STATUS_TOO_MANY STATUS(2, 0x06)
+#define STATUS_NO_SESSION STATUS(2, 0x0a)
+#define STATUS_RESOURCES STATUS(3, 0x02)
+#define FLAG_TRANSIT 0x80 /* 11.13.2 */
+
+/* -- answers --------------------------------------------------------------- */
+
+static void send_response(struct iscsi_connection *connection,
+	const uint8_t *request, uint16_t tsih)
+{
+	const struct iscsi_login_answer *answer = connection->login_answer;
+	struct iscsi_control *control =
+		control_get(connection, PDU_LOGIN_RESPONSE, answer->flags);
+	uint8_t *header;
+
+	if (!control)
+		return;
+	header = control->out.header;
+	memcpy(header + 8, pdu_isid(request), 6);
+	pdu_put_tsih(header, tsih);
+	pdu_put_task_tag(header, pdu_get_task_tag(request));
+	pdu_put_status_class(header, answer->status_class);
+	pdu_put_status_detail(header, answer->status_detail);
+	if (!control_send(
+		    control, OUT_STATUS, answer->text, answer->text_bytes))
+		connection_drop(connection, "out of buffers");
+}
+
+static void send_failure(
+	struct iscsi_connection *connection, const uint8_t *request)
+{
+	struct iscsi_login_answer *answer = connection->login_answer;
+
+	connection_log(
+		connection, LOG_WARNING, "login refused", answer->reason);
+	answer->text_bytes = 0;
+	answer->flags &= (uint8_t)~FLAG_TRANSIT;
+	send_response(connection, request, pdu_get_tsih(request));
+	connection_finish(connection, "login refused");
+}
+
+static void fail(struct iscsi_connection *connection, const uint8_t *request,
+	unsigned status, const char *reason)
+{
+	struct iscsi_login_answer *answer = connection->login_answer;
+
+	answer->status_class = (uint8_t)(status >> 8);
+	answer->status_detail = (uint8_t)status;
+	snprintf(answer->reason, sizeof answer->reason, "%s", reason);
+	send_failure(connection, request);
+}
+
+/* -- into full feature phase ----------------------------------------------- */
+
+/* SCSI port names of both sides (RFC 7143 4.4.1 and SAM-5 Annex A). */
+static void name_ports(struct iscsi_connection *connection)
+{
+	const struct iscsi_login_result *result = connection->result;
+	struct volume_initiator *port = &connection->nexus.initiator;
+	const uint8_t *isid = result->isid;
+
+	port->target_portal_group = connection->world.portal->group;
+	port->relative_target_port = port->target_portal_group;
+	snprintf(port->port, sizeof port->port,
+		"%s,i,0x%02x%02x%02x%02x%02x%02x", result->initiator, isid[0],
+		isid[1], isid[2], isid[3], isid[4], isid[5]);
+	snprintf(port->target_port, sizeof port->target_port, "%s,t,0x%04x",
+		result->target->iqn, port->target_portal_group);
+}
+
+static bool open_nexus(struct iscsi_connection *connection)
+{
+	struct scsi_nexus *nexus = &connection->nexus;
+	struct err err;
+
+	if (connection->discovery)
+		return true;
+	connection->bucket =
+		calloc(CONNECTION_BUCKETS, sizeof *connection->bucket);
+	if (!connection->bucket)
+		return false;
+	nexus->lane = connection->lane->lane;
+	nexus->target = connection->result->target;
+	nexus->host = connection->result->host;
+	nexus->table = access_get(connection->world.table);
+	name_ports(connection);
+	if (scsi_nexus_open(nexus, &err) < 0) {
+		access_put(nexus->table);
+		return false;
+	}
+	connection->nexus_open = true;
+	return true;
+}
+
+static void end_login(struct iscsi_connection *connection)
+{
+	iscsi_login_free(connection->login);
+	free(connection->login_answer);
+	connection->login = NULL;
+	connection->login_answer = NULL;
+	if (connection->counted_login)
+		atomic_fetch_sub(&connection->lane->server->logins, 1);
+	connection->counted_login = false;
+}
+
+static void enter_full_feature(
+	struct iscsi_connection *connection, const uint8_t *request)
+{
+	connection_refresh(connection);
+	if (connection->state == CONNECTION_CLOSING)
+		return;
+	if (!open_nexus(connection)) {
+		fail(connection, request, STATUS_RESOURCES, "out of memory");
+		return;
+	}
+	send_response(connection, request, connection->session->tsih);
+	if (connection->state == CONNECTION_CLOSING)
+		return;
+	connection->header_digest = connection->params.header_digest;
+	connection->data_digest = connection->params.data_digest;
+	connection->state = CONNECTION_FULL;
+	end_login(connection);
+	nop_start(connection);
+	iscsi_server_notify(connection, NULL);
+}
+
+/* The session whose place this one takes is gone. */
+static void session_ready(struct iscsi_connection *connection)
+{
+	if (connection->state != CONNECTION_WAITING)
+		return;
+	enter_full_feature(connection, connection->login_header);
+	if (connection->state == CONNECTION_FULL)
+		stream_resume(&connection->stream);
+}
+
+static bool take_result(struct iscsi_connection *connection)
+{
+	connection->result = malloc(sizeof *connection->result);
+	if (!connection->result)
+		return false;
+	iscsi_login_result(connection->login, connection->result);
+	connection->params = connection->result->params;
+	connection->discovery = connection->result->discovery;
+	if (connection->result->host)
+		snprintf(connection->host, sizeof connection->host, "%s",
+			connection->result->host->name);
+	return true;
+}
+
+static void register_session(
+	struct iscsi_connection *connection, const uint8_t *header)
+{
+	const struct session_request request = {
+		.login = connection->result,
+		.group = connection->world.portal->group,
+		.loop = connection->lane->lane->loop,
+		.connection = connection,
+		.close = connection_drop,
+		.ready = session_ready,
+	};
+
+	switch (session_register(&connection->lane->server->registry, &request,
+		&connection->session)) {
+	case SESSION_READY: enter_full_feature(connection, header); return;
+	case SESSION_WAIT:
+		memcpy(connection->login_header, header, PDU_BHS_BYTES);
+		connection->state = CONNECTION_WAITING;
+		stream_pause(&connection->stream);
+		return;
+	case SESSION_UNKNOWN:
+		fail(connection, header, STATUS_NO_SESSION,
+			"no session with this TSIH");
+		return;
+	case SESSION_TOO_MANY:
+		fail(connection, header, STATUS_TOO_MANY,
+			"a second connection for one session");
+		return;
+	case SESSION_FULL:
+	default: fail(connection, header, STATUS_RESOURCES, "out of memory");
+	}
+}
+
+/* -- Login Request --------------------------------------------------------- */
+
+/* At the first request: the machine, and where the numbers start (11.12.8). */
+static bool begin_login(
+	struct iscsi_connection *connection, const uint8_t *header)
+{
+	connection->login = iscsi_login_new(&connection->world);
+	connection->login_answer = malloc(sizeof *connection->login_answer);
+	if (!connection->login || !connection->login_answer)
+		return false;
+	connection->exp_cmd_sn = pdu_get_cmd_sn(header);
+	connection->stat_sn = pdu_get_exp_stat_sn(header);
+	return true;
+}
+
+enum framing_plan login_header(
+	struct iscsi_connection *connection, const uint8_t *header)
+{
+	if (!connection->login && !begin_login(connection, header)) {
+		connection_drop(connection, "out of memory");
+		return FRAMING_DISCARD;
+	}
+	return FRAMING_TAKE;
+}
+
+void login_body(struct iscsi_connection *connection, const uint8_t *header,
+	const uint8_t *data, bool intact)
+{
+	struct iscsi_login_answer *answer = connection->login_answer;
+
+	(void)intact; /* no digests during login */
+	answer->text_bytes = 0;
+	switch (iscsi_login_step(connection->login, header, data,
+		pdu_get_data_bytes(header), answer)) {
+	case ISCSI_LOGIN_CONTINUE:
+		send_response(connection, header, pdu_get_tsih(header));
+		return;
+	case ISCSI_LOGIN_READY:
+		if (take_result(connection))
+			register_session(connection, header);
+		else
+			connection_drop(connection, "out of memory");
+		return;
+	case ISCSI_LOGIN_FAILED: send_failure(connection, header); return;
+	case ISCSI_LOGIN_DROP:
+	default: connection_drop(connection, "login refused");
+	}
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Portals: listening sockets on the control lane. What is accepted is dealt to
+ * the lanes in turn, by message.
+ *
+ * Invariants
+ *  1. At most ACCEPT_BATCH connections are taken per turn, so that a flood of
+ *     them does not keep the control lane from its work.
+ *  2. Beyond max_connections or max_logins a connection is closed at once; out
+ *     of descriptors, nothing is accepted for a while. Both are logged, rationed.
+ */
+#include "target/iscsi/connection.h"
+#include "target/iscsi/framing.h"
+#include "target/iscsi/server.h"
+
+#include "blockcore/base/list.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ACCEPT_BATCH 16u
+#define ACCEPT_PAUSE_NS 200000000ull
+#define BACKLOG 1024
+
+struct iscsi_portal {
+	struct iscsi_server *server;
+	struct loop_watch watch;
+	struct access_portal
+		portal; /* own copies; lives as long as the server */
+	bool open;
+	LIST_ENTRY(iscsi_portal) link;
+};
+
+static struct loop *control_loop(const struct iscsi_server *server)
+{
+	return block_core_lane(server->core, 0)->loop;
+}
+
+static void say(struct iscsi_server *server, const char *text)
+{
+	uint32_t swallowed;
+
+	if (log_limit_pass(&server->accept_log, &swallowed))
+		log_warning("iscsi", "accept", "%s", text);
+}
+
+/* -- dealing out ----------------------------------------------------------- */
+
+static struct iscsi_lane *next_lane(struct iscsi_server *server)
+{
+	unsigned lanes = block_core_lanes(server->core);
+
+	for (unsigned i = 0; i < lanes; i++) {
+		struct iscsi_lane *lane =
+			server->lane[server->next_lane++ % lanes];
+		if (lane)
+			return lane;
+	}
+	return NULL;
+}
+
+/* On the lane. */
+static void arrive(struct loop_message *message)
+{
+	struct connection_arrival *arrival =
+		container_of(message, struct connection_arrival, message);
+
+	connection_open(arrival->lane, arrival, &framing_events);
+	free(arrival);
+}
+
+/* Why a new connection is refused; NULL: it is welcome. */
+static const char *refusal(struct iscsi_server *server)
+{
+	const struct iscsi_settings *settings = &server->settings;
+
+	if (atomic_load(&server->connections) >= settings->max_connections)
+		return "too many connections; raise the limit if all are "
+		       "wanted";
+	if (atomic_load(&server->logins) >= settings->max_logins)
+		return "too many connections that have not logged in";
+	return NULL;
+}
+
+static void deal(struct iscsi_portal *portal, int fd,
+	const struct sockaddr_storage *peer)
+{
+	struct iscsi_server *server = portal->server;
+	struct connection_arrival *arrival;
+	const char *why = refusal(server);
+
+	if (why) {
+		say(server, why);
+		close(fd);
+		return;
+	}
+	arrival = calloc(1, sizeof *arrival);
+	if (arrival)
+		arrival->lane = next_lane(server);
+	if (!arrival || !arrival->lane) {
+		free(arrival);
+		close(fd);
+		return;
+	}
+	arrival->message.run = arrive;
+	arrival->fd = fd;
+	arrival->peer = *peer;
+	arrival->portal = &portal->portal;
+	atomic_fetch_add(&server->connections, 1);
+	atomic_fetch_add(&server->logins, 1);
+	loop_post(arrival->lane->lane->loop, &arrival->message);
+}
+
+/* -- accepting ------------------------------------------------------------- */
+
+static void set_interest(struct iscsi_server *server, unsigned interest)
+{
+	struct iscsi_portal *portal;
+
+	LIST_FOREACH (portal, &server->portals, link) {
+		portal->watch.interest = interest;
+		if (portal->open)
+			loop_watch(control_loop(server), &portal->watch);
+	}
+}
+
+static void accept_again(struct loop_timer *timer)
+{
+	set_interest(container_of(timer, struct iscsi_server, accept_again),
+		LOOP_READABLE);
+}
+
+static void accept_failed(struct iscsi_server *server, int error)
+{
+	if (error == EAGAIN || error == EINTR || error == ECONNABORTED)
+		return;
+	say(server, strerror(error));
+	set_interest(server, 0);
+	server->accept_again.expired = accept_again;
+	loop_timer_set(
+		control_loop(server), &server->accept_again, ACCEPT_PAUSE_NS);
+}
+
+static void ready(struct loop_watch *watch, unsigned events)
+{
+	struct iscsi_portal *portal =
+		container_of(watch, struct iscsi_portal, watch);
+
+	(void)events;
+	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+		struct sockaddr_storage peer = {0};
+		socklen_t bytes = sizeof peer;
+		int fd = accept4(watch->fd, (struct sockaddr *)&peer, &bytes,
+			SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0) {
+			accept_failed(portal->server, errno);
+			return;
+		}
+		deal(portal, fd, &peer);
+	}
+}
+
+/* -- opening --------------------------------------------------------------- */
+
+static int bind_and_listen(
+	int fd, const struct addrinfo *info, uint16_t *bound_port)
+{
+	struct sockaddr_storage local = {0};
+	socklen_t bytes = sizeof local;
+	char port[NI_MAXSERV];
+	int one = 1, zero = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	/* "::" means both families. */
+	if (info->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
+	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 ||
+		listen(fd, BACKLOG) < 0 ||
+		getsockname(fd, (struct sockaddr *)&local, &bytes) < 0)
+		return -errno;
+	if (getnameinfo((struct sockaddr *)&local, bytes, NULL, 0, port,
+		    sizeof port, NI_NUMERICSERV))
+		return -EINVAL;
+	*bound_port = (uint16_t)atoi(port);
+	return 0;
+}
+
+/* The socket, or -errno with *err. */
+static int open_socket(const struct access_portal *portal, uint16_t *bound_port,
+	struct err *err)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+	struct addrinfo *info;
+	char port[8];
+	int fd, result;
+
+	snprintf(port, sizeof port, "%u", portal->port);
+	if (getaddrinfo(portal->address, port, &hints, &info))
+		return err_set(err, EINVAL,
+			"portal %s: '%s' is not a numeric address",
+			portal->name, portal->address);
+	fd = socket(
+		info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	result = fd < 0 ? -errno : bind_and_listen(fd, info, bound_port);
+	freeaddrinfo(info);
+	if (result == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return err_set(err, -result,
+		"portal %s: cannot listen on %s port %u: %s", portal->name,
+		portal->address, portal->port, strerror(-result));
+}
+
+static void free_portal(struct iscsi_portal *portal)
+{
+	free(portal->portal.name);
+	free(portal->portal.address);
+	free(portal->portal.advertised);
+	free(portal);
+}
+
+static struct iscsi_portal *copy_portal(const struct access_portal *from)
+{
+	struct iscsi_portal *portal = calloc(1, sizeof *portal);
+
+	if (!portal)
+		return NULL;
+	portal->portal = *from;
+	portal->portal.name = strdup(from->name);
+	portal->portal.address = strdup(from->address);
+	portal->portal.advertised =
+		from->advertised ? strdup(from->advertised) : NULL;
+	if (portal->portal.name && portal->portal.address &&
+		(portal->portal.advertised || !from->advertised))
+		return portal;
+	free_portal(portal);
+	return NULL;
+}
+
+int iscsi_portal_open(struct iscsi_server *server,
+	const struct access_portal *portal, uint16_t *bound_port,
+	struct err *err)
+{
+	struct iscsi_portal *made = copy_portal(portal);
+	int fd, result;
+
+	if (!made)
+		return err_set(
+			err, ENOMEM, "portal %s: no memory", portal->name);
+	fd = open_socket(portal, &made->portal.port, err);
+	if (fd < 0) {
+		free_portal(made);
+		return fd;
+	}
+	made->server = server;
+	made->watch.fd = fd;
+	made->watch.ready = ready;
+	made->watch.interest = LOOP_READABLE;
+	result = loop_watch(control_loop(server), &made->watch);
+	if (result < 0) {
+		close(fd);
+		free_portal(made);
+		return err_set(err, -result, "portal %s: cannot be watched",
+			portal->name);
+	}
+	made->open = true;
+	LIST_INSERT_HEAD(&server->portals, made, link);
+	if (bound_port)
+		*bound_port = made->portal.port;
+	return 0;
+}
+
+void iscsi_portals_close(struct iscsi_server *server)
+{
+	struct iscsi_portal *portal;
+
+	loop_timer_clear(control_loop(server), &server->accept_again);
+	LIST_FOREACH (portal, &server->portals, link) {
+		if (!portal->open)
+			continue;
+		loop_unwatch(control_loop(server), &portal->watch);
+		close(portal->watch.fd);
+		portal->open = false;
+	}
+}
+
+void iscsi_portals_free(struct iscsi_server *server)
+{
+	struct iscsi_portal *portal;
+
+	while ((portal = LIST_FIRST(&server->portals))) {
+		assert(!portal->open);
+		LIST_REMOVE(portal, link);
+		free_portal(portal);
+	}
+}

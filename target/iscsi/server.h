@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's insides: what all lanes share, and what each lane has.
+ *
+ * Invariants
+ *  1. `connections` and `logins` are counted up on the control lane when a
+ *     socket is accepted, down on the connection's lane when it is gone.
+ *  2. An iscsi_lane is touched by its lane's thread only, but for `server` and
+ *     `lane`, which never change.
+ *  3. The registry of sessions is used at login and at the end of a session,
+ *     never per command.
+ */
+#ifndef TARGET_ISCSI_SERVER_H
+#define TARGET_ISCSI_SERVER_H
+
+#include "blockcore/base/log.h"
+#include "blockcore/base/slab.h"
+#include "target/iscsi/iscsi.h"
+#include "target/iscsi/session.h"
+
+#include <stdatomic.h>
+
+struct iscsi_connection;
+struct iscsi_portal;
+TAILQ_HEAD(iscsi_connection_list, iscsi_connection);
+
+/* Size of a slab object of data_in.c. */
+#define DATA_PIECE_BYTES 192u
+/* ... of task_management.c. */
+#define MANAGEMENT_BYTES 192u
+
+struct iscsi_lane {
+	struct iscsi_server *server;
+	struct block_lane *lane;
+	struct slab tasks, pieces, controls, managements;
+	struct access_table *table; /* the newest; a reference */
+	struct iscsi_connection_list connections;
+	size_t quota_bytes; /* of data buffers, for one connection */
+};
+
+struct iscsi_server {
+	struct block_core *core;
+	struct iscsi_settings settings;
+	struct iscsi_watcher *watcher;
+	struct iscsi_lane *lane[BLOCK_MAX_LANES]; /* by index; NULL: none */
+	unsigned next_lane; /* control lane: dealt out in turn */
+	struct session_registry registry;
+	struct access_table *table; /* control lane */
+	LIST_HEAD(, iscsi_portal) portals; /* control lane */
+	struct loop_timer accept_again; /* after EMFILE; control lane */
+	struct log_limit accept_log;
+	atomic_uint connections, logins;
+};
+
+/* server.c: tells the watcher, on the control lane. `reason` NULL: up. */
+void iscsi_server_notify(
+	struct iscsi_connection *connection, const char *reason);
+
+/* portal.c; control lane. Connections refer to portals until they are freed. */
+void iscsi_portals_close(struct iscsi_server *server);
+void iscsi_portals_free(struct iscsi_server *server);
+
+#endif
