@@ -47,36 +47,6 @@ struct loop_epoll {
 	bool stop;
 };
 
-/* -- the pool that all loops of the process share ---------------------------- */
-
-static struct {
-	pthread_mutex_t lock;
-	struct worker_pool *pool;
-	unsigned users;
-} shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static struct worker_pool *shared_pool_get(struct err *err)
-{
-	pthread_mutex_lock(&shared.lock);
-	if (!shared.pool)
-		shared.pool = worker_pool_new(WORKER_THREADS_DEFAULT, err);
-	struct worker_pool *pool = shared.pool;
-	if (pool)
-		shared.users++;
-	pthread_mutex_unlock(&shared.lock);
-	return pool;
-}
-
-static void shared_pool_put(void)
-{
-	pthread_mutex_lock(&shared.lock);
-	if (--shared.users == 0) {
-		worker_pool_free(shared.pool);
-		shared.pool = NULL;
-	}
-	pthread_mutex_unlock(&shared.lock);
-}
-
 /* -- clock, timers, random numbers -------------------------------------------- */
 
 static struct loop_epoll *from_loop(struct loop *loop)
@@ -305,7 +275,7 @@ struct loop *loop_epoll_new(struct err *err)
 	self->epoll_fd = self->wake.fd = -1;
 	if (getrandom(&self->random_state, sizeof self->random_state, 0) < 0)
 		self->random_state = epoll_now_ns(&self->loop);
-	self->pool = shared_pool_get(err);
+	self->pool = worker_pool_shared_get(err);
 	int failed = self->pool ? epoll_open(self) : -ENOMEM;
 	if (!failed)
 		return &self->loop;
@@ -322,7 +292,7 @@ void loop_epoll_free(struct loop *loop)
 	struct loop_epoll *self = from_loop(loop);
 	assert(LIST_EMPTY(&self->timers) && STAILQ_EMPTY(&self->messages));
 	if (self->pool)
-		shared_pool_put();
+		worker_pool_shared_put();
 	if (self->wake.fd >= 0)
 		close(self->wake.fd);
 	if (self->epoll_fd >= 0)

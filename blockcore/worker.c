@@ -135,3 +135,33 @@ void worker_pool_submit(struct worker_pool *pool, struct loop_job *job)
 	pthread_cond_signal(&pool->queued_or_ending);
 	pthread_mutex_unlock(&pool->lock);
 }
+
+/* -- the pool that all loops of the process share ---------------------------- */
+
+static struct {
+	pthread_mutex_t lock;
+	struct worker_pool *pool;
+	unsigned users;
+} shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+struct worker_pool *worker_pool_shared_get(struct err *err)
+{
+	pthread_mutex_lock(&shared.lock);
+	if (!shared.pool)
+		shared.pool = worker_pool_new(WORKER_THREADS_DEFAULT, err);
+	struct worker_pool *pool = shared.pool;
+	if (pool)
+		shared.users++;
+	pthread_mutex_unlock(&shared.lock);
+	return pool;
+}
+
+void worker_pool_shared_put(void)
+{
+	pthread_mutex_lock(&shared.lock);
+	if (--shared.users == 0) {
+		worker_pool_free(shared.pool);
+		shared.pool = NULL;
+	}
+	pthread_mutex_unlock(&shared.lock);
+}

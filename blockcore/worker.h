@@ -27,6 +27,11 @@ struct worker_pool *worker_pool_new(unsigned threads, struct err *err);
 /* Ends and joins the threads. Nothing may be queued or running. */
 void worker_pool_free(struct worker_pool *pool);
 
+/* The one pool that all real loops of a process share: made by the first get,
+ * ended by the last put. From any thread. */
+struct worker_pool *worker_pool_shared_get(struct err *err);
+void worker_pool_shared_put(void);
+
 /* From any thread. `job->work` and `job->loop` are set; `job->done` may be NULL
  * if nobody wants to know: then `job` may be gone as soon as `work` says so to
  * somebody. What loop_ops.work of a real loop calls. */
