@@ -56,7 +56,7 @@ struct loop_timer {
 	void (*expired)(struct loop_timer *timer);
 	uint64_t deadline_ns;
 	bool armed;
-	void *impl; /* the loop's */
+	struct loop_timer *below; /* the loop's, as is the link */
 	LIST_ENTRY(loop_timer) link;
 };
 
