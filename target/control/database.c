@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The database file: opening, schema, statements.
+ *
+ * Invariants
+ *  1. `migrations[n]` brings schema n to n + 1, each in one transaction with the
+ *     new number; a row is never changed once it was released.
+ *  2. application_id is ours: another program's database is refused.
+ */
+#include "target/control/database.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define APPLICATION_ID 0x4341524e /* "CARN" */
+
+static const char *const migrations[] = {
+	"CREATE TABLE document("
+	" one INTEGER PRIMARY KEY CHECK (one = 1),"
+	" json TEXT NOT NULL,"
+	" applied TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);"
+	"CREATE TABLE volume("
+	" uuid BLOB PRIMARY KEY CHECK (length(uuid) = 16),"
+	" name TEXT NOT NULL UNIQUE) WITHOUT ROWID;"
+	"CREATE TABLE blob("
+	" uuid BLOB NOT NULL REFERENCES volume ON DELETE CASCADE,"
+	" kind TEXT NOT NULL,"
+	" data BLOB NOT NULL,"
+	" PRIMARY KEY (uuid, kind));"
+	"CREATE TABLE secret("
+	" host TEXT NOT NULL,"
+	" kind INTEGER NOT NULL,"
+	" secret TEXT NOT NULL,"
+	" PRIMARY KEY (host, kind)) WITHOUT ROWID;",
+};
+#define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
+
+static const char pragmas[] = "PRAGMA journal_mode = WAL;"
+			      "PRAGMA synchronous = FULL;"
+			      "PRAGMA foreign_keys = ON;"
+			      "PRAGMA secure_delete = ON;"
+			      "PRAGMA temp_store = MEMORY;"
+			      "PRAGMA trusted_schema = OFF;";
+
+int database_error(sqlite3 *db, const char *what, struct err *err)
+{
+	return err_set(err, EIO, "%s: %s: %s", sqlite3_db_filename(db, "main"),
+		what, sqlite3_errmsg(db));
+}
+
+int database_run(sqlite3 *db, const char *sql, struct err *err)
+{
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	return database_error(db, "cannot be changed", err);
+}
+
+/* -- statements ------------------------------------------------------------- */
+
+static void note(struct statement *s, int result)
+{
+	if (s->result == SQLITE_OK && result != SQLITE_OK)
+		s->result = result;
+}
+
+void statement_begin(struct statement *s, sqlite3 *db, const char *sql)
+{
+	s->db = db;
+	s->stmt = NULL;
+	s->result = sqlite3_prepare_v2(db, sql, -1, &s->stmt, NULL);
+}
+
+void statement_text(struct statement *s, int parameter, const char *text)
+{
+	note(s, sqlite3_bind_text(s->stmt, parameter, text, -1, SQLITE_STATIC));
+}
+
+void statement_blob(
+	struct statement *s, int parameter, const void *data, size_t bytes)
+{
+	note(s,
+		sqlite3_bind_blob64(
+			s->stmt, parameter, data, bytes, SQLITE_STATIC));
+}
+
+void statement_number(struct statement *s, int parameter, int value)
+{
+	note(s, sqlite3_bind_int(s->stmt, parameter, value));
+}
+
+int statement_row(struct statement *s)
+{
+	if (s->result != SQLITE_OK)
+		return 0;
+	int result = sqlite3_step(s->stmt);
+	if (result == SQLITE_ROW)
+		return 1;
+	note(s, result == SQLITE_DONE ? SQLITE_OK : result);
+	return 0;
+}
+
+void statement_run(struct statement *s)
+{
+	while (statement_row(s))
+		;
+	if (s->result == SQLITE_OK)
+		note(s, sqlite3_reset(s->stmt));
+}
+
+int statement_end(struct statement *s, struct err *err)
+{
+	int failed = s->result == SQLITE_OK
+		? 0
+		: database_error(s->db, "cannot be used", err);
+	sqlite3_finalize(s->stmt);
+	s->stmt = NULL;
+	return failed;
+}
+
+/* -- opening ---------------------------------------------------------------- */
+
+static int pragma_number(
+	sqlite3 *db, const char *sql, int *value, struct err *err)
+{
+	struct statement s;
+	statement_begin(&s, db, sql);
+	*value = statement_row(&s) ? sqlite3_column_int(s.stmt, 0) : 0;
+	return statement_end(&s, err);
+}
+
+/* Damage is found here, not at the first write. */
+static int check_whole(sqlite3 *db, struct err *err)
+{
+	struct statement s;
+	char found[200] = "";
+	statement_begin(&s, db, "PRAGMA quick_check(1)");
+	if (statement_row(&s))
+		strncat(found, (const char *)sqlite3_column_text(s.stmt, 0),
+			sizeof found - 1);
+	int failed = statement_end(&s, err);
+	if (failed || !strcmp(found, "ok"))
+		return failed;
+	return err_set(err, EIO,
+		"%s is damaged (%s): stop here, keep it, and put a copy from "
+		"a backup in its place",
+		sqlite3_db_filename(db, "main"), found);
+}
+
+static int migrate_one(sqlite3 *db, int from, struct err *err)
+{
+	char *sql = sqlite3_mprintf("BEGIN IMMEDIATE; %s"
+				    "PRAGMA application_id = %d;"
+				    "PRAGMA user_version = %d; COMMIT;",
+		migrations[from], APPLICATION_ID, from + 1);
+	if (!sql)
+		return err_set(err, ENOMEM, "out of memory");
+	int failed = database_run(db, sql, err);
+	if (failed)
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	sqlite3_free(sql);
+	return failed;
+}
+
+static int migrate(sqlite3 *db, struct err *err)
+{
+	const char *path = sqlite3_db_filename(db, "main");
+	int schema, owner, tables;
+	if (pragma_number(db, "PRAGMA user_version", &schema, err) ||
+		pragma_number(db, "PRAGMA application_id", &owner, err) ||
+		pragma_number(
+			db, "SELECT count(*) FROM sqlite_schema", &tables, err))
+		return -EIO;
+	if (owner != APPLICATION_ID && (owner || schema || tables))
+		return err_set(err, EINVAL,
+			"%s belongs to another program: choose another "
+			"state_directory",
+			path);
+	if (schema > SCHEMA)
+		return err_set(err, EINVAL,
+			"%s was written by a newer cairnd (schema %d, this one "
+			"knows %d): run that version, or restore a backup "
+			"made before the upgrade",
+			path, schema, SCHEMA);
+	for (; schema < SCHEMA; schema++) {
+		int failed = migrate_one(db, schema, err);
+		if (failed)
+			return failed;
+	}
+	return 0;
+}
+
+/* SQLite gives its -wal and -shm files the mode of the database. */
+static int make_private(const char *path, struct err *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_set(err, errno, "%s: %s", path, strerror(errno));
+	close(fd);
+	return 0;
+}
+
+sqlite3 *database_open(const char *path, struct err *err)
+{
+	sqlite3 *db = NULL;
+	if (make_private(path, err))
+		return NULL;
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+	if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
+		err_set(err, EIO, "%s: %s", path,
+			db ? sqlite3_errmsg(db) : "out of memory");
+		sqlite3_close(db);
+		return NULL;
+	}
+	sqlite3_busy_timeout(db, 2000); /* somebody looks with sqlite3(1) */
+	if (check_whole(db, err) || migrate(db, err) ||
+		database_run(db, pragmas, err)) {
+		sqlite3_close(db);
+		return NULL;
+	}
+	return db;
+}
+
+void database_close(sqlite3 *db)
+{
+	sqlite3_close(db);
+}

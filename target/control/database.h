@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SQLite with our errors: statements that are prepared, bound, stepped and ended
+ * in a line or two. Used by state.c only; one thread.
+ */
+#ifndef TARGET_CONTROL_DATABASE_H
+#define TARGET_CONTROL_DATABASE_H
+
+#include "blockcore/base/err.h"
+
+#include <sqlite3.h>
+#include <stddef.h>
+
+/* Opens (makes, 0600) the file with our pragmas, checks that it is whole and ours,
+ * brings the schema forward. NULL with *err. */
+sqlite3 *database_open(const char *path, struct err *err);
+void database_close(sqlite3 *db);
+
+/* "FILE: what: SQLite's words". Returns -EIO. */
+int database_error(sqlite3 *db, const char *what, struct err *err);
+
+/* Statements without parameters and results. */
+int database_run(sqlite3 *db, const char *sql, struct err *err);
+
+/* One statement. Parameters are numbered from 1; texts and blobs must live until
+ * statement_end. Errors of all steps are kept and reported by statement_end. */
+struct statement {
+	sqlite3 *db;
+	sqlite3_stmt *stmt;
+	int result; /* SQLite's: the first that was not well */
+};
+void statement_begin(struct statement *s, sqlite3 *db, const char *sql);
+void statement_text(struct statement *s, int parameter, const char *text);
+void statement_blob(
+	struct statement *s, int parameter, const void *data, size_t bytes);
+void statement_number(struct statement *s, int parameter, int value);
+/* True if there is a row; then columns (from 0) may be read. */
+int statement_row(struct statement *s);
+/* Steps to the end; the statement may then be bound and run again. */
+void statement_run(struct statement *s);
+/* 0 or -EIO with *err. */
+int statement_end(struct statement *s, struct err *err);
+
+#endif

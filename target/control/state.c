@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state directory: its lock, and what the tables of database.c mean.
+ */
+#include "target/control/state.h"
+
+#include "blockcore/base/list.h"
+#include "target/control/database.h"
+#include "target/control/directory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct state {
+	sqlite3 *db;
+	int lock_fd;
+	struct volume_store store;
+};
+
+/* -- the document ----------------------------------------------------------- */
+
+int state_load_document(struct state *state, char **json, struct err *err)
+{
+	struct statement s;
+	bool lost = false;
+	*json = NULL;
+	statement_begin(&s, state->db, "SELECT json FROM document");
+	if (statement_row(&s)) {
+		*json = strdup((const char *)sqlite3_column_text(s.stmt, 0));
+		lost = !*json;
+	}
+	int failed = statement_end(&s, err);
+	return lost ? err_set(err, ENOMEM, "out of memory") : failed;
+}
+
+static int put_json(sqlite3 *db, const char *json, struct err *err)
+{
+	struct statement s;
+	statement_begin(&s, db,
+		"INSERT OR REPLACE INTO document(one, json) VALUES (1, ?)");
+	statement_text(&s, 1, json);
+	statement_run(&s);
+	return statement_end(&s, err);
+}
+
+/* Volumes that are not named go, with their blobs; names are moved aside first,
+ * as two volumes may have exchanged them. */
+static int put_volumes(
+	sqlite3 *db, const struct state_document *document, struct err *err)
+{
+	struct statement s;
+	int failed = database_run(db,
+		"CREATE TEMP TABLE IF NOT EXISTS keep(uuid BLOB, name TEXT);"
+		"DELETE FROM keep;",
+		err);
+	if (failed)
+		return failed;
+	statement_begin(&s, db, "INSERT INTO keep VALUES (?, ?)");
+	for (unsigned i = 0; i < document->volumes; i++) {
+		statement_blob(&s, 1, document->volume[i].uuid, 16);
+		statement_text(&s, 2, document->volume[i].name);
+		statement_run(&s);
+	}
+	failed = statement_end(&s, err);
+	return failed ? failed
+		      : database_run(db,
+				"DELETE FROM volume WHERE uuid NOT IN"
+				" (SELECT uuid FROM keep);"
+				"UPDATE volume SET name = '/' || hex(uuid);"
+				"INSERT INTO volume(uuid, name)"
+				" SELECT uuid, name FROM keep WHERE true"
+				" ON CONFLICT (uuid)"
+				" DO UPDATE SET name = excluded.name;",
+				err);
+}
+
+static int put_secrets(
+	sqlite3 *db, const struct state_document *document, struct err *err)
+{
+	struct statement s;
+	int failed = database_run(db, "DELETE FROM secret", err);
+	if (failed)
+		return failed;
+	statement_begin(&s, db, "INSERT INTO secret VALUES (?, ?, ?)");
+	for (unsigned i = 0; i < document->secrets; i++) {
+		statement_text(&s, 1, document->secret[i].host);
+		statement_number(&s, 2, (int)document->secret[i].kind);
+		statement_text(&s, 3, document->secret[i].secret);
+		statement_run(&s);
+	}
+	return statement_end(&s, err);
+}
+
+int state_save_document(struct state *state,
+	const struct state_document *document, struct err *err)
+{
+	sqlite3 *db = state->db;
+	int failed = database_run(db, "BEGIN IMMEDIATE", err);
+	if (failed)
+		return failed;
+	failed = put_volumes(db, document, err);
+	if (!failed)
+		failed = put_secrets(db, document, err);
+	if (!failed)
+		failed = put_json(db, document->json, err);
+	if (!failed)
+		failed = database_run(db, "COMMIT", err);
+	if (failed)
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return failed;
+}
+
+/* -- volumes and secrets ---------------------------------------------------- */
+
+int state_find_volume(struct state *state, const char *name, uint8_t uuid[16],
+	struct err *err)
+{
+	struct statement s;
+	int found = 0;
+	statement_begin(
+		&s, state->db, "SELECT uuid FROM volume WHERE name = ?");
+	statement_text(&s, 1, name);
+	if (statement_row(&s)) {
+		memcpy(uuid, sqlite3_column_blob(s.stmt, 0), 16);
+		found = 1;
+	}
+	int failed = statement_end(&s, err);
+	return failed || found ? failed : -ENOENT;
+}
+
+int state_find_secret(struct state *state, const char *host,
+	enum state_secret kind, char **secret, struct err *err)
+{
+	struct statement s;
+	int found = -ENOENT;
+	*secret = NULL;
+	statement_begin(&s, state->db,
+		"SELECT secret FROM secret WHERE host = ? AND kind = ?");
+	statement_text(&s, 1, host);
+	statement_number(&s, 2, (int)kind);
+	if (statement_row(&s)) {
+		*secret = strdup((const char *)sqlite3_column_text(s.stmt, 0));
+		found = *secret ? 0 : err_set(err, ENOMEM, "out of memory");
+	}
+	int failed = statement_end(&s, err);
+	return failed ? failed : found;
+}
+
+void state_free_secret(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
+/* -- blobs ------------------------------------------------------------------ */
+
+static int put_blob(sqlite3 *db, const uint8_t uuid[16], const char *kind,
+	const void *data, size_t bytes, struct err *err)
+{
+	struct statement s;
+	statement_begin(&s, db,
+		bytes ? "INSERT OR REPLACE INTO blob VALUES (?, ?, ?)"
+		      : "DELETE FROM blob WHERE uuid = ? AND kind = ?");
+	statement_blob(&s, 1, uuid, 16);
+	statement_text(&s, 2, kind);
+	if (bytes)
+		statement_blob(&s, 3, data, bytes);
+	statement_run(&s);
+	return statement_end(&s, err);
+}
+
+int state_save_blob(struct state *state, const uint8_t uuid[16],
+	const char *kind, const void *data, size_t bytes, struct err *err)
+{
+	if (bytes > VOLUME_BLOB_BYTES)
+		return err_set(err, EFBIG, "%s: %zu bytes are too many to keep",
+			kind, bytes);
+	return put_blob(state->db, uuid, kind, data, bytes, err);
+}
+
+int state_load_blob(struct state *state, const uint8_t uuid[16],
+	const char *kind, void **data, size_t *bytes, struct err *err)
+{
+	struct statement s;
+	bool lost = false;
+	*data = NULL;
+	*bytes = 0;
+	statement_begin(&s, state->db,
+		"SELECT data FROM blob WHERE uuid = ? AND kind = ?");
+	statement_blob(&s, 1, uuid, 16);
+	statement_text(&s, 2, kind);
+	if (statement_row(&s)) {
+		*bytes = (size_t)sqlite3_column_bytes(s.stmt, 0);
+		*data = malloc(*bytes ? *bytes : 1);
+		lost = !*data;
+		if (*data)
+			memcpy(*data, sqlite3_column_blob(s.stmt, 0), *bytes);
+	}
+	int failed = statement_end(&s, err);
+	return lost ? err_set(err, ENOMEM, "out of memory") : failed;
+}
+
+static int store_save_co(struct volume_store *store, const uint8_t *uuid,
+	const char *kind, const void *data, size_t bytes, struct err *err)
+{
+	struct state *state = container_of(store, struct state, store);
+	return state_save_blob(state, uuid, kind, data, bytes, err);
+}
+
+struct volume_store *state_volume_store(struct state *state)
+{
+	return &state->store;
+}
+
+/* -- life ------------------------------------------------------------------- */
+
+static int open_in(struct state *state, const char *directory, struct err *err)
+{
+	char path[4096];
+	int failed = directory_make(directory, 0700, err);
+	if (failed)
+		return failed;
+	state->lock_fd = directory_lock(directory, err);
+	if (state->lock_fd < 0)
+		return state->lock_fd;
+	if (snprintf(path, sizeof path, "%s/cairn.db", directory) >=
+		(int)sizeof path)
+		return err_set(err, ENAMETOOLONG, "%s: too long", directory);
+	state->db = database_open(path, err);
+	return state->db ? 0 : -EIO;
+}
+
+struct state *state_open(const char *directory, struct err *err)
+{
+	struct state *state = calloc(1, sizeof *state);
+	if (!state) {
+		err_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	state->lock_fd = -1;
+	state->store.save_co = store_save_co;
+	if (!open_in(state, directory, err))
+		return state;
+	state_close(state);
+	return NULL;
+}
+
+void state_close(struct state *state)
+{
+	if (!state)
+		return;
+	if (state->db)
+		database_close(state->db);
+	if (state->lock_fd >= 0)
+		close(state->lock_fd);
+	free(state);
+}
