@@ -56,8 +56,8 @@ wait_until() {
 write_settings() { # PORT [LINES]
 	mkdir -p "$work/data" "$work/state"
 	cat >"$work/cairn.yaml" <<YAML
-dataDirectory: $work/data
-stateDirectory: $work/state
+data_directory: $work/data
+state_directory: $work/state
 portals:
   - {name: main, address: 127.0.0.1, port: $1}
 ${2:-}

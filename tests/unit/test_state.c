@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state directory: what is saved is there again, goes with its document, is
+ * private; a second daemon, a newer schema and damage are refused.
+ */
+#include "target/control/database.h"
+#include "target/control/state.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const uint8_t uuid_a[16] = "aaaaaaaaaaaaaaaa";
+static const uint8_t uuid_b[16] = "bbbbbbbbbbbbbbbb";
+
+struct place {
+	char root[64], directory[80], database[96];
+	struct state *state;
+};
+
+static void reopen(struct place *place)
+{
+	struct err err = {0};
+	state_close(place->state);
+	place->state = state_open(place->directory, &err);
+	if (!place->state)
+		fail_msg("%s", err.text);
+}
+
+static int open_place(void **state)
+{
+	static struct place place;
+	snprintf(place.root, sizeof place.root, "/tmp/cairn-state.XXXXXX");
+	if (!mkdtemp(place.root))
+		return -1;
+	snprintf(place.directory, sizeof place.directory, "%s/var/state",
+		place.root);
+	snprintf(place.database, sizeof place.database, "%s/cairn.db",
+		place.directory);
+	place.state = NULL;
+	reopen(&place);
+	*state = &place;
+	return 0;
+}
+
+static int close_place(void **state)
+{
+	struct place *place = *state;
+	char command[128];
+	state_close(place->state);
+	snprintf(command, sizeof command, "rm -rf %s", place->root);
+	return system(command);
+}
+
+static const struct state_volume both[] = {{"a", uuid_a}, {"b", uuid_b}};
+static const struct state_volume swapped[] = {{"b", uuid_a}, {"a", uuid_b}};
+static const struct state_host_secret secrets[] = {
+	{"web", STATE_CHAP, "twelve-bytes"},
+	{"web", STATE_MUTUAL, "other-twelve"},
+};
+
+static void save(struct place *place, const char *json,
+	const struct state_volume *volume, unsigned volumes)
+{
+	struct err err = {0};
+	struct state_document document = {.json = json,
+		.volumes = volumes,
+		.volume = volume,
+		.secrets = 2,
+		.secret = secrets};
+	if (state_save_document(place->state, &document, &err))
+		fail_msg("%s", err.text);
+}
+
+static void nothing_is_there_at_first(void **state)
+{
+	struct place *place = *state;
+	struct err err = {0};
+	char *json;
+	uint8_t uuid[16];
+	assert_int_equal(state_load_document(place->state, &json, &err), 0);
+	assert_null(json);
+	assert_int_equal(
+		state_find_volume(place->state, "a", uuid, &err), -ENOENT);
+	assert_int_equal(err.code, 0);
+}
+
+static void document_survives(void **state)
+{
+	struct place *place = *state;
+	struct err err = {0};
+	char *text;
+	uint8_t uuid[16];
+	save(place, "{\"first\": 1}", both, 2);
+	save(place, "{\"second\": 2}", both, 2);
+	reopen(place);
+	assert_int_equal(state_load_document(place->state, &text, &err), 0);
+	assert_string_equal(text, "{\"second\": 2}");
+	free(text);
+	assert_int_equal(state_find_volume(place->state, "b", uuid, &err), 0);
+	assert_memory_equal(uuid, uuid_b, 16);
+	assert_int_equal(state_find_secret(place->state, "web", STATE_MUTUAL,
+				 &text, &err),
+		0);
+	assert_string_equal(text, "other-twelve");
+	state_free_secret(text);
+	assert_int_equal(
+		state_find_secret(place->state, "db", STATE_CHAP, &text, &err),
+		-ENOENT);
+	state_free_secret(text);
+}
+
+static void expect_blob(
+	struct place *place, const uint8_t *uuid, const char *expected)
+{
+	struct err err = {0};
+	void *data;
+	size_t bytes;
+	assert_int_equal(state_load_blob(place->state, uuid, "reservation",
+				 &data, &bytes, &err),
+		0);
+	assert_int_equal(bytes, expected ? strlen(expected) : 0);
+	if (expected)
+		assert_memory_equal(data, expected, bytes);
+	free(data);
+}
+
+static void blobs_go_with_their_volume(void **state)
+{
+	struct place *place = *state;
+	struct volume_store *store = state_volume_store(place->state);
+	struct err err = {0};
+	save(place, "{}", both, 2);
+	assert_int_equal(
+		store->save_co(store, uuid_a, "reservation", "old", 3, &err),
+		0);
+	assert_int_equal(
+		store->save_co(store, uuid_a, "reservation", "key", 3, &err),
+		0);
+	assert_int_equal(
+		store->save_co(store, uuid_b, "reservation", "two", 3, &err),
+		0);
+	reopen(place);
+	expect_blob(place, uuid_a, "key");
+	save(place, "{}", swapped, 2); /* names change, identities stay */
+	expect_blob(place, uuid_a, "key");
+	expect_blob(place, uuid_b, "two");
+	save(place, "{}", both, 1); /* b goes */
+	expect_blob(place, uuid_a, "key");
+	expect_blob(place, uuid_b, NULL);
+	store = state_volume_store(place->state);
+	assert_int_equal(
+		store->save_co(store, uuid_a, "reservation", NULL, 0, &err), 0);
+	expect_blob(place, uuid_a, NULL);
+}
+
+static void blobs_without_volume_or_bounds_are_refused(void **state)
+{
+	struct place *place = *state;
+	struct err err = {0};
+	save(place, "{}", both, 1);
+	assert_true(state_save_blob(place->state, uuid_b, "modepages", "x", 1,
+			    &err) < 0);
+	char *large = calloc(1, VOLUME_BLOB_BYTES + 1);
+	assert_int_equal(state_save_blob(place->state, uuid_a, "modepages",
+				 large, VOLUME_BLOB_BYTES + 1, &err),
+		-EFBIG);
+	assert_int_equal(state_save_blob(place->state, uuid_a, "modepages",
+				 large, VOLUME_BLOB_BYTES, &err),
+		0);
+	free(large);
+}
+
+/* Two volumes of one name break a rule of the database in the middle of the
+ * transaction: all is as before. */
+static void failed_save_changes_nothing(void **state)
+{
+	static const struct state_volume twice[] = {
+		{"same", uuid_a}, {"same", uuid_b}};
+	struct place *place = *state;
+	struct err err = {0};
+	struct state_document document = {
+		.json = "{\"new\": 1}", .volumes = 2, .volume = twice};
+	uint8_t uuid[16];
+	char *json;
+	save(place, "{\"old\": 1}", both, 2);
+	assert_true(state_save_document(place->state, &document, &err) < 0);
+	assert_non_null(strstr(err.text, "cairn.db"));
+	assert_int_equal(state_load_document(place->state, &json, &err), 0);
+	assert_string_equal(json, "{\"old\": 1}");
+	free(json);
+	assert_int_equal(state_find_volume(place->state, "b", uuid, &err), 0);
+	save(place, "{}", both, 2);
+}
+
+static void files_are_private(void **state)
+{
+	struct place *place = *state;
+	struct stat found;
+	char path[128];
+	save(place, "{}", both, 2);
+	assert_int_equal(stat(place->directory, &found), 0);
+	assert_int_equal(found.st_mode & 0777, 0700);
+	static const char *const names[] = {"", "-wal", "-shm"};
+	for (int i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "%s%s", place->database, names[i]);
+		assert_int_equal(stat(path, &found), 0);
+		assert_int_equal(found.st_mode & 0777, 0600);
+	}
+}
+
+static void second_daemon_is_refused(void **state)
+{
+	struct place *place = *state;
+	struct err err = {0};
+	char number[16];
+	assert_null(state_open(place->directory, &err));
+	assert_int_equal(err.code, EBUSY);
+	snprintf(number, sizeof number, "%d", (int)getpid());
+	assert_non_null(strstr(err.text, number));
+	assert_non_null(strstr(err.text, place->directory));
+}
+
+static void run_sql(struct place *place, const char *sql)
+{
+	sqlite3 *db;
+	state_close(place->state);
+	place->state = NULL;
+	assert_int_equal(sqlite3_open(place->database, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void expect_refusal(struct place *place, const char *word)
+{
+	struct err err = {0};
+	place->state = state_open(place->directory, &err);
+	assert_null(place->state);
+	if (!strstr(err.text, word))
+		fail_msg("\"%s\" lacks \"%s\"", err.text, word);
+}
+
+static void newer_schema_is_refused(void **state)
+{
+	run_sql(*state, "PRAGMA user_version = 1000");
+	expect_refusal(*state, "newer cairnd (schema 1000");
+	run_sql(*state, "PRAGMA user_version = 1");
+	reopen(*state);
+}
+
+static void foreign_database_is_refused(void **state)
+{
+	run_sql(*state, "PRAGMA application_id = 7");
+	expect_refusal(*state, "another program");
+}
+
+static void damage_is_refused(void **state)
+{
+	struct place *place = *state;
+	state_close(place->state);
+	int fd = open(place->database, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "garbage garbage", 15, 0), 15);
+	close(fd);
+	expect_refusal(place, place->database);
+}
+
+static void useless_directory_is_refused(void **state)
+{
+	struct place *place = *state;
+	struct err err = {0};
+	assert_null(state_open(place->database, &err));
+	assert_int_equal(err.code, ENOTDIR);
+	assert_null(state_open("/proc/cairn", &err));
+	assert_non_null(strstr(err.text, "/proc/cairn"));
+}
+
+#define STATE_TEST(name) \
+	cmocka_unit_test_setup_teardown(name, open_place, close_place)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STATE_TEST(nothing_is_there_at_first),
+		STATE_TEST(document_survives),
+		STATE_TEST(blobs_go_with_their_volume),
+		STATE_TEST(blobs_without_volume_or_bounds_are_refused),
+		STATE_TEST(failed_save_changes_nothing),
+		STATE_TEST(files_are_private),
+		STATE_TEST(second_daemon_is_refused),
+		STATE_TEST(newer_schema_is_refused),
+		STATE_TEST(foreign_database_is_refused),
+		STATE_TEST(damage_is_refused),
+		STATE_TEST(useless_directory_is_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
