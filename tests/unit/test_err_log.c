@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Error texts and the log: wrapping, cutting, escaping, levels, limits, and
- * that lines of several threads are never torn.
+ * that lines of several threads are never torn. TSAN: yes
  */
 #include "blockcore/base/err.h"
 #include "blockcore/base/log.h"

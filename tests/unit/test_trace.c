@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The flight recorder: order, wrap-around, one per thread, and what is left
- * behind by a crash.
+ * behind by a crash. TSAN: yes
  */
 #include "blockcore/base/trace.h"
 
