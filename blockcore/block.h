@@ -55,6 +55,9 @@
 #define BLOCK_FRAMES (BLOCK_MAX_DRIVERS + 2u)
 #define BLOCK_NAME_BYTES 64u
 #define BLOCK_SECTOR_BYTES 512u /* every offset and length is a multiple */
+#define BLOCK_MAX_DATA_BYTES (16u << 20) /* of one READ or WRITE */
+#define BLOCK_MAX_COMPARE_BYTES (1u << 20)
+#define BLOCK_LINE_BYTES 64u /* what two lanes must not share */
 
 /* -- requests ------------------------------------------------------------- */
 
@@ -81,7 +84,7 @@ enum block_flag {
 	BLOCK_FUA = 1, /* a change: durable before it completes */
 	BLOCK_MAY_UNMAP = 2, /* WRITE_ZEROES may give the space back */
 	BLOCK_INTERNAL = 4, /* a job's, not a host's */
-	BLOCK_REGISTERED = 8, /* data lies in the lane's buffer pool */
+	BLOCK_REGISTERED = 8, /* data lies in the lane's registered buffers */
 };
 
 enum block_extent_flag { BLOCK_EXTENT_DATA = 1, BLOCK_EXTENT_ZERO = 2 };
@@ -107,20 +110,24 @@ struct block_request;
 /* A place in a request where a layer waits for the end: `fn` runs when all
  * below have completed. It may return true (go on to the frame above) or false
  * (it keeps the request: resubmitted, delayed ... and will call
- * block_complete or block_pass again). request->result may be changed. */
+ * block_complete or block_pass again). request->result may be changed. The
+ * frame itself is used up: whoever passes on again pushes again. */
 struct block_frame {
 	bool (*fn)(struct block_request *request, struct block_frame *frame);
 	void *context;
 	uint64_t value;
+	uint8_t position; /* the core's: where the layer that pushed stands */
+	bool in_back;
 };
 
 struct range_lock {
 	struct loop_message wake;
 	TAILQ_ENTRY(range_lock) link;
 	struct block_request *request;
-	uint64_t first, last;
+	void (*go)(struct block_request *request);
+	uint64_t first, last; /* bytes, both inclusive */
 	uint32_t shard;
-	bool held, waiting;
+	bool granted;
 };
 
 struct block_request {
@@ -139,19 +146,21 @@ struct block_request {
 	int32_t result; /* valid in frames and in done */
 
 	/* the block core's */
-	uint8_t frames, position, in_back, lock_count;
-	bool cancelled, child, parked;
+	uint8_t frames, position, lock_count;
+	bool in_back, counted, completing, cancelled, child;
 	struct block_lane *lane;
 	struct block_source *source; /* where it is now; NULL after done */
 	struct block_stack *front, *back;
+	TAILQ_ENTRY(block_request) link; /* whoever holds it; completion list */
 	/* While somebody below holds it: takes it out of there and completes it
 	 * with -ECANCELED. NULL: in the kernel, to be waited for. */
 	void (*cancel)(struct block_request *request);
 	void *held_by;
 	struct block_request *parent; /* of a child */
-	TAILQ_ENTRY(block_request) link; /* whoever holds it; completion list */
-	struct range_lock lock[2];
 	struct block_frame frame[BLOCK_FRAMES];
+	TAILQ_ENTRY(block_request) held_link; /* the lane's list of held ones */
+	bool listed, cancel_soon;
+	struct range_lock lock[2];
 };
 TAILQ_HEAD(block_request_list, block_request);
 
@@ -159,12 +168,16 @@ TAILQ_HEAD(block_request_list, block_request);
  * the first group is then set by the caller before block_submit. */
 void block_request_init(struct block_request *request, struct block_lane *lane);
 
-/* Sends it into the source. Beyond the end, misaligned to 512 or an operation
- * that is not offered: completes with -ERANGE, -EINVAL, -EOPNOTSUPP. */
+/* Sends it into the source. Beyond the end: completes with -ERANGE; misaligned
+ * to 512 or more than BLOCK_MAX_DATA_BYTES: -EINVAL; an operation that is not
+ * offered: -EOPNOTSUPP; a change of what is read-only: -EROFS. Length 0 is done
+ * at once, but for FLUSH. Not from a LOOP_SEND hook that runs after the lane's
+ * (all of those registered later): the loop would sleep over its completion. */
 void block_submit(struct block_source *source, struct block_request *request);
 
 /* Asks for an early end. It still completes exactly once, perhaps with its own
- * result. Only for requests submitted by the caller and not yet done. */
+ * result. Only for requests submitted by the caller and not yet done, on their
+ * lane's thread. */
 void block_cancel(struct block_request *request);
 
 /* -- for drivers ---------------------------------------------------------- */
@@ -177,17 +190,30 @@ void block_complete(struct block_request *request, int result);
 void block_push(struct block_request *request,
 	bool (*fn)(struct block_request *, struct block_frame *), void *context,
 	uint64_t value);
-/* Marks it held: `cancel` is called by block_cancel and must complete it. Ends
- * with block_unhold, before block_pass or block_complete. */
+/* Marks it held: `cancel` is called by block_cancel and must complete it, at
+ * once or (when it only hands the wish on, as to a child) soon. A request that
+ * was cancelled before it is held has `cancel` called in the same turn, never
+ * inside block_hold. Ends with block_unhold, before block_pass or
+ * block_complete. */
 void block_hold(struct block_request *request,
 	void (*cancel)(struct block_request *), void *held_by);
 void block_unhold(struct block_request *request);
 
-/* A request of a layer's own on behalf of `parent` (same lane, flags
- * inherited), from the lane's slab. NULL: out of memory, fail the parent with
- * -ENOMEM. Returned with block_child_put in its done. */
+/* A request of a layer's own on behalf of `parent` (same lane; operation, flags,
+ * range and vectors are the parent's until changed), from the lane's slab. It
+ * stands where the parent stands: block_pass sends it below the layer, in the
+ * parent's generation; block_submit sends it to another source. It inherits the
+ * parent's ticket and never waits at the gate, nor for range locks, of a source
+ * in whose back part an ancestor is. The parent completes after its children.
+ * NULL: out of memory, fail the parent with -ENOMEM. Returned with
+ * block_child_put in its done. */
 struct block_request *block_child_get(struct block_request *parent);
 void block_child_put(struct block_request *child);
+
+/* The whole request continues in `source`, `delta_bytes` further; there it runs
+ * as a child, its result becomes this one's. For views and aliases. */
+void block_redirect(struct block_request *request, struct block_source *source,
+	uint64_t delta_bytes);
 
 /* -- drivers -------------------------------------------------------------- */
 
@@ -249,8 +275,9 @@ struct block_kind {
 	void (*submit)(struct block_driver *driver, struct block_request *r);
 	/* A listener may narrow what is below it (read_only ...); optional. */
 	void (*narrow)(struct block_driver *driver, struct block_info *info);
-	/* On each lane when it is detached or its gate must close: lets go of
-	 * every request it holds, holds no new one. Optional. */
+	/* On each lane when it is detached (of the front: after the successor is
+	 * published; of the back: when the gate has closed): lets go of every
+	 * request it holds, holds no new one while driver->released. Optional. */
 	void (*release)(struct block_driver *driver, struct block_lane *lane);
 	/* New values of OPT_LIVE options; takes ownership of what it keeps by
 	 * swapping structs. On the control lane; optional. */
@@ -262,8 +289,17 @@ struct block_kind {
 	 * members go to `out`. Optional. */
 	int (*command_co)(struct block_driver *driver, const char *verb,
 		const struct doc *arguments, FILE *out, struct err *err);
-	/* Live figures as JSON members, without braces. Optional. */
+	/* Live figures as JSON members, without braces. Control lane; figures
+	 * of other lanes may be a little old. Optional. */
 	void (*status)(struct block_driver *driver, FILE *out);
+	/* A swap changed what is read in this range, past the driver. Control
+	 * lane, behind the closed gate. Optional. */
+	void (*content_changed)(struct block_driver *driver,
+		uint64_t offset_bytes, uint64_t length_bytes);
+	/* The sources that the driver holds, from index 0; NULL ends. Optional
+	 * (views, aliases, listeners with a source of their own). */
+	struct block_source *(*below)(
+		struct block_driver *driver, unsigned index);
 };
 
 /* Base of every driver; counted by the stacks that hold it. */
@@ -274,18 +310,30 @@ struct block_driver {
 	void *options; /* kind->options_bytes, parsed */
 	struct block_info info;
 	uint32_t references; /* control lane only */
-	bool released; /* no new holds; set on the control lane first */
-	uint8_t *
-		lane_state; /* one slice of lane_bytes (cache lines) per lane */
+	_Atomic bool released; /* no new holds; set by the control lane */
+	_Atomic bool failed; /* block_driver_failed was called */
+	unsigned lanes_started; /* the core's */
+	uint8_t *lane_state; /* lane_stride_bytes for each lane */
+	size_t lane_stride_bytes;
+	struct block_driver_failure {
+		struct loop_message message;
+		int error;
+		char text[128];
+	} failure;
 };
 
 /* The driver's state on a lane (kind->lane_bytes large). */
 void *block_driver_lane(struct block_driver *driver, struct block_lane *lane);
 
 /* A driver that can no longer promise what it acknowledged (a failed flush)
- * says so once: logged, told to the core's watcher. Any thread. */
+ * says so once: logged, told to the core's watcher on the control lane. Any
+ * thread. The driver itself refuses what follows. */
 void block_driver_failed(
 	struct block_driver *driver, int error, const char *text);
+
+/* What a driver shows (driver->info) has changed of itself: the source that
+ * holds it gets a generation that shows it, soon. Control lane. */
+void block_driver_changed(struct block_driver *driver);
 
 /* Every kind, in one visible array (registry.c), ended by NULL. */
 extern const struct block_kind *const block_kinds[];
@@ -313,7 +361,9 @@ void block_core_watch(
 	struct block_core *core, struct block_core_watcher *watcher);
 
 /* On the lane's own thread: ring, slabs, hooks. `pool_bytes`: budget of data
- * buffers of this lane. */
+ * buffers of this lane (registered with the ring where it can). All lanes are
+ * started before the first source is built; to be called before other users
+ * of the loop add LOOP_SEND hooks. */
 int block_lane_start(struct block_core *core, unsigned index, struct loop *loop,
 	size_t pool_bytes, struct err *err);
 void block_lane_stop(struct block_lane *lane);
@@ -329,6 +379,7 @@ struct block_lane {
 	struct ring *ring;
 	struct buf_pool *pool;
 	unsigned index;
+	bool registered; /* buffers of `pool` may say BLOCK_REGISTERED */
 	struct block_lane_private *private;
 };
 
@@ -362,7 +413,49 @@ const uint8_t *block_source_uuid(const struct block_source *source); /* 16 */
 struct block_info block_source_info(
 	struct block_source *source, struct block_lane *lane);
 
-/* References; control lane only. The last one closes it (in a coroutine). */
+/* The source of that name that spec_build_co made, or NULL; control lane. */
+struct block_source *block_source_find(
+	struct block_core *core, const char *name);
+
+/* Called on the control lane when what the source shows has changed (size,
+ * read_only ...), after all lanes see it. */
+struct block_source_watch {
+	void (*changed)(struct block_source_watch *watch);
+	LIST_ENTRY(block_source_watch) link;
+};
+void block_source_watch(
+	struct block_source *source, struct block_source_watch *watch);
+void block_source_unwatch(struct block_source_watch *watch);
+
+/* What a holder of a source says it does there, so that two uses that would
+ * damage each other meet as an error when they are set up and not as damage.
+ * A source knows its own claims only; nothing is passed down or up. */
+enum block_claim_mode {
+	BLOCK_CLAIM_READ, /* reads; others may do as they like */
+	BLOCK_CLAIM_STABLE, /* reads; content must not change: a backing file */
+	BLOCK_CLAIM_SHARED, /* writes beside other SHARED ones: volume, alias */
+	BLOCK_CLAIM_WRITE, /* writes alone: a format on its file */
+	BLOCK_CLAIM_MODES
+};
+struct block_claim {
+	enum block_claim_mode mode;
+	char holder[BLOCK_NAME_BYTES + 32]; /* "format of 'db01'" */
+	LIST_ENTRY(block_claim) link;
+};
+/* The caller sets mode and holder; the object stays the caller's. Control lane.
+ * -EBUSY with a text that names the other holder. */
+int block_source_claim(struct block_source *source, struct block_claim *claim,
+	struct err *err);
+void block_source_unclaim(struct block_claim *claim);
+
+/* Changes the size of the bottom (and of what is below it), in a coroutine on
+ * the control lane; a smaller size behind a closed gate. Refused where the
+ * driver cannot. */
+int block_source_resize_co(
+	struct block_source *source, uint64_t bytes, struct err *err);
+
+/* References; control lane only. The last one closes it (in a coroutine): what
+ * is held is let go, all requests are waited for, drivers are closed. */
 void block_source_get(struct block_source *source);
 void block_source_put_co(struct block_source *source);
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When a driver shows something else than before (a file below an alias or a
+ * view has grown), the source that holds it gets a new generation of the same
+ * drivers. The driver may be told about it in the middle of another change, so
+ * this is done by a coroutine of its own.
+ */
+#include "blockcore/change.h"
+
+#include "blockcore/base/log.h"
+#include "blockcore/stack.h"
+
+static void refresh_co(void *argument)
+{
+	struct block_source *source = argument;
+
+	co_mutex_lock_co(&source->change);
+	struct block_stack *now = source->current;
+	struct block_stack *next = block_stack_new(
+		source, now->driver, now->count, now->tracked, NULL);
+	if (next) {
+		struct block_change change = {.source = source, .next = next};
+
+		block_change_co(&change, NULL);
+	}
+	co_mutex_unlock(&source->change);
+	block_source_put_co(source);
+}
+
+static bool refresh_holds(
+	const struct block_source *source, const struct block_driver *driver)
+{
+	const struct block_stack *stack = source->current;
+
+	for (unsigned i = 0; stack && i < stack->count; i++) {
+		if (stack->driver[i] == driver)
+			return true;
+	}
+	return false;
+}
+
+void block_driver_changed(struct block_driver *driver)
+{
+	struct block_source *source;
+
+	LIST_FOREACH (source, &driver->core->sources, link) {
+		if (source->references && refresh_holds(source, driver))
+			break;
+	}
+	if (!source)
+		return;
+	block_source_get(source);
+	if (!co_start(refresh_co, source)) {
+		source->references--;
+		log_error(source->name, "stale",
+			"no memory to show what '%s' shows now", driver->name);
+	}
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the rest of blockcore/ needs of request.c beyond block.h.
+ */
+#ifndef BLOCKCORE_REQUEST_H
+#define BLOCKCORE_REQUEST_H
+
+#include "blockcore/block.h"
+
+struct block_lane_private;
+
+/* One turn's completions; true if some are left for the next. */
+bool block_requests_run(struct block_lane_private *lane);
+
+/* (Again) at the gate of request->source. */
+void block_request_gate(struct block_request *request);
+/* On to the driver that is next for it. */
+void block_request_step(struct block_request *request);
+
+/* Puts it on a list of the core's own, to be cancelled from there. */
+void block_request_park(
+	struct block_request_list *list, struct block_request *request);
+/* Takes it off; the caller goes on with it. */
+void block_request_unpark(
+	struct block_request_list *list, struct block_request *request);
+
+#endif
