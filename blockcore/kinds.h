@@ -10,6 +10,12 @@
 
 /* protocols */
 extern const struct block_kind file_kind;
+extern const struct block_kind mem_kind;
+extern const struct block_kind null_kind;
+
+/* views, aliases: what spec_build makes for `format` and `source` */
+extern const struct block_kind raw_view_kind;
+extern const struct block_kind alias_kind;
 
 /* listeners, in order of bands */
 extern const struct block_kind stats_kind;

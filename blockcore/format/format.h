@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A format knows how images lie in raw bits. It is not a driver and carries no
+ * request: it has sources, `file` (its raw bits) and perhaps `backing`, and it
+ * creates views, which are drivers.
+ *
+ *	source --> view --+
+ *			  +--> format --> file source
+ *	source --> view --+		  backing source
+ *
+ * Invariants
+ *  1. A format is counted by its views (and by who is just making them) and
+ *     closed with the last of them.
+ *  2. At most one view is writable; it is named "current".
+ *  3. The format claims its file (alone, if it writes; else as stable), and its
+ *     backing as stable: nobody changes them behind its back.
+ *  4. Control lane only, but for what a view's submit reads of it.
+ */
+#ifndef BLOCKCORE_FORMAT_FORMAT_H
+#define BLOCKCORE_FORMAT_FORMAT_H
+
+#include "blockcore/block.h"
+
+#define FORMAT_CURRENT "current"
+
+struct block_format;
+
+struct block_format_kind {
+	const char *name, *help;
+	bool has_backing; /* may have a backing file */
+	const struct opt_spec *options;
+	size_t options_bytes;
+	size_t format_bytes; /* struct that begins with struct block_format */
+	const struct block_kind *view;
+
+	int (*open_co)(struct block_format *format, struct err *err);
+	void (*close_co)(struct block_format *format);
+};
+
+struct block_format {
+	const struct block_format_kind *kind;
+	struct block_core *core;
+	void *options; /* kind->options_bytes, parsed */
+	struct block_source *file, *backing; /* backing may be NULL */
+	struct block_claim file_claim, backing_claim;
+	bool read_only; /* its file is */
+	bool writer; /* there is a writable view */
+	uint32_t references;
+};
+
+/* Base of every view's driver struct. */
+struct block_view {
+	struct block_driver driver;
+	struct block_format *format; /* set before open_co */
+	bool writable;
+};
+
+extern const struct block_format_kind *const block_format_kinds[];
+extern const struct block_format_kind raw_format_kind;
+const struct block_format_kind *block_format_kind_find(const char *name);
+
+/* Comes with one reference, the caller's. Takes over `options` and the
+ * references to `file` and `backing` (NULL: none), also when it fails. `holder` names the source it is made for, in messages. */
+int block_format_open_co(struct block_core *core,
+	const struct block_format_kind *kind, const char *holder, void *options,
+	struct block_source *file, struct block_source *backing,
+	struct block_format **format, struct err *err);
+
+void block_format_put_co(struct block_format *format);
+
+/* A view's open_co, where nothing can fail any more, and close_co call these:
+ * counts it, and makes it the writer if the format can write and has none. */
+void block_format_view_opened(struct block_view *view);
+void block_format_view_closed_co(struct block_view *view);
+
+#endif
