@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Documents to running stacks: opens drivers from the bottom up, then publishes
+ * them as a source's first generation. What fails on the way closes what was
+ * opened, in reverse.
+ */
+#include "blockcore/spec.h"
+#include "blockcore/alias.h"
+#include "blockcore/change.h"
+#include "blockcore/driver.h"
+#include "blockcore/format/format.h"
+#include "blockcore/kinds.h"
+#include "blockcore/source.h"
+#include "blockcore/spec_internal.h"
+#include "blockcore/stack.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- drivers -------------------------------------------------------------- */
+
+static int spec_open_kind_co(struct block_core *core,
+	const struct block_kind *kind, const struct doc *map, const char *name,
+	struct block_driver **out, struct err *err)
+{
+	void *options;
+	int error = spec_options(kind->options, kind->options_bytes, map,
+		spec_driver_keys, &options, err);
+
+	if (error)
+		return error;
+	struct block_driver *driver =
+		block_driver_new(core, kind, name, options, err);
+	if (!driver)
+		return -ENOMEM;
+	error = block_driver_open_co(driver, err);
+	if (error)
+		block_driver_free(driver);
+	else
+		*out = driver;
+	return error;
+}
+
+int spec_open_listener_co(struct block_core *core, const struct doc *listener,
+	const char *name, struct block_driver **driver, struct err *err)
+{
+	const struct block_kind *kind;
+	int error = spec_kind(listener, BLOCK_LISTENER, &kind, err);
+
+	if (error)
+		return error;
+	return spec_open_kind_co(core, kind, listener, name, driver, err);
+}
+
+/* -- sources below -------------------------------------------------------- */
+
+static bool spec_leads_to(
+	const struct block_source *from, const struct block_source *to)
+{
+	if (from == to)
+		return true;
+	for (unsigned i = 0; from->current && i < from->current->count; i++) {
+		struct block_driver *driver = from->current->driver[i];
+		const struct block_source *below;
+
+		for (unsigned n = 0; driver->kind->below &&
+			(below = driver->kind->below(driver, n));
+			n++) {
+			if (spec_leads_to(below, to))
+				return true;
+		}
+	}
+	return false;
+}
+
+static int spec_find_below(struct block_core *core, const struct doc *node,
+	const struct block_source *into, struct block_source **out,
+	struct err *err)
+{
+	struct block_source *source = block_source_find(core, node->text);
+
+	if (!source || !source->current)
+		return doc_error(node, err, ENOENT, "there is no source '%s'",
+			node->text);
+	if (into && spec_leads_to(source, into))
+		return doc_error(node, err, ELOOP,
+			"source '%s' stands on '%s' itself", node->text,
+			into->name);
+	block_source_get(source);
+	*out = source;
+	return 0;
+}
+
+static int spec_build_new_co(struct block_core *core, const char *name,
+	bool listed, const uint8_t *uuid, const struct doc *document,
+	struct block_source **out, struct err *err);
+
+/* The source that `node` names or describes, with a reference. */
+static int spec_open_below_co(struct block_core *core, const char *name,
+	const struct block_source *into, const struct doc *node,
+	struct block_source **out, struct err *err)
+{
+	char below[BLOCK_NAME_BYTES];
+
+	if (node->kind == DOC_SCALAR)
+		return spec_find_below(core, node, into, out, err);
+	/* Only messages show it; a long one is cut. */
+	snprintf(below, sizeof(below), "%.40s/%s", name, node->key);
+	return spec_build_new_co(core, below, false, NULL, node, out, err);
+}
+
+/* -- bottoms -------------------------------------------------------------- */
+
+static int spec_open_alias_co(struct block_core *core, const char *name,
+	struct block_source *source, struct block_driver **out, struct err *err)
+{
+	struct block_driver *driver =
+		block_driver_new(core, &alias_kind, name, NULL, err);
+
+	if (!driver)
+		return -ENOMEM;
+	container_of(driver, struct block_alias, driver)->source = source;
+	int error = block_driver_open_co(driver, err);
+	if (error)
+		block_driver_free(driver);
+	else
+		*out = driver;
+	return error;
+}
+
+static int spec_open_view_co(struct block_format *format, const char *name,
+	struct block_driver **out, struct err *err)
+{
+	struct block_driver *driver = block_driver_new(
+		format->core, format->kind->view, name, NULL, err);
+
+	if (!driver)
+		return -ENOMEM;
+	container_of(driver, struct block_view, driver)->format = format;
+	int error = block_driver_open_co(driver, err);
+	if (error)
+		block_driver_free(driver);
+	else
+		*out = driver;
+	return error;
+}
+
+static int spec_open_format_co(struct block_core *core, const char *source_name,
+	const struct block_source *into, const struct doc *map,
+	const char *name, struct block_driver **out, struct err *err)
+{
+	const struct block_format_kind *kind = NULL;
+	const struct doc *backing_doc = doc_find(map, "backing");
+	struct block_source *file = NULL, *backing = NULL;
+	struct block_format *format;
+	void *options;
+	int error = spec_format_kind(map, &kind, err);
+
+	if (error)
+		return error;
+	error = spec_open_below_co(
+		core, source_name, into, doc_find(map, "file"), &file, err);
+	if (error)
+		return error;
+	if (backing_doc)
+		error = spec_open_below_co(
+			core, source_name, into, backing_doc, &backing, err);
+	if (!error)
+		error = spec_options(kind->options, kind->options_bytes, map,
+			spec_format_keys, &options, err);
+	if (error) {
+		if (backing)
+			block_source_put_co(backing);
+		block_source_put_co(file);
+		return error;
+	}
+	error = block_format_open_co(
+		core, kind, source_name, options, file, backing, &format, err);
+	if (error)
+		return error;
+	error = spec_open_view_co(format, name, out, err);
+	block_format_put_co(format);
+	return error;
+}
+
+int spec_open_bottom_co(struct block_core *core, const char *source_name,
+	const struct block_source *into, const struct doc *document,
+	const char *name, struct block_driver **driver, struct err *err)
+{
+	const struct doc *bottom = spec_bottom_doc(document);
+	const struct block_kind *kind;
+	struct block_source *below;
+	int error;
+
+	if (!strcmp(bottom->key, "format"))
+		return spec_open_format_co(
+			core, source_name, into, bottom, name, driver, err);
+	if (!strcmp(bottom->key, "protocol")) {
+		error = spec_kind(bottom, BLOCK_PROTOCOL, &kind, err);
+		if (error)
+			return error;
+		return spec_open_kind_co(core, kind, bottom, name, driver, err);
+	}
+	error = spec_open_below_co(
+		core, source_name, into, bottom, &below, err);
+	if (error)
+		return error;
+	error = spec_open_alias_co(core, name, below, driver, err);
+	block_source_put_co(below); /* the alias has its own */
+	return error;
+}
+
+/* -- the whole ------------------------------------------------------------ */
+
+static int spec_open_all_co(struct block_source *source,
+	const struct doc *document, const struct spec_names *names,
+	struct block_driver **driver, struct err *err)
+{
+	struct block_core *core = source->core;
+	const struct doc *listeners = doc_find(document, "listeners");
+	const struct doc *node = listeners ? listeners->first : NULL;
+	unsigned bottom = names->count - 1, opened;
+	int error = spec_open_bottom_co(core, source->name, NULL, document,
+		names->name[bottom], &driver[bottom], err);
+
+	if (error)
+		return error;
+	for (opened = 0; opened < bottom; opened++, node = node->next) {
+		error = spec_open_listener_co(
+			core, node, names->name[opened], &driver[opened], err);
+		if (error)
+			break;
+	}
+	if (!error)
+		error = block_stack_check(driver, names->count, err);
+	if (!error)
+		return 0;
+	while (opened-- > 0)
+		block_driver_close_co(driver[opened]);
+	block_driver_close_co(driver[bottom]);
+	return error;
+}
+
+static int spec_publish_first_co(struct block_source *source,
+	struct block_driver **driver, unsigned count, struct err *err)
+{
+	struct block_stack *stack =
+		block_stack_new(source, driver, count, false, err);
+
+	if (!stack) {
+		for (unsigned i = 0; i < count; i++)
+			block_driver_close_co(driver[i]);
+		return -ENOMEM;
+	}
+	struct block_change change = {.source = source, .next = stack};
+	co_mutex_lock_co(&source->change);
+	int error = block_change_co(&change, err);
+	co_mutex_unlock(&source->change);
+	return error;
+}
+
+static int spec_build_new_co(struct block_core *core, const char *name,
+	bool listed, const uint8_t *uuid, const struct doc *document,
+	struct block_source **out, struct err *err)
+{
+	struct block_driver *driver[BLOCK_MAX_DRIVERS];
+	struct spec_names names;
+	struct block_source *source;
+	int error = spec_names(document, &names, err);
+
+	if (!error)
+		error = block_source_new(
+			core, name, listed, uuid, &source, err);
+	if (error)
+		return error;
+	error = spec_open_all_co(source, document, &names, driver, err);
+	if (!error)
+		error = spec_publish_first_co(source, driver, names.count, err);
+	if (error)
+		block_source_discard(source);
+	else
+		*out = source;
+	return error;
+}
+
+int spec_build_co(struct block_core *core, const char *name,
+	const uint8_t *uuid, const struct doc *document,
+	struct block_source **source, struct err *err)
+{
+	int error = spec_check(document, err);
+
+	if (error)
+		return error;
+	return spec_build_new_co(core, name, true, uuid, document, source, err);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of spec share.
+ */
+#ifndef BLOCKCORE_SPEC_INTERNAL_H
+#define BLOCKCORE_SPEC_INTERNAL_H
+
+#include "blockcore/core.h"
+
+struct block_format_kind;
+
+/* Keys of a driver's map that are not its options. */
+extern const char *const spec_driver_keys[]; /* type, name */
+extern const char *const spec_format_keys[]; /* type, file, backing */
+
+/* The kind that the map's `type` says. */
+int spec_kind(const struct doc *map, enum block_role role,
+	const struct block_kind **kind, struct err *err);
+int spec_format_kind(const struct doc *map,
+	const struct block_format_kind **kind, struct err *err);
+
+/* The map's options, parsed into new memory; *options NULL if there are none.
+ * `kind` names the driver in messages. */
+int spec_options(const struct opt_spec *specs, size_t bytes,
+	const struct doc *map, const char *const *ignore, void **options,
+	struct err *err);
+
+/* The names of a source's drivers, top first, the bottom last: given ones, and
+ * for the others their type, with a number where that is taken. */
+struct spec_names {
+	char name[BLOCK_MAX_DRIVERS][BLOCK_NAME_BYTES];
+	unsigned count;
+};
+int spec_names(
+	const struct doc *document, struct spec_names *names, struct err *err);
+
+/* Checks a listener's, a bottom's (protocol, format or source) document. */
+int spec_check_listener(const struct doc *listener, struct err *err);
+int spec_check_bottom(const struct doc *document, struct err *err);
+
+/* Opened drivers without a reference yet. `name`: the source's, for messages and
+ * for names of sources below. `into`: the source that it is for, NULL if new:
+ * refuses a bottom that leads back to it. */
+int spec_open_listener_co(struct block_core *core, const struct doc *listener,
+	const char *name, struct block_driver **driver, struct err *err);
+int spec_open_bottom_co(struct block_core *core, const char *source_name,
+	const struct block_source *into, const struct doc *document,
+	const char *name, struct block_driver **driver, struct err *err);
+
+/* One entry of a document's source: `protocol`, `format` or `source`; the
+ * document is checked. */
+const struct doc *spec_bottom_doc(const struct doc *document);
+
+#endif
