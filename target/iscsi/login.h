@@ -4,10 +4,14 @@
  * out. The connection frames PDUs, numbers them (StatSN, ExpCmdSN) and carries
  * out the verdict.
  *
- *	keys.c    the table of keys: type, phase, default, range, rule (RFC 7143 13)
- *	chap.c    CHAP with MD5, SHA-1, SHA-256, SHA3-256 (RFC 7143 12.1, 9.2.1)
- *	login.c   the table of stages and moves (RFC 7143 6.3, 11.12, 11.13)
- *	text.c    SendTargets and negotiation in full feature phase (appendix C)
+ *	keytext.c         the format key=value (RFC 7143 6.1)
+ *	keys.c            the table of keys: stage, default, range, rule (13)
+ *	chap.c            CHAP with MD5, SHA-1, SHA-256, SHA3-256 (12.1, 9.2.1)
+ *	login_machine.c   the table of stages and moves (6.3, 11.12, 11.13)
+ *	login_identity.c  who logs in to what (4.2.7, 13.4 to 13.6, 13.21)
+ *	login_security.c  AuthMethod and the conversation of CHAP (12)
+ *	text.c            negotiation in full feature phase (11.10, 11.11)
+ *	send_targets.c    discovery (appendix C)
  *
  * Invariants
  *  1. Text of one negotiation step, over all PDUs with the C bit, is at most
@@ -16,6 +20,10 @@
  *  3. Nothing about targets, hosts or secrets is told before it is proven:
  *     unknown target, unknown host and forbidden host all cost the same answer
  *     that the RFC owes, and a wrong CHAP name and a wrong secret look alike.
+ *     A Normal session: 0203; a Discovery session of an unknown host: 0202.
+ *
+ * What is left to the connection: a TSIH that is not zero (020A, 0206, or
+ * reinstatement: it knows the sessions), the limit on time.
  */
 #ifndef TARGET_ISCSI_LOGIN_H
 #define TARGET_ISCSI_LOGIN_H
@@ -34,9 +42,31 @@ struct iscsi_login_world {
 	struct access_table *table; /* the connection's reference */
 	const struct access_portal *portal;
 	const struct sockaddr *peer;
+	/* Numeric "192.0.2.1:3260" or "[2001:db8::1]:3260"; portal_text is the
+	 * local end of the connection: what discovery shows for a wildcard. */
 	char peer_text[64], portal_text[64];
 };
 
+/* Status-Class and Status-Detail: RFC 7143 11.13.5. */
+enum iscsi_login_status {
+	ISCSI_LOGIN_SUCCESS = 0x0000,
+	ISCSI_LOGIN_INITIATOR_ERROR = 0x0200,
+	ISCSI_LOGIN_AUTHENTICATION = 0x0201,
+	ISCSI_LOGIN_FORBIDDEN = 0x0202,
+	ISCSI_LOGIN_NOT_FOUND = 0x0203,
+	ISCSI_LOGIN_VERSION = 0x0205,
+	ISCSI_LOGIN_TOO_MANY_CONNECTIONS = 0x0206,
+	ISCSI_LOGIN_MISSING_PARAMETER = 0x0207,
+	ISCSI_LOGIN_CANNOT_INCLUDE = 0x0208,
+	ISCSI_LOGIN_SESSION_TYPE = 0x0209,
+	ISCSI_LOGIN_NO_SESSION = 0x020a,
+	ISCSI_LOGIN_INVALID_DURING = 0x020b,
+	ISCSI_LOGIN_TARGET_ERROR = 0x0300,
+	ISCSI_LOGIN_UNAVAILABLE = 0x0301,
+	ISCSI_LOGIN_OUT_OF_RESOURCES = 0x0302,
+};
+
+/* NULL without memory. */
 struct iscsi_login *iscsi_login_new(const struct iscsi_login_world *world);
 void iscsi_login_free(struct iscsi_login *login); /* wipes */
 
@@ -57,7 +87,8 @@ struct iscsi_login_answer {
 };
 
 /* One PDU while not in full feature phase: its 48-byte header and its whole
- * data segment (already checked against digest and length limits). */
+ * data segment (already checked against digest and length limits). Not called
+ * again once the verdict was other than ISCSI_LOGIN_CONTINUE. */
 enum iscsi_verdict iscsi_login_step(struct iscsi_login *login,
 	const uint8_t header[48], const uint8_t *data, uint32_t bytes,
 	struct iscsi_login_answer *answer);
@@ -77,7 +108,7 @@ struct iscsi_login_result {
 void iscsi_login_result(
 	const struct iscsi_login *login, struct iscsi_login_result *result);
 
-/* -- text in full feature phase (RFC 7143 11.10, 11.11) -------------------- */
+/* -- text in full feature phase (RFC 7143 11.10, 11.11) ------------------ */
 
 struct iscsi_text;
 /* `advertise(portal)` texts come from the table; `local` is where the host

@@ -10,6 +10,10 @@
  *  2. A table never changes; a new one is published, the old one freed when its
  *     last user lets go (references are atomic).
  *  3. Secrets are in memory of their own and wiped when the table goes.
+ *
+ * Memory: the table, its arrays and its strings are each from malloc; whoever
+ * makes a table fills it, access_put frees it whole. Volumes are not owned: they
+ * outlive the table.
  */
 #ifndef TARGET_VOLUME_ACCESS_H
 #define TARGET_VOLUME_ACCESS_H
@@ -65,7 +69,7 @@ struct access_target {
 	char *alias;
 	struct access_export *export;
 	unsigned exports;
-	const struct access_portal **portal; /* empty: all */
+	const struct access_portal **portal; /* of this table; empty: all */
 	unsigned portals;
 };
 
@@ -79,20 +83,32 @@ struct access_table {
 	unsigned targets;
 };
 
+/* Any thread. The table comes with one reference, for its maker. */
 struct access_table *access_get(struct access_table *table);
-void access_put(struct access_table *table);
+void access_put(struct access_table *table); /* NULL is fine */
+
+/* An iSCSI name (RFC 7143 4.2.7) of `bytes` as it is compared: ASCII folded to
+ * lower case, the rest as it is. False if it is none: not "iqn.", "eui." or
+ * "naa.", too long, wrong length of hex digits, characters that RFC 3722
+ * forbids ('_' is let through: host names have it). */
+bool access_fold_name(
+	char folded[ACCESS_NAME_BYTES], const char *name, size_t bytes);
 
 /* The target of that (folded) name, NULL if there is none. */
 const struct access_target *access_find_target(
 	const struct access_table *table, const char *iqn);
-/* Hosts whose name and address conditions fit `iqn` (folded) at `peer`, the most
- * particular first (exact name, then longest prefix, then "*"); NULL: nobody. */
+/* The host whose name and address conditions fit `iqn` (folded) at `peer`, the
+ * most particular one (exact name, then longest prefix, then "*"; among equals
+ * the longest network prefix, then the first in the table); NULL: nobody. */
 const struct access_host *access_find_host(const struct access_table *table,
 	const char *iqn, const struct sockaddr *peer);
 /* The same among the hosts that some export of `target` names. */
 const struct access_host *access_find_host_for(const struct access_table *table,
 	const struct access_target *target, const char *iqn,
 	const struct sockaddr *peer);
+/* True if `target` may be reached through `portal`. */
+bool access_on_portal(
+	const struct access_target *target, const struct access_portal *portal);
 /* True if `host` sees at least one export of `target`. */
 bool access_allows(
 	const struct access_target *target, const struct access_host *host);
@@ -100,7 +116,8 @@ bool access_allows(
 const struct access_export *access_find_lun(const struct access_target *target,
 	const struct access_host *host, uint16_t lun);
 
-/* "192.0.2.0/24", "::1", "2001:db8::/32". 0 or -EINVAL with *err. */
+/* "192.0.2.0/24", "::1", "2001:db8::/32". 0 or -EINVAL with *err; bits beyond
+ * the prefix are an error, for nobody can tell what was meant. */
 int access_parse_network(
 	const char *text, struct access_network *network, struct err *err);
 bool access_network_holds(

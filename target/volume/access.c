@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may reach what: looking things up in an access table, and its end.
+ * Parsing of names and networks is in access_parse.c.
+ *
+ * Invariants
+ *  1. Nothing here allocates or locks; a table in use never changes.
+ *  2. What does not match is denied: an export without hosts is seen by none.
+ */
+#include "target/volume/access.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- life ------------------------------------------------------------------ */
+
+struct access_table *access_get(struct access_table *table)
+{
+	atomic_fetch_add_explicit(&table->references, 1, memory_order_relaxed);
+	return table;
+}
+
+static void free_secret(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
+static void free_hosts(struct access_table *table)
+{
+	for (unsigned i = 0; i < table->hosts; i++) {
+		struct access_host *host = &table->host[i];
+
+		for (unsigned n = 0; n < host->iqns; n++)
+			free(host->iqn[n]);
+		free(host->iqn);
+		free(host->network);
+		free(host->name);
+		free(host->chap.user);
+		free_secret(host->chap.secret);
+		free(host->chap.mutual_user);
+		free_secret(host->chap.mutual_secret);
+	}
+	free(table->host);
+}
+
+static void free_portals(struct access_table *table)
+{
+	for (unsigned i = 0; i < table->portals; i++) {
+		free(table->portal[i].name);
+		free(table->portal[i].address);
+		free(table->portal[i].advertised);
+	}
+	free(table->portal);
+}
+
+static void free_targets(struct access_table *table)
+{
+	for (unsigned i = 0; i < table->targets; i++) {
+		struct access_target *target = &table->target[i];
+
+		for (unsigned n = 0; n < target->exports; n++)
+			free(target->export[n].host);
+		free(target->export);
+		free(target->portal);
+		free(target->iqn);
+		free(target->alias);
+	}
+	free(table->target);
+}
+
+void access_put(struct access_table *table)
+{
+	unsigned before;
+
+	if (!table)
+		return;
+	before = atomic_fetch_sub_explicit(
+		&table->references, 1, memory_order_acq_rel);
+	assert(before > 0);
+	if (before > 1)
+		return;
+	free_targets(table);
+	free_portals(table);
+	free_hosts(table);
+	free(table);
+}
+
+/* -- targets and exports --------------------------------------------------- */
+
+const struct access_target *access_find_target(
+	const struct access_table *table, const char *iqn)
+{
+	for (unsigned i = 0; i < table->targets; i++)
+		if (!strcmp(table->target[i].iqn, iqn))
+			return &table->target[i];
+	return NULL;
+}
+
+bool access_on_portal(
+	const struct access_target *target, const struct access_portal *portal)
+{
+	for (unsigned i = 0; i < target->portals; i++)
+		if (target->portal[i] == portal)
+			return true;
+	return target->portals == 0;
+}
+
+static bool export_names(
+	const struct access_export *export, const struct access_host *host)
+{
+	for (unsigned i = 0; i < export->hosts; i++)
+		if (export->host[i] == host)
+			return true;
+	return false;
+}
+
+bool access_allows(
+	const struct access_target *target, const struct access_host *host)
+{
+	for (unsigned i = 0; i < target->exports; i++)
+		if (export_names(&target->export[i], host))
+			return true;
+	return false;
+}
+
+const struct access_export *access_find_lun(const struct access_target *target,
+	const struct access_host *host, uint16_t lun)
+{
+	for (unsigned i = 0; i < target->exports; i++) {
+		const struct access_export *export = &target->export[i];
+
+		if (export->lun == lun && export_names(export, host))
+			return export;
+	}
+	return NULL;
+}
+
+/* -- hosts ----------------------------------------------------------------- */
+
+/* How particular a name condition is about `iqn`: -1 it does not fit, else more
+ * for a longer prefix and most for the whole name. */
+static int name_rank(const char *pattern, const char *iqn)
+{
+	size_t length = strlen(pattern);
+
+	if (length > 0 && pattern[length - 1] == '*')
+		return strncmp(pattern, iqn, length - 1) ? -1 : (int)length - 1;
+	return strcmp(pattern, iqn) ? -1 : (int)ACCESS_NAME_BYTES;
+}
+
+static int best_name_rank(const struct access_host *host, const char *iqn)
+{
+	int best = -1;
+
+	for (unsigned i = 0; i < host->iqns; i++) {
+		int rank = name_rank(host->iqn[i], iqn);
+
+		if (rank > best)
+			best = rank;
+	}
+	return best;
+}
+
+static int network_rank(
+	const struct access_host *host, const struct sockaddr *peer)
+{
+	int best = host->networks == 0 ? 0 : -1;
+
+	for (unsigned i = 0; i < host->networks; i++) {
+		const struct access_network *network = &host->network[i];
+
+		if (access_network_holds(network, peer) &&
+			(int)network->prefix > best)
+			best = (int)network->prefix;
+	}
+	return best;
+}
+
+/* Name first, network second; -1 if a condition does not fit. */
+static int host_rank(const struct access_host *host, const char *iqn,
+	const struct sockaddr *peer)
+{
+	int name = best_name_rank(host, iqn);
+	int network = network_rank(host, peer);
+
+	return name < 0 || network < 0 ? -1 : name * 256 + network;
+}
+
+static const struct access_host *find_host(const struct access_table *table,
+	const struct access_target *target, const char *iqn,
+	const struct sockaddr *peer)
+{
+	const struct access_host *best = NULL;
+	int best_rank = -1;
+
+	for (unsigned i = 0; i < table->hosts; i++) {
+		const struct access_host *host = &table->host[i];
+		int rank = host_rank(host, iqn, peer);
+
+		if (rank <= best_rank ||
+			(target && !access_allows(target, host)))
+			continue;
+		best = host;
+		best_rank = rank;
+	}
+	return best;
+}
+
+const struct access_host *access_find_host(const struct access_table *table,
+	const char *iqn, const struct sockaddr *peer)
+{
+	return find_host(table, NULL, iqn, peer);
+}
+
+const struct access_host *access_find_host_for(const struct access_table *table,
+	const struct access_target *target, const char *iqn,
+	const struct sockaddr *peer)
+{
+	return find_host(table, target, iqn, peer);
+}
