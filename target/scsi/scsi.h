@@ -86,15 +86,12 @@ struct scsi_task {
 	const struct scsi_command *command;
 	struct volume_nexus *logical_unit; /* NULL: no such LUN */
 	uint8_t state; /* enum scsi_state, task.h */
-	bool aborted, aborted_by_other;
+	bool aborted, aborted_by_other, submitted;
 	uint8_t step;
 	uint64_t lba, blocks, position;
 	uint32_t piece_bytes;
 	struct iovec iov[2];
 	struct buf *scratch;
-	uint32_t scratch_bytes;
-	void (*resume)(struct scsi_task *task);
-	struct buf_waiter waiter;
 	struct block_request block;
 	TAILQ_ENTRY(scsi_task) link;
 };

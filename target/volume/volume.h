@@ -81,7 +81,8 @@ struct volume {
 	atomic_uint capacity_generation;
 	struct block_info last_info; /* control lane: to notice a resize */
 	atomic_uint removal_prevented; /* nexuses with PREVENT in force */
-	unsigned saved_flags, default_flags; /* control lane: mode pages */
+	unsigned default_flags; /* mode pages: fixed by configuration */
+	atomic_uint saved_flags; /* written on the control lane */
 	struct co_mutex changing; /* one change of reservations at a time */
 	uint64_t reservation_serial; /* control lane: numbers the tables */
 	struct volume_drain *drain[VOLUME_DRAINS]; /* slots; control lane */
@@ -182,6 +183,10 @@ bool volume_initiator_same(
 /* Adds an attention to one nexus (its lane); an equal one is not added twice;
  * when full, the last becomes 29h/00h (everything may have changed). */
 void volume_nexus_attend(struct volume_nexus *nexus, uint16_t asc_ascq);
+/* Takes the first attention out, which the host is told now. */
+uint16_t volume_nexus_told(struct volume_nexus *nexus);
+/* Takes one out that needs no telling any more. */
+void volume_nexus_forget(struct volume_nexus *nexus, uint16_t asc_ascq);
 /* From any lane: adds it to every nexus of the volume but those whose initiator
  * port is `except` (may be NULL; copied). Done before `done` runs on the
  * calling lane's loop (done may be NULL). */

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From blocks of the host to bytes of the source: capacity, ranges, one request.
+ */
+#include "target/scsi/task.h"
+
+#include <errno.h>
+
+/* No address beyond this can be one of a source (2^63 bytes). */
+#define LBA_LIMIT (1ull << 50)
+
+uint64_t scsi_capacity_blocks(const struct scsi_task *task)
+{
+	struct block_info info;
+
+	if (!volume_info(scsi_volume(task), task->nexus->lane, &info))
+		return 0;
+	return info.size_bytes / scsi_block_bytes(task);
+}
+
+bool scsi_check_range(struct scsi_task *task, uint64_t lba, uint64_t blocks)
+{
+	uint64_t capacity = scsi_capacity_blocks(task);
+
+	if (lba <= capacity && blocks <= capacity - lba)
+		return true;
+	scsi_sense_set(task, SENSE_ILLEGAL_REQUEST, ASC_LBA_OUT_OF_RANGE);
+	return false;
+}
+
+uint64_t scsi_blocks_received(const struct scsi_task *task)
+{
+	uint32_t bytes = task->out_received < task->data_bytes
+		? task->out_received
+		: task->data_bytes;
+
+	return bytes / scsi_block_bytes(task);
+}
+
+bool scsi_fua(const struct scsi_task *task)
+{
+	bool asked = task->command->cdb_bytes > 6 && task->cdb[1] & 8;
+
+	return asked || !(volume_flags(scsi_volume(task)) & VOLUME_WRITE_CACHE);
+}
+
+bool scsi_write_protected(const struct volume_nexus *nexus)
+{
+	return nexus->read_only || volume_read_only(nexus->volume);
+}
+
+static bool data_registered(const struct scsi_task *task)
+{
+	return task->data && task->data->pool == task->nexus->lane->pool;
+}
+
+void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
+	uint64_t offset_bytes, uint64_t length_bytes, unsigned iovs,
+	void (*done)(struct block_request *request))
+{
+	struct block_request *request = &task->block;
+	struct block_source *source = atomic_load_explicit(
+		&scsi_volume(task)->source, memory_order_acquire);
+
+	if (!source || task->lba > LBA_LIMIT || task->aborted) {
+		if (!task->aborted)
+			scsi_sense_errno(task, source ? -ERANGE : -ENODEV,
+				op == BLOCK_WRITE);
+		scsi_finish(task);
+		return;
+	}
+	block_request_init(request, task->nexus->lane);
+	request->op = (uint8_t)op;
+	request->flags = (uint16_t)(flags |
+		(iovs && data_registered(task) ? BLOCK_REGISTERED : 0));
+	request->iov = task->iov;
+	request->iov_count = iovs;
+	request->offset_bytes = offset_bytes;
+	request->length_bytes = length_bytes;
+	request->extents = NULL;
+	request->done = done;
+	task->submitted = true;
+	block_submit(source, request);
+}
+
+bool scsi_scratch(struct scsi_task *task, uint32_t bytes)
+{
+	task->scratch = buf_get(task->nexus->lane->pool, bytes);
+	if (task->scratch)
+		return true;
+	task->status = SCSI_BUSY;
+	return false;
+}

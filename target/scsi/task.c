@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A task from begin to done: looking the CDB up, measuring what it moves, the
+ * checks before it runs, order within the unit, ending.
+ *
+ * Order (SAM-5 8.6), by the place in nexus->tasks, which is the order of begin:
+ * an ORDERED task waits for all earlier ones of its unit, every other one waits
+ * for earlier ORDERED ones, HEAD OF QUEUE for nothing. Units without ORDERED
+ * tasks pay one comparison.
+ */
+#include "target/scsi/task.h"
+
+#include "blockcore/base/bytes.h"
+#include "blockcore/base/trace.h"
+
+#include <assert.h>
+
+/* -- begin ---------------------------------------------------------------- */
+
+static bool measure_bytes(
+	struct scsi_task *task, uint64_t bytes, enum scsi_direction direction)
+{
+	if (bytes > SCSI_MAX_TRANSFER_BYTES) {
+		scsi_sense_cdb(task, task->command->length.at, 7);
+		return false;
+	}
+	task->direction = bytes ? (uint8_t)direction : SCSI_NO_DATA;
+	task->data_bytes = (uint32_t)bytes;
+	return true;
+}
+
+static bool measure_blocks(
+	struct scsi_task *task, uint64_t blocks, enum scsi_direction direction)
+{
+	/* blocks < 2^33, so this cannot overflow */
+	return measure_bytes(task, blocks * scsi_block_bytes(task), direction);
+}
+
+static bool measure_reply(struct scsi_task *task, uint64_t length)
+{
+	uint32_t most = task->command->reply_bytes;
+
+	if (!most)
+		most = BUF_MIN_BYTES;
+	return measure_bytes(task, length < most ? length : most, SCSI_DATA_IN);
+}
+
+/* Longer lists than any that we know a use for are refused unseen. */
+#define LIST_BYTES (64u << 10)
+
+static bool measure_list(struct scsi_task *task, uint64_t length)
+{
+	if (length <= LIST_BYTES)
+		return measure_bytes(task, length, SCSI_DATA_OUT);
+	scsi_sense_set(task, SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
+	return false;
+}
+
+/* BYTCHK (SBC-3 5.33): 0 nothing, 1 every block, 3 one block for all. */
+static bool measure_verify(struct scsi_task *task)
+{
+	unsigned bytchk = task->cdb[1] >> 1 & 3;
+
+	if (bytchk == 2) {
+		scsi_sense_cdb(task, 1, 2);
+		return false;
+	}
+	if (!bytchk || !task->blocks)
+		return true;
+	return measure_blocks(
+		task, bytchk == 1 ? task->blocks : 1, SCSI_DATA_OUT);
+}
+
+static bool task_measure(struct scsi_task *task)
+{
+	const struct scsi_command *command = task->command;
+	uint64_t length = scsi_field_get(task->cdb, command->length);
+
+	switch ((enum scsi_data)command->moves) {
+	case SCSI_MOVES_NOTHING: break;
+	case SCSI_MOVES_CAPACITY: return measure_bytes(task, 8, SCSI_DATA_IN);
+	case SCSI_MOVES_REPLY: return measure_reply(task, length);
+	case SCSI_MOVES_LIST: return measure_list(task, length);
+	case SCSI_MOVES_READ: return measure_blocks(task, length, SCSI_DATA_IN);
+	case SCSI_MOVES_WRITE:
+		return measure_blocks(task, length, SCSI_DATA_OUT);
+	case SCSI_MOVES_SAME: /* NDOB: SBC-3 5.43, WRITE SAME(16) only */
+		return command->cdb_bytes == 16 && task->cdb[1] & 1
+			? true
+			: measure_blocks(task, 1, SCSI_DATA_OUT);
+	case SCSI_MOVES_COMPARE:
+		return measure_blocks(task, 2 * length, SCSI_DATA_OUT);
+	case SCSI_MOVES_VERIFY: return measure_verify(task);
+	}
+	return true;
+}
+
+/* The fields that are the same everywhere. READ(6) and WRITE(6): 21 bits of
+ * address, and 0 blocks mean 256 (SBC-3 5.11). */
+static void task_locate(struct scsi_task *task)
+{
+	const struct scsi_command *command = task->command;
+
+	task->lba = scsi_field_get(task->cdb, command->lba);
+	task->blocks = scsi_field_get(task->cdb, command->length);
+	if (command->cdb_bytes == 6 && command->lba.bytes) {
+		task->lba &= 0x1fffff;
+		if (!task->blocks)
+			task->blocks = 256;
+	}
+}
+
+static bool task_parse(struct scsi_task *task)
+{
+	const struct scsi_command *command = task->command;
+	unsigned control = command->cdb_bytes - 1u;
+
+	if (task->cdb[control] & 4) { /* NACA: no ACA here (SAM-5 5.2) */
+		scsi_sense_cdb(task, control, 2);
+		return false;
+	}
+	if (command->flags & SCSI_PROTECT_FIELD && task->cdb[1] & 0xe0) {
+		scsi_sense_cdb(task, 1, 7);
+		return false;
+	}
+	if (command->lba.bytes)
+		task_locate(task);
+	if (command->cdb_bytes == 6 && command->lba.bytes)
+		return measure_blocks(task, task->blocks,
+			command->moves == SCSI_MOVES_READ ? SCSI_DATA_IN
+							  : SCSI_DATA_OUT);
+	return task_measure(task);
+}
+
+/* The first attention becomes the result, and is told by that. */
+static void task_attend(struct scsi_task *task)
+{
+	scsi_sense_set(task, SENSE_UNIT_ATTENTION,
+		volume_nexus_told(task->logical_unit));
+}
+
+static bool task_owes_attention(const struct scsi_task *task)
+{
+	return task->logical_unit && task->logical_unit->attentions &&
+		!(task->command && task->command->flags & SCSI_KEEPS_ATTENTION);
+}
+
+/* Refused: sense is set, but an attention comes first. */
+static bool task_refuse(struct scsi_task *task)
+{
+	if (task_owes_attention(task))
+		task_attend(task);
+	task->direction = SCSI_NO_DATA;
+	task->data_bytes = 0;
+	return false;
+}
+
+static bool task_look_up(struct scsi_task *task)
+{
+	bool known;
+
+	task->command = scsi_command_find(task->cdb, &known);
+	if (!task->logical_unit &&
+		!(task->command && task->command->flags & SCSI_WITHOUT_UNIT))
+		scsi_sense_set(
+			task, SENSE_ILLEGAL_REQUEST, ASC_LUN_NOT_SUPPORTED);
+	else if (!task->command && known)
+		scsi_sense_cdb(task, 1, 4);
+	else if (!task->command || task->command->cdb_bytes > task->cdb_bytes)
+		scsi_sense_set(task, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
+	else
+		return true;
+	return false;
+}
+
+bool scsi_task_begin(struct scsi_task *task)
+{
+	struct scsi_logical_unit *unit = scsi_unit_find(task->nexus, task->lun);
+
+	trace(scsi_start, (uintptr_t)task, task->cdb[0]);
+	task->logical_unit = (struct volume_nexus *)unit;
+	task->direction = SCSI_NO_DATA;
+	task->data_bytes = 0;
+	task->data = NULL;
+	task->out_received = 0;
+	task->status = SCSI_GOOD;
+	task->sense_bytes = 0;
+	task->in_bytes = 0;
+	task->state = SCSI_BEGUN;
+	task->aborted = task->aborted_by_other = task->submitted = false;
+	task->step = 0;
+	task->scratch = NULL;
+	if (!task_look_up(task) || !task_parse(task))
+		return task_refuse(task);
+	TAILQ_INSERT_TAIL(&task->nexus->tasks, task, link);
+	if (unit && task->attribute == SCSI_ORDERED)
+		unit->ordered++;
+	return true;
+}
+
+/* -- before it runs ------------------------------------------------------- */
+
+/* SBC-3 4.10: readiness, then write protection. */
+static bool task_check_ready(struct scsi_task *task)
+{
+	unsigned flags = volume_flags(scsi_volume(task));
+
+	if (flags & VOLUME_EJECTED)
+		scsi_sense_set(task, SENSE_NOT_READY, ASC_MEDIUM_NOT_PRESENT);
+	else if (!atomic_load_explicit(
+			 &scsi_volume(task)->source, memory_order_relaxed))
+		scsi_sense_set(
+			task, SENSE_NOT_READY, ASC_NOT_READY_INTERVENTION);
+	else if (flags & VOLUME_STOPPED)
+		scsi_sense_set(task, SENSE_NOT_READY,
+			ASC_NOT_READY_INITIALIZING_COMMAND);
+	else if (flags & VOLUME_FAILED)
+		scsi_sense_set(
+			task, SENSE_HARDWARE_ERROR, ASC_INTERNAL_FAILURE);
+	else
+		return true;
+	return false;
+}
+
+static bool task_check(struct scsi_task *task)
+{
+	const struct scsi_command *command = task->command;
+
+	if (!task->logical_unit)
+		return true;
+	if (task_owes_attention(task)) {
+		task_attend(task);
+		return false;
+	}
+	if (!reservation_permits(task->logical_unit, command->access)) {
+		task->status = SCSI_RESERVATION_CONFLICT;
+		return false;
+	}
+	if (!(command->flags & SCSI_WITHOUT_MEDIUM) && !task_check_ready(task))
+		return false;
+	if (command->flags & SCSI_CHANGES_MEDIUM &&
+		scsi_write_protected(task->logical_unit)) {
+		scsi_sense_set(task, SENSE_DATA_PROTECT, ASC_WRITE_PROTECTED);
+		return false;
+	}
+	return true;
+}
+
+/* A reply is made in the buffer (at least 4 KiB) or, when the host asks for no
+ * byte of it, only to find what is wrong with the command. */
+static void task_reply(struct scsi_task *task)
+{
+	uint8_t nothing[BUF_MIN_BYTES];
+	uint32_t bytes;
+
+	assert(!task->data || task->data->capacity >= BUF_MIN_BYTES);
+	bytes = task->command->reply(
+		task, task->data ? task->data->data : nothing);
+	if (task->status == SCSI_GOOD)
+		task->in_bytes =
+			bytes < task->data_bytes ? bytes : task->data_bytes;
+	scsi_finish(task);
+}
+
+static void task_run(struct scsi_task *task)
+{
+	task->state = SCSI_RUNNING;
+	if (task->logical_unit)
+		task->logical_unit->tasks++;
+	if (!task_check(task))
+		scsi_finish(task);
+	else if (task->command->reply)
+		task_reply(task);
+	else
+		task->command->execute(task);
+}
+
+/* True if a task before this one in its unit is in its way. */
+static bool task_has_earlier(const struct scsi_task *task, bool only_ordered)
+{
+	const struct scsi_task *earlier;
+
+	TAILQ_FOREACH (earlier, &task->nexus->tasks, link) {
+		if (earlier == task)
+			return false;
+		if (earlier->logical_unit == task->logical_unit &&
+			(!only_ordered || earlier->attribute == SCSI_ORDERED))
+			return true;
+	}
+	return false;
+}
+
+static bool task_must_wait(const struct scsi_task *task)
+{
+	const struct scsi_logical_unit *unit = scsi_unit(task);
+
+	if (!unit)
+		return false;
+	if (unit->nexus.draining)
+		return true;
+	if (!unit->ordered || task->attribute == SCSI_HEAD)
+		return false;
+	return task_has_earlier(task, task->attribute != SCSI_ORDERED);
+}
+
+void scsi_task_execute(struct scsi_task *task)
+{
+	struct scsi_private *private = task->nexus->private;
+
+	assert(task->state == SCSI_BEGUN);
+	if (task_must_wait(task)) {
+		task->state = SCSI_BLOCKED;
+		scsi_unit(task)->blocked++;
+		return;
+	}
+	private->inside++;
+	task_run(task);
+	private->inside--;
+}
+
+void scsi_unit_wake(struct volume_nexus *nexus)
+{
+	struct scsi_logical_unit *unit = nexus->command_set;
+	struct scsi_nexus *owner = unit->owner;
+	struct scsi_task *task, *next;
+
+	owner->private->inside++;
+	TAILQ_FOREACH_SAFE (task, &owner->tasks, link, next) {
+		if (!unit->blocked)
+			break;
+		if (task->logical_unit != nexus || task_must_wait(task) ||
+			task->state != SCSI_BLOCKED)
+			continue;
+		unit->blocked--;
+		task_run(task);
+	}
+	owner->private->inside--;
+}
+
+/* -- the end -------------------------------------------------------------- */
+
+static void task_leave(struct scsi_task *task)
+{
+	if (task->logical_unit && task->attribute == SCSI_ORDERED)
+		scsi_unit(task)->ordered--;
+	if (task->scratch)
+		buf_put(task->scratch);
+	task->scratch = NULL;
+}
+
+static void task_settle_aborted(struct scsi_task *task)
+{
+	bool tell = task->aborted_by_other && task->logical_unit &&
+		volume_flags(scsi_volume(task)) & VOLUME_TASK_ABORTED;
+
+	task->status = tell ? SCSI_TASK_ABORTED : SCSI_ABORTED;
+	task->sense_bytes = 0;
+	task->in_bytes = 0;
+}
+
+/* What waits for the unit's tasks hears of it. */
+static void unit_settle(struct volume_nexus *nexus)
+{
+	struct scsi_logical_unit *unit = nexus->command_set;
+
+	if (nexus->draining && !nexus->tasks)
+		volume_nexus_drained(nexus);
+	else if (unit->blocked)
+		scsi_unit_wake(nexus);
+	if (unit->owner->private->retiring)
+		scsi_nexus_post(unit->owner);
+}
+
+/* The task is on no list any more. */
+static void task_conclude(struct scsi_task *task)
+{
+	struct volume_nexus *nexus = task->logical_unit;
+
+	task_leave(task);
+	if (task->aborted)
+		task_settle_aborted(task);
+	if (nexus)
+		nexus->tasks--;
+	trace(scsi_done, (uintptr_t)task, task->status);
+	task->done(task);
+	if (nexus)
+		unit_settle(nexus);
+}
+
+void scsi_finish(struct scsi_task *task)
+{
+	struct scsi_nexus *nexus = task->nexus;
+
+	assert(task->state == SCSI_RUNNING);
+	task->state = SCSI_FINISHED;
+	TAILQ_REMOVE(&nexus->tasks, task, link);
+	if (!nexus->private->inside) {
+		task_conclude(task);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&nexus->private->finished, task, link);
+	scsi_nexus_post(nexus);
+}
+
+void scsi_nexus_post(struct scsi_nexus *nexus)
+{
+	if (nexus->private->posted)
+		return;
+	nexus->private->posted = true;
+	loop_post(nexus->lane->loop, &nexus->private->message);
+}
+
+/* Runs what has finished; from the turn of nexus.c. */
+void scsi_nexus_conclude(struct scsi_nexus *nexus)
+{
+	struct scsi_task_list batch = TAILQ_HEAD_INITIALIZER(batch);
+	struct scsi_task *task;
+
+	/* What these bring to an end waits for the next turn. */
+	TAILQ_CONCAT(&batch, &nexus->private->finished, link);
+	while ((task = TAILQ_FIRST(&batch))) {
+		TAILQ_REMOVE(&batch, task, link);
+		task_conclude(task);
+	}
+}
+
+/* A task that the transport takes back before it ran. */
+void scsi_task_drop(struct scsi_task *task)
+{
+	struct volume_nexus *nexus = task->logical_unit;
+
+	assert(task->state == SCSI_BEGUN);
+	task->state = SCSI_FINISHED;
+	TAILQ_REMOVE(&task->nexus->tasks, task, link);
+	task_leave(task);
+	if (nexus)
+		unit_settle(nexus);
+}
+
+void scsi_task_fail(struct scsi_task *task, uint8_t key, uint16_t asc_ascq)
+{
+	scsi_sense_set(task, key, asc_ascq);
+	scsi_task_drop(task);
+}
+
+void scsi_task_abort(struct scsi_task *task, bool by_other)
+{
+	struct scsi_private *private = task->nexus->private;
+
+	if (task->state == SCSI_FINISHED || task->aborted)
+		return;
+	task->aborted = true;
+	task->aborted_by_other = by_other;
+	if (task->state == SCSI_RUNNING) {
+		if (task->submitted)
+			block_cancel(&task->block);
+		return;
+	}
+	if (task->state == SCSI_BLOCKED)
+		scsi_unit(task)->blocked--;
+	task->state = SCSI_RUNNING;
+	if (task->logical_unit)
+		task->logical_unit->tasks++;
+	private->inside++;
+	scsi_finish(task);
+	private->inside--;
+}
+
+void scsi_unit_abort(struct volume_nexus *nexus, bool by_other)
+{
+	struct scsi_logical_unit *unit = nexus->command_set;
+	struct scsi_task *task, *next;
+
+	TAILQ_FOREACH_SAFE (task, &unit->owner->tasks, link, next)
+		if (task->logical_unit == nexus)
+			scsi_task_abort(task, by_other);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the device server share: logical units, the states of a
+ * task, how a command ends, how it reaches the block core.
+ *
+ *	BEGUN --execute--> [BLOCKED] --> RUNNING --finish--> (FINISHED) --> done
+ *
+ * A task that ends inside of a call of the transport waits in FINISHED for the
+ * loop's next turn; one that ends in a completion is done at once.
+ */
+#ifndef TARGET_SCSI_TASK_H
+#define TARGET_SCSI_TASK_H
+
+#include "blockcore/base/list.h"
+#include "target/scsi/command.h"
+#include "target/scsi/sense.h"
+
+enum scsi_state {
+	SCSI_BEGUN, /* the transport gets a buffer and data */
+	SCSI_BLOCKED, /* waits for its order in the unit, or for a drain */
+	SCSI_RUNNING,
+	SCSI_FINISHED,
+};
+
+/* One LUN as one nexus sees it. */
+struct scsi_logical_unit {
+	struct volume_nexus nexus; /* the first member */
+	struct scsi_nexus *owner;
+	uint16_t lun;
+	uint32_t ordered; /* tasks begun and not done that are ORDERED */
+	uint32_t blocked;
+	struct scsi_logical_unit *next_retiring;
+};
+
+struct scsi_private {
+	struct scsi_nexus *nexus;
+	struct scsi_task_list finished;
+	struct loop_message message; /* runs what is finished, retires */
+	bool posted;
+	unsigned inside; /* calls of the transport we are in */
+	/* Units that leave (refresh or close), and the order that drops the
+	 * reservation of the first. */
+	struct scsi_logical_unit *retiring;
+	struct reservation_order order;
+	bool ordering;
+	struct access_table *old_table;
+	void (*refreshed)(struct scsi_nexus *nexus);
+	void (*closed)(struct scsi_nexus *nexus);
+};
+
+static inline struct scsi_logical_unit *scsi_unit(const struct scsi_task *task)
+{
+	return (struct scsi_logical_unit *)task->logical_unit;
+}
+
+static inline struct volume *scsi_volume(const struct scsi_task *task)
+{
+	return task->logical_unit->volume;
+}
+
+static inline uint32_t scsi_block_bytes(const struct scsi_task *task)
+{
+	return scsi_volume(task)->settings.block_bytes;
+}
+
+/* -- task.c ----------------------------------------------------------------*/
+
+/* Ends a running task with the status it has. */
+void scsi_finish(struct scsi_task *task);
+/* Ends tasks early; see the states. */
+void scsi_task_abort(struct scsi_task *task, bool by_other);
+void scsi_unit_abort(struct volume_nexus *nexus, bool by_other);
+/* Blocked tasks of the unit may go on now. */
+void scsi_unit_wake(struct volume_nexus *nexus);
+/* Has the nexus settle in the next turn: what is finished is concluded. */
+void scsi_nexus_post(struct scsi_nexus *nexus);
+void scsi_nexus_conclude(struct scsi_nexus *nexus);
+
+/* -- nexus.c -------------------------------------------------------------- */
+
+/* The unit that the LUN of a task addresses, NULL if there is none. */
+struct scsi_logical_unit *scsi_unit_find(
+	const struct scsi_nexus *nexus, const uint8_t *lun);
+
+/* -- medium.c ------------------------------------------------------------- */
+
+/* Blocks of the volume now; 0 while it is offline. */
+uint64_t scsi_capacity_blocks(const struct scsi_task *task);
+/* False, with sense, unless `blocks` blocks from `lba` are there. */
+bool scsi_check_range(struct scsi_task *task, uint64_t lba, uint64_t blocks);
+/* Data-out blocks that really came. */
+uint64_t scsi_blocks_received(const struct scsi_task *task);
+bool scsi_fua(const struct scsi_task *task);
+bool scsi_write_protected(const struct volume_nexus *nexus);
+/* One request to the source; `iov` must stay. Bytes; `done` runs later. */
+void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
+	uint64_t offset_bytes, uint64_t length_bytes, unsigned iovs,
+	void (*done)(struct block_request *request));
+static inline struct scsi_task *scsi_task_of(struct block_request *request)
+{
+	return container_of(request, struct scsi_task, block);
+}
+/* A buffer of the task's own, put when it is done. False: none is left, and the
+ * task's status is BUSY. Never waits: who waits while holding could deadlock. */
+bool scsi_scratch(struct scsi_task *task, uint32_t bytes);
+
+/* -- handlers of the table, by file --------------------------------------- */
+
+typedef void scsi_execute_fn(struct scsi_task *task);
+typedef uint32_t scsi_reply_fn(struct scsi_task *task, uint8_t *to);
+
+scsi_reply_fn scsi_inquiry; /* inquiry.c */
+scsi_reply_fn scsi_read_capacity_10, scsi_read_capacity_16; /* capacity.c */
+scsi_execute_fn scsi_read, scsi_write, scsi_synchronize; /* read_write.c */
+scsi_execute_fn scsi_test_unit_ready; /* start_stop.c */
+scsi_reply_fn scsi_mode_sense; /* mode.c */
+scsi_reply_fn scsi_request_sense, scsi_report_luns; /* report.c */
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What concerns the nexuses of a volume: opening and closing them, attentions
+ * (what a host has not been told yet), visiting them all, waiting for the tasks
+ * of some.
+ *
+ * Each nexus is touched on its own lane only. What must reach all of them goes
+ * as a broadcast from the control lane.
+ */
+#include "blockcore/base/log.h"
+#include "target/volume/volume.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool volume_initiator_same(
+	const struct volume_initiator *a, const struct volume_initiator *b)
+{
+	return a == b ||
+		(a->relative_target_port == b->relative_target_port &&
+			!strcmp(a->port, b->port) &&
+			!strcmp(a->target_port, b->target_port));
+}
+
+void volume_nexus_open(struct volume_nexus *nexus)
+{
+	struct volume *volume = nexus->volume;
+
+	TAILQ_INSERT_TAIL(
+		&volume->lane[nexus->lane->index].nexuses, nexus, link);
+}
+
+void volume_nexus_close(struct volume_nexus *nexus)
+{
+	struct volume *volume = nexus->volume;
+
+	assert(!nexus->tasks);
+	if (nexus->draining)
+		volume_nexus_drained(nexus);
+	volume_nexus_prevent(nexus, false);
+	TAILQ_REMOVE(&volume->lane[nexus->lane->index].nexuses, nexus, link);
+}
+
+void volume_nexus_prevent(struct volume_nexus *nexus, bool prevent)
+{
+	if (nexus->prevents_removal == prevent)
+		return;
+	nexus->prevents_removal = prevent;
+	if (prevent)
+		atomic_fetch_add(&nexus->volume->removal_prevented, 1);
+	else
+		atomic_fetch_sub(&nexus->volume->removal_prevented, 1);
+}
+
+/* -- attentions ----------------------------------------------------------- */
+
+#define ATTENTION_RESET 0x2900 /* power on, reset, or bus device reset */
+
+void volume_nexus_attend(struct volume_nexus *nexus, uint16_t asc_ascq)
+{
+	uint16_t *attention = nexus->attention;
+	bool reset = asc_ascq >> 8 == ATTENTION_RESET >> 8;
+
+	for (unsigned i = 0; i < nexus->attentions; i++)
+		if (attention[i] == asc_ascq)
+			return;
+	if (nexus->attentions == VOLUME_ATTENTIONS) {
+		attention[VOLUME_ATTENTIONS - 1] = ATTENTION_RESET;
+		return;
+	}
+	/* Resets are told first (SAM-5 5.14.2). */
+	if (reset)
+		memmove(attention + 1, attention,
+			nexus->attentions * sizeof *attention);
+	attention[reset ? 0 : nexus->attentions] = asc_ascq;
+	nexus->attentions++;
+}
+
+static void attention_remove(struct volume_nexus *nexus, unsigned i)
+{
+	nexus->attentions--;
+	memmove(nexus->attention + i, nexus->attention + i + 1,
+		(nexus->attentions - i) * sizeof *nexus->attention);
+}
+
+uint16_t volume_nexus_told(struct volume_nexus *nexus)
+{
+	uint16_t first = nexus->attention[0];
+
+	assert(nexus->attentions);
+	attention_remove(nexus, 0);
+	return first;
+}
+
+void volume_nexus_forget(struct volume_nexus *nexus, uint16_t asc_ascq)
+{
+	for (unsigned i = 0; i < nexus->attentions; i++)
+		if (nexus->attention[i] == asc_ascq) {
+			attention_remove(nexus, i);
+			return;
+		}
+}
+
+struct attend_all {
+	struct volume *volume;
+	struct block_lane *lane;
+	uint16_t asc_ascq;
+	bool has_except;
+	struct volume_initiator except;
+	void (*done)(void *argument);
+	void *argument;
+	struct loop_message message;
+	struct block_broadcast broadcast;
+};
+
+static void attend_visit(
+	struct block_broadcast *broadcast, struct block_lane *lane)
+{
+	struct attend_all *all =
+		container_of(broadcast, struct attend_all, broadcast);
+	struct volume_nexus *nexus;
+
+	TAILQ_FOREACH (nexus, &all->volume->lane[lane->index].nexuses, link)
+		if (!all->has_except ||
+			!volume_initiator_same(nexus->initiator, &all->except))
+			volume_nexus_attend(nexus, all->asc_ascq);
+}
+
+static void attend_done(struct loop_message *message)
+{
+	struct attend_all *all =
+		container_of(message, struct attend_all, message);
+
+	if (all->done)
+		all->done(all->argument);
+	free(all);
+}
+
+static void attend_finished(struct block_broadcast *broadcast)
+{
+	struct attend_all *all =
+		container_of(broadcast, struct attend_all, broadcast);
+
+	all->message.run = attend_done;
+	loop_post(all->lane->loop, &all->message);
+}
+
+static void attend_start(struct loop_message *message)
+{
+	struct attend_all *all =
+		container_of(message, struct attend_all, message);
+
+	all->broadcast.visit = attend_visit;
+	all->broadcast.finished = attend_finished;
+	block_broadcast(all->volume->core, &all->broadcast);
+}
+
+void volume_attend_all(struct volume *volume, struct block_lane *lane,
+	uint16_t asc_ascq, const struct volume_initiator *except,
+	void (*done)(void *argument), void *argument)
+{
+	struct attend_all *all = calloc(1, sizeof *all);
+
+	if (!all) {
+		log_error(volume->settings.name, "attention lost",
+			"out of memory: hosts are not told of %02xh/%02xh",
+			asc_ascq >> 8, asc_ascq & 0xff);
+		abort();
+	}
+	all->volume = volume;
+	all->lane = lane;
+	all->asc_ascq = asc_ascq;
+	all->has_except = except;
+	if (except)
+		all->except = *except;
+	all->done = done;
+	all->argument = argument;
+	all->message.run = attend_start;
+	loop_post(block_core_lane(volume->core, 0)->loop, &all->message);
+}
+
+/* -- visiting and draining ------------------------------------------------ */
+
+/* On the stack of the coroutine that waits. */
+struct volume_drain {
+	struct volume *volume;
+	unsigned slot;
+	atomic_uint left; /* nexuses that still run tasks, and the visit */
+	struct co *co;
+	bool (*visit)(struct volume_nexus *nexus, void *argument);
+	void *argument;
+	struct loop_message message;
+};
+
+static void drain_visit(struct block_lane *lane, void *argument)
+{
+	struct volume_drain *drain = argument;
+	struct volume_nexus *nexus, *next;
+
+	TAILQ_FOREACH_SAFE (
+		nexus, &drain->volume->lane[lane->index].nexuses, link, next) {
+		if (!drain->visit(nexus, drain->argument) || !nexus->tasks)
+			continue;
+		nexus->draining |= 1u << drain->slot;
+		atomic_fetch_add(&drain->left, 1);
+	}
+}
+
+static void drain_over(struct loop_message *message)
+{
+	co_resume(container_of(message, struct volume_drain, message)->co);
+}
+
+void volume_nexus_drained(struct volume_nexus *nexus)
+{
+	struct volume *volume = nexus->volume;
+	uint32_t draining = nexus->draining;
+
+	nexus->draining = 0;
+	while (draining) {
+		unsigned slot = (unsigned)__builtin_ctz(draining);
+		struct volume_drain *drain = volume->drain[slot];
+
+		draining &= draining - 1;
+		if (atomic_fetch_sub(&drain->left, 1) == 1)
+			loop_post(block_core_lane(volume->core, 0)->loop,
+				&drain->message);
+	}
+	if (nexus->wake)
+		nexus->wake(nexus);
+}
+
+static unsigned drain_slot_co(struct volume *volume)
+{
+	for (;;) {
+		for (unsigned slot = 0; slot < VOLUME_DRAINS; slot++)
+			if (!volume->drain[slot])
+				return slot;
+		loop_sleep_co(block_core_lane(volume->core, 0)->loop, 1000000);
+	}
+}
+
+void volume_visit_co(struct volume *volume,
+	bool (*visit)(struct volume_nexus *nexus, void *argument),
+	void *argument)
+{
+	struct volume_drain drain = {
+		.volume = volume,
+		.co = co_self(),
+		.visit = visit,
+		.argument = argument,
+		.message.run = drain_over,
+	};
+
+	drain.slot = drain_slot_co(volume);
+	volume->drain[drain.slot] = &drain;
+	atomic_init(&drain.left, 1);
+	block_broadcast_co(volume->core, drain_visit, &drain);
+	/* Whoever takes the last count posts the message; if that is us,
+	 * nobody runs any more. */
+	if (atomic_fetch_sub(&drain.left, 1) != 1)
+		co_yield ();
+	volume->drain[drain.slot] = NULL;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Volumes: identity, the source that is online, flags, nexuses.
+ *
+ * The source pointer and the flags are atomics that every lane reads; a source
+ * is put only after a broadcast, when no lane can still be about to use it.
+ */
+#include "target/volume/volume.h"
+
+#include "blockcore/base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* NAA 3, locally assigned (SPC-4 7.8.6.6.4): 60 bits out of the UUID's 128. */
+static void volume_derive_identity(struct volume *volume)
+{
+	const uint8_t *uuid = volume->settings.uuid;
+
+	for (unsigned i = 0; i < 8; i++)
+		volume->naa[i] = uuid[i] ^ uuid[i + 8];
+	volume->naa[0] = (uint8_t)(0x30 | (volume->naa[0] & 0x0f));
+	for (unsigned i = 0; i < 16; i++)
+		snprintf(volume->serial + 2 * i, 3, "%02x", uuid[i]);
+}
+
+static int volume_check_settings(
+	const struct volume_settings *settings, struct err *err)
+{
+	if (settings->block_bytes != 512 && settings->block_bytes != 4096)
+		return err_set(err, EINVAL,
+			"volume %s: block size %u: hosts can address blocks of "
+			"512 or 4096 bytes",
+			settings->name, settings->block_bytes);
+	if (settings->physical_block_bytes &&
+		settings->physical_block_bytes < settings->block_bytes)
+		return err_set(err, EINVAL,
+			"volume %s: physical block size %u is smaller than the "
+			"block size %u",
+			settings->name, settings->physical_block_bytes,
+			settings->block_bytes);
+	return 0;
+}
+
+static void volume_init(struct volume *volume, struct block_core *core,
+	const struct volume_settings *settings, struct volume_store *store)
+{
+	volume->settings = *settings;
+	if (!volume->settings.vendor[0])
+		memcpy(volume->settings.vendor, "CAIRN", 6);
+	if (!volume->settings.product[0])
+		memcpy(volume->settings.product, "VOLUME", 7);
+	volume->core = core;
+	volume->store = store;
+	volume_derive_identity(volume);
+	volume->default_flags = VOLUME_WRITE_CACHE |
+		(settings->read_only ? VOLUME_WRITE_PROTECT : 0);
+	atomic_init(&volume->saved_flags, volume->default_flags);
+	atomic_init(&volume->flags, volume->default_flags);
+	memcpy(volume->offline_reason, "not opened yet", 15);
+	co_mutex_init(&volume->changing);
+	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++)
+		TAILQ_INIT(&volume->lane[i].nexuses);
+}
+
+struct volume *volume_new(struct block_core *core,
+	const struct volume_settings *settings, struct volume_store *store,
+	struct err *err)
+{
+	struct volume *volume;
+
+	if (volume_check_settings(settings, err))
+		return NULL;
+	volume = calloc(1, sizeof *volume);
+	if (!volume) {
+		err_set(err, ENOMEM, "volume %s: out of memory",
+			settings->name);
+		return NULL;
+	}
+	volume_init(volume, core, settings, store);
+	return volume;
+}
+
+void volume_online(struct volume *volume, struct block_source *source)
+{
+	volume->last_info =
+		block_source_info(source, block_core_lane(volume->core, 0));
+	volume->offline_reason[0] = 0;
+	atomic_store_explicit(&volume->source, source, memory_order_release);
+}
+
+static void volume_nothing(struct block_lane *lane, void *argument)
+{
+	(void)lane;
+	(void)argument;
+}
+
+void volume_offline_co(struct volume *volume, const char *reason)
+{
+	struct block_source *source = atomic_exchange(&volume->source, NULL);
+
+	snprintf(volume->offline_reason, sizeof volume->offline_reason, "%s",
+		reason);
+	if (!source)
+		return;
+	block_broadcast_co(volume->core, volume_nothing, NULL);
+	block_source_put_co(source);
+}
+
+void volume_free_co(struct volume *volume)
+{
+	volume_offline_co(volume, "deleted");
+	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++)
+		assert(TAILQ_EMPTY(&volume->lane[i].nexuses));
+	free(atomic_load(&volume->reservations));
+	free(volume);
+}
+
+bool volume_info(const struct volume *volume, struct block_lane *lane,
+	struct block_info *info)
+{
+	struct block_source *source = atomic_load_explicit(
+		&((struct volume *)volume)->source, memory_order_acquire);
+
+	if (!source)
+		return false;
+	*info = block_source_info(source, lane);
+	return true;
+}
+
+bool volume_read_only(const struct volume *volume)
+{
+	return volume->settings.read_only ||
+		volume_flags(volume) & VOLUME_WRITE_PROTECT;
+}
+
+void volume_refresh(struct volume *volume)
+{
+	struct block_lane *lane = block_core_lane(volume->core, 0);
+	struct block_info info;
+
+	if (!volume_info(volume, lane, &info))
+		return;
+	if (info.size_bytes != volume->last_info.size_bytes) {
+		atomic_fetch_add(&volume->capacity_generation, 1);
+		volume_attend_all(volume, lane, 0x2a09, NULL, NULL, NULL);
+	}
+	volume->last_info = info;
+}
+
+void volume_failed(struct volume *volume)
+{
+	unsigned old = atomic_fetch_or(&volume->flags, VOLUME_FAILED);
+
+	if (!(old & VOLUME_FAILED))
+		log_error(volume->settings.name, "volume failed",
+			"a flush failed: data that hosts were told is written "
+			"may be lost; check the storage below, then repair "
+			"the volume");
+}
+
+void volume_repaired(struct volume *volume)
+{
+	atomic_fetch_and(&volume->flags, ~(unsigned)VOLUME_FAILED);
+}
+
+static void volume_call_start(void *argument)
+{
+	struct volume_call *call = argument;
+
+	call->entry_co(call);
+}
+
+static void volume_call_run(struct loop_message *message)
+{
+	struct volume_call *call =
+		container_of(message, struct volume_call, message);
+
+	/* Without memory for a stack: once more in the next turn. */
+	if (!co_start(volume_call_start, call))
+		loop_post(block_core_lane(call->core, 0)->loop, message);
+}
+
+void volume_on_control(struct volume *volume, struct volume_call *call)
+{
+	call->core = volume->core;
+	call->message.run = volume_call_run;
+	loop_post(block_core_lane(volume->core, 0)->loop, &call->message);
+}
