@@ -9,8 +9,9 @@
  *  2. New values hold for requests that come after; who waits already goes on
  *     at the time it was given.
  */
-#include "blockcore/kinds.h"
+#include "blockcore/base/prng.h"
 #include "blockcore/hold.h"
+#include "blockcore/kinds.h"
 
 #define DELAY_MAX_US 60000000ull
 
@@ -46,16 +47,6 @@ static const struct opt_spec options[] = {
 		.help = "start of the random numbers"},
 	OPT_END};
 
-/* SplitMix64: small, and good enough to spread delays. */
-static uint64_t next_random(struct delay_lane *lane)
-{
-	uint64_t z = lane->random += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return z ^ (z >> 31);
-}
-
 static void delay_submit(
 	struct block_driver *driver, struct block_request *request)
 {
@@ -67,7 +58,7 @@ static void delay_submit(
 	else if (BLOCK_OP(request->op) & BLOCK_OPS_CHANGE)
 		wait_us = lane->now.write_us;
 	if (wait_us && lane->now.jitter_us)
-		wait_us += next_random(lane) % (lane->now.jitter_us + 1);
+		wait_us += prng_below(&lane->random, lane->now.jitter_us + 1);
 	if (!wait_us || driver->released) {
 		block_pass(request);
 		return;
@@ -80,7 +71,7 @@ static void take_options(struct delay_lane *lane,
 	const struct delay_options *values, unsigned index)
 {
 	lane->now = *values;
-	lane->random = values->seed + (uint64_t)index * 0x632be59bd9b4e019ull;
+	lane->random = values->seed + ((uint64_t)index << 32);
 }
 
 static int delay_lane_start(

@@ -4,6 +4,8 @@
  */
 #include "blockcore/listener/fault_rules.h"
 
+#include "blockcore/base/prng.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,18 +199,12 @@ static bool matches(
 				o->offset_bytes + o->length_bytes);
 }
 
-static uint64_t mix(uint64_t z)
-{
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return z ^ (z >> 31);
-}
-
 static bool lucky(const struct fault_rule *rule, uint64_t match, uint64_t seed)
 {
-	uint64_t random = mix(mix(seed + rule->number) + match);
+	uint64_t state = seed + rule->number;
 
-	return random % MILLION < rule->options.probability_ppm;
+	state = prng_next(&state) + match;
+	return prng_below(&state, MILLION) < rule->options.probability_ppm;
 }
 
 static bool fires(struct fault_rule *rule, uint64_t seed)

@@ -155,7 +155,7 @@ static void file_lane_stop(struct block_driver *driver, struct block_lane *lane)
 
 	file_align_lane_fini(l);
 	slab_fini(&l->ios);
-	lane->ring->world->ops->forget_file(lane->ring, file->file);
+	ring_forget_file(lane->ring, file->file);
 }
 
 static void file_status(struct block_driver *driver, FILE *out)

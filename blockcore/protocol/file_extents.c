@@ -35,6 +35,8 @@ static int ask(struct ring_file *file, uint64_t end, struct extents_step *step)
 
 	if (result)
 		return result;
+	if (!length) /* somebody else cut the file */
+		return -EIO;
 	to = length < end - step->offset ? step->offset + length : end;
 	if (data)
 		to += -to & (BLOCK_SECTOR_BYTES - 1);
@@ -95,7 +97,7 @@ static void done(struct loop_job *job)
 {
 	struct file_io *io = container_of(job, struct file_io, job);
 
-	file_flush_finish(io, io->result == -ENXIO ? -EIO : io->result);
+	file_flush_finish(io, io->result);
 }
 
 void file_extents_start(struct file_io *io)

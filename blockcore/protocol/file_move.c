@@ -12,11 +12,6 @@
 
 #include "blockcore/base/list.h"
 
-#include <limits.h>
-
-/* One operation moves at most this much (the kernel's own limit is higher). */
-#define MOVE_MAX_BYTES (1u << 30)
-
 /* O_DIRECT wants every slice's address on memory_align_bytes and its length on
  * align_bytes. */
 static bool fits(const struct file_driver *file, const struct block_request *r)
@@ -24,8 +19,6 @@ static bool fits(const struct file_driver *file, const struct block_request *r)
 	uintptr_t addresses = 0, lengths = r->offset_bytes;
 	uint32_t i;
 
-	if (r->iov_count > IOV_MAX || r->length_bytes > MOVE_MAX_BYTES)
-		return false;
 	if (file->align_bytes == 1)
 		return true;
 	for (i = 0; i < r->iov_count; i++) {
