@@ -6,48 +6,24 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
-#include "tests/lib/stack_rig_lanes.h"
+#include "tests/lib/stack_sim.h"
+#include "tests/lib/stack_threads.h"
+
+struct stack_rig_text {
+	struct doc *doc;
+	struct stack_rig_text *next;
+};
 
 #define POOL_BYTES (4u << 20)
 #define POLL_NS 1000000u
 #define POLLS 60000
-
-/* -- checks --------------------------------------------------------------- */
-
-void stack_rig_fail(const char *file, int line, const char *format, ...)
-{
-	va_list arguments;
-
-	fprintf(stderr, "%s:%d: ", file, line);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-	abort();
-}
-
-void stack_rig_check_int(const char *file, int line, const char *what,
-	int64_t value, int64_t expected)
-{
-	if (value != expected)
-		stack_rig_fail(file, line, "%s is %lld, not %lld", what,
-			(long long)value, (long long)expected);
-}
-
-void stack_rig_check_err(
-	const char *file, int line, const struct err *err, const char *part)
-{
-	if (!err->code || !strstr(err->text, part))
-		stack_rig_fail(file, line, "error %d '%s' lacks '%s'",
-			err->code, err->text, part);
-}
 
 /* -- making --------------------------------------------------------------- */
 
@@ -70,7 +46,7 @@ static void make_folder(struct stack_rig *rig)
 	snprintf(rig->folder, sizeof rig->folder, "%s/cairn-stack-XXXXXX",
 		tmp && *tmp ? tmp : "/var/tmp");
 	if (!mkdtemp(rig->folder))
-		stack_rig_fail(__FILE__, __LINE__, "%s: %s", rig->folder,
+		check_fail(__FILE__, __LINE__, "%s: %s", rig->folder,
 			strerror(errno));
 }
 
@@ -85,10 +61,9 @@ struct stack_rig *stack_rig_new(const struct stack_rig_setup *setup)
 	rig->lanes = full.lanes;
 	rig->watcher.driver_failed = driver_failed;
 	make_folder(rig);
-	if (!strcmp(full.world, "simulated"))
-		stack_rig_lanes_simulate(rig, &full);
-	else
-		stack_rig_lanes_start(rig, &full);
+	rig->simulated = !strcmp(full.world, "simulated");
+	rig->ops = rig->simulated ? &stack_sim_ops : &stack_threads_ops;
+	rig->ops->start(rig, &full);
 	return rig;
 }
 
@@ -109,7 +84,7 @@ void stack_rig_free(struct stack_rig *rig)
 {
 	struct stack_rig_text *text;
 
-	stack_rig_lanes_stop(rig);
+	rig->ops->stop(rig);
 	while ((text = rig->texts)) {
 		rig->texts = text->next;
 		doc_free(text->doc);
@@ -133,7 +108,7 @@ static void body_entry(void *argument)
 	struct body *body = argument;
 
 	body->run_co(body->rig, body->argument);
-	stack_rig_lanes_finish(body->rig);
+	body->rig->ops->finish(body->rig);
 }
 
 static void body_start(struct loop_message *message)
@@ -152,7 +127,7 @@ void stack_rig_run(struct stack_rig *rig,
 		.message = {.run = body_start}};
 
 	loop_post(block_core_lane(rig->core, 0)->loop, &body.message);
-	stack_rig_lanes_run(rig);
+	rig->ops->run(rig);
 }
 
 void stack_rig_test(const struct stack_rig_setup *setup,
@@ -224,7 +199,7 @@ const struct doc *stack_rig_doc(struct stack_rig *rig, const char *text)
 	CHECK(kept != NULL);
 	kept->doc = doc_parse("test", text, strlen(text), &err);
 	if (!kept->doc)
-		stack_rig_fail(__FILE__, __LINE__, "%s: %s", text, err.text);
+		check_fail(__FILE__, __LINE__, "%s: %s", text, err.text);
 	kept->next = rig->texts;
 	rig->texts = kept;
 	return kept->doc;
@@ -247,8 +222,7 @@ struct block_source *stack_rig_source_co(
 	struct err err = {0};
 
 	if (stack_rig_build_co(rig, document, &source, &err))
-		stack_rig_fail(
-			__FILE__, __LINE__, "%s: %s", document, err.text);
+		check_fail(__FILE__, __LINE__, "%s: %s", document, err.text);
 	return source;
 }
 
@@ -272,8 +246,7 @@ uint64_t stack_rig_figure(struct block_source *source, const char *key)
 	snprintf(quoted, sizeof quoted, "\"%s\":", key);
 	at = strstr(status, quoted);
 	if (!at)
-		stack_rig_fail(
-			__FILE__, __LINE__, "no %s in %s", quoted, status);
+		check_fail(__FILE__, __LINE__, "no %s in %s", quoted, status);
 	value = strtoull(at + strlen(quoted), NULL, 10);
 	free(status);
 	return value;
@@ -287,9 +260,8 @@ void stack_rig_until_co(struct stack_rig *rig, struct block_source *source,
 
 	while (stack_rig_figure(source, key) < least) {
 		if (++polls == POLLS)
-			stack_rig_fail(__FILE__, __LINE__,
-				"%s stays below %llu", key,
-				(unsigned long long)least);
+			check_fail(__FILE__, __LINE__, "%s stays below %llu",
+				key, (unsigned long long)least);
 		loop_sleep_co(loop, POLL_NS);
 	}
 }
@@ -380,7 +352,7 @@ void stack_rig_expect_co(struct stack_rig *rig, struct block_source *source,
 		0);
 	for (i = 0; i < length_bytes; i++)
 		if (data[i] != (expected ? expected[i] : 0))
-			stack_rig_fail(__FILE__, __LINE__,
+			check_fail(__FILE__, __LINE__,
 				"byte %llu is %u, not %u",
 				(unsigned long long)(offset_bytes + i), data[i],
 				expected ? expected[i] : 0);

@@ -4,60 +4,14 @@
  * a thread with a plain loop) or in the simulator (all lanes on one thread, a
  * virtual clock), with the same tests in both. A test's body is a coroutine on
  * lane 0.
- *
- * A check that fails ends the program: the body runs on stacks and threads that
- * cmocka cannot jump out of.
  */
 #ifndef TESTS_LIB_STACK_RIG_H
 #define TESTS_LIB_STACK_RIG_H
 
 #include "blockcore/base/doc.h"
-#include "blockcore/block.h"
 #include "blockcore/spec.h"
-
-#include <stdbool.h>
-#include <stdint.h>
-
-#define CHECK(condition) \
-	((condition) ? (void)0 \
-		     : stack_rig_fail(__FILE__, __LINE__, "%s", #condition))
-#define CHECK_INT(value, expected) \
-	stack_rig_check_int(__FILE__, __LINE__, #value, (int64_t)(value), \
-		(int64_t)(expected))
-/* `err` set and its text holds `part`. */
-#define CHECK_ERR(err, part) \
-	stack_rig_check_err(__FILE__, __LINE__, (err), (part))
-
-_Noreturn void stack_rig_fail(const char *file, int line, const char *format,
-	...) __attribute__((format(printf, 3, 4)));
-void stack_rig_check_int(const char *file, int line, const char *what,
-	int64_t value, int64_t expected);
-void stack_rig_check_err(
-	const char *file, int line, const struct err *err, const char *part);
-
-struct stack_rig_text;
-
-struct stack_rig {
-	struct block_core *core;
-	struct ring_world *world;
-	bool simulated;
-	unsigned lanes;
-	char folder[128]; /* the data directory */
-	struct block_core_watcher watcher;
-	unsigned failures; /* drivers that said they failed */
-	unsigned sources; /* made */
-	struct stack_rig_text *texts;
-	void *lanes_private;
-};
-
-struct stack_rig_setup {
-	const char *world; /* "io_uring", "threads" or "simulated" */
-	unsigned lanes;
-	size_t pool_bytes; /* per lane, 0: 4 MiB */
-	uint64_t seed; /* of the simulator */
-	/* The simulator's files; 0: 512. */
-	uint32_t direct_align_bytes, memory_align_bytes;
-};
+#include "tests/lib/check.h"
+#include "tests/lib/stack_lanes.h"
 
 struct stack_rig *stack_rig_new(const struct stack_rig_setup *setup);
 /* All sources are gone. Removes the folder. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See the header: lanes that are threads with plain loops.
+ * Lanes that are threads with plain loops.
  */
-#include "tests/lib/stack_rig_lanes.h"
+#include "tests/lib/stack_threads.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,11 +14,11 @@
 #include "blockcore/base/co.h"
 #include "blockcore/loop_epoll.h"
 #include "blockcore/ring.h"
-#include "tests/lib/stack_rig_sim.h"
+#include "tests/lib/check.h"
 
 #define DEADLINE_S 120
 
-struct stack_rig_lane {
+struct thread_lane {
 	struct stack_rig *rig;
 	unsigned index;
 	size_t pool_bytes;
@@ -29,12 +29,12 @@ struct stack_rig_lane {
 /* All lanes of one rig. */
 struct lanes {
 	sem_t started, finished;
-	struct stack_rig_lane lane[BLOCK_MAX_LANES];
+	struct thread_lane lane[BLOCK_MAX_LANES];
 };
 
 static void *lane_thread(void *argument)
 {
-	struct stack_rig_lane *lane = argument;
+	struct thread_lane *lane = argument;
 	struct lanes *lanes = lane->rig->lanes_private;
 	struct block_core *core = lane->rig->core;
 	struct err err = {0};
@@ -43,7 +43,7 @@ static void *lane_thread(void *argument)
 	if (!lane->loop ||
 		block_lane_start(
 			core, lane->index, lane->loop, lane->pool_bytes, &err))
-		stack_rig_fail(__FILE__, __LINE__, "%s", err.text);
+		check_fail(__FILE__, __LINE__, "%s", err.text);
 	sem_post(&lanes->started);
 	loop_epoll_run(lane->loop);
 	block_lane_stop(block_core_lane(core, lane->index));
@@ -52,7 +52,7 @@ static void *lane_thread(void *argument)
 	return NULL;
 }
 
-void stack_rig_lanes_start(
+static void threads_start(
 	struct stack_rig *rig, const struct stack_rig_setup *setup)
 {
 	struct lanes *lanes = calloc(1, sizeof *lanes);
@@ -63,14 +63,14 @@ void stack_rig_lanes_start(
 	rig->lanes_private = lanes;
 	rig->world = ring_world_real(setup->world, &err);
 	if (!rig->world)
-		stack_rig_fail(__FILE__, __LINE__, "%s", err.text);
+		check_fail(__FILE__, __LINE__, "%s", err.text);
 	rig->core = block_core_new(rig->world, rig->lanes, rig->folder, &err);
 	CHECK(rig->core != NULL);
 	block_core_watch(rig->core, &rig->watcher);
 	sem_init(&lanes->started, 0, 0);
 	sem_init(&lanes->finished, 0, 0);
 	for (i = 0; i < rig->lanes; i++) {
-		lanes->lane[i] = (struct stack_rig_lane){.rig = rig,
+		lanes->lane[i] = (struct thread_lane){.rig = rig,
 			.index = i,
 			.pool_bytes = setup->pool_bytes};
 		CHECK_INT(pthread_create(&lanes->lane[i].thread, NULL,
@@ -80,42 +80,31 @@ void stack_rig_lanes_start(
 	}
 }
 
-void stack_rig_lanes_run(struct stack_rig *rig)
+static void threads_run(struct stack_rig *rig)
 {
 	struct lanes *lanes = rig->lanes_private;
 	struct timespec until;
 
-	if (rig->simulated) {
-		stack_rig_sim_run(rig);
-		return;
-	}
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += DEADLINE_S;
 	while (sem_timedwait(&lanes->finished, &until))
 		if (errno != EINTR)
-			stack_rig_fail(__FILE__, __LINE__,
+			check_fail(__FILE__, __LINE__,
 				"the test did not end within %d s", DEADLINE_S);
 }
 
-void stack_rig_lanes_finish(struct stack_rig *rig)
+static void threads_finish(struct stack_rig *rig)
 {
 	struct lanes *lanes = rig->lanes_private;
 
-	if (rig->simulated)
-		stack_rig_sim_finish(rig);
-	else
-		sem_post(&lanes->finished);
+	sem_post(&lanes->finished);
 }
 
-void stack_rig_lanes_stop(struct stack_rig *rig)
+static void threads_stop(struct stack_rig *rig)
 {
 	struct lanes *lanes = rig->lanes_private;
 	unsigned i;
 
-	if (rig->simulated) {
-		stack_rig_sim_stop(rig);
-		return;
-	}
 	for (i = 0; i < rig->lanes; i++) {
 		loop_epoll_stop(lanes->lane[i].loop);
 		pthread_join(lanes->lane[i].thread, NULL);
@@ -126,3 +115,10 @@ void stack_rig_lanes_stop(struct stack_rig *rig)
 	sem_destroy(&lanes->finished);
 	free(lanes);
 }
+
+const struct stack_lanes_ops stack_threads_ops = {
+	.start = threads_start,
+	.run = threads_run,
+	.finish = threads_finish,
+	.stop = threads_stop,
+};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lanes of a stack_rig: loops of the simulator, over simulated files.
+ */
+#ifndef TESTS_LIB_STACK_SIM_H
+#define TESTS_LIB_STACK_SIM_H
+
+#include "tests/lib/stack_lanes.h"
+
+extern const struct stack_lanes_ops stack_sim_ops;
+
+#endif
