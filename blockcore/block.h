@@ -279,8 +279,9 @@ struct block_kind {
 	 * published; of the back: when the gate has closed): lets go of every
 	 * request it holds, holds no new one while driver->released. Optional. */
 	void (*release)(struct block_driver *driver, struct block_lane *lane);
-	/* New values of OPT_LIVE options; takes ownership of what it keeps by
-	 * swapping structs. On the control lane; optional. */
+	/* New values of OPT_LIVE options (the others have their old ones), which
+	 * it swaps with *driver->options, so that the caller frees the old. On
+	 * the control lane; optional. */
 	int (*configure_co)(
 		struct block_driver *driver, void *options, struct err *err);
 	int (*resize_co)(
@@ -313,6 +314,7 @@ struct block_driver {
 	_Atomic bool released; /* no new holds; set by the control lane */
 	_Atomic bool failed; /* block_driver_failed was called */
 	unsigned lanes_started; /* the core's */
+	struct doc *document; /* what OPT_DOC options borrow from; the core's */
 	uint8_t *lane_state; /* lane_stride_bytes for each lane */
 	size_t lane_stride_bytes;
 	struct block_driver_failure {

@@ -18,9 +18,18 @@ void *block_driver_lane(struct block_driver *driver, struct block_lane *lane)
 	return driver->lane_state + lane->index * driver->lane_stride_bytes;
 }
 
+static void driver_free_options(
+	const struct block_kind *kind, void *options, struct doc *document)
+{
+	if (options)
+		opts_free(kind->options, options);
+	free(options);
+	doc_free(document);
+}
+
 struct block_driver *block_driver_new(struct block_core *core,
 	const struct block_kind *kind, const char *name, void *options,
-	struct err *err)
+	struct doc *document, struct err *err)
 {
 	assert(kind->driver_bytes >= sizeof(struct block_driver));
 	struct block_driver *driver = calloc(1, kind->driver_bytes);
@@ -39,15 +48,14 @@ struct block_driver *block_driver_new(struct block_core *core,
 		}
 	}
 	if (!driver) {
-		if (kind->options && options)
-			opts_free(kind->options, options);
-		free(options);
+		driver_free_options(kind, options, document);
 		err_set(err, ENOMEM, "no memory for driver '%s'", name);
 		return NULL;
 	}
 	driver->kind = kind;
 	driver->core = core;
 	driver->options = options;
+	driver->document = document;
 	driver->lane_stride_bytes = stride;
 	snprintf(driver->name, sizeof(driver->name), "%s", name);
 	return driver;
@@ -56,9 +64,7 @@ struct block_driver *block_driver_new(struct block_core *core,
 void block_driver_free(struct block_driver *driver)
 {
 	assert(driver->references == 0 && driver->lanes_started == 0);
-	if (driver->kind->options && driver->options)
-		opts_free(driver->kind->options, driver->options);
-	free(driver->options);
+	driver_free_options(driver->kind, driver->options, driver->document);
 	free(driver->lane_state);
 	free(driver);
 }

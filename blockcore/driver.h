@@ -8,11 +8,12 @@
 
 #include "blockcore/block.h"
 
-/* Memory and name only; `options` (kind->options_bytes) is taken over, also
- * when this fails. */
+/* Memory and name only; `options` (kind->options_bytes, NULL: none) and the
+ * `document` that they borrow from (NULL: none) are taken over, also when this
+ * fails. */
 struct block_driver *block_driver_new(struct block_core *core,
 	const struct block_kind *kind, const char *name, void *options,
-	struct err *err);
+	struct doc *document, struct err *err);
 /* One that was not opened. */
 void block_driver_free(struct block_driver *driver);
 

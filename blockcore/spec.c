@@ -20,18 +20,46 @@
 
 /* -- drivers -------------------------------------------------------------- */
 
+static bool spec_borrows(const struct opt_spec *specs)
+{
+	for (; specs->name; specs++) {
+		if (specs->type == OPT_DOC)
+			return true;
+	}
+	return false;
+}
+
+/* Options that borrow from the document get a copy of it, which lives as long
+ * as the driver. */
+int spec_options_kept(const struct block_kind *kind, const struct doc *map,
+	void **options, struct doc **document, struct err *err)
+{
+	*document = NULL;
+	if (spec_borrows(kind->options)) {
+		*document = spec_doc_copy(map, NULL, err);
+		if (!*document)
+			return err ? -err->code : -EINVAL;
+		map = *document;
+	}
+	int error = spec_options(kind->options, kind->options_bytes, map,
+		spec_driver_keys, options, err);
+	if (error)
+		doc_free(*document);
+	return error;
+}
+
 static int spec_open_kind_co(struct block_core *core,
 	const struct block_kind *kind, const struct doc *map, const char *name,
 	struct block_driver **out, struct err *err)
 {
+	struct doc *document;
 	void *options;
-	int error = spec_options(kind->options, kind->options_bytes, map,
-		spec_driver_keys, &options, err);
+	int error = spec_options_kept(kind, map, &options, &document, err);
 
 	if (error)
 		return error;
 	struct block_driver *driver =
-		block_driver_new(core, kind, name, options, err);
+		block_driver_new(core, kind, name, options, document, err);
 	if (!driver)
 		return -ENOMEM;
 	error = block_driver_open_co(driver, err);
@@ -116,7 +144,7 @@ static int spec_open_alias_co(struct block_core *core, const char *name,
 	struct block_source *source, struct block_driver **out, struct err *err)
 {
 	struct block_driver *driver =
-		block_driver_new(core, &alias_kind, name, NULL, err);
+		block_driver_new(core, &alias_kind, name, NULL, NULL, err);
 
 	if (!driver)
 		return -ENOMEM;
@@ -133,7 +161,7 @@ static int spec_open_view_co(struct block_format *format, const char *name,
 	struct block_driver **out, struct err *err)
 {
 	struct block_driver *driver = block_driver_new(
-		format->core, format->kind->view, name, NULL, err);
+		format->core, format->kind->view, name, NULL, NULL, err);
 
 	if (!driver)
 		return -ENOMEM;

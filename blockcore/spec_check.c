@@ -98,6 +98,47 @@ int spec_options(const struct opt_spec *specs, size_t bytes,
 	return 0;
 }
 
+static void spec_copy_members(
+	const struct doc *map, const struct doc *except, bool *comma, FILE *out)
+{
+	for (const struct doc *node = map->first; node; node = node->next) {
+		if (except && doc_find(except, node->key))
+			continue;
+		if (*comma)
+			fputs(", ", out);
+		*comma = true;
+		json_print_string(out, node->key);
+		fputs(": ", out);
+		doc_print_json(node, out);
+	}
+}
+
+struct doc *spec_doc_copy(
+	const struct doc *map, const struct doc *over, struct err *err)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	bool comma = false;
+	FILE *out = open_memstream(&text, &bytes);
+
+	if (!out) {
+		err_set(err, ENOMEM, "no memory for a document");
+		return NULL;
+	}
+	fputc('{', out);
+	spec_copy_members(map, over, &comma, out);
+	if (over)
+		spec_copy_members(over, NULL, &comma, out);
+	fputc('}', out);
+	struct doc *copy = NULL;
+	if (fclose(out) == 0)
+		copy = doc_parse(map->file, text, bytes, err);
+	else
+		err_set(err, ENOMEM, "no memory for a document");
+	free(text);
+	return copy;
+}
+
 static int spec_check_options(const struct opt_spec *specs, size_t bytes,
 	const struct doc *map, const char *const *ignore, struct err *err)
 {
@@ -246,8 +287,7 @@ int spec_check_bottom(const struct doc *document, struct err *err)
 
 /* -- names ---------------------------------------------------------------- */
 
-static int spec_name_given(
-	const struct doc *map, const char **name, struct err *err)
+int spec_name_given(const struct doc *map, const char **name, struct err *err)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
 				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -291,7 +331,25 @@ static void spec_name_make(
 	memcpy(names->name[index], name, sizeof(name));
 }
 
-static const char *spec_type_of(const struct doc *map)
+static bool spec_driver_named(
+	struct block_driver *const *driver, unsigned count, const char *name)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (!strcmp(driver[i]->name, name))
+			return true;
+	}
+	return false;
+}
+
+void spec_name_free(struct block_driver *const *others, unsigned count,
+	const char *type, char name[BLOCK_NAME_BYTES])
+{
+	snprintf(name, BLOCK_NAME_BYTES, "%s", type);
+	for (unsigned n = 2; spec_driver_named(others, count, name); n++)
+		snprintf(name, BLOCK_NAME_BYTES, "%.50s-%u", type, n);
+}
+
+const char *spec_type_of(const struct doc *map)
 {
 	const struct doc *type =
 		map->kind == DOC_MAP ? doc_find(map, "type") : NULL;

@@ -25,6 +25,15 @@ int spec_options(const struct opt_spec *specs, size_t bytes,
 	const struct doc *map, const char *const *ignore, void **options,
 	struct err *err);
 
+/* The same for a driver that is made: also *document, which the options borrow
+ * from, NULL if they need none. */
+int spec_options_kept(const struct block_kind *kind, const struct doc *map,
+	void **options, struct doc **document, struct err *err);
+/* A copy of a map, with the members of `over` (may be NULL) in place of its own
+ * ones of the same keys. NULL with *err. */
+struct doc *spec_doc_copy(
+	const struct doc *map, const struct doc *over, struct err *err);
+
 /* The names of a source's drivers, top first, the bottom last: given ones, and
  * for the others their type, with a number where that is taken. */
 struct spec_names {
@@ -33,6 +42,14 @@ struct spec_names {
 };
 int spec_names(
 	const struct doc *document, struct spec_names *names, struct err *err);
+
+/* The name that the map gives, NULL if none. */
+int spec_name_given(const struct doc *map, const char **name, struct err *err);
+/* Its type, "alias" for a source. */
+const char *spec_type_of(const struct doc *map);
+/* A name for a driver of this type that none of the `count` others has. */
+void spec_name_free(struct block_driver *const *others, unsigned count,
+	const char *type, char name[BLOCK_NAME_BYTES]);
 
 /* Checks a listener's, a bottom's (protocol, format or source) document. */
 int spec_check_listener(const struct doc *listener, struct err *err);

@@ -270,10 +270,13 @@ static int throttle_configure_co(
 	struct block_driver *driver, void *values, struct err *err)
 {
 	struct throttle_driver *throttle = (struct throttle_driver *)driver;
-	struct throttle_options *new = values;
+	struct throttle_options *new = values, *now = driver->options;
+	struct throttle_options old = *now;
 
 	(void)err;
 	throttle_group_set(throttle->group, &new->rates);
+	*now = *new;
+	*new = old;
 	block_broadcast_co(driver->core, serve_lane, driver);
 	return 0;
 }
