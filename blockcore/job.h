@@ -67,9 +67,12 @@ void job_free(struct job *job);
 
 /* -- for job kinds -------------------------------------------------------- */
 struct block_source *job_source(struct job *job);
+struct block_core *job_core(struct job *job);
 const void *job_options(const struct job *job);
-void job_set_total(struct job *job, uint64_t total);
-/* Between chunks. -ECANCELED: stop now. */
-int job_step_co(struct job *job, uint64_t cursor, uint64_t done_bytes);
+/* All there is to do, and what of it was done before (a restart). */
+void job_set_total(struct job *job, uint64_t total, uint64_t done);
+/* After each chunk: where a restart may go on, and how large it was.
+ * -ECANCELED: stop now. */
+int job_step_co(struct job *job, uint64_t cursor, uint64_t chunk_bytes);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every driver and every format, in one visible place: no constructors, no
+ * Every driver, format and job, in one visible place: no constructors, no
  * loading at run time. To add one: write it, name it in kinds.h, list it here.
  */
 #include "blockcore/format/format.h"
+#include "blockcore/jobs/jobs.h"
 #include "blockcore/kinds.h"
 
 #include <string.h>
@@ -27,6 +28,11 @@ const struct block_kind *const block_kinds[] = {
 
 const struct block_format_kind *const block_format_kinds[] = {
 	&raw_format_kind,
+	NULL,
+};
+
+const struct job_kind *const job_kinds[] = {
+	&job_fill,
 	NULL,
 };
 

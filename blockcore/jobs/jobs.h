@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kinds of jobs that there are, for registry.c.
+ */
+#ifndef BLOCKCORE_JOBS_JOBS_H
+#define BLOCKCORE_JOBS_JOBS_H
+
+#include "blockcore/job.h"
+
+extern const struct job_kind job_fill;
+
+#endif
