@@ -40,8 +40,7 @@ VERSION = 0.1.0
 CFLAGS_release = -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 	-fstack-clash-protection -fcf-protection -fPIE
 LDFLAGS_release = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
-CFLAGS_asan = -O1 -g -fno-omit-frame-pointer -Wno-frame-larger-than \
-	-fsanitize=address,undefined \
+CFLAGS_asan = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 LDFLAGS_asan = -fsanitize=address,undefined
 CFLAGS_tsan = -O1 -g -fno-omit-frame-pointer -fsanitize=thread -DCAIRN_TSAN

@@ -5,6 +5,7 @@
 #ifndef TARGET_ISCSI_LOGIN_STATE_H
 #define TARGET_ISCSI_LOGIN_STATE_H
 
+#include "target/iscsi/chap.h"
 #include "target/iscsi/keys.h"
 #include "target/iscsi/login.h"
 
@@ -34,6 +35,7 @@ struct iscsi_login {
 	char alias[256];
 
 	enum login_proof proof;
+	struct chap_challenge challenge; /* in PROOF_RESPONSE; then wiped */
 	char chap_name[16]; /* as in iscsi_session_info */
 
 	bool told_group, told_alias, told_receive; /* declared once each */
