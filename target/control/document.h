@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The appliance document: what is exported to whom, in YAML or JSON.
+ *
+ *	volumes:  [{name, source: SOURCE (blockcore/spec.h), uuid, block_size,
+ *		    physical_block_size, read_only, removable, thin, vendor,
+ *		    product}]
+ *	hosts:    [{name, addresses: [CIDR], iscsi: {iqn: [NAME or PREFIX*], chap:
+ *		    {user, secret or secret_file, weak_hashes, mutual: {user, secret
+ *		    or secret_file}}}}]
+ *	targets:  [{iqn or name, alias, portals: [PORTAL]}]
+ *	exports:  [{volume, target, lun, hosts: [HOST], read_only}]
+ *
+ *	document_read		tree -> checked document, or one error with its place
+ *	document_identify	every volume has its UUID
+ *	document_find_secrets	every host has its secrets
+ *	document_json		what is kept and shown: without secrets
+ *	document_take_table	who may reach what, for the protocols
+ *
+ * Invariants
+ *  1. A document is checked whole, references and all; nothing of a document with
+ *     a mistake is ever used.
+ *  2. Secrets leave the tree when it is read: they are wiped there and stand as
+ *     `secret: null`, which says "the one that the daemon keeps".
+ *  3. A document holds no pointer to anything that runs.
+ */
+#ifndef TARGET_CONTROL_DOCUMENT_H
+#define TARGET_CONTROL_DOCUMENT_H
+
+#include "blockcore/base/doc.h"
+#include "target/control/settings.h"
+#include "target/control/state.h"
+#include "target/volume/access.h"
+#include "target/volume/volume.h"
+
+#define DOCUMENT_MAX_VOLUMES 4096u
+#define DOCUMENT_MAX_HOSTS 4096u
+#define DOCUMENT_MAX_TARGETS 1024u
+#define DOCUMENT_MAX_EXPORTS 16384u
+#define DOCUMENT_MIN_SECRET_BYTES 12u /* 96 bits: RFC 7143 9.2.1 */
+#define DOCUMENT_MAX_SECRET_BYTES 255u
+
+struct document_volume {
+	struct volume_settings settings;
+	bool uuid_given; /* in the document */
+	const struct doc *at, *source;
+};
+
+/* Where a host's secrets come from; index: enum state_secret. */
+struct document_host {
+	const struct doc *at[2]; /* chap, mutual; NULL: not asked for */
+	const char *file[2]; /* secret_file, NULL: none */
+};
+
+struct document_export {
+	const struct doc *at;
+	unsigned volume, target, slot; /* slot: in the target's exports */
+};
+
+struct document {
+	struct doc *root;
+	struct document_volume *volume;
+	struct document_host *host; /* as many as table->host */
+	struct document_export *export;
+	unsigned volumes, hosts, exports;
+	/* Complete but for the volumes of exports; gone once it is taken. */
+	struct access_table *table;
+};
+
+/* Takes `root` over. The settings give portals and naming authority. NULL with
+ * *err. */
+struct document *document_read(
+	struct doc *root, const struct settings *settings, struct err *err);
+/* The same from a file. */
+struct document *document_load(
+	const char *path, const struct settings *settings, struct err *err);
+void document_free(struct document *document);
+
+/* Volumes without a UUID get the one that `state` knows for their name, or a new
+ * one. 0 or -errno. */
+int document_identify(
+	struct document *document, struct state *state, struct err *err);
+
+/* Reads secret files (from `directory` unless absolute; they must be closed to
+ * others) and asks `state` for those it keeps. `state` NULL: only files, for a
+ * check. */
+int document_find_secrets(struct document *document, struct state *state,
+	const char *directory, struct err *err);
+/* For what was stored: hosts whose secret cannot be had stay locked out, one line
+ * in the log each, and all others are served. */
+void document_find_stored_secrets(
+	struct document *document, struct state *state, const char *directory);
+
+/* Writes the document to `state`, with identities and secrets. */
+int document_save(
+	struct document *document, struct state *state, struct err *err);
+
+/* To be freed; NULL without memory. */
+char *document_json(const struct document *document);
+
+/* The table with `volume[i]` for document->volume[i]; the caller's reference. */
+struct access_table *document_take_table(
+	struct document *document, struct volume *const *volume);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The appliance document as a whole: its parts, identities, what is kept.
+ */
+#include "target/control/document_parts.h"
+
+#include "blockcore/base/opts.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* -- the whole -------------------------------------------------------------- */
+
+struct top_options {
+	const struct doc *volumes, *hosts, *targets, *exports;
+};
+
+#define LIST(key, text) \
+	{ \
+		.name = #key, .type = OPT_DOC, .flags = OPT_OPTIONAL, \
+		.offset = offsetof(struct top_options, key), .help = text \
+	}
+static const struct opt_spec top_specs[] = {
+	LIST(volumes, "what there is to export"),
+	LIST(hosts, "who may connect"),
+	LIST(targets, "names that hosts connect to"),
+	LIST(exports, "which volume which host sees where"), OPT_END};
+
+int document_count(
+	const struct doc *list, uint32_t max, unsigned *count, struct err *err)
+{
+	*count = 0;
+	if (!list || list->kind == DOC_NULL)
+		return 0;
+	if (list->kind != DOC_LIST)
+		return doc_error(list, err, EINVAL, "a list is expected");
+	*count = doc_count(list);
+	if (*count > max)
+		return doc_error(list, err, EINVAL,
+			"%u are too many: at most %u are allowed", *count, max);
+	return 0;
+}
+
+static int read_parts(struct document *document,
+	const struct settings *settings, struct err *err)
+{
+	struct top_options top;
+	int failed = opts_parse(
+		top_specs, document->root, NULL, &top, sizeof top, err);
+	if (!failed)
+		failed = document_read_volumes(document, top.volumes, err);
+	if (!failed)
+		failed = document_read_hosts(document, top.hosts, err);
+	if (!failed)
+		failed = document_read_targets(
+			document, top.targets, settings, err);
+	if (!failed)
+		failed = document_read_exports(
+			document, top.exports, settings, err);
+	return failed;
+}
+
+struct document *document_read(
+	struct doc *root, const struct settings *settings, struct err *err)
+{
+	struct document *document = calloc(1, sizeof *document);
+	if (document)
+		document->table = calloc(1, sizeof *document->table);
+	if (!document || !document->table) {
+		err_set(err, ENOMEM, "out of memory");
+		free(document);
+		doc_free(root);
+		return NULL;
+	}
+	document->root = root;
+	atomic_init(&document->table->references, 1);
+	if (!read_parts(document, settings, err))
+		return document;
+	document_free(document);
+	return NULL;
+}
+
+struct document *document_load(
+	const char *path, const struct settings *settings, struct err *err)
+{
+	struct doc *root = doc_parse_file(path, err);
+	return root ? document_read(root, settings, err) : NULL;
+}
+
+void document_free(struct document *document)
+{
+	if (!document)
+		return;
+	access_put(document->table);
+	free(document->volume);
+	free(document->host);
+	free(document->export);
+	doc_free(document->root);
+	free(document);
+}
+
+/* -- identities ------------------------------------------------------------- */
+
+static const struct document_volume *find_uuid(
+	const struct document *document, const struct document_volume *but)
+{
+	for (unsigned i = 0; i < document->volumes; i++) {
+		const struct document_volume *v = &document->volume[i];
+		if (v != but &&
+			!memcmp(v->settings.uuid, but->settings.uuid, 16))
+			return v;
+	}
+	return NULL;
+}
+
+/* Version 4, variant 1 (RFC 4122 4.4). */
+static int make_uuid(uint8_t uuid[16], struct err *err)
+{
+	if (getrandom(uuid, 16, 0) != 16)
+		return err_set(err, EIO, "no random numbers for a UUID");
+	uuid[6] = (uint8_t)((uuid[6] & 0x0f) | 0x40);
+	uuid[8] = (uint8_t)((uuid[8] & 0x3f) | 0x80);
+	return 0;
+}
+
+static int identify(struct document *document, struct document_volume *volume,
+	struct state *state, struct err *err)
+{
+	struct volume_settings *s = &volume->settings;
+	const struct document_volume *other;
+	int failed = 0;
+	if (!volume->uuid_given)
+		failed = state_find_volume(state, s->name, s->uuid, err);
+	if (failed && failed != -ENOENT)
+		return failed;
+	other = failed ? NULL : find_uuid(document, volume);
+	if (other && volume->uuid_given && other->uuid_given)
+		return doc_error(doc_find(volume->at, "uuid"), err, EEXIST,
+			"volume \"%s\" has the same", other->settings.name);
+	/* The name's former identity was given to another volume. */
+	if (failed || (other && !volume->uuid_given))
+		return make_uuid(s->uuid, err);
+	return 0;
+}
+
+int document_identify(
+	struct document *document, struct state *state, struct err *err)
+{
+	for (unsigned i = 0; i < document->volumes; i++) {
+		int failed =
+			identify(document, &document->volume[i], state, err);
+		if (failed)
+			return failed;
+	}
+	return 0;
+}
+
+/* -- what is kept ----------------------------------------------------------- */
+
+char *document_json(const struct document *document)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+	if (!out)
+		return NULL;
+	if (document->root->kind == DOC_NULL)
+		fputs("{}", out);
+	else
+		doc_print_json(document->root, out);
+	if (fclose(out)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+/* Secrets that came with the document or were kept for it before; those in files
+ * stay there. */
+static unsigned list_secrets(
+	const struct document *document, struct state_host_secret *list)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < document->hosts; i++) {
+		const struct access_host *host = &document->table->host[i];
+		const char *secret[2] = {
+			host->chap.secret, host->chap.mutual_secret};
+		for (int kind = 0; kind < 2; kind++) {
+			if (!secret[kind] || document->host[i].file[kind])
+				continue;
+			list[count++] =
+				(struct state_host_secret){.host = host->name,
+					.kind = (enum state_secret)kind,
+					.secret = secret[kind]};
+		}
+	}
+	return count;
+}
+
+int document_save(
+	struct document *document, struct state *state, struct err *err)
+{
+	assert(document->table);
+	char *json = document_json(document);
+	struct state_volume *volume =
+		calloc(document->volumes + 1, sizeof *volume);
+	struct state_host_secret *secret =
+		calloc(2 * document->hosts + 1, sizeof *secret);
+	int failed = -ENOMEM;
+	if (json && volume && secret) {
+		for (unsigned i = 0; i < document->volumes; i++)
+			volume[i] = (struct state_volume){
+				document->volume[i].settings.name,
+				document->volume[i].settings.uuid};
+		struct state_document kept = {.json = json,
+			.volumes = document->volumes,
+			.volume = volume,
+			.secrets = list_secrets(document, secret),
+			.secret = secret};
+		failed = state_save_document(state, &kept, err);
+	} else {
+		err_set(err, ENOMEM, "out of memory");
+	}
+	free(json);
+	free(volume);
+	free(secret);
+	return failed;
+}
+
+struct access_table *document_take_table(
+	struct document *document, struct volume *const *volume)
+{
+	struct access_table *table = document->table;
+	for (unsigned i = 0; i < document->exports; i++) {
+		const struct document_export *e = &document->export[i];
+		table->target[e->target].export[e->slot].volume =
+			volume[e->volume];
+	}
+	document->table = NULL;
+	return table;
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Targets and exports of the appliance document: the names that hosts connect to,
+ * and which volume which host sees there as which LUN.
+ */
+#include "target/control/document_parts.h"
+
+#include "blockcore/base/opts.h"
+#include "target/control/names.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_LUN 16383u /* flat addressing: SAM-5 4.7.6.3 */
+
+struct target_options {
+	char *iqn, *name, *alias;
+	const struct doc *portals;
+};
+struct export_options {
+	char *volume, *target;
+	const struct doc *hosts;
+	uint64_t lun;
+	bool read_only;
+};
+
+#define ROW(of, key, kind, more, text) \
+	{ \
+		.name = #key, .type = kind, .flags = more, \
+		.offset = offsetof(struct of, key), .help = text \
+	}
+static const struct opt_spec target_specs[] = {
+	ROW(target_options, iqn, OPT_STRING, OPT_OPTIONAL, "its whole name"),
+	ROW(target_options, name, OPT_STRING, OPT_OPTIONAL,
+		"the end of its name, behind the naming authority and ':'"),
+	{.name = "alias",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = offsetof(struct target_options, alias),
+		.max = 255,
+		.help = "a text for people, shown at login"},
+	ROW(target_options, portals, OPT_DOC, OPT_OPTIONAL,
+		"names of portals; none: all"),
+	OPT_END};
+static const struct opt_spec export_specs[] = {
+	ROW(export_options, volume, OPT_STRING, 0, "name of a volume"),
+	ROW(export_options, target, OPT_STRING, 0, "iqn or name of a target"),
+	{.name = "lun",
+		.type = OPT_UINT,
+		.offset = offsetof(struct export_options, lun),
+		.max = MAX_LUN,
+		.help = "number that hosts see"},
+	ROW(export_options, hosts, OPT_DOC, 0, "names of hosts that see it"),
+	{.name = "read_only",
+		.type = OPT_BOOL,
+		.offset = offsetof(struct export_options, read_only),
+		.fallback = "false",
+		.help = "these hosts may not write"},
+	OPT_END};
+
+/* A copy with malloc, NULL with *err. */
+static char *copy_text(const char *text, struct err *err)
+{
+	char *copy = strdup(text);
+	if (!copy)
+		err_set(err, ENOMEM, "out of memory");
+	return copy;
+}
+
+/* The whole, folded name of what a document calls `text`; NULL if it is none. */
+static const char *whole_name(char folded[ACCESS_NAME_BYTES], const char *text,
+	const struct settings *settings, bool short_form)
+{
+	char whole[2 * ACCESS_NAME_BYTES];
+	int length = short_form ? snprintf(whole, sizeof whole, "%s:%s",
+					  settings->naming_authority, text)
+				: snprintf(whole, sizeof whole, "%s", text);
+	if (length >= (int)ACCESS_NAME_BYTES ||
+		!access_fold_name(folded, whole, (size_t)length))
+		return NULL;
+	return folded;
+}
+
+/* -- portals ---------------------------------------------------------------- */
+
+static int copy_portals(struct access_table *table,
+	const struct settings *settings, struct err *err)
+{
+	table->portal = calloc(settings->portals + 1, sizeof *table->portal);
+	if (!table->portal)
+		return err_set(err, ENOMEM, "out of memory");
+	for (unsigned i = 0; i < settings->portals; i++) {
+		const struct access_portal *from = &settings->portal[i];
+		struct access_portal *to = &table->portal[table->portals++];
+		to->port = from->port;
+		to->group = from->group;
+		to->name = copy_text(from->name, err);
+		to->address = copy_text(from->address, err);
+		if (from->advertised)
+			to->advertised = copy_text(from->advertised, err);
+		if (!to->name || !to->address ||
+			(from->advertised && !to->advertised))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static const struct access_portal *find_portal(
+	const struct access_table *table, const char *name)
+{
+	for (unsigned i = 0; i < table->portals; i++) {
+		if (!strcmp(table->portal[i].name, name))
+			return &table->portal[i];
+	}
+	return NULL;
+}
+
+static int read_target_portals(const struct access_table *table,
+	struct access_target *target, const struct doc *list, struct err *err)
+{
+	unsigned count;
+	if (document_count(list, SETTINGS_MAX_PORTALS, &count, err))
+		return -EINVAL;
+	if (list && !count)
+		return doc_error(list, err, EINVAL,
+			"an empty list closes the target; leave the key out "
+			"for all portals");
+	target->portal = calloc(count + 1, sizeof *target->portal);
+	if (!target->portal)
+		return err_set(err, ENOMEM, "out of memory");
+	for (const struct doc *node = count ? list->first : NULL; node;
+		node = node->next) {
+		const char *name;
+		int failed = doc_text(node, &name, err);
+		if (failed)
+			return failed;
+		const struct access_portal *portal = find_portal(table, name);
+		if (!portal)
+			return doc_error(node, err, ENOENT,
+				"the settings have no portal \"%s\"", name);
+		target->portal[target->portals++] = portal;
+	}
+	return 0;
+}
+
+/* -- targets ---------------------------------------------------------------- */
+
+static int name_target(const struct access_table *table,
+	struct access_target *target, const struct doc *node,
+	const struct target_options *o, const struct settings *settings,
+	struct err *err)
+{
+	char folded[ACCESS_NAME_BYTES];
+	if (!o->iqn == !o->name)
+		return doc_error(
+			node, err, EINVAL, "either iqn or name is expected");
+	const struct doc *at = doc_find(node, o->iqn ? "iqn" : "name");
+	if (!whole_name(folded, o->iqn ? o->iqn : o->name, settings, !o->iqn))
+		return doc_error(at, err, EINVAL, NAME_IQN_RULE,
+			o->iqn ? o->iqn : o->name);
+	if (access_find_target(table, folded))
+		return doc_error(at, err, EEXIST,
+			"a target \"%s\" is there already", folded);
+	target->iqn = copy_text(folded, err);
+	return target->iqn ? 0 : -ENOMEM;
+}
+
+static int read_target(struct access_table *table, const struct doc *node,
+	const struct settings *settings, struct err *err)
+{
+	struct target_options o;
+	if (opts_parse(target_specs, node, NULL, &o, sizeof o, err))
+		return -EINVAL;
+	struct access_target *target = &table->target[table->targets];
+	int failed = name_target(table, target, node, &o, settings, err);
+	if (!failed) {
+		table->targets++;
+		target->alias = o.alias;
+		o.alias = NULL;
+		failed = read_target_portals(table, target, o.portals, err);
+	}
+	opts_free(target_specs, &o);
+	return failed;
+}
+
+int document_read_targets(struct document *document, const struct doc *list,
+	const struct settings *settings, struct err *err)
+{
+	struct access_table *table = document->table;
+	unsigned count;
+	int failed = copy_portals(table, settings, err);
+	if (!failed)
+		failed =
+			document_count(list, DOCUMENT_MAX_TARGETS, &count, err);
+	if (failed)
+		return failed;
+	table->target = calloc(count + 1, sizeof *table->target);
+	if (!table->target)
+		return err_set(err, ENOMEM, "out of memory");
+	for (const struct doc *node = count ? list->first : NULL;
+		node && !failed; node = node->next)
+		failed = read_target(table, node, settings, err);
+	return failed;
+}
+
+/* -- exports ---------------------------------------------------------------- */
+
+static int find_volume(const struct document *document, const char *name)
+{
+	for (unsigned i = 0; i < document->volumes; i++) {
+		if (!strcmp(document->volume[i].settings.name, name))
+			return (int)i;
+	}
+	return -1;
+}
+
+static const struct access_host *find_host(
+	const struct access_table *table, const char *name)
+{
+	for (unsigned i = 0; i < table->hosts; i++) {
+		if (!strcmp(table->host[i].name, name))
+			return &table->host[i];
+	}
+	return NULL;
+}
+
+static const struct access_target *find_target(const struct access_table *table,
+	const char *text, const struct settings *settings)
+{
+	char folded[ACCESS_NAME_BYTES];
+	const struct access_target *target = NULL;
+	if (whole_name(folded, text, settings, false))
+		target = access_find_target(table, folded);
+	if (!target && whole_name(folded, text, settings, true))
+		target = access_find_target(table, folded);
+	return target;
+}
+
+/* No host may see two volumes under one number. */
+static int check_lun(const struct access_target *target,
+	const struct access_export *export, const struct doc *node,
+	struct err *err)
+{
+	for (unsigned i = 0; i < target->exports; i++) {
+		const struct access_export *other = &target->export[i];
+		for (unsigned h = 0; other->lun == export->lun &&
+			h < other->hosts * export->hosts;
+			h++) {
+			if (other->host[h % other->hosts] ==
+				export->host[h / other->hosts])
+				return doc_error(doc_find(node, "lun"), err,
+					EEXIST,
+					"host \"%s\" sees another volume as "
+					"LUN %u of this target already",
+					other->host[h % other->hosts]->name,
+					export->lun);
+		}
+	}
+	return 0;
+}
+
+static int read_export_hosts(const struct access_table *table,
+	struct access_export *export, const struct doc *list, struct err *err)
+{
+	unsigned count;
+	if (document_count(list, DOCUMENT_MAX_HOSTS, &count, err))
+		return -EINVAL;
+	if (!count)
+		return doc_error(list, err, EINVAL,
+			"at least one host is expected: who is not named does "
+			"not see the volume");
+	export->host = calloc(count, sizeof *export->host);
+	if (!export->host)
+		return err_set(err, ENOMEM, "out of memory");
+	for (const struct doc *node = list->first; node; node = node->next) {
+		const char *name;
+		int failed = doc_text(node, &name, err);
+		if (failed)
+			return failed;
+		const struct access_host *host = find_host(table, name);
+		if (!host)
+			return doc_error(node, err, ENOENT,
+				"there is no host \"%s\"", name);
+		export->host[export->hosts++] = host;
+	}
+	return 0;
+}
+
+/* Room for one more. */
+static struct access_export *grow_exports(
+	struct access_target *target, struct err *err)
+{
+	struct access_export *larger = realloc(
+		target->export, (target->exports + 1) * sizeof *target->export);
+	if (!larger) {
+		err_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	target->export = larger;
+	memset(&larger[target->exports], 0, sizeof *larger);
+	return &larger[target->exports];
+}
+
+static int read_references(struct document *document, const struct doc *node,
+	const struct export_options *o, const struct settings *settings,
+	struct document_export *place, struct err *err)
+{
+	struct access_table *table = document->table;
+	int volume = find_volume(document, o->volume);
+	if (volume < 0)
+		return doc_error(doc_find(node, "volume"), err, ENOENT,
+			"there is no volume \"%s\"", o->volume);
+	const struct access_target *target =
+		find_target(table, o->target, settings);
+	if (!target)
+		return doc_error(doc_find(node, "target"), err, ENOENT,
+			"there is no target \"%s\"", o->target);
+	place->at = node;
+	place->volume = (unsigned)volume;
+	place->target = (unsigned)(target - table->target);
+	place->slot = target->exports;
+	return 0;
+}
+
+static int add_export(struct document *document, const struct doc *node,
+	const struct export_options *o, const struct settings *settings,
+	struct err *err)
+{
+	struct document_export *place = &document->export[document->exports];
+	int failed = read_references(document, node, o, settings, place, err);
+	if (failed)
+		return failed;
+	struct access_target *target = &document->table->target[place->target];
+	struct access_export *export = grow_exports(target, err);
+	if (!export)
+		return -ENOMEM;
+	export->lun = (uint16_t)o->lun;
+	export->read_only = o->read_only;
+	failed = read_export_hosts(document->table, export, o->hosts, err);
+	if (!failed)
+		failed = check_lun(target, export, node, err);
+	target->exports++; /* also with a mistake: it owns its list of hosts */
+	document->exports++;
+	return failed;
+}
+
+int document_read_exports(struct document *document, const struct doc *list,
+	const struct settings *settings, struct err *err)
+{
+	unsigned count;
+	int failed = document_count(list, DOCUMENT_MAX_EXPORTS, &count, err);
+	if (failed)
+		return failed;
+	document->export = calloc(count + 1, sizeof *document->export);
+	if (!document->export)
+		return err_set(err, ENOMEM, "out of memory");
+	for (const struct doc *node = count ? list->first : NULL;
+		node && !failed; node = node->next) {
+		struct export_options o;
+		failed =
+			opts_parse(export_specs, node, NULL, &o, sizeof o, err);
+		if (failed)
+			break;
+		failed = add_export(document, node, &o, settings, err);
+		opts_free(export_specs, &o);
+	}
+	return failed;
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Volumes of the appliance document: their settings; what they stand on is left
+ * to blockcore (spec_check).
+ */
+#include "target/control/document_parts.h"
+
+#include "blockcore/base/opts.h"
+#include "blockcore/spec.h"
+#include "target/control/names.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct volume_options {
+	char *name, *uuid, *vendor, *product;
+	const struct doc *source;
+	int block_size;
+	uint64_t physical_block_size;
+	bool read_only, removable, thin;
+};
+
+static const char *const block_sizes[] = {"512", "4096", NULL};
+static const uint32_t block_size_bytes[] = {512, 4096};
+
+#define VOLUME(field) offsetof(struct volume_options, field)
+static const struct opt_spec volume_specs[] = {
+	{.name = "name",
+		.type = OPT_STRING,
+		.offset = VOLUME(name),
+		.help = "what exports call it"},
+	{.name = "source",
+		.type = OPT_DOC,
+		.offset = VOLUME(source),
+		.help = "listeners over one of protocol, format, source"},
+	{.name = "uuid",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = VOLUME(uuid),
+		.help = "identity; without it one is made and kept"},
+	{.name = "block_size",
+		.type = OPT_ENUM,
+		.offset = VOLUME(block_size),
+		.choices = block_sizes,
+		.fallback = "512",
+		.help = "bytes of a block as hosts address it"},
+	{.name = "physical_block_size",
+		.type = OPT_SIZE,
+		.flags = OPT_OPTIONAL,
+		.offset = VOLUME(physical_block_size),
+		.min = 512,
+		.max = 1u << 20,
+		.help = "block size that is good for speed; the source's"},
+	{.name = "read_only",
+		.type = OPT_BOOL,
+		.offset = VOLUME(read_only),
+		.fallback = "false",
+		.help = "nobody may write"},
+	{.name = "removable",
+		.type = OPT_BOOL,
+		.offset = VOLUME(removable),
+		.fallback = "false",
+		.help = "a medium that can be ejected"},
+	{.name = "thin",
+		.type = OPT_BOOL,
+		.offset = VOLUME(thin),
+		.fallback = "false",
+		.help = "hosts may give space back (UNMAP)"},
+	{.name = "vendor",
+		.type = OPT_STRING,
+		.offset = VOLUME(vendor),
+		.max = 8,
+		.fallback = "CAIRN",
+		.help = "as hosts see it"},
+	{.name = "product",
+		.type = OPT_STRING,
+		.offset = VOLUME(product),
+		.max = 16,
+		.fallback = "VOLUME",
+		.help = "as hosts see it"},
+	OPT_END};
+
+/* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", also without dashes. */
+static bool parse_uuid(const char *text, uint8_t uuid[16])
+{
+	unsigned digits = 0;
+	memset(uuid, 0, 16);
+	for (; *text; text++) {
+		if (*text == '-' && digits >= 8 && digits <= 20 &&
+			digits % 4 == 0)
+			continue;
+		if (!isxdigit((unsigned char)*text) || digits == 32)
+			return false;
+		int value = isdigit((unsigned char)*text)
+			? *text - '0'
+			: tolower((unsigned char)*text) - 'a' + 10;
+		uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | value);
+		digits++;
+	}
+	return digits == 32;
+}
+
+static bool is_inquiry_text(const char *text)
+{
+	for (; *text; text++) {
+		if (*text < 0x20 || *text > 0x7e)
+			return false;
+	}
+	return true;
+}
+
+static int check_volume(const struct document *document, const struct doc *node,
+	const struct volume_options *o, struct err *err)
+{
+	if (!name_is_plain(o->name))
+		return doc_error(doc_find(node, "name"), err, EINVAL,
+			NAME_PLAIN_RULE, o->name);
+	for (unsigned i = 0; i < document->volumes; i++) {
+		if (!strcmp(document->volume[i].settings.name, o->name))
+			return doc_error(doc_find(node, "name"), err, EEXIST,
+				"a volume \"%s\" is there already, in line %u",
+				o->name, document->volume[i].at->line);
+	}
+	uint64_t physical = o->physical_block_size;
+	if (physical & (physical - 1) ||
+		(physical && physical < block_size_bytes[o->block_size]))
+		return doc_error(doc_find(node, "physical_block_size"), err,
+			EINVAL,
+			"a power of two is expected, not below block_size");
+	if (!is_inquiry_text(o->vendor) || !is_inquiry_text(o->product))
+		return doc_error(node, err, EINVAL,
+			"vendor and product may only hold printable ASCII");
+	return spec_check(o->source, err);
+}
+
+static int fill_volume(struct document_volume *volume, const struct doc *node,
+	const struct volume_options *o, struct err *err)
+{
+	struct volume_settings *s = &volume->settings;
+	volume->at = node;
+	volume->source = o->source;
+	volume->uuid_given = o->uuid;
+	if (o->uuid && !parse_uuid(o->uuid, s->uuid))
+		return doc_error(doc_find(node, "uuid"), err, EINVAL,
+			"32 hex digits are expected, such as "
+			"2b1f3ad6-8a77-4a1f-9d3e-6f0d0f2f6a11");
+	memccpy(s->name, o->name, 0, sizeof s->name);
+	memccpy(s->vendor, o->vendor, 0, sizeof s->vendor);
+	memccpy(s->product, o->product, 0, sizeof s->product);
+	s->block_bytes = block_size_bytes[o->block_size];
+	s->physical_block_bytes = (uint32_t)o->physical_block_size;
+	s->read_only = o->read_only;
+	s->removable = o->removable;
+	s->thin = o->thin;
+	return 0;
+}
+
+static int read_volume(
+	struct document *document, const struct doc *node, struct err *err)
+{
+	struct volume_options o;
+	if (opts_parse(volume_specs, node, NULL, &o, sizeof o, err))
+		return -EINVAL;
+	int failed = check_volume(document, node, &o, err);
+	if (!failed)
+		failed = fill_volume(
+			&document->volume[document->volumes], node, &o, err);
+	opts_free(volume_specs, &o);
+	if (!failed)
+		document->volumes++;
+	return failed;
+}
+
+int document_read_volumes(
+	struct document *document, const struct doc *list, struct err *err)
+{
+	unsigned count;
+	if (document_count(list, DOCUMENT_MAX_VOLUMES, &count, err))
+		return -EINVAL;
+	document->volume = calloc(count + 1, sizeof *document->volume);
+	if (!document->volume)
+		return err_set(err, ENOMEM, "out of memory");
+	for (const struct doc *node = count ? list->first : NULL; node;
+		node = node->next) {
+		int failed = read_volume(document, node, err);
+		if (failed)
+			return failed;
+	}
+	return 0;
+}
