@@ -26,6 +26,10 @@ static int spec_type(const struct doc *map, const char **type, struct err *err)
 	const struct doc *node = doc_find(map, "type");
 	if (!node)
 		return doc_error(map, err, EINVAL, "a type is missing");
+	if (node->kind == DOC_NULL) {
+		*type = "null"; /* as people write it; YAML means nothing */
+		return 0;
+	}
 	return doc_text(node, type, err);
 }
 
@@ -351,12 +355,12 @@ void spec_name_free(struct block_driver *const *others, unsigned count,
 
 const char *spec_type_of(const struct doc *map)
 {
-	const struct doc *type =
-		map->kind == DOC_MAP ? doc_find(map, "type") : NULL;
+	const char *type;
 
-	if (!type || (map->key && !strcmp(map->key, "source")))
+	if (map->kind != DOC_MAP || (map->key && !strcmp(map->key, "source")) ||
+		spec_type(map, &type, NULL))
 		return "alias";
-	return type->text;
+	return type;
 }
 
 int spec_names(
