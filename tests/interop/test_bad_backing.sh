@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Backing that is missing, locked, full or broken: that volume says so to its
+# hosts and to the administrator; all others run, nothing is acknowledged that is
+# not stored.
+
+. "$(dirname "$0")/lib.sh"
+
+# A small file system of our own, seen by the daemon only.
+if [ "${IN_NAMESPACE:-}" != yes ]; then
+	if unshare -m true 2>/dev/null; then
+		IN_NAMESPACE=yes exec unshare -m "$0"
+	fi
+	echo "ok 1 # SKIP no mount namespaces here"
+	echo "1..1"
+	exit 0
+fi
+
+write_settings 0
+mkdir "$work/data/small"
+mount -t tmpfs -o size=4m tmpfs "$work/data/small"
+truncate -s 16M "$work/data/locked.raw" "$work/data/short.raw"
+write_document <<'DOC'
+good source: {protocol: {type: file, path: good.raw, size: 16M}}
+missing source: {protocol: {type: file, path: missing.raw}}
+locked source: {protocol: {type: file, path: locked.raw}}
+full thin: true, source: {protocol: {type: file, path: small/full.raw, size: 64M}}
+broken source: {protocol: {type: file, path: broken.raw, size: 16M}, listeners: [{type: fault, name: bad, rules: [{op: read, offset: 1M, length: 64k, error: EIO}, {op: write, offset: 2M, length: 64k, error: EIO}]}]}
+short source: {protocol: {type: file, path: short.raw}}
+DOC
+exec {held}<>"$work/data/locked.raw"
+coproc QEMU { qemu-io -f raw "$work/data/locked.raw" 2>&1; }
+qemu_started() { kill -0 "$QEMU_PID"; }
+echo 'write 0 512' >&"${QEMU[1]}"
+read -r -u "${QEMU[0]}" _
+start_daemon || exit 1
+
+disk() { echo "$url:$1/0"; }
+io() {
+	local volume=$1
+	shift
+	timeout 60 qemu-io -f raw "${@/#/-c}" "$(disk "$volume")" >"$work/io" 2>&1
+	local status=$?
+	cat "$work/io"
+	[ $status -eq 0 ] && ! grep -qi 'error\|failed' "$work/io"
+}
+refused() { ! "$@"; }
+not_ready() { ! timeout 60 iscsi-readcapacity16 "$(disk "$1")" 2>&1 | tee /dev/stderr | grep -q 'Total size'; }
+log_says() { grep -i "$1" "$work/daemon.log" | grep -qi "$2"; }
+
+check "a volume whose file is missing is not ready" not_ready missing
+check "the log says which file" log_says missing 'missing.raw'
+check "a volume whose file qemu holds is not ready" not_ready locked
+check "the log says that it is locked" log_says locked lock
+check "another volume works" io good 'write -P 1 0 64k' 'flush' 'read -P 1 0 64k'
+check "a full file system refuses" refused io full 'write -P 2 0 8M' 'flush'
+check "what fits before is kept" io full 'write -P 3 0 64k' 'flush' 'read -P 3 0 64k'
+check "a bad place cannot be read" refused io broken 'read 1M 4k'
+check "its neighbours can" io broken 'read 0 4k' 'read 1088k 4k'
+check "a bad place cannot be written" refused io broken 'write 2M 4k'
+truncate -s 1M "$work/data/short.raw"
+check "a file cut short under us refuses" refused io short 'read 8M 64k'
+check "a write behind its end is not acknowledged" refused io short 'write -P 4 8M 64k'
+check "the others still work" io good 'write -P 5 1M 64k' 'flush' 'read -P 5 1M 64k'
+back() { iscsi-readcapacity16 "$(disk locked)" 2>/dev/null | grep -q 'Total size'; }
+exec {QEMU[1]}>&-
+wait "$QEMU_PID" 2>/dev/null
+check "the locked one comes back when qemu lets go" wait_until back
+finish
