@@ -7,7 +7,7 @@
 #   make check        install what the tests need, build, run every test
 #   make help         all targets
 #
-# Variables: O=folder of the build (default build), V=variant (release, asan,
+# Variables: VERBOSE=1 shows commands; O=folder of the build (default build), V=variant (release, asan,
 # tsan, fuzz, cov), CC=gcc|clang, J=tests beside each other.
 # Objects of a variant live in $(O)/$(V); every folder of sources becomes one
 # archive, so a test links only what it names.
@@ -98,9 +98,13 @@ help:
 	@echo 'install clean'
 
 # -- rules -------------------------------------------------------------------
+# A short line for each command; VERBOSE=1 shows it whole, make -s nothing.
+silent = $(findstring s,$(firstword -$(MAKEFLAGS)))
+say = $(if $(VERBOSE),,@$(if $(silent),,echo "  $(1)  $@";))
+
 $(B)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	$(call say,CC  )$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # Coroutines return on another stack than they were called on: no shadow stack.
 $(B)/obj/blockcore/base/co_context.o: CFLAGS_release += -fcf-protection=branch
@@ -111,31 +115,31 @@ define archive
 $(B)/$(1): $$(call objects,$(2))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$$(AR) rcsD $$@ $$^
+	$$(call say,AR  )$$(AR) rcsD $$@ $$^
 endef
 $(eval $(call archive,libblockcore.a,$(BLOCKCORE_C)))
 $(eval $(call archive,libtarget.a,$(TARGET_C)))
 $(eval $(call archive,libtests.a,$(TESTLIB_C)))
 
 $(B)/cairnd: $(B)/obj/target/cairnd.o $(B)/libtarget.a $(B)/libblockcore.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TARGET) $(LIBS_BLOCKCORE)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TARGET) $(LIBS_BLOCKCORE)
 $(B)/cairn-stack: $(B)/obj/blockcore/cairn_stack.o $(B)/libblockcore.a
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_BLOCKCORE)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_BLOCKCORE)
 
 LINK_ALL = $(B)/libtests.a $(B)/libtarget.a $(B)/libblockcore.a
 LIBS_ALL = $(LIBS_TESTS) $(LIBS_TARGET) $(LIBS_BLOCKCORE) -lm
 $(B)/tests/%: $(B)/obj/tests/%.o $(LINK_ALL)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(LINK_ALL)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 $(B)/tools/%: $(B)/obj/tests/tools/%.o $(LINK_ALL)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
 $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(LINK_ALL)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_ALL)
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_ALL)
 .SECONDARY:
 
 .PHONY: tests benches helpers fuzzers
