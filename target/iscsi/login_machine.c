@@ -14,14 +14,15 @@
  */
 #include "target/iscsi/login_state.h"
 
-#include "blockcore/base/bytes.h"
+#include "target/iscsi/pdu.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #define MAX_REQUESTS 64u /* in one login; real hosts need at most six */
 
-enum { FLAG_TRANSIT = 0x80, FLAG_CONTINUE = 0x40 };
+#define FLAG_TRANSIT 0x80 /* RFC 7143 11.12.1 */
+#define VERSION_MIN 3 /* byte of the header: 11.12.4 */
 
 /* RFC 7143 11.12.1 to 11.12.3 and 6.3: every other combination is an error. */
 struct login_move {
@@ -40,11 +41,16 @@ static const struct login_move moves[] = {
 	{LOGIN_OPERATIONAL, LOGIN_FULL, true, false},
 };
 
+static uint8_t current_stage(const uint8_t *header)
+{
+	return pdu_get_flags(header) >> 2 & 3;
+}
+
 static const struct login_move *find_move(const uint8_t *header)
 {
-	uint8_t flags = header[1];
-	uint8_t stage = flags >> 2 & 3, next = flags & 3;
-	bool transit = flags & FLAG_TRANSIT, continued = flags & FLAG_CONTINUE;
+	uint8_t flags = pdu_get_flags(header);
+	uint8_t stage = current_stage(header), next = flags & 3;
+	bool transit = flags & FLAG_TRANSIT, continued = flags & PDU_CONTINUE;
 
 	for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
 		const struct login_move *m = &moves[i];
@@ -113,41 +119,42 @@ void iscsi_login_free(struct iscsi_login *login)
 /* What all requests of one login share: 11.12.5 to 11.12.7. */
 static bool is_same_login(struct iscsi_login *login, const uint8_t *header)
 {
-	uint16_t tsih = get_be16(header + 14), cid = get_be16(header + 20);
+	uint16_t tsih = pdu_get_tsih(header), cid = pdu_get_cid(header);
 
 	if (!login->started) {
-		memcpy(login->isid, header + 8, 6);
+		memcpy(login->isid, pdu_isid(header), sizeof login->isid);
 		login->tsih = tsih;
 		login->cid = cid;
-		login->stage = header[1] >> 2 & 3;
+		login->stage = current_stage(header);
 		login->started = true;
 		return true;
 	}
 	return tsih == login->tsih && cid == login->cid &&
-		!memcmp(login->isid, header + 8, 6);
+		!memcmp(login->isid, pdu_isid(header), sizeof login->isid);
 }
 
 static enum iscsi_verdict check_header(struct iscsi_login *login,
 	const uint8_t *header, struct iscsi_login_answer *answer)
 {
-	uint8_t stage = header[1] >> 2 & 3;
+	uint8_t stage = current_stage(header);
 
-	if ((header[0] & 0x3f) != 0x03)
+	if (pdu_opcode(header) != PDU_LOGIN_REQUEST)
 		return login->started
 			? login_fail(answer, ISCSI_LOGIN_INVALID_DURING,
 				  "PDU with opcode 0x%02x during login",
-				  header[0] & 0x3f)
+				  pdu_opcode(header))
 			: ISCSI_LOGIN_DROP;
-	if (header[3] > 0) /* Version-min: 11.12.4 */
+	if (header[VERSION_MIN] > 0)
 		return login_fail(answer, ISCSI_LOGIN_VERSION,
 			"version %u at least is asked for, we speak 0",
-			header[3]);
-	if (!(header[0] & 0x40) || header[4])
+			header[VERSION_MIN]);
+	if (!pdu_is_immediate(header) || pdu_get_ahs_words(header))
 		return login_fail(answer, ISCSI_LOGIN_INITIATOR_ERROR,
 			"a Login Request must be immediate and have no AHS");
 	if (!find_move(header))
 		return login_fail(answer, ISCSI_LOGIN_INITIATOR_ERROR,
-			"flags 0x%02x are no move of a login", header[1]);
+			"flags 0x%02x are no move of a login",
+			pdu_get_flags(header));
 	if (!is_same_login(login, header))
 		return login_fail(answer, ISCSI_LOGIN_INITIATOR_ERROR,
 			"ISID, TSIH or CID changed during login");
@@ -271,14 +278,15 @@ enum iscsi_verdict iscsi_login_step(struct iscsi_login *login,
 
 	assert(login->stage != LOGIN_FULL || !login->started);
 	memset(answer, 0, offsetof(struct iscsi_login_answer, text));
-	answer->flags = header[1] & 0x0c;
+	answer->flags = (uint8_t)(current_stage(header) << 2);
 	answer->reason[0] = 0;
 	verdict = check_header(login, header, answer);
 	if (verdict == ISCSI_LOGIN_CONTINUE)
 		verdict = gather(login, data, bytes, answer);
-	if (verdict != ISCSI_LOGIN_CONTINUE || (header[1] & FLAG_CONTINUE))
+	if (verdict != ISCSI_LOGIN_CONTINUE ||
+		(pdu_get_flags(header) & PDU_CONTINUE))
 		return verdict;
-	verdict = take_text(&turn, header[1] & FLAG_TRANSIT);
+	verdict = take_text(&turn, pdu_get_flags(header) & FLAG_TRANSIT);
 	if (verdict != ISCSI_LOGIN_CONTINUE)
 		return verdict;
 	answer->text_bytes = turn.out.bytes;

@@ -103,7 +103,7 @@ bool access_on_portal(
 	const struct access_target *target, const struct access_portal *portal)
 {
 	for (unsigned i = 0; i < target->portals; i++)
-		if (target->portal[i] == portal)
+		if (!strcmp(target->portal[i]->name, portal->name))
 			return true;
 	return target->portals == 0;
 }
