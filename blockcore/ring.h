@@ -76,7 +76,8 @@ enum ring_open_flag {
 	RING_OPEN_WRITABLE = 1,
 	RING_OPEN_DIRECT = 2, /* O_DIRECT; refused if the file cannot */
 	RING_OPEN_TRY_DIRECT = 4, /* O_DIRECT where the file system has it */
-	RING_OPEN_CREATE = 8, /* make it if absent: sparse, create_bytes */
+	RING_OPEN_CREATE = 8, /* make it if absent: sparse, create_bytes; that
+				 it exists is durable when open returns */
 };
 
 struct ring;

@@ -65,7 +65,25 @@ static void slot_give_back(
 
 /* -- open and close ----------------------------------------------------------- */
 
-/* Makes the file if it is absent. 1 made, 0 was there, -errno. */
+/* A new file is there after a power cut only if its folder knows it. */
+static int files_sync_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder =
+		slash ? strndup(path, (size_t)(slash - path + 1)) : strdup(".");
+	if (!folder)
+		return ENOMEM;
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(folder);
+	if (fd < 0)
+		return errno;
+	/* Some network file systems have no such thing: EINVAL. */
+	int failed = fsync(fd) && errno != EINVAL ? errno : 0;
+	close(fd);
+	return failed;
+}
+
+/* Makes the file, durably, if it is absent. 1 made, 0 was there, -errno. */
 static int files_create(const char *path, uint64_t bytes, struct err *err)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -74,8 +92,10 @@ static int files_create(const char *path, uint64_t bytes, struct err *err)
 	if (fd < 0)
 		return err_set(err, errno, "cannot create '%s': %s", path,
 			strerror(errno));
-	int failed = ftruncate(fd, (off_t)bytes) ? errno : 0;
+	int failed = ftruncate(fd, (off_t)bytes) || fsync(fd) ? errno : 0;
 	close(fd);
+	if (!failed)
+		failed = files_sync_folder(path);
 	if (!failed)
 		return 1;
 	unlink(path);
