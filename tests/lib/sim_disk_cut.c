@@ -47,7 +47,7 @@ static void size_done(
 	TAILQ_FOREACH (size, &disk->sizes, link) {
 		bool first = !reached && size->bytes >= end;
 		reached |= first;
-		if (size->write == write || (first && !size->stamp))
+		if (!size->stamp && (first || size->write == write))
 			size->stamp = stamp;
 	}
 }
