@@ -84,6 +84,8 @@ void answer_task(struct iscsi_task *task)
 
 void answer_failure(struct iscsi_task *task, uint8_t key, uint16_t asc_ascq)
 {
+	if (task->scsi.aborted)
+		return; /* its end is on the way */
 	scsi_task_fail(&task->scsi, key, asc_ascq);
 	answer_task(task);
 }

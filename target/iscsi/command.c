@@ -212,7 +212,7 @@ void command_body(struct iscsi_connection *connection, const uint8_t *header,
 	struct iscsi_task *task = connection->receive.task;
 
 	(void)data;
-	if (!task)
+	if (!task || task->scsi.aborted)
 		return;
 	if (!intact) {
 		data_out_damaged(task, header);

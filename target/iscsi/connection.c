@@ -203,6 +203,7 @@ static void nexus_closed(struct scsi_nexus *nexus)
 		container_of(nexus, struct iscsi_connection, nexus);
 
 	connection->nexus_open = false;
+	access_put(nexus->table);
 	try_quiet(connection);
 }
 

@@ -177,7 +177,7 @@ enum framing_plan data_out_header(
 		task_find(connection, pdu_get_task_tag(header));
 	enum pdu_reject reason;
 
-	if (!task)
+	if (!task || task->scsi.aborted)
 		return FRAMING_DISCARD;
 	if (task->state != TASK_RECEIVING) {
 		reject_send(connection, header, PDU_REJECT_PROTOCOL);
@@ -202,7 +202,7 @@ void data_out_body(struct iscsi_connection *connection, const uint8_t *header,
 	struct iscsi_task *task = connection->receive.task;
 
 	(void)data; /* is in its place */
-	if (!task)
+	if (!task || task->scsi.aborted)
 		return;
 	if (!intact) {
 		data_out_damaged(task, header);

@@ -137,6 +137,8 @@ void task_execute(struct iscsi_task *task)
 	if (task->state == TASK_RECEIVING)
 		task->connection->incoming--;
 	task->state = TASK_EXECUTING;
+	if (task->scsi.aborted)
+		return; /* its end is on the way */
 	task->scsi.out_received =
 		task->received < task->wanted ? task->received : task->wanted;
 	scsi_task_execute(&task->scsi);
