@@ -238,8 +238,8 @@ static void free_connection(struct loop_message *message)
 
 	assert(connection->tasks == 0 && connection->controls == 0);
 	if (connection->session) {
-		session_remove(connection->session);
 		iscsi_server_notify(connection, connection->reason);
+		session_remove(connection->session);
 	} else {
 		connection_log(connection, LOG_INFO, "login ended",
 			connection->reason);
