@@ -62,7 +62,7 @@ static void make_volume_co(
 static struct access_table *make_table(struct target_rig *rig, bool allowed)
 {
 	const struct tables_host hosts[] = {
-		{.name = "web1", .iqns = allowed ? WIRE_HOST : "iqn.nobody"},
+		{.name = "web1", .iqns = allowed ? "iqn.*" : "iqn.nobody"},
 		{.name = NULL}};
 	const struct tables_portal portals[] = {
 		{.name = "main", .address = "127.0.0.1", .group = 1},
@@ -129,13 +129,11 @@ void target_rig_run(struct target_rig *rig,
 
 static void volumes_co(struct target_rig *rig, void *argument)
 {
-	const struct target_rig_setup *setup = argument;
-	char document[512];
-
-	snprintf(document, sizeof document,
-		"{listeners: [%s], protocol: {type: mem, size: 64M}}",
-		setup->listener ? setup->listener : "");
-	make_volume_co(rig, 0, document);
+	(void)argument;
+	make_volume_co(rig, 0,
+		"{listeners: [{type: fault, name: fault, rules: [{op: read, "
+		"offset: 32M, hold: true}]}], "
+		"protocol: {type: mem, size: 64M}}");
 	make_volume_co(rig, 1, "{protocol: {type: 'null', size: 1T}}");
 }
 
@@ -151,7 +149,7 @@ struct target_rig *target_rig_new(const struct target_rig_setup *setup)
 	rig->watcher.session_up = session_up;
 	rig->watcher.session_down = session_down;
 	rig->stack = stack_rig_new(&stack);
-	target_rig_run(rig, volumes_co, (void *)setup);
+	target_rig_run(rig, volumes_co, NULL);
 	stack_rig_run(rig->stack, start_co, rig);
 	return rig;
 }

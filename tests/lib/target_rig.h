@@ -4,8 +4,9 @@
  * an access table, a server on a port of 127.0.0.1. The test talks to it over
  * sockets, from the thread that cmocka runs on.
  *
- * LUN 0 of WIRE_TARGET is a `mem` volume of 64 MiB, LUN 1 a `null` volume of
- * 1 TiB; WIRE_HOST may use both. "...:other" is a second target with LUN 0.
+ * LUN 0 of WIRE_TARGET is a `mem` volume of 64 MiB whose reads from
+ * TARGET_RIG_HELD_LBA on never end of themselves; LUN 1 is a `null` volume of 1 TiB.
+ * Any host may use both. "...:other" is a second target with LUN 0 of the first.
  */
 #ifndef TESTS_LIB_TARGET_RIG_H
 #define TESTS_LIB_TARGET_RIG_H
@@ -15,6 +16,7 @@
 #include "tests/lib/wire.h"
 
 #define TARGET_RIG_VOLUMES 2u
+#define TARGET_RIG_HELD_LBA 65536u
 
 struct target_rig {
 	struct stack_rig *stack;
@@ -32,9 +34,6 @@ struct target_rig_setup {
 	struct iscsi_settings settings;
 	unsigned lanes;
 	size_t pool_bytes; /* per lane; 0: 32 MiB */
-	/* A listener over the mem volume's protocol, as a YAML flow map; NULL:
-	 * none. */
-	const char *listener;
 };
 void target_rig_defaults(struct target_rig_setup *setup);
 
