@@ -97,6 +97,8 @@ static enum framing_plan call_numbered(struct iscsi_connection *connection,
 			connection_drop(connection, "gap in CmdSN");
 		return FRAMING_DISCARD;
 	}
+	if (connection->running >= connection->window)
+		return FRAMING_DISCARD; /* the window is closed */
 	connection_advance(connection);
 	plan = row->header(connection, header);
 	if (plan == FRAMING_STALL) {

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Command numbers and the window (RFC 7143 4.2.2.1), immediate commands, tags,
+ * what is rejected and how the session goes on.
+ */
+#include "tests/lib/target_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PROTOCOL 0x04
+#define UNSUPPORTED 0x05
+#define TOO_MANY_IMMEDIATE 0x06
+#define IN_PROGRESS 0x07
+#define FIELD 0x09
+
+static struct wire_pdu pdu;
+static const struct wire_command ready = {.flags = 0};
+
+/* A read that does not end: its task is there until it is aborted. */
+static uint32_t send_held(struct wire *wire)
+{
+	return wire_send_read(wire, TARGET_RIG_HELD_LBA, 1);
+}
+
+static void expect_ready(struct wire *wire)
+{
+	uint32_t tag = wire_send_command(wire, &ready);
+
+	wire_expect_status(wire, tag, 0, &pdu);
+}
+
+/* -- numbers ---------------------------------------------------------------- */
+
+static void the_window_is_as_large_as_set(void **state)
+{
+	struct target_rig *rig = *state;
+	struct wire wire = {0};
+
+	wire_open(&wire, rig->port, "");
+	expect_ready(&wire);
+	assert_int_equal(wire.expected_command_sn, wire.command_sn);
+	assert_int_equal(wire.max_command_sn - wire.expected_command_sn + 1,
+		rig->settings.command_window);
+	wire_logout(&wire);
+}
+
+static void numbers_wrap(void **state)
+{
+	struct target_rig *rig = *state;
+	struct wire wire = {
+		.command_sn = 0xfffffffa, .expected_status_sn = 0xfffffffc};
+
+	wire_open(&wire, rig->port, "");
+	for (unsigned i = 0; i < 20; i++)
+		expect_ready(&wire);
+	assert_true(wire.command_sn < 100 && wire.expected_status_sn < 100);
+	wire_logout(&wire);
+}
+
+static void commands_outside_the_window_are_ignored(void **state)
+{
+	struct target_rig *rig = *state;
+	struct wire wire = {0};
+	uint32_t right;
+
+	wire_open(&wire, rig->port, "");
+	right = wire.command_sn;
+	wire.command_sn = wire.max_command_sn + 1;
+	wire_send_command(&wire, &ready);
+	wire.command_sn = right - 1;
+	wire_send_command(&wire, &ready);
+	wire.command_sn = right + 0x80000000u;
+	wire_send_command(&wire, &ready);
+	wire.command_sn = right;
+	wire_expect_quiet(&wire);
+	expect_ready(&wire);
+	wire_logout(&wire);
+}
+
+/* On the only connection of a session a gap is never filled (4.2.2.1). */
+static void a_gap_ends_the_connection(void **state)
+{
+	struct target_rig *rig = *state;
+	struct wire wire = {0};
+
+	wire_open(&wire, rig->port, "");
+	wire.command_sn++;
+	wire_send_command(&wire, &ready);
+	wire_expect_closed(&wire);
+	wire_close(&wire);
+}
+
+static void running_commands_close_the_window(void **state)
+{
+	struct target_rig *rig = *state;
+	struct wire wire = {0};
+	uint32_t tag, window = rig->settings.command_window;
+
+	wire_open(&wire, rig->port, "");
+	for (uint32_t i = 0; i < window; i++)
+		send_held(&wire);
+	wire_expect_quiet(&wire);
+	assert_int_equal(wire.max_command_sn + 1, wire.expected_command_sn);
+	/* One more is ignored ... */
+	wire_send_command(&wire, &ready);
+	wire.command_sn--;
+	wire_expect_quiet(&wire);
+	/* ... until a reset has ended all. */
+	tag = wire_send_task(&wire, 5, 0, 0, 0);
+	wire_expect(&wire, WIRE_TASK_RESPONSE, &pdu);
+	assert_int_equal(wire_get32(pdu.bhs + 16), tag);
+	assert_int_equal(pdu.bhs[2], 0);
+	assert_int_equal(
+		wire.max_command_sn - wire.expected_command_sn + 1, window);
+	wire_clear_attentions(&wire);
+	wire_logout(&wire);
+}
+
+static void immediate_commands_take_no_number(void **state)
+{
+	struct target_rig *rig = *state;
+	const struct wire_command now = {.immediate = true};
+	struct wire wire = {0};
+	uint32_t tag;
+
+	wire_open(&wire, rig->port, "");
+	expect_ready(&wire);
+	tag = wire_send_command(&wire, &now);
+	wire_expect_status(&wire, tag, 0, &pdu);
+	assert_int_equal(wire.expected_command_sn, wire.command_sn);
+	wire_logout(&wire);
+}
+
+static void a_flood_of_immediate_commands_is_bounded(void **state)
+{
+	struct target_rig *rig = *state;
+	const struct wire_command held = {.immediate = true,
+		.flags = WIRE_R,
+		.expected = 512,
+		.cdb = {0x28, [3] = TARGET_RIG_HELD_LBA >> 16, [8] = 1}};
+	struct wire wire = {0};
+	unsigned rejects = 0;
+
+	wire_open(&wire, rig->port, "");
+	for (unsigned i = 0; i < 20; i++)
+		wire_send_command(&wire, &held);
+	wire_send_nop(&wire, NULL, 0);
+	while (wire_receive(&wire, &pdu) && wire_opcode(&pdu) == WIRE_REJECT) {
+		assert_int_equal(pdu.bhs[2], TOO_MANY_IMMEDIATE);
+		rejects++;
+	}
+	assert_int_equal(wire_opcode(&pdu), WIRE_NOP_IN);
+	assert_true(rejects > 0 && rejects < 20);
+	wire_logout(&wire);
+}
+
+/* -- what is rejected ------------------------------------------------------- */
+
+static void a_tag_in_use_is_rejected(void **state)
+{
+	struct target_rig *rig = *state;
+	struct wire wire = {0};
+
+	wire_open(&wire, rig->port, "");
+	send_held(&wire);
+	wire.tag--;
+	wire_send_command(&wire, &ready);
+	wire_expect_reject(&wire, IN_PROGRESS);
+	expect_ready(&wire);
+	wire_logout(&wire);
+}
+
+static void the_reserved_tag_is_rejected(void **state)
+{
+	struct target_rig *rig = *state;
+	struct wire wire = {0};
+
+	wire_open(&wire, rig->port, "");
+	wire.tag = 0xffffffff;
+	wire_send_command(&wire, &ready);
+	wire_expect_reject(&wire, FIELD);
+	wire.tag = 1;
+	expect_ready(&wire);
+	wire_logout(&wire);
+}
+
+static void expect_rejected(struct wire *wire, uint8_t opcode, uint8_t reason)
+{
+	static uint8_t data[5000];
+	uint8_t bhs[48];
+
+	wire_begin(wire, bhs, opcode | WIRE_IMMEDIATE);
+	wire_send(wire, bhs, data, sizeof data);
+	wire_expect_reject(wire, reason);
+	wire_expect_quiet(wire);
+}
+
+static void unknown_pdus_are_rejected_with_their_data(void **state)
+{
+	static const struct {
+		uint8_t opcode, reason;
+	} cases[] = {
+		{0x07, UNSUPPORTED}, {0x11, UNSUPPORTED},
+		{0x1c, UNSUPPORTED}, /* vendor's */
+		{0x1e, UNSUPPORTED}, {0x20, UNSUPPORTED}, /* a target's own */
+		{0x3f, UNSUPPORTED}, {WIRE_SNACK, 0x03},
+		{WIRE_LOGIN, PROTOCOL}, /* after login */
+	};
+	struct target_rig *rig = *state;
+	struct wire wire = {0};
+
+	wire_open(&wire, rig->port, "");
+	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
+		expect_rejected(&wire, cases[i].opcode, cases[i].reason);
+	expect_ready(&wire);
+	wire_logout(&wire);
+}
+
+static void discovery_sessions_carry_no_commands(void **state)
+{
+	struct target_rig *rig = *state;
+	struct wire wire = {0};
+	uint8_t bhs[48];
+
+	wire_open_discovery(&wire, rig->port);
+	wire_send_command(&wire, &ready);
+	wire.command_sn--; /* it was not taken */
+	wire_expect_reject(&wire, PROTOCOL);
+	wire_send_task(&wire, 5, 0, 0, 0);
+	wire_expect_reject(&wire, PROTOCOL);
+	wire_begin(&wire, bhs, WIRE_DATA_OUT);
+	wire_send(&wire, bhs, NULL, 0);
+	wire_expect_reject(&wire, PROTOCOL);
+	wire_expect_quiet(&wire);
+	wire_logout(&wire);
+}
+
+static void bidirectional_commands_are_refused(void **state)
+{
+	struct target_rig *rig = *state;
+	const struct wire_command both = {.flags = WIRE_R | WIRE_W,
+		.expected = 512,
+		.cdb = {0x28, [8] = 1}};
+	struct wire wire = {0};
+	uint32_t tag;
+
+	wire_open(&wire, rig->port, "");
+	tag = wire_send_command(&wire, &both);
+	assert_int_equal(wire_expect_status(&wire, tag, 2, &pdu), 0x052400);
+	wire_logout(&wire);
+}
+
+static void a_damaged_additional_header_is_rejected(void **state)
+{
+	struct target_rig *rig = *state;
+	uint8_t bytes[56];
+	struct wire wire = {0};
+
+	wire_open(&wire, rig->port, "");
+	wire_begin(&wire, bytes, WIRE_COMMAND);
+	bytes[4] = 2; /* 8 bytes of AHS, which say that they are 500 */
+	memcpy(bytes + 48, "\x01\xf4\x01\0\0\0\0\0", 8);
+	wire_send_raw(&wire, bytes, sizeof bytes);
+	wire_expect_reject(&wire, FIELD);
+	expect_ready(&wire);
+	wire_logout(&wire);
+}
+
+/* WRITE(10) with 32-byte CDB space around it: the AHS is taken and ignored. */
+static void an_extended_cdb_is_taken(void **state)
+{
+	struct target_rig *rig = *state;
+	uint8_t bytes[48 + 20];
+	struct wire wire = {0};
+
+	wire_open(&wire, rig->port, "");
+	wire_begin(&wire, bytes, WIRE_COMMAND);
+	bytes[4] = 5;
+	memset(bytes + 48, 0, 20);
+	memcpy(bytes + 48, "\x00\x11\x01", 3);
+	wire_send_raw(&wire, bytes, sizeof bytes);
+	wire_expect_status(&wire, wire.tag - 1, 0, &pdu);
+	wire_logout(&wire);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_window_is_as_large_as_set),
+		cmocka_unit_test(numbers_wrap),
+		cmocka_unit_test(commands_outside_the_window_are_ignored),
+		cmocka_unit_test(a_gap_ends_the_connection),
+		cmocka_unit_test(running_commands_close_the_window),
+		cmocka_unit_test(immediate_commands_take_no_number),
+		cmocka_unit_test(a_flood_of_immediate_commands_is_bounded),
+		cmocka_unit_test(a_tag_in_use_is_rejected),
+		cmocka_unit_test(the_reserved_tag_is_rejected),
+		cmocka_unit_test(unknown_pdus_are_rejected_with_their_data),
+		cmocka_unit_test(discovery_sessions_carry_no_commands),
+		cmocka_unit_test(bidirectional_commands_are_refused),
+		cmocka_unit_test(a_damaged_additional_header_is_rejected),
+		cmocka_unit_test(an_extended_cdb_is_taken),
+	};
+
+	return cmocka_run_group_tests(
+		tests, target_rig_set_up, target_rig_tear_down);
+}
