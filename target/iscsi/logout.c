@@ -48,6 +48,7 @@ enum framing_plan logout_header(
 	} else {
 		memcpy(connection->logout_header, header, PDU_BHS_BYTES);
 		connection->state = CONNECTION_LOGOUT;
+		stream_pause(&connection->stream);
 		connection_close_nexus(connection, quiet);
 	}
 	return FRAMING_DISCARD;

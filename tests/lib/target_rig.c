@@ -187,19 +187,27 @@ void target_rig_free(struct target_rig *rig)
 	free(rig);
 }
 
-static void withdraw_co(struct target_rig *rig, void *argument)
+static void publish_co(struct target_rig *rig, void *argument)
 {
 	struct access_table *old = rig->table;
 
-	(void)argument;
-	rig->table = make_table(rig, false);
+	rig->table = make_table(rig, *(bool *)argument);
 	iscsi_server_publish(rig->server, rig->table);
 	access_put(old);
 }
 
 void target_rig_withdraw(struct target_rig *rig)
 {
-	target_rig_run(rig, withdraw_co, NULL);
+	bool allowed = false;
+
+	target_rig_run(rig, publish_co, &allowed);
+}
+
+void target_rig_restore(struct target_rig *rig)
+{
+	bool allowed = true;
+
+	target_rig_run(rig, publish_co, &allowed);
 }
 
 int target_rig_set_up(void **state)

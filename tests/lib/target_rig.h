@@ -42,8 +42,10 @@ void target_rig_free(struct target_rig *rig);
 
 /* Stops the server (only), with that grace; target_rig_free may follow. */
 void target_rig_stop_server(struct target_rig *rig, uint64_t grace_ns);
-/* Publishes a table in which WIRE_HOST may use nothing any more. */
+/* Publishes a table in which nobody may use anything any more; one like the
+ * first. */
 void target_rig_withdraw(struct target_rig *rig);
+void target_rig_restore(struct target_rig *rig);
 /* Runs `body` in a coroutine on the control lane. */
 void target_rig_run(struct target_rig *rig,
 	void (*body_co)(struct target_rig *rig, void *argument),
