@@ -135,7 +135,9 @@ static enum reservation_answer draft_register_new(struct draft *draft)
 	const struct reservation_order *order = draft->order;
 
 	for (unsigned i = 0; i < order->others; i++) {
-		if (reservation_find(draft->next, &order->other[i]))
+		if (volume_initiator_same(
+			    &order->initiator, &order->other[i]) ||
+			reservation_find(draft->next, &order->other[i]))
 			return RESERVATION_INVALID_PARAMETER;
 		if (!draft_add(draft, &order->other[i], order->service_key))
 			return RESERVATION_NO_RESOURCES;

@@ -28,6 +28,15 @@ bool scsi_check_range(struct scsi_task *task, uint64_t lba, uint64_t blocks)
 	return false;
 }
 
+bool scsi_check_data(struct scsi_task *task)
+{
+	if (task->expected_bytes == task->data_bytes &&
+		task->out_received == task->data_bytes)
+		return true;
+	scsi_sense_set(task, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_UNIT);
+	return false;
+}
+
 uint64_t scsi_blocks_received(const struct scsi_task *task)
 {
 	uint32_t bytes = task->out_received < task->data_bytes
@@ -51,7 +60,8 @@ bool scsi_write_protected(const struct volume_nexus *nexus)
 
 static bool data_registered(const struct scsi_task *task)
 {
-	return task->data && task->data->pool == task->nexus->lane->pool;
+	return task->scratch ||
+		(task->data && task->data->pool == task->nexus->lane->pool);
 }
 
 void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
@@ -77,7 +87,8 @@ void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
 	request->iov_count = iovs;
 	request->offset_bytes = offset_bytes;
 	request->length_bytes = length_bytes;
-	request->extents = NULL;
+	request->extents =
+		op == BLOCK_EXTENTS ? (void *)task->scratch->data : NULL;
 	request->done = done;
 	task->submitted = true;
 	block_submit(source, request);

@@ -64,6 +64,7 @@ struct scsi_task {
 	uint8_t cdb_bytes; /* 6..32 */
 	uint8_t attribute;
 	uint32_t tag; /* initiator task tag */
+	uint32_t expected_bytes; /* data-out that the host has announced */
 	void (*done)(struct scsi_task *task);
 
 	/* answered by scsi_task_begin */

@@ -1,11 +1,122 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TEST UNIT READY (SPC-4 6.47).
+ * TEST UNIT READY (SPC-4 6.47), START STOP UNIT (SBC-3 5.28), PREVENT ALLOW
+ * MEDIUM REMOVAL (SBC-3 5.13).
+ *
+ * Stopping and ejecting concern every host. Before either, what is cached is
+ * made durable. Power conditions are accepted and change nothing: there is no
+ * motor.
  */
 #include "target/scsi/task.h"
+
+#include <errno.h>
 
 /* The checks before it are all of it. */
 void scsi_test_unit_ready(struct scsi_task *task)
 {
+	scsi_finish(task);
+}
+
+enum { START_START = 1, START_LOEJ = 2, START_NO_FLUSH = 4 };
+
+/* SBC-3 table 113: active, idle, standby, LU_CONTROL, FORCE_IDLE_0,
+ * FORCE_STANDBY_0. */
+#define POWER_CONDITIONS \
+	(1u << 0 | 1u << 1 | 1u << 2 | 1u << 3 | 1u << 7 | 1u << 10 | 1u << 11)
+
+/* A medium that comes may be another one, for all others at least. */
+static void start_load(struct scsi_task *task)
+{
+	struct volume *volume = scsi_volume(task);
+	unsigned old = atomic_fetch_and(
+		&volume->flags, ~(unsigned)(VOLUME_EJECTED | VOLUME_STOPPED));
+
+	if (old & VOLUME_EJECTED)
+		volume_attend_all(volume, task->nexus->lane,
+			ASC_MEDIUM_MAY_HAVE_CHANGED,
+			task->logical_unit->initiator, NULL, NULL);
+}
+
+static void stop_now(struct scsi_task *task)
+{
+	bool eject = task->cdb[4] & START_LOEJ;
+
+	atomic_fetch_or(&scsi_volume(task)->flags,
+		eject ? VOLUME_EJECTED : VOLUME_STOPPED);
+}
+
+static void stop_flushed(struct block_request *request)
+{
+	struct scsi_task *task = scsi_task_of(request);
+
+	task->submitted = false;
+	if (request->result && request->result != -EOPNOTSUPP)
+		scsi_sense_errno(task, request->result, true);
+	else if (!task->aborted)
+		stop_now(task);
+	scsi_finish(task);
+}
+
+static void stop_start(struct scsi_task *task)
+{
+	struct volume *volume = scsi_volume(task);
+	bool online = atomic_load(&volume->source);
+
+	if (task->cdb[4] & START_LOEJ &&
+		atomic_load(&volume->removal_prevented)) {
+		scsi_sense_set(
+			task, SENSE_ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED);
+		scsi_finish(task);
+	} else if (online && !(task->cdb[4] & START_NO_FLUSH)) {
+		scsi_submit(task, BLOCK_FLUSH, 0, 0, 0, 0, stop_flushed);
+	} else {
+		stop_now(task);
+		scsi_finish(task);
+	}
+}
+
+static bool start_check(struct scsi_task *task)
+{
+	unsigned condition = task->cdb[4] >> 4;
+
+	if (!(POWER_CONDITIONS >> condition & 1))
+		scsi_sense_cdb(task, 4, 7);
+	else if (!condition && task->cdb[4] & START_LOEJ &&
+		!scsi_volume(task)->settings.removable)
+		scsi_sense_cdb(task, 4, 1);
+	/* START=1 is allowed under any reservation, all else a change. */
+	else if ((condition || !(task->cdb[4] & START_START)) &&
+		!reservation_permits(task->logical_unit, RESERVATION_WRITES))
+		task->status = SCSI_RESERVATION_CONFLICT;
+	else
+		return true;
+	return false;
+}
+
+void scsi_start_stop(struct scsi_task *task)
+{
+	bool right = start_check(task);
+
+	task->lba = 0;
+	if (right && !(task->cdb[4] >> 4) && !(task->cdb[4] & START_START)) {
+		stop_start(task);
+		return;
+	}
+	if (right && !(task->cdb[4] >> 4))
+		start_load(task);
+	scsi_finish(task);
+}
+
+void scsi_prevent_allow(struct scsi_task *task)
+{
+	bool prevent = task->cdb[4] & 1;
+
+	if (prevent &&
+		!reservation_permits(task->logical_unit, RESERVATION_WRITES))
+		task->status = SCSI_RESERVATION_CONFLICT;
+	else if (task->cdb[4] & 2) /* obsolete */
+		scsi_sense_cdb(task, 4, 1);
+	else
+		volume_nexus_prevent(task->logical_unit, prevent);
 	scsi_finish(task);
 }

@@ -88,11 +88,15 @@ struct scsi_logical_unit *scsi_unit_find(
 uint64_t scsi_capacity_blocks(const struct scsi_task *task);
 /* False, with sense, unless `blocks` blocks from `lba` are there. */
 bool scsi_check_range(struct scsi_task *task, uint64_t lba, uint64_t blocks);
+/* False, with sense, unless the host announced and sent exactly the data-out
+ * that the CDB asks for: for commands that make no sense of less or more. */
+bool scsi_check_data(struct scsi_task *task);
 /* Data-out blocks that really came. */
 uint64_t scsi_blocks_received(const struct scsi_task *task);
 bool scsi_fua(const struct scsi_task *task);
 bool scsi_write_protected(const struct volume_nexus *nexus);
-/* One request to the source; `iov` must stay. Bytes; `done` runs later. */
+/* One request to the source, over task->iov; for BLOCK_EXTENTS the answer's struct
+ * is at the start of the scratch buffer. `done` runs later. */
 void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
 	uint64_t offset_bytes, uint64_t length_bytes, unsigned iovs,
 	void (*done)(struct block_request *request));
@@ -109,11 +113,24 @@ bool scsi_scratch(struct scsi_task *task, uint32_t bytes);
 typedef void scsi_execute_fn(struct scsi_task *task);
 typedef uint32_t scsi_reply_fn(struct scsi_task *task, uint8_t *to);
 
+scsi_execute_fn scsi_read, scsi_write, scsi_synchronize; /* read_write.c */
+scsi_execute_fn scsi_verify, scsi_write_and_verify; /* verify.c */
+scsi_execute_fn scsi_write_same; /* write_same.c */
+scsi_execute_fn scsi_unmap; /* unmap.c */
+scsi_execute_fn scsi_compare_and_write; /* compare_and_write.c */
+scsi_execute_fn scsi_lba_status; /* lba_status.c */
+scsi_execute_fn scsi_test_unit_ready, scsi_start_stop, scsi_prevent_allow;
+scsi_execute_fn scsi_mode_select; /* mode_select.c */
+scsi_execute_fn scsi_reserve, scsi_release; /* reserve_legacy.c */
+scsi_execute_fn scsi_persistent_out; /* reserve.c */
+scsi_execute_fn scsi_send_diagnostic; /* diagnostic.c */
 scsi_reply_fn scsi_inquiry; /* inquiry.c */
 scsi_reply_fn scsi_read_capacity_10, scsi_read_capacity_16; /* capacity.c */
-scsi_execute_fn scsi_read, scsi_write, scsi_synchronize; /* read_write.c */
-scsi_execute_fn scsi_test_unit_ready; /* start_stop.c */
 scsi_reply_fn scsi_mode_sense; /* mode.c */
 scsi_reply_fn scsi_request_sense, scsi_report_luns; /* report.c */
+scsi_reply_fn scsi_supported_opcodes, scsi_supported_functions;
+scsi_reply_fn scsi_target_port_groups; /* port_groups.c */
+scsi_reply_fn scsi_persistent_in; /* reserve_report.c */
+scsi_reply_fn scsi_log_sense; /* log.c */
 
 #endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * LOG SENSE (SPC-4 6.8): the list of pages, temperature and logical block
+ * provisioning.
+ */
+#include "blockcore/base/bytes.h"
+#include "target/scsi/limits.h"
+#include "target/scsi/task.h"
+
+#include <string.h>
+
+struct log_page {
+	uint8_t code;
+	bool thin_only;
+	uint32_t (*fill)(const struct scsi_task *task, uint8_t *to);
+};
+
+static uint32_t log_supported(const struct scsi_task *task, uint8_t *to);
+
+/* One parameter: its code, list format, so many bytes of value. */
+static uint8_t *put_parameter(uint8_t *to, uint16_t code, uint8_t bytes)
+{
+	put_be16(to, code);
+	to[2] = 0x03; /* binary list parameter */
+	to[3] = bytes;
+	memset(to + 4, 0, bytes);
+	return to + 4;
+}
+
+/* SPC-4 7.3.21: there is no thermometer. */
+static uint32_t log_temperature(const struct scsi_task *task, uint8_t *to)
+{
+	uint8_t *value = put_parameter(to, 0x0000, 2);
+
+	(void)task;
+	value[1] = 0xff;
+	value = put_parameter(to + 6, 0x0001, 2);
+	value[1] = 0xff;
+	return 12;
+}
+
+/* SBC-3 6.4.5: resources are counted where the source is, not here. */
+static uint32_t log_provisioning(const struct scsi_task *task, uint8_t *to)
+{
+	(void)task;
+	(void)to;
+	return 0;
+}
+
+static const struct log_page log_pages[] = {
+	{0x00, false, log_supported},
+	{0x0c, true, log_provisioning},
+	{0x0d, false, log_temperature},
+};
+#define LOG_PAGES (sizeof log_pages / sizeof *log_pages)
+
+static bool log_offered(
+	const struct scsi_task *task, const struct log_page *page)
+{
+	struct scsi_limits limits;
+
+	scsi_limits_read(task, &limits);
+	return limits.thin || !page->thin_only;
+}
+
+static uint32_t log_supported(const struct scsi_task *task, uint8_t *to)
+{
+	uint32_t count = 0;
+
+	for (unsigned i = 0; i < LOG_PAGES; i++)
+		if (log_offered(task, &log_pages[i]))
+			to[count++] = log_pages[i].code;
+	return count;
+}
+
+uint32_t scsi_log_sense(struct scsi_task *task, uint8_t *to)
+{
+	uint32_t bytes;
+
+	if (task->cdb[1] & 1) { /* SP: nothing can be saved */
+		scsi_sense_cdb(task, 1, 0);
+		return 0;
+	}
+	for (unsigned i = 0; !task->cdb[3] && i < LOG_PAGES; i++) {
+		if (log_pages[i].code != (task->cdb[2] & 0x3f) ||
+			!log_offered(task, &log_pages[i]))
+			continue;
+		bytes = log_pages[i].fill(task, to + 4);
+		to[0] = log_pages[i].code;
+		to[1] = 0;
+		put_be16(to + 2, (uint16_t)bytes);
+		return 4 + bytes;
+	}
+	scsi_sense_cdb(task, task->cdb[3] ? 3 : 2, task->cdb[3] ? 7 : 5);
+	return 0;
+}
