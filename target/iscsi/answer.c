@@ -34,8 +34,10 @@ void answer_sent(struct stream_chunk *chunk, bool ok)
 
 	if (--task->outs == 0)
 		task_put(task);
-	if (ok)
+	if (ok) {
+		connection->heard = true; /* it takes data */
 		connection_relieve(connection);
+	}
 }
 
 void answer_send(struct iscsi_task *task)

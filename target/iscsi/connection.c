@@ -54,7 +54,6 @@ void connection_check_pressure(struct iscsi_connection *connection)
 
 void connection_relieve(struct iscsi_connection *connection)
 {
-	connection->heard = true;
 	if (!connection->stream.paused || connection->stalled)
 		return;
 	if (connection->state != CONNECTION_LOGIN &&

@@ -39,8 +39,10 @@ static void piece_sent(struct stream_chunk *chunk, bool ok)
 	} else if (ok) {
 		data_in_continue(task);
 	}
-	if (ok)
+	if (ok) {
+		connection->heard = true; /* it takes data */
 		connection_relieve(connection);
+	}
 }
 
 /* How much the next PDU carries. */

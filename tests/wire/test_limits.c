@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a host may not do to others: half-open logins by the thousand, silence,
+ * not reading, taking all buffers.
+ */
+#include "tests/lib/target_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#define HALF_OPEN 1000u
+
+static struct wire_pdu pdu;
+static uint8_t data[1u << 20], got[4u << 20];
+static const struct wire_command ready = {.flags = 0};
+
+static void expect_ready(struct wire *wire)
+{
+	uint32_t tag = wire_send_command(wire, &ready);
+
+	wire_expect_status(wire, tag, 0, &pdu);
+}
+
+static struct target_rig *rig_with(void (*change)(struct target_rig_setup *))
+{
+	struct target_rig_setup setup;
+
+	target_rig_defaults(&setup);
+	change(&setup);
+	return target_rig_new(&setup);
+}
+
+/* -- logins ------------------------------------------------------------------ */
+
+static void more_descriptors(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur >= 3 * HALF_OPEN)
+		return;
+	limit.rlim_cur =
+		limit.rlim_max < 3 * HALF_OPEN ? limit.rlim_max : 3 * HALF_OPEN;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void no_change(struct target_rig_setup *setup)
+{
+	(void)setup;
+}
+
+/* Some say nothing, some stop inside of a header, some after a login that asks
+ * for more. */
+static void half_open_logins_do_not_hurt(void **state)
+{
+	struct target_rig *rig = rig_with(no_change);
+	struct wire *half = calloc(HALF_OPEN, sizeof *half);
+	struct wire good = {0};
+	uint8_t bhs[48];
+
+	(void)state;
+	more_descriptors();
+	for (unsigned i = 0; i < HALF_OPEN; i++) {
+		wire_connect(&half[i], rig->port);
+		wire_begin(&half[i], bhs, WIRE_LOGIN | WIRE_IMMEDIATE);
+		if (i % 3 == 1)
+			wire_send_raw(&half[i], bhs, 20);
+		if (i % 3 == 2) {
+			bhs[1] = 0x44; /* C: more text comes */
+			wire_send(&half[i], bhs, "InitiatorName=", 14);
+		}
+	}
+	wire_open(&good, rig->port, "");
+	expect_ready(&good);
+	wire_logout(&good);
+	for (unsigned i = 0; i < HALF_OPEN; i++)
+		wire_close(&half[i]);
+	free(half);
+	target_rig_free(rig);
+}
+
+static void short_login(struct target_rig_setup *setup)
+{
+	setup->settings.login_timeout_s = 1;
+}
+
+static void a_login_that_does_not_end_is_ended(void **state)
+{
+	struct target_rig *rig = rig_with(short_login);
+	struct wire wire = {0};
+
+	(void)state;
+	wire_connect(&wire, rig->port);
+	wire_expect_closed(&wire);
+	wire_close(&wire);
+	target_rig_free(rig);
+}
+
+static void four_logins(struct target_rig_setup *setup)
+{
+	setup->settings.max_logins = 4;
+}
+
+static void the_fifth_login_is_turned_away(void **state)
+{
+	struct target_rig *rig = rig_with(four_logins);
+	struct wire wire[5] = {{0}};
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++)
+		wire_connect(&wire[i], rig->port);
+	wire_expect_closed(&wire[4]);
+	/* Who is in does not count. */
+	assert_int_equal(wire_login(&wire[0], WIRE_TARGET, ""), 0);
+	wire_close(&wire[4]);
+	memset(&wire[4], 0, sizeof wire[4]);
+	wire_connect(&wire[4], rig->port);
+	wire[4].isid[0] = 0x40;
+	wire[4].isid[5] = 1;
+	assert_int_equal(wire_login(&wire[4], WIRE_TARGET, ""), 0);
+	for (unsigned i = 0; i < 5; i++)
+		wire_close(&wire[i]);
+	target_rig_free(rig);
+}
+
+static void two_connections(struct target_rig_setup *setup)
+{
+	setup->settings.max_connections = 2;
+}
+
+static void the_third_connection_is_turned_away(void **state)
+{
+	struct target_rig *rig = rig_with(two_connections);
+	struct wire wire[3] = {
+		{.isid = {0x40, 1}}, {.isid = {0x40, 2}}, {.isid = {0x40, 3}}};
+
+	(void)state;
+	wire_open(&wire[0], rig->port, "");
+	wire_open(&wire[1], rig->port, "");
+	wire_connect(&wire[2], rig->port);
+	wire_expect_closed(&wire[2]);
+	expect_ready(&wire[0]);
+	for (unsigned i = 0; i < 3; i++)
+		wire_close(&wire[i]);
+	target_rig_free(rig);
+}
+
+/* -- silence ------------------------------------------------------------------ */
+
+static void impatient(struct target_rig_setup *setup)
+{
+	setup->settings.ping_interval_s = 1;
+	setup->settings.ping_timeout_s = 1;
+}
+
+static void a_silent_host_is_pinged_and_dropped(void **state)
+{
+	struct target_rig *rig = rig_with(impatient);
+	struct wire wire = {0};
+	uint8_t bhs[48];
+
+	(void)state;
+	wire_open(&wire, rig->port, "");
+	/* It answers twice ... */
+	for (unsigned i = 0; i < 2; i++) {
+		wire_expect(&wire, WIRE_NOP_IN, &pdu);
+		assert_int_equal(wire_get32(pdu.bhs + 16), 0xffffffff);
+		assert_int_not_equal(wire_get32(pdu.bhs + 20), 0xffffffff);
+		assert_int_equal(wire_get32(pdu.bhs + 24),
+			wire.expected_status_sn); /* takes no StatSN */
+		wire_begin(&wire, bhs, WIRE_NOP_OUT | WIRE_IMMEDIATE);
+		memset(bhs + 16, 0xff, 4);
+		memcpy(bhs + 20, pdu.bhs + 20, 4);
+		wire_send(&wire, bhs, NULL, 0);
+	}
+	/* ... and then no more. */
+	wire_expect(&wire, WIRE_NOP_IN, &pdu);
+	wire_expect_closed(&wire);
+	wire_close(&wire);
+	target_rig_free(rig);
+}
+
+static void pings_are_echoed(void **state)
+{
+	struct target_rig *rig = rig_with(no_change);
+	struct wire wire = {0};
+	uint8_t bhs[48];
+	uint32_t tag;
+
+	(void)state;
+	wire_open(&wire, rig->port, "MaxRecvDataSegmentLength=512\n");
+	memset(data, 'x', 1000);
+	tag = wire_send_nop(&wire, data, 1000);
+	wire_expect(&wire, WIRE_NOP_IN, &pdu);
+	assert_int_equal(wire_get32(pdu.bhs + 16), tag);
+	assert_int_equal(wire_get32(pdu.bhs + 20), 0xffffffff);
+	assert_int_equal(pdu.bytes, 512); /* cut to what the host takes */
+	assert_memory_equal(pdu.data, data, 512);
+	/* Not immediate: takes a number. */
+	wire_begin(&wire, bhs, WIRE_NOP_OUT);
+	wire_send(&wire, bhs, NULL, 0);
+	wire_expect(&wire, WIRE_NOP_IN, &pdu);
+	assert_int_equal(wire.expected_command_sn, wire.command_sn);
+	wire_logout(&wire);
+	target_rig_free(rig);
+}
+
+/* -- not reading, and buffers -------------------------------------------------- */
+
+static void small_pool(struct target_rig_setup *setup)
+{
+	impatient(setup);
+	setup->lanes = 2; /* both hosts on one lane */
+	setup->pool_bytes = 16u << 20;
+}
+
+/* 64 reads of 1 MiB that nobody takes: the other host on the lane goes on, and
+ * the first is dropped when nothing has moved for long. */
+static void a_host_that_stops_reading_costs_only_itself(void **state)
+{
+	struct target_rig *rig = rig_with(small_pool);
+	struct wire deaf = {0}, good = {.isid = {0x40, 2}};
+	const struct wire_command read = {.flags = WIRE_R,
+		.lun = 1,
+		.expected = 1u << 20,
+		.cdb = {0x28, [7] = 8}};
+
+	(void)state;
+	wire_open(&deaf, rig->port, "MaxRecvDataSegmentLength=262144\n");
+	wire_open(&good, rig->port, "");
+	for (unsigned i = 0; i < 64; i++)
+		wire_send_command(&deaf, &read);
+	for (unsigned i = 0; i < 200; i++) {
+		uint32_t tag = wire_send_read(&good, i, 256);
+
+		wire_expect_data(&good, tag, got, &pdu);
+	}
+	/* The last of its data, then the end. */
+	while (wire_receive(&good, &pdu) && rig->sessions_down == 0) {
+		uint8_t bhs[48];
+
+		assert_int_equal(wire_opcode(&pdu), WIRE_NOP_IN);
+		wire_begin(&good, bhs, WIRE_NOP_OUT | WIRE_IMMEDIATE);
+		memset(bhs + 16, 0xff, 4);
+		memcpy(bhs + 20, pdu.bhs + 20, 4);
+		wire_send(&good, bhs, NULL, 0);
+	}
+	expect_ready(&good);
+	wire_close(&deaf);
+	wire_logout(&good);
+	target_rig_free(rig);
+}
+
+static void tiny_pool(struct target_rig_setup *setup)
+{
+	setup->lanes = 2;
+	setup->pool_bytes = 4u << 20;
+}
+
+/* More is asked for than there are buffers: everything is done all the same, in
+ * order. */
+static void commands_wait_for_buffers(void **state)
+{
+	struct target_rig *rig = rig_with(tiny_pool);
+	struct wire wire = {0};
+	uint32_t first;
+
+	(void)state;
+	wire_open(&wire, rig->port, "MaxRecvDataSegmentLength=262144\n");
+	first = wire.tag;
+	for (unsigned i = 0; i < 32; i++)
+		wire_send_read(&wire, i, 2048);
+	for (unsigned i = 0; i < 32; i++)
+		assert_int_equal(wire_expect_data(&wire, first + i, got, &pdu),
+			1u << 20);
+	wire_logout(&wire);
+	target_rig_free(rig);
+}
+
+/* The same with writes whose data is in the stream already. */
+static void immediate_data_waits_for_buffers(void **state)
+{
+	struct target_rig *rig = rig_with(tiny_pool);
+	struct wire wire = {0}, other = {.isid = {0x40, 2}};
+	uint32_t first;
+
+	(void)state;
+	wire_open(&wire, rig->port, "FirstBurstLength=262144\n");
+	wire_open(&other, rig->port, "");
+	/* Tasks that keep three quarters of the pool until they are aborted. */
+	for (unsigned i = 0; i < 3; i++)
+		wire_send_read(&other, TARGET_RIG_HELD_LBA, 2048);
+	wire_expect_quiet(&other);
+	first = wire.tag;
+	for (unsigned i = 0; i < 32; i++)
+		wire_send_write(&wire, i * 512, 512, data, 262144);
+	for (unsigned i = 0; i < 32; i++) {
+		wire_expect(&wire, WIRE_RESPONSE, &pdu);
+		assert_int_equal(pdu.bhs[3], 0);
+		assert_int_equal(wire_get32(pdu.bhs + 16), first + i);
+	}
+	wire_logout(&wire);
+	wire_logout(&other);
+	target_rig_free(rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(half_open_logins_do_not_hurt),
+		cmocka_unit_test(a_login_that_does_not_end_is_ended),
+		cmocka_unit_test(the_fifth_login_is_turned_away),
+		cmocka_unit_test(the_third_connection_is_turned_away),
+		cmocka_unit_test(a_silent_host_is_pinged_and_dropped),
+		cmocka_unit_test(pings_are_echoed),
+		cmocka_unit_test(a_host_that_stops_reading_costs_only_itself),
+		cmocka_unit_test(commands_wait_for_buffers),
+		cmocka_unit_test(immediate_data_waits_for_buffers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
