@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 * TSAN: yes
+ */
 /*
  * What a host may not do to others: half-open logins by the thousand, silence,
  * not reading, taking all buffers.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 * TSAN: yes
+ */
 /*
  * Sessions: reinstatement (RFC 7143 6.3.5) on one lane and across lanes, TSIHs,
  * logout (11.14), a host whose access is withdrawn, the end of the server.
