@@ -1,8 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 * TSAN: yes
- */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a host may not do to others: half-open logins by the thousand, silence,
- * not reading, taking all buffers.
+ * not reading, taking all buffers. TSAN: yes
  */
 #include "tests/lib/target_rig.h"
 

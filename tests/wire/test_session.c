@@ -1,8 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 * TSAN: yes
- */
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sessions: reinstatement (RFC 7143 6.3.5) on one lane and across lanes, TSIHs,
- * logout (11.14), a host whose access is withdrawn, the end of the server.
+ * logout (11.14), a host whose access is withdrawn, the end of the server. TSAN: yes
  */
 #include "tests/lib/target_rig.h"
 
