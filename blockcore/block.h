@@ -461,7 +461,8 @@ int block_source_resize_co(
 void block_source_get(struct block_source *source);
 void block_source_put_co(struct block_source *source);
 
-/* In a coroutine on `lane`: one request, as if it blocked. 0 or -errno. */
+/* In a coroutine on `lane`: one request, as if it blocked. 0 or -errno. `data`
+ * holds length_bytes (COMPARE_AND_WRITE: twice as much), NULL without data. */
 int block_transfer_co(struct block_source *source, struct block_lane *lane,
 	enum block_opcode op, unsigned flags, uint64_t offset_bytes,
 	uint64_t length_bytes, void *data);

@@ -75,11 +75,14 @@ static void compare_settle_co(void *argument)
 	co_mutex_unlock(&source->change);
 	/* Not with the mutex: to drain them may take another change, such as
 	 * detaching a listener that holds requests. */
-	while (!settle.error && block_stacks_untracked_busy(source))
+	while (!settle.error && source->references &&
+		block_stacks_untracked_busy(source))
 		block_source_wait_co(source);
 	source->settling = false; /* who asks after its visit asks anew */
+	if (!source->references)
+		settle.error = -ENODEV;
 	block_broadcast_co(source->core, compare_settle_lane, &settle);
-	block_source_put_co(source);
+	block_source_help_end(source);
 }
 
 /* On lane 0. A source without references is closing, and refuses what waits. */
@@ -91,12 +94,12 @@ static void compare_settle_run(struct loop_message *message)
 
 	if (source->references == 0 || source->settling)
 		return;
-	block_source_get(source);
+	block_source_help_begin(source);
 	source->settling = true;
 	if (!co_start(compare_settle_co, source)) {
 		/* No memory for a stack of calls: look again next turn. */
 		source->settling = false;
-		source->references--;
+		source->helpers--;
 		loop_post(block_core_control(source->core), message);
 	}
 }

@@ -135,7 +135,8 @@ struct block_source {
 	struct range_lock_table *locks; /* NULL until it is tracked */
 	char name[BLOCK_NAME_BYTES];
 	uint8_t uuid[16];
-	uint32_t references;
+	uint32_t references; /* 0: closing */
+	uint32_t helpers; /* coroutines of the core's own at work on it */
 	bool listed, settling;
 	struct block_stack *current;
 	uint64_t last_generation;

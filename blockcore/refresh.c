@@ -9,22 +9,24 @@
 
 #include "blockcore/base/log.h"
 #include "blockcore/stack.h"
+#include "blockcore/watch.h"
 
 static void refresh_co(void *argument)
 {
 	struct block_source *source = argument;
 
 	co_mutex_lock_co(&source->change);
-	struct block_stack *now = source->current;
-	struct block_stack *next = block_stack_new(
-		source, now->driver, now->count, now->tracked, NULL);
+	struct block_stack *now = source->current, *next = NULL;
+	if (source->references)
+		next = block_stack_new(
+			source, now->driver, now->count, now->tracked, NULL);
 	if (next) {
 		struct block_change change = {.source = source, .next = next};
 
 		block_change_co(&change, NULL);
 	}
 	co_mutex_unlock(&source->change);
-	block_source_put_co(source);
+	block_source_help_end(source);
 }
 
 static bool refresh_holds(
@@ -49,10 +51,10 @@ void block_driver_changed(struct block_driver *driver)
 	}
 	if (!source)
 		return;
-	block_source_get(source);
+	block_source_help_begin(source);
 	if (!co_start(refresh_co, source)) {
-		source->references--;
 		log_error(source->name, "stale",
 			"no memory to show what '%s' shows now", driver->name);
+		block_source_help_end(source);
 	}
 }

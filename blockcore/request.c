@@ -410,7 +410,9 @@ int block_transfer_co(struct block_source *source, struct block_lane *lane,
 	uint64_t length_bytes, void *data)
 {
 	struct request_transfer transfer;
-	struct iovec iov = {data, length_bytes};
+	struct iovec iov = {data,
+		op == BLOCK_COMPARE_AND_WRITE ? 2 * length_bytes
+					      : length_bytes};
 	struct block_request *request = &transfer.request;
 
 	block_request_init(request, lane);

@@ -136,6 +136,9 @@ void block_source_put_co(struct block_source *source)
 	if (--source->references)
 		return;
 	source->listed = false; /* its name is free */
+	block_source_wake(source);
+	while (source->helpers)
+		block_source_wait_co(source);
 	co_mutex_lock_co(&source->change);
 	struct block_change change = {.source = source};
 	block_change_co(&change, NULL);

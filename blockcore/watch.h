@@ -13,6 +13,19 @@
 void block_source_wait_co(struct block_source *source);
 void block_source_wake(struct block_source *source);
 
+/* The core's own coroutines work on a source without a reference to it: one that
+ * closes waits for them, and they stop when they see it (references 0). After
+ * the end the source may be gone. */
+static inline void block_source_help_begin(struct block_source *source)
+{
+	source->helpers++;
+}
+static inline void block_source_help_end(struct block_source *source)
+{
+	source->helpers--;
+	block_source_wake(source);
+}
+
 /* Calls the watches. */
 void block_source_tell(struct block_source *source);
 
