@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Changing stacks under I/O: attach, detach, swap, reorder, resize; gates and
+ * their deadline; closing. TSAN: yes
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "blockcore/base/list.h"
+#include "blockcore/base/prng.h"
+#include "blockcore/core.h"
+#include "tests/lib/stack_rig.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#define LANES 3u
+#define DEADLINE_NS (30ull * 1000 * 1000) /* of gates that must not close */
+#define PATIENCE_NS (20ull * 1000 * 1000 * 1000) /* of those that must */
+
+/* -- load on every lane --------------------------------------------------- */
+
+/* Each worker owns every LANES * DEPTH-th block, writes it with a new stamp and
+ * reads it back: what a change loses, doubles or misplaces shows at once. */
+#define DEPTH 4u
+#define BLOCK_BYTES 4096u
+#define BLOCKS 64u
+
+struct worker {
+	struct stack_rig_task task;
+	struct block_source *source;
+	unsigned index;
+	_Atomic bool *stop;
+	uint64_t rounds, random;
+};
+
+static void worker_round_co(struct worker *worker, uint8_t *data)
+{
+	struct block_lane *lane = worker->task.lane;
+	uint64_t block = prng_below(&worker->random, BLOCKS);
+	uint64_t offset = (block * LANES * DEPTH + worker->index) * BLOCK_BYTES;
+	uint8_t stamp = (uint8_t)(1 + prng_below(&worker->random, 255));
+
+	memset(data, stamp, BLOCK_BYTES);
+	CHECK_INT(block_transfer_co(worker->source, lane, BLOCK_WRITE, 0,
+			  offset, BLOCK_BYTES, data),
+		0);
+	if (worker->rounds % 16 == 0)
+		CHECK_INT(block_transfer_co(worker->source, lane, BLOCK_FLUSH,
+				  0, 0, 0, NULL),
+			0);
+	memset(data, 0, BLOCK_BYTES);
+	CHECK_INT(block_transfer_co(worker->source, lane, BLOCK_READ, 0, offset,
+			  BLOCK_BYTES, data),
+		0);
+	CHECK(data[0] == stamp && data[BLOCK_BYTES - 1] == stamp);
+	CHECK(!memcmp(data, data + 1, BLOCK_BYTES - 1));
+	worker->rounds++;
+}
+
+static void worker_co(struct stack_rig_task *task)
+{
+	struct worker *worker = container_of(task, struct worker, task);
+	uint8_t *data = aligned_alloc(4096, BLOCK_BYTES);
+
+	while (!*worker->stop) {
+		worker_round_co(worker, data);
+		/* The loop breathes: what a memory driver answers at once
+		 * would keep a coroutine on its lane for ever. */
+		if (worker->rounds % 8 == 0)
+			loop_sleep_co(worker->task.lane->loop, 0);
+	}
+	free(data);
+}
+
+struct load {
+	_Atomic bool stop;
+	struct worker worker[LANES * DEPTH];
+};
+
+static void load_start(
+	struct load *load, struct stack_rig *rig, struct block_source *source)
+{
+	load->stop = false;
+	for (unsigned i = 0; i < LANES * DEPTH; i++) {
+		struct worker *worker = &load->worker[i];
+
+		*worker = (struct worker){.source = source,
+			.index = i,
+			.stop = &load->stop,
+			.random = i,
+			.task.run_co = worker_co};
+		stack_rig_start(rig, i % LANES, &worker->task);
+	}
+}
+
+static uint64_t load_stop_co(struct load *load)
+{
+	uint64_t rounds = 0;
+
+	load->stop = true;
+	for (unsigned i = 0; i < LANES * DEPTH; i++) {
+		stack_rig_join_co(&load->worker[i].task);
+		CHECK(load->worker[i].rounds > 0);
+		rounds += load->worker[i].rounds;
+	}
+	return rounds;
+}
+
+/* -- helpers -------------------------------------------------------------- */
+
+static void attach_co(struct stack_rig *rig, struct block_source *source,
+	const char *listener)
+{
+	struct err err = {0};
+
+	if (spec_attach_co(source, stack_rig_doc(rig, listener), NULL, &err))
+		fail_msg("%s: %s", listener, err.text);
+}
+
+static void detach_co(struct block_source *source, const char *name)
+{
+	struct err err = {0};
+
+	if (spec_detach_co(source, name, PATIENCE_NS, &err))
+		fail_msg("%s: %s", name, err.text);
+}
+
+static int swap_co(struct stack_rig *rig, struct block_source *source,
+	const char *document, uint64_t deadline_ns, struct err *err)
+{
+	struct spec_swap swap = {
+		.document = stack_rig_doc(rig, document),
+		.same_content = true,
+		.deadline_ns = deadline_ns,
+	};
+
+	return spec_swap_bottom_co(source, &swap, err);
+}
+
+static void command_co(struct stack_rig *rig, struct block_source *source,
+	const char *driver, const char *verb, const char *arguments)
+{
+	struct err err = {0};
+	FILE *out = fopen("/dev/null", "w");
+
+	CHECK_INT(spec_command_co(source, driver, verb,
+			  arguments ? stack_rig_doc(rig, arguments) : NULL, out,
+			  &err),
+		0);
+	fclose(out);
+}
+
+static uint8_t byte_at_co(
+	struct stack_rig *rig, struct block_source *source, uint64_t offset)
+{
+	uint8_t data[512];
+
+	CHECK_INT(block_transfer_co(source, block_core_lane(rig->core, 0),
+			  BLOCK_READ, 0, offset, 512, data),
+		0);
+	return data[0];
+}
+
+static void put_byte_co(struct stack_rig *rig, struct block_source *source,
+	uint64_t offset, uint8_t byte)
+{
+	uint8_t data[512];
+
+	memset(data, byte, sizeof(data));
+	CHECK_INT(block_transfer_co(source, block_core_lane(rig->core, 0),
+			  BLOCK_WRITE, 0, offset, 512, data),
+		0);
+}
+
+/* -- under load ----------------------------------------------------------- */
+
+/* Listeners of the front and the back come and go, the bottom becomes another
+ * way to the same content, the order changes: nobody notices. */
+static void load_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *inner =
+		stack_rig_source_co(rig, "protocol: {type: mem, size: 4M}");
+	struct block_source *source =
+		stack_rig_source_co(rig, "source: source-1");
+	struct load *load = calloc(1, sizeof(*load));
+	struct err err = {0};
+
+	(void)argument;
+	load_start(load, rig, source);
+	for (unsigned round = 0; round < 12; round++) {
+		attach_co(rig, source, "{type: stats, name: s}");
+		attach_co(rig, source, "{type: fault, name: f}");
+		attach_co(rig, source,
+			"{type: throttle, name: t, iops: 1000000}");
+		attach_co(rig, source, "{type: fault, name: g}");
+		CHECK_INT(spec_reorder_co(source,
+				  stack_rig_doc(rig, "[s, t, f, g]"),
+				  PATIENCE_NS, &err),
+			0);
+		CHECK_INT(swap_co(rig, source, "source: source-1", PATIENCE_NS,
+				  &err),
+			0);
+		detach_co(source, "f");
+		detach_co(source, "s");
+		detach_co(source, "t");
+		detach_co(source, "g");
+	}
+	load_stop_co(load);
+	free(load);
+	CHECK(stack_rig_figure(source, "generation") > 120);
+	block_source_put_co(source);
+	block_source_put_co(inner);
+}
+
+/* -- the gate ------------------------------------------------------------- */
+
+#define HOLDER \
+	"{listeners: [{type: fault, name: holder}], " \
+	"protocol: {type: mem, size: 1M, name: one}}"
+
+static void deadline_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig, HOLDER);
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct stack_rig_request held, parked;
+	struct err err = {0};
+	uint8_t data[512] = {7};
+
+	(void)argument;
+	command_co(rig, source, "holder", "hold", "{op: write}");
+	stack_rig_submit(source, lane, &held, BLOCK_WRITE, 0, 512, 512, data);
+	CHECK_INT(swap_co(rig, source, "protocol: {type: mem, size: 2M}",
+			  DEADLINE_NS, &err),
+		-ETIMEDOUT);
+	CHECK_ERR(&err, "1 of them held by 'holder'");
+	/* Nothing was changed, and the old stack carries requests. */
+	CHECK_INT(block_source_info(source, lane).size_bytes, 1 << 20);
+	stack_rig_submit(source, lane, &parked, BLOCK_READ, 0, 0, 512, data);
+	CHECK_INT(stack_rig_wait_co(&parked), 0);
+	command_co(rig, source, "holder", "release", NULL);
+	CHECK_INT(stack_rig_wait_co(&held), 0);
+	CHECK_INT(swap_co(rig, source, "protocol: {type: mem, size: 2M}",
+			  PATIENCE_NS, &err),
+		0);
+	CHECK_INT(block_source_info(source, lane).size_bytes, 2 << 20);
+	block_source_put_co(source);
+}
+
+/* Behind a gate that waits, requests park in order and go on afterwards: here
+ * the gate opens because the holder lets go in the middle. */
+struct releaser {
+	struct stack_rig_task task;
+	struct block_source *source;
+	struct stack_rig_request write[4];
+	uint8_t data[4][512];
+};
+
+static void releaser_co(struct stack_rig_task *task)
+{
+	struct releaser *releaser = container_of(task, struct releaser, task);
+
+	while (!releaser->source->channel[0].closed)
+		loop_sleep_co(task->lane->loop, 100000);
+	for (unsigned i = 0; i < 4; i++) {
+		memset(releaser->data[i], (int)i + 1, 512);
+		stack_rig_submit(releaser->source, task->lane,
+			&releaser->write[i], BLOCK_WRITE, 0, 0, 512,
+			releaser->data[i]);
+	}
+	block_cancel(&releaser->write[3].request);
+	CHECK_INT(stack_rig_wait_co(&releaser->write[3]), -ECANCELED);
+	loop_sleep_co(task->lane->loop, 2000000);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(!releaser->write[i].done); /* parked */
+	command_co(task->rig, releaser->source, "holder", "release", NULL);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_INT(stack_rig_wait_co(&releaser->write[i]), 0);
+}
+
+static void parked_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig, HOLDER);
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct releaser releaser = {
+		.source = source, .task.run_co = releaser_co};
+	struct stack_rig_request held;
+	struct err err = {0};
+	uint8_t data[512] = {9};
+
+	(void)argument;
+	command_co(rig, source, "holder", "hold", "{op: write}");
+	stack_rig_submit(source, lane, &held, BLOCK_WRITE, 0, 0, 512, data);
+	stack_rig_start(rig, 0, &releaser.task);
+	CHECK_INT(swap_co(rig, source, "protocol: {type: mem, size: 2M}",
+			  PATIENCE_NS, &err),
+		0);
+	stack_rig_join_co(&releaser.task);
+	CHECK_INT(stack_rig_wait_co(&held), 0);
+	/* The held one went to the old bottom, the parked ones to the new, the
+	 * last of them last. */
+	CHECK_INT(byte_at_co(rig, source, 0), 3);
+	block_source_put_co(source);
+}
+
+/* A listener that leaves lets go of what it holds: no deadline is met. */
+static void release_on_detach_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig, HOLDER);
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct stack_rig_request held[3];
+	struct err err = {0};
+	uint8_t data[512] = {7};
+
+	(void)argument;
+	command_co(rig, source, "holder", "hold", "{op: write}");
+	for (unsigned i = 0; i < 3; i++)
+		stack_rig_submit(source, lane, &held[i], BLOCK_WRITE, 0,
+			i * 512, 512, data);
+	CHECK_INT(spec_detach_co(source, "holder", PATIENCE_NS, &err), 0);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_INT(stack_rig_wait_co(&held[i]), 0);
+	CHECK_INT(byte_at_co(rig, source, 1024), 7);
+	block_source_put_co(source);
+}
+
+/* What the front holds delays no swap, and does not keep the old bottom. */
+static void front_held_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig,
+		"{listeners: [{type: delay, name: d, write_us: 50000}], "
+		"protocol: {type: mem, size: 1M}}");
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct stack_rig_request held;
+	struct err err = {0};
+	uint8_t data[512] = {7};
+
+	(void)argument;
+	stack_rig_submit(source, lane, &held, BLOCK_WRITE, 0, 0, 512, data);
+	CHECK_INT(swap_co(rig, source, "protocol: {type: mem, size: 2M}",
+			  PATIENCE_NS, &err),
+		0);
+	CHECK(!held.done);
+	CHECK_INT(stack_rig_wait_co(&held), 0);
+	CHECK_INT(byte_at_co(rig, source, 0), 7); /* on the new bottom */
+	block_source_put_co(source);
+}
+
+/* -- what is made durable ------------------------------------------------- */
+
+struct durable {
+	struct stack_rig *rig;
+	struct block_source *source;
+	struct stack_rig_request during;
+	uint8_t data[512];
+	int result;
+	unsigned runs;
+};
+
+static int durable_step_co(void *argument, struct err *err)
+{
+	struct durable *durable = argument;
+	struct block_lane *lane = block_core_lane(durable->rig->core, 0);
+
+	durable->runs++;
+	stack_rig_submit(durable->source, lane, &durable->during, BLOCK_WRITE,
+		0, 0, 512, durable->data);
+	loop_sleep_co(lane->loop, 3000000);
+	CHECK(!durable->during.done); /* the gate is closed */
+	if (durable->result)
+		return err_set(err, -durable->result, "no room for the record");
+	return 0;
+}
+
+static void durable_co(struct stack_rig *rig, void *argument)
+{
+	struct durable durable = {.rig = rig,
+		.source = stack_rig_source_co(rig, HOLDER),
+		.data = {5},
+		.result = -ENOSPC};
+	struct spec_swap swap = {
+		.document =
+			stack_rig_doc(rig, "protocol: {type: mem, size: 2M}"),
+		.deadline_ns = PATIENCE_NS,
+		.durable_co = durable_step_co,
+		.argument = &durable,
+	};
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct err err = {0};
+
+	(void)argument;
+	CHECK_INT(spec_swap_bottom_co(durable.source, &swap, &err), -ENOSPC);
+	CHECK_ERR(&err, "no room for the record");
+	CHECK_INT(stack_rig_wait_co(&durable.during), 0);
+	CHECK_INT(block_source_info(durable.source, lane).size_bytes, 1 << 20);
+	CHECK_INT(byte_at_co(rig, durable.source, 0), 5);
+	durable.result = 0;
+	CHECK_INT(spec_swap_bottom_co(durable.source, &swap, &err), 0);
+	CHECK_INT(stack_rig_wait_co(&durable.during), 0);
+	CHECK_INT(durable.runs, 2);
+	CHECK_INT(block_source_info(durable.source, lane).size_bytes, 2 << 20);
+	CHECK_INT(byte_at_co(rig, durable.source, 0), 5);
+	block_source_put_co(durable.source);
+}
+
+/* -- size ----------------------------------------------------------------- */
+
+struct size_watch {
+	struct block_source_watch watch;
+	unsigned calls;
+};
+
+static void size_changed(struct block_source_watch *watch)
+{
+	container_of(watch, struct size_watch, watch)->calls++;
+}
+
+/* Waits until the lane's view of the source has that size. */
+static void until_size_co(
+	struct stack_rig *rig, struct block_source *source, uint64_t bytes)
+{
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+
+	for (unsigned i = 0; i < 5000; i++) {
+		if (block_source_info(source, lane).size_bytes == bytes)
+			return;
+		loop_sleep_co(lane->loop, 1000000);
+	}
+	CHECK_INT(block_source_info(source, lane).size_bytes, bytes);
+}
+
+static void resize_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(
+		rig, "protocol: {type: mem, size: 1M, max_size: 4M}");
+	struct block_source *alias =
+		stack_rig_source_co(rig, "source: source-1");
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct size_watch watch = {.watch.changed = size_changed};
+	struct err err = {0};
+	uint8_t data[512];
+
+	(void)argument;
+	block_source_watch(source, &watch.watch);
+	CHECK_INT(spec_resize_co(source, 4 << 20, &err), 0);
+	CHECK_INT(watch.calls, 1);
+	put_byte_co(rig, source, (4 << 20) - 512, 3);
+	until_size_co(rig, alias, 4 << 20);
+	CHECK_INT(byte_at_co(rig, alias, (4 << 20) - 512), 3);
+	CHECK_INT(spec_resize_co(alias, 2 << 20, &err), 0);
+	CHECK_INT(watch.calls, 2);
+	CHECK_INT(block_source_info(source, lane).size_bytes, 2 << 20);
+	CHECK_INT(block_transfer_co(
+			  source, lane, BLOCK_READ, 0, 2 << 20, 512, data),
+		-ERANGE);
+	CHECK_INT(spec_resize_co(source, 8 << 20, &err), -EOPNOTSUPP);
+	CHECK_ERR(&err, "max_size");
+	CHECK_INT(spec_resize_co(source, 1000, &err), -EINVAL);
+	block_source_unwatch(&watch.watch);
+	block_source_put_co(alias);
+	block_source_put_co(source);
+}
+
+/* -- the rules ------------------------------------------------------------ */
+
+static void rules_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig,
+		"{listeners: [{type: throttle, name: t, iops: 5}, "
+		"{type: fault, name: f}], protocol: {type: mem, size: 1M}}");
+	struct err err = {0};
+	const struct doc *fault = stack_rig_doc(rig, "{type: fault, name: f}");
+
+	(void)argument;
+	CHECK_INT(spec_attach_co(source, fault, NULL, &err), -EINVAL);
+	CHECK_ERR(&err, "two drivers of one source are named 'f'");
+	CHECK_INT(spec_attach_co(source, stack_rig_doc(rig, "{type: stats}"),
+			  "f", &err),
+		-EINVAL);
+	CHECK_ERR(&err, "must stand");
+	CHECK_INT(spec_detach_co(source, "nobody", 0, &err), -ENOENT);
+	CHECK_INT(spec_detach_co(source, "mem", 0, &err), -EINVAL);
+	CHECK_ERR(&err, "is the bottom");
+	CHECK_INT(
+		spec_reorder_co(source, stack_rig_doc(rig, "[f, t]"), 0, &err),
+		-EINVAL);
+	CHECK_INT(spec_reorder_co(source, stack_rig_doc(rig, "[t]"), 0, &err),
+		-EINVAL);
+	CHECK_INT(
+		spec_reorder_co(source, stack_rig_doc(rig, "[t, t]"), 0, &err),
+		-EINVAL);
+	CHECK_ERR(&err, "named twice");
+	CHECK_INT(swap_co(rig, source, "source: source-1", 0, &err), -ELOOP);
+	CHECK_INT(swap_co(rig, source,
+			  "{listeners: [], protocol: {type: null}}", 0, &err),
+		-EINVAL);
+	for (unsigned i = 0; i < 13; i++)
+		attach_co(rig, source, "{type: fault}");
+	CHECK_INT(spec_attach_co(source, stack_rig_doc(rig, "{type: fault}"),
+			  NULL, &err),
+		-ENOSPC);
+	CHECK_INT(block_transfer_co(source, block_core_lane(rig->core, 0),
+			  BLOCK_FLUSH, 0, 0, 0, NULL),
+		0);
+	block_source_put_co(source);
+}
+
+static void configure_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig,
+		"{listeners: [{type: throttle, name: t, iops: 5}, "
+		"{type: fault, name: f, rules: [{op: read, error: EIO}]}], "
+		"protocol: {type: mem, size: 1M}}");
+	struct err err = {0};
+
+	(void)argument;
+	CHECK_INT(spec_configure_co(source, "t",
+			  stack_rig_doc(rig, "{iops: 77777}"), &err),
+		0);
+	CHECK_INT(stack_rig_figure(source, "iops"), 77777);
+	CHECK_INT(
+		spec_configure_co(source, "f",
+			stack_rig_doc(rig, "{rules: [{error: ENOSPC}]}"), &err),
+		0);
+	char *status = stack_rig_status(source);
+	CHECK(strstr(status, "\"rules\": [{\"error\": \"ENOSPC\"}]"));
+	free(status);
+	CHECK_INT(spec_configure_co(
+			  source, "f", stack_rig_doc(rig, "{seed: 3}"), &err),
+		-EINVAL);
+	CHECK_ERR(&err, "cannot be changed while it is in use");
+	CHECK_INT(spec_configure_co(source, "t",
+			  stack_rig_doc(rig, "{iops: many}"), &err),
+		-EINVAL);
+	CHECK_INT(spec_configure_co(source, "mem",
+			  stack_rig_doc(rig, "{size: 2M}"), &err),
+		-EINVAL);
+	CHECK_INT(stack_rig_figure(source, "iops"), 77777);
+	block_source_put_co(source);
+}
+
+/* Requests that are held anywhere go on when the source closes. */
+static void close_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig,
+		"{listeners: [{type: delay, name: d, read_us: 10000000}, "
+		"{type: fault, rules: [{op: write, hold: true}]}], "
+		"protocol: {type: mem, size: 1M}}");
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct stack_rig_request read, write;
+	uint8_t data[512] = {1}, other[512];
+
+	(void)argument;
+	stack_rig_submit(source, lane, &read, BLOCK_READ, 0, 0, 512, other);
+	stack_rig_submit(source, lane, &write, BLOCK_WRITE, 0, 0, 512, data);
+	block_source_put_co(source);
+	/* The delayed read found the gate of a closed source. */
+	CHECK_INT(stack_rig_wait_co(&read), -ENODEV);
+	CHECK_INT(stack_rig_wait_co(&write), 0);
+}
+
+static void claims_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source =
+		stack_rig_source_co(rig, "protocol: {type: mem, size: 1M}");
+	struct block_source *alias;
+	struct block_claim stable = {
+		.mode = BLOCK_CLAIM_STABLE, .holder = "the backing of x"};
+	struct block_claim write = {
+		.mode = BLOCK_CLAIM_WRITE, .holder = "the volume y"};
+	struct err err = {0};
+
+	(void)argument;
+	CHECK_INT(block_source_claim(source, &stable, &err), 0);
+	CHECK_INT(block_source_claim(source, &write, &err), -EBUSY);
+	CHECK_ERR(&err, "the backing of x");
+	CHECK_INT(stack_rig_build_co(rig, "source: source-1", &alias, &err),
+		-EBUSY);
+	struct spec_swap swap = {
+		.document = stack_rig_doc(rig, "protocol: {type: null}")};
+	CHECK_INT(spec_swap_bottom_co(source, &swap, &err), -EBUSY);
+	block_source_unclaim(&stable);
+	CHECK_INT(stack_rig_build_co(rig, "source: source-1", &alias, &err), 0);
+	CHECK_INT(block_source_claim(source, &write, &err), -EBUSY);
+	block_source_put_co(alias);
+	CHECK_INT(block_source_claim(source, &write, &err), 0);
+	block_source_unclaim(&write);
+	block_source_put_co(source);
+}
+
+#define ROW(body) \
+	STACK_RIG_CASE(body, threads, .world = "threads", .lanes = LANES)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROW(load_co),
+		ROW(deadline_co),
+		ROW(parked_co),
+		ROW(release_on_detach_co),
+		ROW(front_held_co),
+		ROW(durable_co),
+		ROW(resize_co),
+		ROW(rules_co),
+		ROW(configure_co),
+		ROW(close_co),
+		ROW(claims_co),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
