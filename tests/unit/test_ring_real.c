@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Disk I/O on real files: every test runs with io_uring and with threads. If the
- * machine forbids io_uring its tests are skipped, and the choice of threads is
- * what is tested. TSAN: yes
+ * machine forbids io_uring its tests are skipped. TSAN: yes
  */
 #include <errno.h>
 #include <pthread.h>
@@ -425,22 +424,6 @@ static void test_world_has_the_name_that_was_asked_for(void **state)
 	assert_string_equal(rig->world->ops->name, world_name);
 }
 
-/* -- choosing ----------------------------------------------------------------- */
-
-static void test_choice(void **state)
-{
-	(void)state;
-	struct err err = {0};
-	struct ring_world *world = ring_world_real(NULL, &err);
-	assert_non_null(world);
-	assert_string_equal(
-		world->ops->name, world_absent ? "threads" : "io_uring");
-	ring_world_free(world);
-	assert_null(ring_world_real("tape", &err));
-	assert_int_equal(err.code, EINVAL);
-	assert_non_null(strstr(err.text, "tape"));
-}
-
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -459,7 +442,6 @@ int main(void)
 		CASE(test_registered_buffers),
 		CASE(test_one_file_is_used_from_several_rings),
 	};
-	const struct CMUnitTest choice[] = {cmocka_unit_test(test_choice)};
 	int failed = 0;
 	world_name = "threads";
 	failed += cmocka_run_group_tests_name("threads", tests, NULL, NULL);
@@ -468,6 +450,6 @@ int main(void)
 	world_absent = !world;
 	if (world)
 		ring_world_free(world);
-	failed += cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
-	return failed + cmocka_run_group_tests(choice, NULL, NULL);
+	return failed +
+		cmocka_run_group_tests_name("io_uring", tests, NULL, NULL);
 }
