@@ -43,7 +43,7 @@ enum keytext_step keytext_next(
 	if (text->at == text->end)
 		return KEYTEXT_END;
 	zero = memchr(text->at, 0, (size_t)(text->end - text->at));
-	*why = "text that does not end in a zero byte";
+	*why = "no zero byte at its end";
 	if (!zero)
 		return KEYTEXT_BAD;
 	equals = strchr(text->at, '=');
