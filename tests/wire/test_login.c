@@ -179,21 +179,20 @@ static void test_fields_of_the_response(void **state)
 
 static void test_text_in_pieces_byte_by_byte(void **state)
 {
+	static const char names[] = NAMES;
+	const unsigned pieces = 60; /* a login has at most 64 requests */
 	struct target_rig *rig = *state;
 	struct wire wire = {0};
 
 	wire_connect(&wire, rig->port);
-	for (const char *at = NAMES; *at; at++) {
-		char piece[2] = {*at, 0};
+	for (unsigned i = 0; i < pieces; i++) {
+		char piece[2] = {names[i], 0};
 
-		if (at - NAMES < 60) /* a login has at most 64 requests */
-			assert_int_equal(say(&wire, C | OPERATIONAL, piece), 0);
-		else
-			break;
+		assert_int_equal(say(&wire, C | OPERATIONAL, piece), 0);
 		assert_int_equal(pdu.bytes, 0);
 		assert_int_equal(pdu.bhs[1], OPERATIONAL);
 	}
-	assert_int_equal(say(&wire, TO_FULL | OPERATIONAL, NAMES + 60), 0);
+	assert_int_equal(say(&wire, TO_FULL | OPERATIONAL, &names[pieces]), 0);
 	wire_expect_quiet(&wire);
 	wire_logout(&wire);
 }
