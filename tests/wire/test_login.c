@@ -97,7 +97,7 @@ static void put16(uint8_t *at, uint16_t value)
 /* One Login Request ('\n' for zero bytes), not waiting for its answer. */
 static void send_login(struct wire *wire, uint8_t flags, const char *text)
 {
-	char copy[9000];
+	static char copy[9000];
 	uint32_t bytes = (uint32_t)snprintf(copy, sizeof copy, "%s", text);
 	uint8_t bhs[48];
 
@@ -260,7 +260,7 @@ static void test_what_is_no_login_is_dropped(void **state)
 {
 	struct target_rig *rig = *state;
 	struct wire wire = {0};
-	char text[8200];
+	static char text[8200];
 
 	wire_connect(&wire, rig->port);
 	wire_send_nop(&wire, NULL, 0);
