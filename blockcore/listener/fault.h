@@ -13,8 +13,8 @@
 #define BLOCKCORE_LISTENER_FAULT_H
 
 #include "blockcore/base/co.h"
-#include "blockcore/listener/fault_rules.h"
 #include "blockcore/hold.h"
+#include "blockcore/listener/fault_rules.h"
 
 struct fault_options {
 	const struct doc *rules;

@@ -11,6 +11,8 @@
 
 #define SECOND_NS 1000000000ull
 #define SLACK_NS (100ull * 1000 * 1000) /* what a clock may always lag */
+/* Added to all times, so that none of them has to lie before 0. */
+#define EPOCH_NS (1ull << 62)
 
 struct throttle_clock {
 	_Atomic uint64_t rate; /* units per second, 0: off */
@@ -48,8 +50,8 @@ static void clock_set(
 	atomic_store_explicit(&clock->due_ns, 0, memory_order_relaxed);
 }
 
-/* Moves the clock by the cost; returns where it stood. */
-static uint64_t clock_take(
+/* Moves the clock by the cost; returns where it stood, below 0 for long ago. */
+static int64_t clock_take(
 	struct throttle_clock *clock, uint64_t units, uint64_t now_ns)
 {
 	uint64_t rate = load(&clock->rate), depth_ns = load(&clock->depth_ns);
@@ -60,18 +62,18 @@ static uint64_t clock_take(
 	cost_ns = (uint64_t)((__uint128_t)units * SECOND_NS / rate);
 	due_ns = load(&clock->due_ns);
 	do {
-		from_ns = now_ns > depth_ns ? now_ns - depth_ns : 0;
+		from_ns = EPOCH_NS + now_ns - depth_ns;
 		if (from_ns < due_ns)
 			from_ns = due_ns;
 	} while (!atomic_compare_exchange_weak_explicit(&clock->due_ns, &due_ns,
 		from_ns + cost_ns, memory_order_relaxed, memory_order_relaxed));
-	return from_ns;
+	return (int64_t)(from_ns - EPOCH_NS);
 }
 
 uint64_t throttle_group_reserve(struct throttle_group *group,
 	const struct throttle_cost *cost, uint64_t now_ns)
 {
-	uint64_t at_ns = 0, due_ns;
+	int64_t at_ns = 0, due_ns;
 	unsigned i;
 
 	for (i = 0; i < THROTTLE_LIMITS; i++) {
@@ -80,7 +82,7 @@ uint64_t throttle_group_reserve(struct throttle_group *group,
 		due_ns = clock_take(&group->peak[i], cost->units[i], now_ns);
 		at_ns = due_ns > at_ns ? due_ns : at_ns;
 	}
-	return at_ns;
+	return (uint64_t)at_ns;
 }
 
 uint64_t throttle_group_version(const struct throttle_group *group)

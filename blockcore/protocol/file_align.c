@@ -163,6 +163,8 @@ static void queue(struct file_io *io, enum ring_opcode opcode, uint64_t from,
 	io->iov.iov_len = bytes;
 	io->op = (struct ring_op){.opcode = (uint8_t)opcode,
 		.flags = opcode == RING_WRITE ? io->ring_flags : 0,
+		.registered_buffer =
+			io->bounce.buf && io->lane->lane->registered,
 		.file = io->file->file,
 		.iov = &io->iov,
 		.iov_count = 1,
