@@ -36,3 +36,13 @@ void check_err(
 		check_fail(file, line, "error %d '%s' lacks '%s'", err->code,
 			err->text, part);
 }
+
+const char *check_find(
+	const char *file, int line, const char *text, const char *part)
+{
+	const char *at = strstr(text, part);
+
+	if (at)
+		return at;
+	check_fail(file, line, "no '%s' in %s", part, text);
+}

@@ -18,6 +18,8 @@
 		(int64_t)(expected))
 /* `err` set and its text holds `part`. */
 #define CHECK_ERR(err, part) check_err(__FILE__, __LINE__, (err), (part))
+/* `part` in `text`, which has it. */
+#define CHECK_FIND(text, part) check_find(__FILE__, __LINE__, (text), (part))
 
 _Noreturn void check_fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -25,5 +27,8 @@ void check_int(const char *file, int line, const char *what, int64_t value,
 	int64_t expected);
 void check_err(
 	const char *file, int line, const struct err *err, const char *part);
+
+const char *check_find(
+	const char *file, int line, const char *text, const char *part);
 
 #endif

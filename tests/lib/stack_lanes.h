@@ -13,6 +13,7 @@
 
 struct stack_rig;
 struct stack_rig_setup;
+struct sim;
 
 struct stack_lanes_ops {
 	/* Makes rig->world, rig->core and its lanes, started. */
@@ -46,8 +47,13 @@ struct stack_rig_setup {
 	unsigned lanes;
 	size_t pool_bytes; /* per lane, 0: 4 MiB */
 	uint64_t seed; /* of the simulator */
-	/* The simulator's files; 0: 512. */
-	uint32_t direct_align_bytes, memory_align_bytes;
+	/* The simulator's files: alignment of direct I/O (0: 512), and what their
+	 * file system lacks. */
+	uint32_t direct_align_bytes;
+	bool no_punch, no_zero_range;
+	/* The simulator: a world of the caller's making, if not NULL. */
+	struct ring_world *(*existing_world)(void *existing, struct sim *sim);
+	void *existing;
 };
 
 #endif

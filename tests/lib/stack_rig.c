@@ -240,13 +240,12 @@ char *stack_rig_status(struct block_source *source)
 
 uint64_t stack_rig_figure(struct block_source *source, const char *key)
 {
-	char *status = stack_rig_status(source), quoted[64], *at;
+	char *status = stack_rig_status(source), quoted[64];
+	const char *at;
 	uint64_t value;
 
 	snprintf(quoted, sizeof quoted, "\"%s\":", key);
-	at = strstr(status, quoted);
-	if (!at)
-		check_fail(__FILE__, __LINE__, "no %s in %s", quoted, status);
+	at = CHECK_FIND(status, quoted);
 	value = strtoull(at + strlen(quoted), NULL, 10);
 	free(status);
 	return value;
@@ -264,6 +263,23 @@ void stack_rig_until_co(struct stack_rig *rig, struct block_source *source,
 				key, (unsigned long long)least);
 		loop_sleep_co(loop, POLL_NS);
 	}
+}
+
+char *stack_rig_command_co(struct stack_rig *rig, struct block_source *source,
+	const char *driver, const char *verb, const char *arguments)
+{
+	struct err err = {0};
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	CHECK(out != NULL);
+	if (spec_command_co(source, driver, verb,
+		    arguments ? stack_rig_doc(rig, arguments) : NULL, out,
+		    &err))
+		check_fail(__FILE__, __LINE__, "%s: %s", verb, err.text);
+	CHECK(fclose(out) == 0);
+	return text;
 }
 
 /* -- requests ------------------------------------------------------------- */
@@ -297,16 +313,26 @@ static void request_fill(struct stack_rig_request *mine,
 	request->done = request_done;
 }
 
+void stack_rig_submit_iov(struct block_source *source, struct block_lane *lane,
+	struct stack_rig_request *mine, enum block_opcode op, unsigned flags,
+	uint64_t offset_bytes, uint64_t length_bytes, const struct iovec *iov,
+	uint32_t iov_count)
+{
+	request_fill(mine, lane, op, offset_bytes, length_bytes);
+	mine->request.flags = (uint16_t)flags;
+	mine->request.iov = iov;
+	mine->request.iov_count = iov_count;
+	block_submit(source, &mine->request);
+	CHECK(!mine->done); /* never inside */
+}
+
 void stack_rig_submit(struct block_source *source, struct block_lane *lane,
 	struct stack_rig_request *mine, enum block_opcode op, unsigned flags,
 	uint64_t offset_bytes, uint64_t length_bytes, void *data)
 {
-	request_fill(mine, lane, op, offset_bytes, length_bytes);
 	mine->iov = (struct iovec){data, length_bytes};
-	mine->request.flags = (uint16_t)flags;
-	mine->request.iov_count = data ? 1 : 0;
-	block_submit(source, &mine->request);
-	CHECK(!mine->done); /* never inside */
+	stack_rig_submit_iov(source, lane, mine, op, flags, offset_bytes,
+		length_bytes, &mine->iov, data ? 1 : 0);
 }
 
 void stack_rig_submit_extents(struct block_source *source,

@@ -78,6 +78,11 @@ uint64_t stack_rig_figure(struct block_source *source, const char *key);
 void stack_rig_until_co(struct stack_rig *rig, struct block_source *source,
 	const char *key, uint64_t least);
 
+/* A verb of a driver; `arguments` may be NULL. Fails the test if it fails; returns
+ * what it printed, to be freed. */
+char *stack_rig_command_co(struct stack_rig *rig, struct block_source *source,
+	const char *driver, const char *verb, const char *arguments);
+
 /* A request in flight beside the coroutine that made it. */
 struct stack_rig_request {
 	struct block_request request;
@@ -88,6 +93,11 @@ struct stack_rig_request {
 void stack_rig_submit(struct block_source *source, struct block_lane *lane,
 	struct stack_rig_request *request, enum block_opcode op, unsigned flags,
 	uint64_t offset_bytes, uint64_t length_bytes, void *data);
+/* The vectors are the caller's until it is done. */
+void stack_rig_submit_iov(struct block_source *source, struct block_lane *lane,
+	struct stack_rig_request *request, enum block_opcode op, unsigned flags,
+	uint64_t offset_bytes, uint64_t length_bytes, const struct iovec *iov,
+	uint32_t iov_count);
 void stack_rig_submit_extents(struct block_source *source,
 	struct block_lane *lane, struct stack_rig_request *request,
 	uint64_t offset_bytes, uint64_t length_bytes,
