@@ -77,7 +77,7 @@ BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_MAINS))
 FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_MAINS))
 HELPERS = $(patsubst tests/tools/%.c,$(B)/tools/%,$(HELPER_MAINS))
 SCRIPTS = $(sort $(shell find tests/interop tests/stack tests/wire tests/unit \
-	-name 'test_*.sh' 2>/dev/null))
+	tests/sim -name 'test_*.sh' 2>/dev/null))
 
 .PHONY: all
 all: $(PROGRAMS)
