@@ -24,7 +24,7 @@
 #include "blockcore/base/log.h"
 #include "target/iscsi/login.h"
 #include "target/iscsi/pdu.h"
-#include "target/iscsi/server.h"
+#include "target/iscsi/server_state.h"
 #include "target/scsi/scsi.h"
 #include "target/stream/stream.h"
 
@@ -111,20 +111,6 @@ struct iscsi_connection {
 	TAILQ_ENTRY(iscsi_connection) link;
 };
 
-/* What a socket brings along from its portal to its lane. */
-struct connection_arrival {
-	struct loop_message message; /* portal.c's */
-	struct iscsi_lane *lane;
-	int fd;
-	struct sockaddr_storage peer;
-	const struct access_portal *portal; /* lives as long as the server */
-};
-
-/* Takes `arrival` over in any case (a failure closes it). */
-void connection_open(struct iscsi_lane *lane,
-	const struct connection_arrival *arrival,
-	const struct stream_events *events);
-
 /* Ends the connection soon; `reason` is a constant text for the log. Any number
  * of times; the first reason counts. */
 void connection_drop(struct iscsi_connection *connection, const char *reason);
@@ -136,9 +122,6 @@ void connection_finish(struct iscsi_connection *connection, const char *reason);
 void connection_close_nexus(struct iscsi_connection *connection,
 	void (*quiet)(struct iscsi_connection *connection));
 
-/* Who may reach what has changed (or may have, during a long login): the host is
- * told of new LUNs, or its session ends. */
-void connection_refresh(struct iscsi_connection *connection);
 /* Task managements call this when they end. */
 void connection_management_ended(struct iscsi_connection *connection);
 

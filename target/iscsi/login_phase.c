@@ -9,6 +9,8 @@
  *  2. Digests are in force from the first PDU after it, in both directions.
  */
 #include "target/iscsi/handlers.h"
+#include "target/iscsi/lifecycle.h"
+#include "target/iscsi/notice.h"
 #include "target/iscsi/out.h"
 
 #include <stdio.h>
@@ -123,7 +125,7 @@ static void end_login(struct iscsi_connection *connection)
 static void enter_full_feature(
 	struct iscsi_connection *connection, const uint8_t *request)
 {
-	connection_refresh(connection);
+	lifecycle_refresh(connection);
 	if (connection->state == CONNECTION_CLOSING)
 		return;
 	if (!open_nexus(connection)) {
@@ -138,7 +140,7 @@ static void enter_full_feature(
 	connection->state = CONNECTION_FULL;
 	end_login(connection);
 	nop_start(connection);
-	iscsi_server_notify(connection, NULL);
+	notice_send(connection, NULL);
 }
 
 /* The session whose place this one takes is gone. */

@@ -9,11 +9,11 @@
  *  2. Beyond max_connections or max_logins a connection is closed at once; out
  *     of descriptors, nothing is accepted for a while. Both are logged, rationed.
  */
-#include "target/iscsi/connection.h"
-#include "target/iscsi/framing.h"
-#include "target/iscsi/server.h"
+#include "target/iscsi/portal.h"
 
 #include "blockcore/base/list.h"
+#include "target/iscsi/framing.h"
+#include "target/iscsi/lifecycle.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -69,7 +69,7 @@ static void arrive(struct loop_message *message)
 	struct connection_arrival *arrival =
 		container_of(message, struct connection_arrival, message);
 
-	connection_open(arrival->lane, arrival, &framing_events);
+	lifecycle_open(arrival->lane, arrival, &framing_events);
 	free(arrival);
 }
 
@@ -277,7 +277,7 @@ int iscsi_portal_open(struct iscsi_server *server,
 	return 0;
 }
 
-void iscsi_portals_close(struct iscsi_server *server)
+void portal_close_all(struct iscsi_server *server)
 {
 	struct iscsi_portal *portal;
 
@@ -291,7 +291,7 @@ void iscsi_portals_close(struct iscsi_server *server)
 	}
 }
 
-void iscsi_portals_free(struct iscsi_server *server)
+void portal_free_all(struct iscsi_server *server)
 {
 	struct iscsi_portal *portal;
 

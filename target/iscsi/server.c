@@ -5,6 +5,8 @@
  */
 #include "target/iscsi/connection.h"
 #include "target/iscsi/handlers.h"
+#include "target/iscsi/lifecycle.h"
+#include "target/iscsi/portal.h"
 #include "target/iscsi/task.h"
 
 #include "blockcore/base/list.h"
@@ -86,8 +88,8 @@ struct iscsi_server *iscsi_server_new(struct block_core *core,
 void iscsi_server_free(struct iscsi_server *server)
 {
 	assert(atomic_load(&server->connections) == 0);
-	iscsi_portals_close(server);
-	iscsi_portals_free(server);
+	portal_close_all(server);
+	portal_free_all(server);
 	session_registry_fini(&server->registry);
 	if (server->table)
 		access_put(server->table);
@@ -177,7 +179,7 @@ static void receive_table(struct loop_message *message)
 	free(publication);
 	TAILQ_FOREACH (connection, &lane->connections, link) {
 		if (connection->state == CONNECTION_FULL)
-			connection_refresh(connection);
+			lifecycle_refresh(connection);
 	}
 }
 
@@ -201,68 +203,6 @@ void iscsi_server_publish(
 		publication->table = access_get(table);
 		loop_post(server->lane[i]->lane->loop, &publication->message);
 	}
-}
-
-/* -- the watcher ----------------------------------------------------------- */
-
-struct notice {
-	struct loop_message message;
-	struct iscsi_watcher *watcher;
-	struct iscsi_session_info info;
-	const char *reason;
-};
-
-static void deliver(struct loop_message *message)
-{
-	struct notice *notice = container_of(message, struct notice, message);
-
-	if (notice->reason)
-		notice->watcher->session_down(
-			notice->watcher, &notice->info, notice->reason);
-	else
-		notice->watcher->session_up(notice->watcher, &notice->info);
-	free(notice);
-}
-
-static void fill_info(const struct iscsi_connection *connection,
-	struct iscsi_session_info *info)
-{
-	const struct iscsi_login_result *result = connection->result;
-
-	info->id = connection->session->id;
-	info->lane = connection->lane->lane->index;
-	info->header_digest = connection->params.header_digest;
-	info->data_digest = connection->params.data_digest;
-	info->discovery = connection->discovery;
-	snprintf(info->initiator, sizeof info->initiator, "%s",
-		connection->session->initiator);
-	snprintf(info->target, sizeof info->target, "%s",
-		connection->session->target);
-	snprintf(info->host, sizeof info->host, "%s", connection->host);
-	snprintf(info->peer, sizeof info->peer, "%s",
-		connection->world.peer_text);
-	snprintf(info->portal, sizeof info->portal, "%s",
-		connection->world.portal_text);
-	snprintf(info->chap, sizeof info->chap, "%s", result->chap);
-}
-
-void iscsi_server_notify(
-	struct iscsi_connection *connection, const char *reason)
-{
-	struct iscsi_server *server = connection->lane->server;
-	struct notice *notice;
-
-	if (!server->watcher || connection->up != (reason != NULL))
-		return;
-	connection->up = !reason;
-	notice = calloc(1, sizeof *notice);
-	if (!notice)
-		return;
-	notice->message.run = deliver;
-	notice->watcher = server->watcher;
-	notice->reason = reason;
-	fill_info(connection, &notice->info);
-	loop_post(block_core_lane(server->core, 0)->loop, &notice->message);
 }
 
 /* -- the end --------------------------------------------------------------- */
@@ -309,7 +249,7 @@ void iscsi_server_stop_co(struct iscsi_server *server, uint64_t grace_ns)
 	struct farewell farewell = {.server = server,
 		.grace_s = (uint16_t)((grace_ns + SECOND_NS - 1) / SECOND_NS)};
 
-	iscsi_portals_close(server);
+	portal_close_all(server);
 	block_broadcast_co(server->core, ask_to_leave, &farewell);
 	while (atomic_load(&server->connections) &&
 		loop_now_ns(loop) < deadline_ns)

@@ -10,8 +10,8 @@
  *  3. The registry of sessions is used at login and at the end of a session,
  *     never per command.
  */
-#ifndef TARGET_ISCSI_SERVER_H
-#define TARGET_ISCSI_SERVER_H
+#ifndef TARGET_ISCSI_SERVER_STATE_H
+#define TARGET_ISCSI_SERVER_STATE_H
 
 #include "blockcore/base/log.h"
 #include "blockcore/base/slab.h"
@@ -51,13 +51,5 @@ struct iscsi_server {
 	struct log_limit accept_log;
 	atomic_uint connections, logins;
 };
-
-/* server.c: tells the watcher, on the control lane. `reason` NULL: up. */
-void iscsi_server_notify(
-	struct iscsi_connection *connection, const char *reason);
-
-/* portal.c; control lane. Connections refer to portals until they are freed. */
-void iscsi_portals_close(struct iscsi_server *server);
-void iscsi_portals_free(struct iscsi_server *server);
 
 #endif
