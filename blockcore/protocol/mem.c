@@ -5,21 +5,23 @@
  * process.
  *
  * Invariants
- *  1. The table of pages is made at open and never moves; a page is put into it
- *     by compare-and-swap and stays until close. So any lane may read and write
- *     without a lock; what overlaps at the same time is the hosts' affair, as
- *     on a disk.
+ *  1. The table of pages is made at open and never moves; any lane reads and
+ *     writes. A page is made, read and written under one of a few mutexes, so
+ *     that, as on a disk, no sector is ever torn; nothing waits for anything
+ *     but a copy of at most one page.
  *  2. Zeroes and discards clear pages; they give none back.
  */
 #include "blockcore/base/iov.h"
 #include "blockcore/kinds.h"
 #include "blockcore/protocol/protocol.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MEM_PAGE_BYTES (64u << 10)
+#define MEM_MUTEXES 64u
 #define MEM_MAX_BYTES (1ull << 40) /* a table of 128 MiB */
 
 struct mem_options {
@@ -31,6 +33,7 @@ struct mem {
 	_Atomic(uint8_t *) *page;
 	uint64_t pages;
 	_Atomic uint64_t pages_made;
+	pthread_mutex_t mutex[MEM_MUTEXES]; /* page i's: i % MEM_MUTEXES */
 };
 
 static const struct opt_spec mem_option_specs[] = {
@@ -72,6 +75,8 @@ static int mem_open_co(struct block_driver *driver, struct err *err)
 	if (!mem->page)
 		return err_set(err, ENOMEM, "no memory for %" PRIu64 " pages",
 			mem->pages);
+	for (unsigned i = 0; i < MEM_MUTEXES; i++)
+		pthread_mutex_init(&mem->mutex[i], NULL);
 	driver->info = (struct block_info){
 		.size_bytes = options->size_bytes,
 		.physical_block_bytes = BLOCK_SECTOR_BYTES,
@@ -87,24 +92,22 @@ static void mem_close_co(struct block_driver *driver)
 
 	for (uint64_t i = 0; i < mem->pages; i++)
 		free(mem->page[i]);
+	for (unsigned i = 0; i < MEM_MUTEXES; i++)
+		pthread_mutex_destroy(&mem->mutex[i]);
 	free(mem->page);
 }
 
-/* The page, made if it is absent; NULL without memory. */
+/* The page, made if it is absent; NULL without memory. Its mutex is held. */
 static uint8_t *mem_page_make(struct mem *mem, uint64_t index)
 {
-	uint8_t *page = atomic_load(&mem->page[index]);
+	uint8_t *page = mem->page[index];
 
 	if (page)
 		return page;
-	uint8_t *fresh = calloc(1, MEM_PAGE_BYTES);
-	if (!fresh)
-		return NULL;
-	if (atomic_compare_exchange_strong(&mem->page[index], &page, fresh)) {
+	page = calloc(1, MEM_PAGE_BYTES);
+	if (page)
 		atomic_fetch_add(&mem->pages_made, 1);
-		return fresh;
-	}
-	free(fresh); /* another lane was faster */
+	mem->page[index] = page;
 	return page;
 }
 
@@ -148,7 +151,11 @@ static int mem_walk(struct mem *mem, const struct block_request *r)
 
 		if (bytes > r->length_bytes - done)
 			bytes = r->length_bytes - done;
+		pthread_mutex_t *mutex =
+			&mem->mutex[offset / MEM_PAGE_BYTES % MEM_MUTEXES];
+		pthread_mutex_lock(mutex);
 		error = mem_page_part(mem, r, offset, done, bytes);
+		pthread_mutex_unlock(mutex);
 		done += bytes;
 	}
 	return error;
