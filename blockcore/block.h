@@ -461,6 +461,11 @@ int block_source_resize_co(
 void block_source_get(struct block_source *source);
 void block_source_put_co(struct block_source *source);
 
+/* True if `driver` is in what the source shows now, or in a source below it.
+ * Control lane. */
+bool block_source_holds(
+	const struct block_source *source, const struct block_driver *driver);
+
 /* In a coroutine on `lane`: one request, as if it blocked. 0 or -errno. `data`
  * holds length_bytes (COMPARE_AND_WRITE: twice as much), NULL without data. */
 int block_transfer_co(struct block_source *source, struct block_lane *lane,

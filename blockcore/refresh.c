@@ -41,6 +41,28 @@ static bool refresh_holds(
 	return false;
 }
 
+/* Sources below sources end somewhere: building refuses circles. */
+bool block_source_holds(
+	const struct block_source *source, const struct block_driver *driver)
+{
+	const struct block_stack *stack = source->current;
+	struct block_source *below;
+
+	if (refresh_holds(source, driver))
+		return true;
+	for (unsigned i = 0; stack && i < stack->count; i++) {
+		struct block_driver *over = stack->driver[i];
+
+		for (unsigned n = 0; over->kind->below &&
+			(below = over->kind->below(over, n));
+			n++) {
+			if (block_source_holds(below, driver))
+				return true;
+		}
+	}
+	return false;
+}
+
 void block_driver_changed(struct block_driver *driver)
 {
 	struct block_source *source;
