@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cairnd: the command line, limits of the process, and the exit status.
+ *
+ *	0  ended by a signal, or the check found nothing
+ *	1  could not start, or the check found a mistake
+ *	2  wrong use
+ */
+#include "blockcore/base/log.h"
+#include "blockcore/base/trace.h"
+#include "blockcore/spec.h"
+#include "target/control/daemon.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+struct command_line {
+	const char *config, *document, *port_file;
+	bool check, help, version;
+};
+
+static const char usage[] =
+	"usage: cairnd --config FILE [--apply FILE] [--port-file FILE]\n"
+	"       cairnd --config FILE [--apply FILE] --check-config\n"
+	"\n"
+	"  --config FILE     settings of the daemon, such as etc/cairn.yaml\n"
+	"  --apply FILE      appliance document to put in force and to keep;\n"
+	"                    without it the one that is kept\n"
+	"  --port-file FILE  is written when it is ready: NAME=ADDRESS:PORT,\n"
+	"                    a line for each portal\n"
+	"  --check-config    read both files, say what is wrong, do no more\n"
+	"  --help            this, all settings, all drivers\n"
+	"  --version\n";
+
+static const struct option options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"apply", required_argument, NULL, 'a'},
+	{"port-file", required_argument, NULL, 'p'},
+	{"check-config", no_argument, NULL, 'k'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'v'},
+	{NULL, 0, NULL, 0},
+};
+
+static bool parse(int argc, char **argv, struct command_line *line)
+{
+	int option;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'c': line->config = optarg; break;
+		case 'a': line->document = optarg; break;
+		case 'p': line->port_file = optarg; break;
+		case 'k': line->check = true; break;
+		case 'h': line->help = true; break;
+		case 'v': line->version = true; break;
+		default: return false;
+		}
+	}
+	if (line->help || line->version)
+		return true;
+	if (optind < argc)
+		fprintf(stderr, "cairnd: what is \"%s\"?\n", argv[optind]);
+	else if (!line->config)
+		fprintf(stderr, "cairnd: --config FILE is missing\n");
+	return line->config && optind == argc;
+}
+
+static int help(void)
+{
+	fputs(usage, stdout);
+	fputc('\n', stdout);
+	settings_print_help(stdout);
+	fputs("\nSources (etc/README.md):\n", stdout);
+	spec_print_help(stdout);
+	return 0;
+}
+
+/* Connections, files and registered buffers need more than a shell allows. */
+static void raise_limits(void)
+{
+	static const int what[] = {RLIMIT_NOFILE, RLIMIT_MEMLOCK};
+	for (int i = 0; i < 2; i++) {
+		struct rlimit limit;
+		if (getrlimit(what[i], &limit))
+			continue;
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(what[i], &limit);
+	}
+}
+
+static int fail(const struct err *err)
+{
+	fprintf(stderr, "cairnd: %s\n", err->text);
+	return 1;
+}
+
+static int check(const struct command_line *line,
+	const struct daemon_orders *orders, struct err *err)
+{
+	if (daemon_check(orders, err))
+		return fail(err);
+	printf("%s: ok\n", line->config);
+	if (line->document)
+		printf("%s: ok\n", line->document);
+	return 0;
+}
+
+static int run(const struct command_line *line)
+{
+	struct settings settings;
+	struct err err = {0};
+	if (settings_load(line->config, &settings, &err))
+		return fail(&err);
+	struct daemon_orders orders = {.settings = &settings,
+		.document = line->document,
+		.port_file = line->port_file};
+	int status;
+	log_set_level(settings.log_level);
+	if (line->check) {
+		status = check(line, &orders, &err);
+	} else {
+		umask(077);
+		raise_limits();
+		trace_install_crash_handler();
+		status = daemon_run(&orders, &err) ? fail(&err) : 0;
+	}
+	settings_free(&settings);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct command_line line = {.config = NULL};
+	if (!parse(argc, argv, &line)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	if (line.help)
+		return help();
+	if (line.version) {
+		puts("cairnd " CAIRN_VERSION);
+		return 0;
+	}
+	return run(&line);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The appliance: the volumes that run, and the way from a document to them.
+ *
+ *	document --plan--> keep | add | change | remove, for each volume
+ *		 --prepare--> sources are opened; what cannot be had refuses all
+ *		 --keep--> the document is in the state
+ *		 --publish--> volumes online, access table to the protocols
+ *		 --bury--> what is gone is freed when its last host has let go
+ *
+ * Invariants
+ *  1. Control lane only; one apply at a time. Until `keep` nothing has changed
+ *     that hosts can see, but for volumes under change, which are offline for the
+ *     time (their files can be open once only) and come back if all is refused.
+ *  2. A volume whose source cannot be opened is offline with its reason and tried
+ *     again every RETRY_S seconds; all others run. Only what an apply brings anew
+ *     or changes must be there for it to succeed.
+ *  3. What hosts made durable is restored before a volume is seen; if that cannot
+ *     be read the volume stays offline rather than forget a reservation.
+ */
+#ifndef TARGET_CONTROL_APPLIANCE_H
+#define TARGET_CONTROL_APPLIANCE_H
+
+#include "target/control/document.h"
+#include "target/control/settings.h"
+#include "target/control/state.h"
+#include "target/iscsi/iscsi.h"
+
+struct appliance;
+
+struct appliance_world {
+	struct block_core *core;
+	struct state *state;
+	struct iscsi_server *server;
+	const struct settings *settings; /* with the ports that are bound */
+	const char *secrets_directory;
+};
+
+struct appliance *appliance_new(
+	const struct appliance_world *world, struct err *err);
+
+/* Applies a document that was read (and takes it over). `before` is the one that
+ * was in force at the last run, NULL if none: its volumes need not be there. 0, or
+ * -errno with *err and everything as before. */
+int appliance_apply_co(struct appliance *appliance, struct document *document,
+	const struct doc *before, struct err *err);
+/* Puts the stored document in force, or an empty one. */
+int appliance_restore_co(struct appliance *appliance, struct err *err);
+/* The stored document as a tree, NULL (0) if there is none. */
+int appliance_load_stored(
+	struct appliance *appliance, struct doc **tree, struct err *err);
+
+/* Who may reach what now; valid until the next apply. */
+const struct access_table *appliance_table(const struct appliance *appliance);
+
+/* Sessions are gone: takes all volumes offline, flushed, and frees everything. */
+void appliance_close_co(struct appliance *appliance);
+
+#endif

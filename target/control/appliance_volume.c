@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One volume of the appliance; see the header. */
+#include "target/control/appliance_volume.h"
+
+#include "blockcore/base/log.h"
+#include "blockcore/spec.h"
+#include "target/reservation/reservation.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "volume NAME", as the log calls it. */
+static const char *object_of(
+	const struct appliance_volume *self, char out[BLOCK_NAME_BYTES + 8])
+{
+	snprintf(out, BLOCK_NAME_BYTES + 8, "volume %s", self->settings.name);
+	return out;
+}
+
+char *appliance_json(const struct doc *node)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+	if (!out)
+		return NULL;
+	doc_print_json(node, out);
+	if (!fclose(out))
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* -- what hosts made durable ------------------------------------------------ */
+
+static int restore_blob(struct appliance_volume *self, struct state *state,
+	const char *kind,
+	int (*restore)(struct volume *, const void *, size_t, struct err *),
+	struct err *err)
+{
+	void *blob;
+	size_t bytes;
+	int failed = state_load_blob(
+		state, self->settings.uuid, kind, &blob, &bytes, err);
+	if (!failed && blob)
+		failed = restore(self->volume, blob, bytes, err);
+	free(blob);
+	return failed;
+}
+
+static void restore_co(struct appliance_volume *self, struct state *state)
+{
+	char object[BLOCK_NAME_BYTES + 8];
+	struct err err = {0};
+	if (!restore_blob(
+		    self, state, "reservation", reservation_restore, &err) &&
+		!restore_blob(
+			self, state, "modepages", volume_restore_modes, &err))
+		return;
+	self->hopeless = true;
+	err_wrap(&err, "what hosts made durable cannot be read");
+	volume_offline_co(self->volume, err.text);
+	log_error(object_of(self, object), "offline",
+		"%s; to forget it, delete the volume from the document, apply "
+		"that, and add it again",
+		err.text);
+}
+
+/* -- life ------------------------------------------------------------------- */
+
+static int fill(struct appliance_volume *self, struct block_core *core,
+	struct state *state, const struct document_volume *wanted,
+	struct err *err)
+{
+	char name[BLOCK_NAME_BYTES + 8];
+	self->settings = wanted->settings;
+	self->source_json = appliance_json(wanted->source);
+	if (!self->source_json)
+		return err_set(err, ENOMEM, "out of memory");
+	self->source = doc_parse(object_of(self, name), self->source_json,
+		strlen(self->source_json), err);
+	if (!self->source)
+		return -EINVAL;
+	self->volume = volume_new(
+		core, &self->settings, state_volume_store(state), err);
+	return self->volume ? 0 : -EINVAL;
+}
+
+struct appliance_volume *appliance_volume_new_co(struct block_core *core,
+	struct state *state, const struct document_volume *wanted,
+	struct err *err)
+{
+	struct appliance_volume *self = calloc(1, sizeof *self);
+	if (!self) {
+		err_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	if (fill(self, core, state, wanted, err)) {
+		appliance_volume_free_co(self);
+		return NULL;
+	}
+	restore_co(self, state);
+	return self;
+}
+
+void appliance_volume_free_co(struct appliance_volume *self)
+{
+	appliance_volume_abandon_co(self);
+	if (self->volume)
+		volume_free_co(self->volume);
+	doc_free(self->source);
+	free(self->source_json);
+	free(self);
+}
+
+bool appliance_volume_equals(const struct appliance_volume *self,
+	const struct document_volume *wanted)
+{
+	const struct volume_settings *a = &self->settings,
+				     *b = &wanted->settings;
+	if (memcmp(a->uuid, b->uuid, 16) || strcmp(a->name, b->name) ||
+		strcmp(a->vendor, b->vendor) || strcmp(a->product, b->product))
+		return false;
+	if (a->block_bytes != b->block_bytes ||
+		a->physical_block_bytes != b->physical_block_bytes ||
+		a->read_only != b->read_only || a->thin != b->thin ||
+		a->removable != b->removable)
+		return false;
+	char *json = appliance_json(wanted->source);
+	bool same = json && !strcmp(json, self->source_json);
+	free(json);
+	return same;
+}
+
+/* -- the source ------------------------------------------------------------- */
+
+bool appliance_volume_online(const struct appliance_volume *self)
+{
+	return atomic_load(&self->volume->source) != NULL;
+}
+
+int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err)
+{
+	assert(!self->prepared && !appliance_volume_online(self));
+	if (self->hopeless)
+		return err_set(err, EIO, "volume %s stays offline",
+			self->settings.name);
+	int failed = spec_build_co(self->volume->core, self->settings.name,
+		self->settings.uuid, self->source, &self->prepared, err);
+	return failed ? err_wrap(err, "volume %s", self->settings.name) : 0;
+}
+
+void appliance_volume_abandon_co(struct appliance_volume *self)
+{
+	struct block_source *source = self->prepared;
+	self->prepared = NULL;
+	if (source)
+		block_source_put_co(source);
+}
+
+void appliance_volume_publish(struct appliance_volume *self)
+{
+	struct block_source *source = self->prepared;
+	self->prepared = NULL;
+	if (source)
+		volume_online(self->volume, source);
+}
+
+void appliance_volume_fail_co(struct appliance_volume *self, const char *reason)
+{
+	char object[BLOCK_NAME_BYTES + 8];
+	bool news = appliance_volume_online(self) ||
+		strncmp(self->volume->offline_reason, reason,
+			sizeof self->volume->offline_reason - 1);
+	volume_offline_co(self->volume, reason);
+	if (news)
+		log_error(object_of(self, object), "offline",
+			"%s; trying again until it is there", reason);
+}

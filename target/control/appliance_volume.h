@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One volume of the appliance: what it should be, and its source if it could be
+ * opened. Control lane only.
+ */
+#ifndef TARGET_CONTROL_APPLIANCE_VOLUME_H
+#define TARGET_CONTROL_APPLIANCE_VOLUME_H
+
+#include "target/control/document.h"
+#include "target/control/state.h"
+
+struct appliance_volume {
+	struct volume *volume;
+	struct volume_settings settings;
+	struct doc *source; /* a tree of its own */
+	char *source_json; /* the same, to see whether it changes */
+	struct block_source *prepared; /* opened, not yet online */
+	bool hopeless; /* offline for good: see offline_reason */
+	TAILQ_ENTRY(appliance_volume) link;
+};
+TAILQ_HEAD(appliance_volume_list, appliance_volume);
+
+/* Makes the volume (offline) with what hosts made durable. */
+struct appliance_volume *appliance_volume_new_co(struct block_core *core,
+	struct state *state, const struct document_volume *wanted,
+	struct err *err);
+/* No nexus is left. */
+void appliance_volume_free_co(struct appliance_volume *self);
+
+/* True if a document wants it just as it is. */
+bool appliance_volume_equals(const struct appliance_volume *self,
+	const struct document_volume *wanted);
+
+/* Opens the source: `prepared`, or an error. */
+int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err);
+/* What was prepared is closed again. */
+void appliance_volume_abandon_co(struct appliance_volume *self);
+/* Puts what was prepared online. */
+void appliance_volume_publish(struct appliance_volume *self);
+/* Offline with that reason, logged if it is news. */
+void appliance_volume_fail_co(
+	struct appliance_volume *self, const char *reason);
+bool appliance_volume_online(const struct appliance_volume *self);
+
+/* A document node as JSON; to be freed, NULL without memory. */
+char *appliance_json(const struct doc *node);
+
+#endif

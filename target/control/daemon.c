@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon's life, as two stories: what the main thread sets up before and
+ * takes down after the control reactor runs, and one coroutine on that reactor
+ * that starts the rest, waits for a signal and stops it again.
+ */
+#include "target/control/daemon.h"
+
+#include "blockcore/base/co.h"
+#include "blockcore/base/list.h"
+#include "blockcore/base/log.h"
+#include "blockcore/ring.h"
+#include "target/control/appliance.h"
+#include "target/control/directory.h"
+#include "target/control/lanes.h"
+#include "target/control/report.h"
+#include "target/reactor/reactor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S 1000000000ull
+#define GRACE_NS NS_PER_S
+#define TWIN_NS (NS_PER_S / 5)
+
+struct daemon {
+	const struct daemon_orders *orders;
+	struct settings *settings;
+	char secrets_directory[4096];
+
+	struct state *state;
+	struct ring_world *world;
+	struct reactor *control;
+	struct lanes *lanes;
+	struct block_core *core;
+	struct iscsi_server *server;
+	struct appliance *appliance;
+
+	struct loop_message begin;
+	struct co *story; /* while it waits for a signal */
+	bool stopping;
+	int failed;
+	struct err *err;
+};
+
+/* -- signals ---------------------------------------------------------------- */
+
+static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+static uint64_t stopped_ns; /* when the first one came */
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* The second signal, in signal context. One key may arrive twice (timeout(1)
+ * signals its child and then its group), so a twin of the first is no second. */
+static void end_at_once(int number)
+{
+	static const char text[] = "\ncairnd: ended at once; hosts will find "
+				   "their sessions gone\n";
+	if (now_ns() - stopped_ns < TWIN_NS)
+		return;
+	ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
+	(void)written;
+	_exit(128 + number);
+}
+
+/* From here on the kernel itself, not the loop, acts on the next signal. */
+static void arm_second_signal(void)
+{
+	struct sigaction action = {.sa_handler = end_at_once};
+	stopped_ns = now_ns();
+	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals; i++)
+		sigaction(stop_signals[i], &action, NULL);
+}
+
+static void signal_caught(int number, void *argument)
+{
+	struct daemon *daemon = argument;
+	struct co *story = daemon->story;
+	if (daemon->stopping)
+		return;
+	daemon->stopping = true;
+	arm_second_signal();
+	log_info("cairnd", "stop", "%s: closing sessions, flushing volumes",
+		strsignal(number));
+	daemon->story = NULL;
+	if (story)
+		co_resume(story);
+}
+
+static int catch_signals(struct daemon *daemon, struct err *err)
+{
+	for (size_t i = 0; i < sizeof stop_signals / sizeof *stop_signals;
+		i++) {
+		int failed = reactor_on_signal(daemon->control, stop_signals[i],
+			signal_caught, daemon);
+		if (failed)
+			return err_set(err, -failed,
+				"signals cannot be caught: %s",
+				strerror(-failed));
+	}
+	signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+/* -- ready ------------------------------------------------------------------ */
+
+static int open_portals(struct daemon *daemon, struct err *err)
+{
+	for (unsigned i = 0; i < daemon->settings->portals; i++) {
+		struct access_portal *portal = &daemon->settings->portal[i];
+		uint16_t port;
+		int failed =
+			iscsi_portal_open(daemon->server, portal, &port, err);
+		if (failed)
+			return err_wrap(err, "portal %s", portal->name);
+		portal->port = port;
+	}
+	return 0;
+}
+
+/* Appears whole or not at all. */
+static int write_port_file(const struct daemon *daemon, struct err *err)
+{
+	const char *path = daemon->orders->port_file;
+	char draft[4096];
+	if (!path)
+		return 0;
+	snprintf(draft, sizeof draft, "%s.new", path);
+	FILE *out = fopen(draft, "we");
+	for (unsigned i = 0; out && i < daemon->settings->portals; i++) {
+		const struct access_portal *p = &daemon->settings->portal[i];
+		fprintf(out,
+			strchr(p->address, ':') ? "%s=[%s]:%u\n" : "%s=%s:%u\n",
+			p->name, p->address, p->port);
+	}
+	if (!out || fclose(out) || rename(draft, path))
+		return err_set(
+			err, errno, "port file %s: %s", path, strerror(errno));
+	return 0;
+}
+
+static int apply_file_co(struct daemon *daemon, struct err *err)
+{
+	struct document *document =
+		document_load(daemon->orders->document, daemon->settings, err);
+	struct doc *before = NULL;
+	if (!document)
+		return -EINVAL;
+	int failed = appliance_load_stored(daemon->appliance, &before, err);
+	if (failed)
+		document_free(document);
+	else
+		failed = appliance_apply_co(
+			daemon->appliance, document, before, err);
+	doc_free(before);
+	return failed;
+}
+
+static int open_appliance_co(struct daemon *daemon, struct err *err)
+{
+	struct appliance_world world = {.core = daemon->core,
+		.state = daemon->state,
+		.server = daemon->server,
+		.settings = daemon->settings,
+		.secrets_directory = daemon->secrets_directory};
+	daemon->appliance = appliance_new(&world, err);
+	if (!daemon->appliance)
+		return -ENOMEM;
+	return daemon->orders->document
+		? apply_file_co(daemon, err)
+		: appliance_restore_co(daemon->appliance, err);
+}
+
+/* The story as far as "ready". Connections that come before the document is in
+ * force wait in the portals' queues. */
+static int start_co(struct daemon *daemon, struct err *err)
+{
+	daemon->server = iscsi_server_new(
+		daemon->core, &daemon->settings->iscsi, &report_watcher, err);
+	if (!daemon->server)
+		return -ENOMEM;
+	int failed = lanes_start_co(daemon->lanes, daemon->server,
+		daemon->settings->buffer_bytes, err);
+	if (!failed)
+		failed = open_portals(daemon, err);
+	if (!failed)
+		failed = open_appliance_co(daemon, err);
+	if (!failed)
+		failed = write_port_file(daemon, err);
+	return failed;
+}
+
+static void stop_co(struct daemon *daemon)
+{
+	if (daemon->server)
+		iscsi_server_stop_co(daemon->server, GRACE_NS);
+	if (daemon->appliance)
+		appliance_close_co(daemon->appliance);
+	if (daemon->server)
+		iscsi_server_free(daemon->server);
+	lanes_stop_co(daemon->lanes);
+	reactor_stop(daemon->control);
+}
+
+static void story_co(void *argument)
+{
+	struct daemon *daemon = argument;
+	daemon->failed = start_co(daemon, daemon->err);
+	if (!daemon->failed && !daemon->stopping) {
+		report_start(stdout, daemon->settings,
+			block_core_lane(daemon->core, 0),
+			daemon->world->ops->name,
+			appliance_table(daemon->appliance));
+		daemon->story = co_self();
+		co_yield ();
+	}
+	daemon->stopping = true;
+	stop_co(daemon);
+}
+
+static void begin(struct loop_message *message)
+{
+	struct daemon *daemon = container_of(message, struct daemon, begin);
+	if (co_start(story_co, daemon))
+		return;
+	daemon->failed = err_set(daemon->err, ENOMEM, "out of memory");
+	reactor_stop(daemon->control);
+}
+
+/* -- before and after the control reactor ----------------------------------- */
+
+static int name_secrets(struct daemon *daemon, struct err *err)
+{
+	if (snprintf(daemon->secrets_directory,
+		    sizeof daemon->secrets_directory, "%s/secrets",
+		    daemon->settings->state_directory) >=
+		(int)sizeof daemon->secrets_directory)
+		return err_set(err, ENAMETOOLONG, "%s: too long",
+			daemon->settings->state_directory);
+	return 0;
+}
+
+static int set_up(struct daemon *daemon, struct err *err)
+{
+	struct settings *settings = daemon->settings;
+	daemon->state = state_open(settings->state_directory, err);
+	if (!daemon->state)
+		return -EIO;
+	int failed = directory_make(daemon->secrets_directory, 0700, err);
+	if (!failed)
+		failed = directory_make(settings->data_directory, 0700, err);
+	if (failed)
+		return failed;
+	daemon->world = ring_world_real(settings->ring, err);
+	if (!daemon->world)
+		return -EIO;
+	daemon->control = reactor_new("control", 0, err);
+	if (!daemon->control)
+		return -ENOMEM;
+	failed = catch_signals(daemon, err);
+	if (failed)
+		return failed;
+	daemon->core = block_core_new(daemon->world, settings->reactors + 1,
+		settings->data_directory, err);
+	if (!daemon->core)
+		return -ENOMEM;
+	daemon->lanes = lanes_new(daemon->core, daemon->control, settings, err);
+	return daemon->lanes ? 0 : -ENOMEM;
+}
+
+static void take_down(struct daemon *daemon)
+{
+	if (daemon->lanes)
+		lanes_free(daemon->lanes);
+	if (daemon->core)
+		block_core_free(daemon->core);
+	co_thread_fini();
+	reactor_free(daemon->control);
+	if (daemon->world)
+		ring_world_free(daemon->world);
+	state_close(daemon->state);
+}
+
+int daemon_run(const struct daemon_orders *orders, struct err *err)
+{
+	struct daemon daemon = {.orders = orders,
+		.settings = orders->settings,
+		.begin.run = begin,
+		.err = err};
+	int failed = name_secrets(&daemon, err);
+	if (!failed)
+		failed = set_up(&daemon, err);
+	if (!failed) {
+		loop_post(reactor_loop(daemon.control), &daemon.begin);
+		reactor_run(daemon.control);
+		failed = daemon.failed;
+	}
+	take_down(&daemon);
+	return failed;
+}
+
+int daemon_check(const struct daemon_orders *orders, struct err *err)
+{
+	struct daemon daemon = {.settings = orders->settings};
+	if (!orders->document)
+		return 0;
+	struct document *document =
+		document_load(orders->document, orders->settings, err);
+	if (!document)
+		return -EINVAL;
+	int failed = name_secrets(&daemon, err);
+	if (!failed)
+		failed = document_find_secrets(
+			document, NULL, daemon.secrets_directory, err);
+	document_free(document);
+	return failed;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the daemon tells people: what it exports and how to reach it, once, and
+ * who comes and goes.
+ */
+#ifndef TARGET_CONTROL_REPORT_H
+#define TARGET_CONTROL_REPORT_H
+
+#include "target/control/settings.h"
+#include "target/iscsi/iscsi.h"
+
+#include <stdio.h>
+
+/* The start text: targets, volumes, hosts, and the exact commands of three
+ * clients. `lane` is the caller's; portals have the ports that are bound. */
+void report_start(FILE *out, const struct settings *settings,
+	struct block_lane *lane, const char *ring,
+	const struct access_table *table);
+
+/* Logs logins and logouts. */
+extern struct iscsi_watcher report_watcher;
+
+#endif
