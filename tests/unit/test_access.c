@@ -20,6 +20,9 @@ static const struct tables_host hosts[] = {
 	{.name = "any", .iqns = "*"},
 	{.name = "lab", .iqns = "iqn.2001-04.com.example:lab*"},
 	{.name = "lab-7", .iqns = "iqn.2001-04.com.example:lab-7*"},
+	{.name = "lab-near",
+		.iqns = "iqn.2001-04.com.example:lab*",
+		.networks = "203.0.113.0/24"},
 	{.name = "web1",
 		.iqns = "iqn.2001-04.com.example:web1",
 		.networks = "192.0.2.0/24 2001:db8::/32"},
@@ -90,8 +93,12 @@ static void test_most_particular_host_wins(void **state)
 		found(state, "iqn.1993-08.org.debian:01:1", "203.0.113.9"),
 		"any");
 	assert_string_equal(
-		found(state, "iqn.2001-04.com.example:lab-3", "203.0.113.9"),
+		found(state, "iqn.2001-04.com.example:lab-3", "192.0.2.9"),
 		"lab");
+	assert_string_equal(
+		found(state, "iqn.2001-04.com.example:lab-3", "203.0.113.9"),
+		"lab-near");
+	/* the name goes before the network */
 	assert_string_equal(
 		found(state, "iqn.2001-04.com.example:lab-7x", "203.0.113.9"),
 		"lab-7");
@@ -145,7 +152,7 @@ static void test_targets_and_luns(void **state)
 		access_find_target(table, targets[1].iqn);
 	const struct access_target *c =
 		access_find_target(table, targets[2].iqn);
-	const struct access_host *web1 = &table->host[3];
+	const struct access_host *web1 = &table->host[4];
 	const struct access_host *lab = &table->host[1];
 
 	assert_null(access_find_target(table, "iqn.2026-11.example.cairn:d"));

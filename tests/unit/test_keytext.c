@@ -180,6 +180,7 @@ static void test_writing_stops_at_the_limit(void **state)
 	assert_false(out.overflow);
 	assert_int_equal(out.bytes, 10);
 	assert_memory_equal(text, "A=b\0C=123\0!!!!!!", 16);
+	out.limit = 12; /* one byte short */
 	keytext_add(&out, "D", "");
 	assert_true(out.overflow);
 	assert_int_equal(out.bytes, 10);
