@@ -213,7 +213,11 @@ static void swap_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(inner);
 }
 
-#define ROW(body) STACK_RIG_CASE(body, threads, .world = "threads", .lanes = 2)
+/* On threads, and in the simulator, where every interleaving is repeatable. */
+#define ROW(body) \
+	STACK_RIG_CASE(body, threads, .world = "threads", .lanes = 2), \
+		STACK_RIG_CASE(body, simulated, .world = "simulated", \
+			.lanes = 2, .seed = 7)
 
 int main(void)
 {

@@ -253,8 +253,11 @@ static void whole_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+/* On threads, and in the simulator, where every interleaving is repeatable. */
 #define ROW(body) \
-	STACK_RIG_CASE(body, threads, .world = "threads", .lanes = LANES)
+	STACK_RIG_CASE(body, threads, .world = "threads", .lanes = LANES), \
+		STACK_RIG_CASE(body, simulated, .world = "simulated", \
+			.lanes = LANES, .seed = 7)
 
 int main(void)
 {

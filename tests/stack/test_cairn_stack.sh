@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The tool cairn-stack: commands, exit status, texts; an image that it writes is
+# what others read.
+
+. "$(dirname "$0")/../interop/lib.sh"
+
+tool=$BUILD/cairn-stack
+
+# status EXPECTED COMMAND...: runs it, keeps what it printed in $work/said.
+status() {
+	local expected=$1
+	shift
+	"$@" >"$work/said" 2>&1 </dev/null
+	local got=$?
+	cat "$work/said"
+	[ $got -eq "$expected" ]
+}
+says() { grep -qF -- "$1" "$work/said"; }
+stack() { # DOCUMENT COMMAND...
+	echo "$1" >"$work/stack.yaml"
+	shift
+	local arguments=()
+	for command; do arguments+=(-c "$command"); done
+	"$tool" -d "$work" -l 2 "$work/stack.yaml" "${arguments[@]}"
+}
+
+mem='protocol: {type: mem, size: 4M, max_size: 8M}'
+
+data() {
+	status 0 stack "$mem" 'write -P 7 4K 8K' 'read -P 7 4K 8K' \
+		'zero 4K 4K' 'read -P 0 4K 4K' 'discard 8K 4K' \
+		'read -P 0 4K 8K' flush 'resize 8M' 'write 7M 1M' map &&
+		says 'read 8192 bytes at 4096'
+}
+differs() {
+	status 1 stack "$mem" 'write -P 7 0 1K' 'read -P 8 0 1K' &&
+		says 'byte at 0 is 0x07, not 0x08'
+}
+compare() {
+	status 1 stack "$mem" 'compare-and-write -P 1 0 512' \
+		'compare-and-write -E 1 -P 2 0 512' \
+		'compare-and-write -E 1 0 512' 'read -P 2 0 512' &&
+		says 'compare-and-write at 0: byte 0 differs'
+}
+change() {
+	status 0 stack "$mem" 'attach {type: stats, name: s}' \
+		'attach {type: fault, name: f}' 'command f hold {op: write}' \
+		'aio-write 0 4K' 'aio-write 4K 4K' 'detach f' wait \
+		'swap {protocol: {type: null, size: 1M}}' 'read -P 0 0 4K' \
+		'attach {type: delay, name: d}' 'configure d {write_us: 5}' info
+}
+late() {
+	status 1 stack "$mem" 'attach {type: fault, name: f}' \
+		'command f hold {op: write}' 'aio-write 0 4K' \
+		'swap {protocol: {type: null}}' 'command f release' wait &&
+		says "1 of them held by 'f'"
+}
+job() {
+	status 0 stack "$mem" 'job start fill {length: 2M}' 'job pause fill' \
+		'job resume fill' 'job wait fill' &&
+		says 'job fill: done, 4194304 of 4194304 bytes'
+}
+input() {
+	echo "$mem" >"$work/stack.yaml"
+	printf '# a comment\n\nwrite -P 3 0 4K\nread -P 3 0 4K\n' |
+		"$tool" "$work/stack.yaml"
+}
+unknown() {
+	status 1 stack "$mem" 'wirte 0 4K' 'write 0 4K' &&
+		says "'wirte': there is no such command" && says 'write 4096'
+}
+document() {
+	status 2 stack 'protocol: {type: flie}' info &&
+		says 'stack.yaml:1:'
+}
+usage() {
+	status 2 "$tool" && status 2 "$tool" --lanes 0 x &&
+		status 0 "$tool" --help && says 'Exit status: 0 all well'
+}
+described() {
+	status 0 "$tool" drivers && says 'throttle:' && says 'max_size' &&
+		"$tool" schema | grep -qF '"const": "throttle"'
+}
+image() {
+	stack 'format: {type: raw, offset: 1M, size: 1M, file:
+  {protocol: {type: file, path: image.raw, size: 4M}}}' \
+		'write -P 0xab 0 1M' flush || return
+	head -c 1M /dev/zero | tr '\0' '\253' >"$work/expected"
+	cmp <(tail -c +1048577 "$work/image.raw" | head -c 1M) "$work/expected" &&
+		cmp <(head -c 1M "$work/image.raw") <(head -c 1M /dev/zero)
+}
+
+check 'reads, writes, zeroes, discards, resizes' data
+check 'a pattern that is not there is an error' differs
+check 'compare and write' compare
+check 'a stack changes under requests' change
+check 'a late gate says who holds what' late
+check 'jobs' job
+check 'commands from standard input' input
+check 'an unknown command fails, the others run' unknown
+check 'a wrong document is named with its line' document
+check 'usage' usage
+check 'drivers and schema' described
+check 'an image in a part of a file' image
+finish
