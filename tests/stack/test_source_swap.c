@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Changing stacks under I/O: attach, detach, swap, reorder, resize; gates and
- * their deadline; closing. TSAN: yes
+ * Changing stacks under I/O: attach, detach, swap, reorder; gates and their
+ * deadline; closing. TSAN: yes
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -165,17 +165,6 @@ static uint8_t byte_at_co(
 			  BLOCK_READ, 0, offset, 512, data),
 		0);
 	return data[0];
-}
-
-static void put_byte_co(struct stack_rig *rig, struct block_source *source,
-	uint64_t offset, uint8_t byte)
-{
-	uint8_t data[512];
-
-	memset(data, byte, sizeof(data));
-	CHECK_INT(block_transfer_co(source, block_core_lane(rig->core, 0),
-			  BLOCK_WRITE, 0, offset, 512, data),
-		0);
 }
 
 /* -- under load ----------------------------------------------------------- */
@@ -408,142 +397,6 @@ static void durable_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(durable.source);
 }
 
-/* -- size ----------------------------------------------------------------- */
-
-struct size_watch {
-	struct block_source_watch watch;
-	unsigned calls;
-};
-
-static void size_changed(struct block_source_watch *watch)
-{
-	container_of(watch, struct size_watch, watch)->calls++;
-}
-
-/* Waits until the lane's view of the source has that size. */
-static void until_size_co(
-	struct stack_rig *rig, struct block_source *source, uint64_t bytes)
-{
-	struct block_lane *lane = block_core_lane(rig->core, 0);
-
-	for (unsigned i = 0; i < 5000; i++) {
-		if (block_source_info(source, lane).size_bytes == bytes)
-			return;
-		loop_sleep_co(lane->loop, 1000000);
-	}
-	CHECK_INT(block_source_info(source, lane).size_bytes, bytes);
-}
-
-static void resize_co(struct stack_rig *rig, void *argument)
-{
-	struct block_source *source = stack_rig_source_co(
-		rig, "protocol: {type: mem, size: 1M, max_size: 4M}");
-	struct block_source *alias =
-		stack_rig_source_co(rig, "source: source-1");
-	struct block_lane *lane = block_core_lane(rig->core, 0);
-	struct size_watch watch = {.watch.changed = size_changed};
-	struct err err = {0};
-	uint8_t data[512];
-
-	(void)argument;
-	block_source_watch(source, &watch.watch);
-	CHECK_INT(spec_resize_co(source, 4 << 20, &err), 0);
-	CHECK_INT(watch.calls, 1);
-	put_byte_co(rig, source, (4 << 20) - 512, 3);
-	until_size_co(rig, alias, 4 << 20);
-	CHECK_INT(byte_at_co(rig, alias, (4 << 20) - 512), 3);
-	CHECK_INT(spec_resize_co(alias, 2 << 20, &err), 0);
-	CHECK_INT(watch.calls, 2);
-	CHECK_INT(block_source_info(source, lane).size_bytes, 2 << 20);
-	CHECK_INT(block_transfer_co(
-			  source, lane, BLOCK_READ, 0, 2 << 20, 512, data),
-		-ERANGE);
-	CHECK_INT(spec_resize_co(source, 8 << 20, &err), -EOPNOTSUPP);
-	CHECK_ERR(&err, "max_size");
-	CHECK_INT(spec_resize_co(source, 1000, &err), -EINVAL);
-	block_source_unwatch(&watch.watch);
-	block_source_put_co(alias);
-	block_source_put_co(source);
-}
-
-/* -- the rules ------------------------------------------------------------ */
-
-static void rules_co(struct stack_rig *rig, void *argument)
-{
-	struct block_source *source = stack_rig_source_co(rig,
-		"{listeners: [{type: throttle, name: t, iops: 5}, "
-		"{type: fault, name: f}], protocol: {type: mem, size: 1M}}");
-	struct err err = {0};
-	const struct doc *fault = stack_rig_doc(rig, "{type: fault, name: f}");
-
-	(void)argument;
-	CHECK_INT(spec_attach_co(source, fault, NULL, &err), -EINVAL);
-	CHECK_ERR(&err, "two drivers of one source are named 'f'");
-	CHECK_INT(spec_attach_co(source, stack_rig_doc(rig, "{type: stats}"),
-			  "f", &err),
-		-EINVAL);
-	CHECK_ERR(&err, "must stand");
-	CHECK_INT(spec_detach_co(source, "nobody", 0, &err), -ENOENT);
-	CHECK_INT(spec_detach_co(source, "mem", 0, &err), -EINVAL);
-	CHECK_ERR(&err, "is the bottom");
-	CHECK_INT(
-		spec_reorder_co(source, stack_rig_doc(rig, "[f, t]"), 0, &err),
-		-EINVAL);
-	CHECK_INT(spec_reorder_co(source, stack_rig_doc(rig, "[t]"), 0, &err),
-		-EINVAL);
-	CHECK_INT(
-		spec_reorder_co(source, stack_rig_doc(rig, "[t, t]"), 0, &err),
-		-EINVAL);
-	CHECK_ERR(&err, "named twice");
-	CHECK_INT(swap_co(rig, source, "source: source-1", 0, &err), -ELOOP);
-	CHECK_INT(swap_co(rig, source,
-			  "{listeners: [], protocol: {type: null}}", 0, &err),
-		-EINVAL);
-	for (unsigned i = 0; i < 13; i++)
-		attach_co(rig, source, "{type: fault}");
-	CHECK_INT(spec_attach_co(source, stack_rig_doc(rig, "{type: fault}"),
-			  NULL, &err),
-		-ENOSPC);
-	CHECK_INT(block_transfer_co(source, block_core_lane(rig->core, 0),
-			  BLOCK_FLUSH, 0, 0, 0, NULL),
-		0);
-	block_source_put_co(source);
-}
-
-static void configure_co(struct stack_rig *rig, void *argument)
-{
-	struct block_source *source = stack_rig_source_co(rig,
-		"{listeners: [{type: throttle, name: t, iops: 5}, "
-		"{type: fault, name: f, rules: [{op: read, error: EIO}]}], "
-		"protocol: {type: mem, size: 1M}}");
-	struct err err = {0};
-
-	(void)argument;
-	CHECK_INT(spec_configure_co(source, "t",
-			  stack_rig_doc(rig, "{iops: 77777}"), &err),
-		0);
-	CHECK_INT(stack_rig_figure(source, "iops"), 77777);
-	CHECK_INT(
-		spec_configure_co(source, "f",
-			stack_rig_doc(rig, "{rules: [{error: ENOSPC}]}"), &err),
-		0);
-	char *status = stack_rig_status(source);
-	CHECK(strstr(status, "\"rules\": [{\"error\": \"ENOSPC\"}]"));
-	free(status);
-	CHECK_INT(spec_configure_co(
-			  source, "f", stack_rig_doc(rig, "{seed: 3}"), &err),
-		-EINVAL);
-	CHECK_ERR(&err, "cannot be changed while it is in use");
-	CHECK_INT(spec_configure_co(source, "t",
-			  stack_rig_doc(rig, "{iops: many}"), &err),
-		-EINVAL);
-	CHECK_INT(spec_configure_co(source, "mem",
-			  stack_rig_doc(rig, "{size: 2M}"), &err),
-		-EINVAL);
-	CHECK_INT(stack_rig_figure(source, "iops"), 77777);
-	block_source_put_co(source);
-}
-
 /* Requests that are held anywhere go on when the source closes. */
 static void close_co(struct stack_rig *rig, void *argument)
 {
@@ -564,35 +417,6 @@ static void close_co(struct stack_rig *rig, void *argument)
 	CHECK_INT(stack_rig_wait_co(&write), 0);
 }
 
-static void claims_co(struct stack_rig *rig, void *argument)
-{
-	struct block_source *source =
-		stack_rig_source_co(rig, "protocol: {type: mem, size: 1M}");
-	struct block_source *alias;
-	struct block_claim stable = {
-		.mode = BLOCK_CLAIM_STABLE, .holder = "the backing of x"};
-	struct block_claim write = {
-		.mode = BLOCK_CLAIM_WRITE, .holder = "the volume y"};
-	struct err err = {0};
-
-	(void)argument;
-	CHECK_INT(block_source_claim(source, &stable, &err), 0);
-	CHECK_INT(block_source_claim(source, &write, &err), -EBUSY);
-	CHECK_ERR(&err, "the backing of x");
-	CHECK_INT(stack_rig_build_co(rig, "source: source-1", &alias, &err),
-		-EBUSY);
-	struct spec_swap swap = {
-		.document = stack_rig_doc(rig, "protocol: {type: null}")};
-	CHECK_INT(spec_swap_bottom_co(source, &swap, &err), -EBUSY);
-	block_source_unclaim(&stable);
-	CHECK_INT(stack_rig_build_co(rig, "source: source-1", &alias, &err), 0);
-	CHECK_INT(block_source_claim(source, &write, &err), -EBUSY);
-	block_source_put_co(alias);
-	CHECK_INT(block_source_claim(source, &write, &err), 0);
-	block_source_unclaim(&write);
-	block_source_put_co(source);
-}
-
 /* On threads, and in the simulator, where every interleaving is repeatable. */
 #define ROW(body) \
 	STACK_RIG_CASE(body, threads, .world = "threads", .lanes = LANES), \
@@ -608,11 +432,7 @@ int main(void)
 		ROW(release_on_detach_co),
 		ROW(front_held_co),
 		ROW(durable_co),
-		ROW(resize_co),
-		ROW(rules_co),
-		ROW(configure_co),
 		ROW(close_co),
-		ROW(claims_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
