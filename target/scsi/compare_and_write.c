@@ -26,6 +26,12 @@ void scsi_compare_and_write(struct scsi_task *task)
 	uint32_t block = scsi_block_bytes(task);
 	uint64_t bytes = task->blocks * block;
 
+	/* Data for no block: more blocks than the field of 8 bits can say. */
+	if (!bytes && task->expected_bytes) {
+		scsi_sense_cdb(task, task->command->length.at, 7);
+		scsi_finish(task);
+		return;
+	}
 	if (!scsi_check_range(task, task->lba, task->blocks) ||
 		(bytes && !scsi_check_data(task)) || !bytes) {
 		scsi_finish(task);

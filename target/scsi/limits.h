@@ -12,7 +12,7 @@ enum {
 	/* UNMAP in one command: 1 Mi blocks, in at most 256 descriptors. */
 	SCSI_UNMAP_BLOCKS = 1u << 20,
 	SCSI_UNMAP_DESCRIPTORS = 256,
-	SCSI_SAME_BLOCKS = 1u << 20,
+	SCSI_SAME_BLOCKS = 1u << 15,
 	SCSI_COMPARE_BLOCKS = 255, /* the field is one byte */
 };
 

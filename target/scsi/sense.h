@@ -22,7 +22,6 @@ enum scsi_sense_key { /* SPC-4 table 27 */
 
 enum scsi_sense_code { /* SPC-4 annex E.2 */
 	ASC_NONE = 0x0000,
-	ASC_NOT_READY_INITIALIZING_COMMAND = 0x0402,
 	ASC_NOT_READY_INTERVENTION = 0x0403,
 	ASC_WRITE_ERROR = 0x0c00,
 	ASC_INVALID_FIELD_IN_UNIT = 0x0e03,

@@ -3,9 +3,9 @@
  * TEST UNIT READY (SPC-4 6.47), START STOP UNIT (SBC-3 5.28), PREVENT ALLOW
  * MEDIUM REMOVAL (SBC-3 5.13).
  *
- * Stopping and ejecting concern every host. Before either, what is cached is
- * made durable. Power conditions are accepted and change nothing: there is no
- * motor.
+ * Ejecting concerns every host. There is no motor: stopping (START 0 without
+ * LOEJ) makes durable what is cached and leaves the unit ready, for the others
+ * use it; power conditions change nothing.
  */
 #include "target/scsi/task.h"
 
@@ -19,17 +19,12 @@ void scsi_test_unit_ready(struct scsi_task *task)
 
 enum { START_START = 1, START_LOEJ = 2, START_NO_FLUSH = 4 };
 
-/* SBC-3 table 113: active, idle, standby, LU_CONTROL, FORCE_IDLE_0,
- * FORCE_STANDBY_0. */
-#define POWER_CONDITIONS \
-	(1u << 0 | 1u << 1 | 1u << 2 | 1u << 3 | 1u << 7 | 1u << 10 | 1u << 11)
-
 /* A medium that comes may be another one, for all others at least. */
 static void start_load(struct scsi_task *task)
 {
 	struct volume *volume = scsi_volume(task);
-	unsigned old = atomic_fetch_and(
-		&volume->flags, ~(unsigned)(VOLUME_EJECTED | VOLUME_STOPPED));
+	unsigned old =
+		atomic_fetch_and(&volume->flags, ~(unsigned)VOLUME_EJECTED);
 
 	if (old & VOLUME_EJECTED)
 		volume_attend_all(volume, task->nexus->lane,
@@ -39,10 +34,8 @@ static void start_load(struct scsi_task *task)
 
 static void stop_now(struct scsi_task *task)
 {
-	bool eject = task->cdb[4] & START_LOEJ;
-
-	atomic_fetch_or(&scsi_volume(task)->flags,
-		eject ? VOLUME_EJECTED : VOLUME_STOPPED);
+	if (task->cdb[4] & START_LOEJ)
+		atomic_fetch_or(&scsi_volume(task)->flags, VOLUME_EJECTED);
 }
 
 static void stop_flushed(struct block_request *request)
@@ -62,28 +55,24 @@ static void stop_start(struct scsi_task *task)
 	struct volume *volume = scsi_volume(task);
 	bool online = atomic_load(&volume->source);
 
-	if (task->cdb[4] & START_LOEJ &&
-		atomic_load(&volume->removal_prevented)) {
-		scsi_sense_set(
-			task, SENSE_ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED);
-		scsi_finish(task);
-	} else if (online && !(task->cdb[4] & START_NO_FLUSH)) {
+	if (online && !(task->cdb[4] & START_NO_FLUSH)) {
 		scsi_submit(task, BLOCK_FLUSH, 0, 0, 0, 0, stop_flushed);
-	} else {
-		stop_now(task);
-		scsi_finish(task);
+		return;
 	}
+	stop_now(task);
+	scsi_finish(task);
 }
 
 static bool start_check(struct scsi_task *task)
 {
 	unsigned condition = task->cdb[4] >> 4;
+	bool moves = !condition && task->cdb[4] & START_LOEJ;
 
-	if (!(POWER_CONDITIONS >> condition & 1))
-		scsi_sense_cdb(task, 4, 7);
-	else if (!condition && task->cdb[4] & START_LOEJ &&
-		!scsi_volume(task)->settings.removable)
+	if (moves && !scsi_volume(task)->settings.removable)
 		scsi_sense_cdb(task, 4, 1);
+	else if (moves && atomic_load(&scsi_volume(task)->removal_prevented))
+		scsi_sense_set(
+			task, SENSE_ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED);
 	/* START=1 is allowed under any reservation, all else a change. */
 	else if ((condition || !(task->cdb[4] & START_START)) &&
 		!reservation_permits(task->logical_unit, RESERVATION_WRITES))

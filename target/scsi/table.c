@@ -184,7 +184,7 @@ static const struct scsi_command table_maintenance_in[] = {
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 #define VERIFY_BITS 0x16u /* DPO, BYTCHK */
-#define CACHE_BITS 0x02u /* IMMED */
+#define IMMED_BIT 0x02u
 
 const struct scsi_command scsi_commands[256] = {
 	[0x00] = {.name = "TEST UNIT READY",
@@ -234,8 +234,10 @@ const struct scsi_command scsi_commands[256] = {
 		PROTECT | CHANGES, scsi_write_and_verify, VERIFY_BITS),
 	[0x2f] = BLOCKS_10(
 		"VERIFY(10)", VERIFY, READS, PROTECT, scsi_verify, VERIFY_BITS),
+	[0x34] = BLOCKS_10(
+		"PRE-FETCH(10)", NOTHING, READS, 0, scsi_pre_fetch, IMMED_BIT),
 	[0x35] = BLOCKS_10("SYNCHRONIZE CACHE(10)", NOTHING, WRITES, 0,
-		scsi_synchronize, CACHE_BITS),
+		scsi_synchronize, IMMED_BIT),
 	[0x41] = BLOCKS_10("WRITE SAME(10)", SAME, WRITES, PROTECT | CHANGES,
 		scsi_write_same, 0x18),
 	[0x42] = PARAMETERS("UNMAP", 10, WRITES, CHANGES | SCSI_NEEDS_UNMAP, 7,
@@ -266,12 +268,16 @@ const struct scsi_command scsi_commands[256] = {
 			0, 255, 0x1f}},
 	[0x8a] = BLOCKS_16("WRITE(16)", WRITE, WRITES, PROTECT | CHANGES,
 		scsi_write, DPO_FUA),
+	[0x8b] = BLOCKS_16("ORWRITE(16)", WRITE, WRITES, PROTECT | CHANGES,
+		scsi_or_write, DPO_FUA),
 	[0x8e] = BLOCKS_16("WRITE AND VERIFY(16)", WRITE, WRITES,
 		PROTECT | CHANGES, scsi_write_and_verify, VERIFY_BITS),
 	[0x8f] = BLOCKS_16(
 		"VERIFY(16)", VERIFY, READS, PROTECT, scsi_verify, VERIFY_BITS),
+	[0x90] = BLOCKS_16(
+		"PRE-FETCH(16)", NOTHING, READS, 0, scsi_pre_fetch, IMMED_BIT),
 	[0x91] = BLOCKS_16("SYNCHRONIZE CACHE(16)", NOTHING, WRITES, 0,
-		scsi_synchronize, CACHE_BITS),
+		scsi_synchronize, IMMED_BIT),
 	[0x93] = BLOCKS_16("WRITE SAME(16)", SAME, WRITES, PROTECT | CHANGES,
 		scsi_write_same, 0x19),
 	[0x9e] = ACTIONS(table_in16, COUNT(table_in16)),

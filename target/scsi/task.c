@@ -211,9 +211,6 @@ static bool task_check_ready(struct scsi_task *task)
 			 &scsi_volume(task)->source, memory_order_relaxed))
 		scsi_sense_set(
 			task, SENSE_NOT_READY, ASC_NOT_READY_INTERVENTION);
-	else if (flags & VOLUME_STOPPED)
-		scsi_sense_set(task, SENSE_NOT_READY,
-			ASC_NOT_READY_INITIALIZING_COMMAND);
 	else if (flags & VOLUME_FAILED)
 		scsi_sense_set(
 			task, SENSE_HARDWARE_ERROR, ASC_INTERNAL_FAILURE);

@@ -118,6 +118,7 @@ scsi_execute_fn scsi_verify, scsi_write_and_verify; /* verify.c */
 scsi_execute_fn scsi_write_same; /* write_same.c */
 scsi_execute_fn scsi_unmap; /* unmap.c */
 scsi_execute_fn scsi_compare_and_write; /* compare_and_write.c */
+scsi_execute_fn scsi_or_write, scsi_pre_fetch; /* or_write.c */
 scsi_execute_fn scsi_lba_status; /* lba_status.c */
 scsi_execute_fn scsi_test_unit_ready, scsi_start_stop, scsi_prevent_allow;
 scsi_execute_fn scsi_mode_select; /* mode_select.c */

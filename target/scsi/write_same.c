@@ -3,8 +3,9 @@
  * WRITE SAME (10, 16) (SBC-3 5.43, 5.44): one block into many, in pieces, one in
  * flight at a time.
  *
- * Zeroes become WRITE_ZEROES, or DISCARD with UNMAP (LBPRZ 1: both read as
- * zeroes afterwards); another pattern is repeated in a buffer and written.
+ * Zeroes become WRITE_ZEROES; another pattern is repeated in a buffer and written.
+ * UNMAP means DISCARD, after which the blocks read as zeroes (LBPRZ 1); what the
+ * host sent with it is not looked at, as hosts expect from other targets.
  */
 #include "blockcore/base/iov.h"
 #include "target/scsi/limits.h"
@@ -87,35 +88,42 @@ static enum same_how same_choose(const struct scsi_task *task)
 {
 	struct block_info info = {0};
 
-	volume_info(scsi_volume(task), task->nexus->lane, &info);
-	if (task->data &&
-		!bytes_are_zero(task->data->data, scsi_block_bytes(task)))
-		return SAME_PATTERN;
 	if (task->cdb[1] & SAME_UNMAP)
 		return SAME_DISCARD;
-	return task->data && !(info.ops & BLOCK_OP(BLOCK_WRITE_ZEROES))
-		? SAME_PATTERN
-		: SAME_ZEROES;
+	volume_info(scsi_volume(task), task->nexus->lane, &info);
+	if (!task->data)
+		return SAME_ZEROES;
+	return info.ops & BLOCK_OP(BLOCK_WRITE_ZEROES) &&
+			bytes_are_zero(task->data->data, scsi_block_bytes(task))
+		? SAME_ZEROES
+		: SAME_PATTERN;
+}
+
+/* 0 blocks: all to the end of the medium (WSNZ 0). */
+static bool same_check_range(struct scsi_task *task)
+{
+	if (!scsi_check_range(task, task->lba, task->blocks))
+		return false;
+	if (!task->blocks)
+		task->blocks = scsi_capacity_blocks(task) - task->lba;
+	if (task->blocks <= SCSI_SAME_BLOCKS)
+		return true;
+	scsi_sense_cdb(task, task->command->length.at, 7);
+	return false;
 }
 
 static bool same_check(struct scsi_task *task)
 {
 	struct scsi_limits limits;
-	unsigned length_at = task->command->length.at;
 
 	scsi_limits_read(task, &limits);
 	if (task->cdb[1] & SAME_ANCHOR)
 		scsi_sense_cdb(task, 1, 4);
 	else if (task->cdb[1] & SAME_UNMAP && !limits.thin)
 		scsi_sense_cdb(task, 1, 3);
-	else if (task->blocks > SCSI_SAME_BLOCKS)
-		scsi_sense_cdb(task, length_at, 7);
-	else if (!scsi_check_range(task, task->lba, task->blocks))
-		return false;
-	else if (!task->blocks && limits.blocks - task->lba > SCSI_SAME_BLOCKS)
-		scsi_sense_cdb(task, length_at, 7);
 	else
-		return task->data_bytes ? scsi_check_data(task) : true;
+		return same_check_range(task) &&
+			(!task->data_bytes || scsi_check_data(task));
 	return false;
 }
 
@@ -125,8 +133,6 @@ void scsi_write_same(struct scsi_task *task)
 		scsi_finish(task);
 		return;
 	}
-	if (!task->blocks) /* to the end of the medium */
-		task->blocks = scsi_capacity_blocks(task) - task->lba;
 	task->position = 0;
 	task->step = (uint8_t)same_choose(task);
 	task->piece_bytes = same_rows[task->step].piece_bytes;

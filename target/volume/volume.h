@@ -31,7 +31,6 @@ enum volume_flag {
 	VOLUME_WRITE_CACHE = 1, /* WCE: completed writes need a flush */
 	VOLUME_WRITE_PROTECT = 2, /* SWP or read-only by configuration */
 	VOLUME_DESCRIPTOR_SENSE = 4, /* D_SENSE of the control mode page */
-	VOLUME_STOPPED = 8, /* START STOP UNIT, START=0 */
 	VOLUME_EJECTED = 16, /* removable: no medium */
 	VOLUME_FAILED = 32, /* a flush failed: acknowledged data at risk */
 	VOLUME_TASK_ABORTED = 64, /* TAS: tell hosts of tasks others aborted */
