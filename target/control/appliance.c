@@ -164,7 +164,8 @@ static void bury_co(void *argument)
 struct apply {
 	struct appliance *appliance;
 	struct document *document;
-	const struct doc *before;
+	bool restores; /* what was stored: nothing is refused, or kept again */
+	bool strict; /* what is new must be there */
 	struct volume **volume; /* one per volume of the document */
 	struct appliance_volume_list fresh, gone;
 	struct burial *burial;
@@ -200,28 +201,6 @@ static void plan(struct apply *apply)
 	}
 }
 
-/* The volume stands in the document of the last run with the same source. */
-static bool known_before(
-	const struct apply *apply, const struct document_volume *wanted)
-{
-	const struct doc *list = doc_find(apply->before, "volumes");
-	bool same = false;
-	for (const struct doc *node = list ? list->first : NULL; node && !same;
-		node = node->next) {
-		const struct doc *name = doc_find(node, "name");
-		const struct doc *source = doc_find(node, "source");
-		if (!name || !source || name->kind != DOC_SCALAR ||
-			strcmp(name->text, wanted->settings.name))
-			continue;
-		char *a = appliance_json(source);
-		char *b = appliance_json(wanted->source);
-		same = a && b && !strcmp(a, b);
-		free(a);
-		free(b);
-	}
-	return same;
-}
-
 static int prepare_one_co(struct apply *apply, unsigned i, struct err *err)
 {
 	const struct document_volume *wanted = &apply->document->volume[i];
@@ -236,10 +215,11 @@ static int prepare_one_co(struct apply *apply, unsigned i, struct err *err)
 	int failed = appliance_volume_prepare_co(v, &why);
 	if (!failed)
 		return 0;
-	if (!known_before(apply, wanted)) {
+	/* -EINVAL: a mistake in the document that only opening finds. */
+	if (!apply->restores && (apply->strict || failed == -EINVAL)) {
 		if (err)
 			*err = why;
-		return failed;
+		return err_wrap(err, "volume %s", v->settings.name);
 	}
 	if (!v->hopeless)
 		appliance_volume_fail_co(v, why.text);
@@ -303,7 +283,7 @@ static void bury(struct apply *apply)
 		bury_co(burial); /* no memory for another: we wait ourselves */
 }
 
-static int apply_co(struct apply *apply, bool keep, struct err *err)
+static int apply_co(struct apply *apply, struct err *err)
 {
 	struct document *document = apply->document;
 	TAILQ_INIT(&apply->fresh);
@@ -314,7 +294,7 @@ static int apply_co(struct apply *apply, bool keep, struct err *err)
 	if (apply->volume && apply->burial) {
 		plan(apply);
 		failed = prepare_co(apply, err);
-		if (!failed && keep)
+		if (!failed && !apply->restores)
 			failed = document_save(
 				document, apply->appliance->world.state, err);
 		if (failed) {
@@ -333,18 +313,18 @@ static int apply_co(struct apply *apply, bool keep, struct err *err)
 }
 
 int appliance_apply_co(struct appliance *appliance, struct document *document,
-	const struct doc *before, struct err *err)
+	bool strict, struct err *err)
 {
 	const struct appliance_world *world = &appliance->world;
 	struct apply apply = {
-		.appliance = appliance, .document = document, .before = before};
+		.appliance = appliance, .document = document, .strict = strict};
 	co_mutex_lock_co(&appliance->applying);
 	int failed = document_identify(document, world->state, err);
 	if (!failed)
 		failed = document_find_secrets(
 			document, world->state, world->secrets_directory, err);
 	if (!failed)
-		failed = apply_co(&apply, true, err);
+		failed = apply_co(&apply, err);
 	co_mutex_unlock(&appliance->applying);
 	document_free(document);
 	return failed;
@@ -352,44 +332,37 @@ int appliance_apply_co(struct appliance *appliance, struct document *document,
 
 /* -- what was stored -------------------------------------------------------- */
 
-int appliance_load_stored(
-	struct appliance *appliance, struct doc **tree, struct err *err)
+/* The stored document, an empty one if there is none. */
+static struct doc *load_stored(struct state *state, struct err *err)
 {
 	char *json;
-	*tree = NULL;
-	int failed = state_load_document(appliance->world.state, &json, err);
-	if (failed || !json)
-		return failed;
-	*tree = doc_parse("stored document", json, strlen(json), err);
+	if (state_load_document(state, &json, err))
+		return NULL;
+	struct doc *tree = doc_parse("stored document", json ? json : "",
+		json ? strlen(json) : 0, err);
 	free(json);
-	return *tree ? 0 : -EINVAL;
+	return tree;
 }
 
 int appliance_restore_co(struct appliance *appliance, struct err *err)
 {
 	const struct appliance_world *world = &appliance->world;
-	struct doc *tree;
-	int failed = appliance_load_stored(appliance, &tree, err);
-	if (!failed && !tree) {
-		tree = doc_parse("no document", "", 0, err);
-		failed = tree ? 0 : -ENOMEM;
-	}
-	if (failed)
-		return failed;
+	struct doc *tree = load_stored(world->state, err);
+	if (!tree)
+		return -EINVAL;
 	struct document *document = document_read(tree, world->settings, err);
 	if (!document)
 		return err_wrap(err,
 			"the stored document does not fit the "
 			"settings; apply another");
-	struct apply apply = {.appliance = appliance,
-		.document = document,
-		.before = document->root};
+	struct apply apply = {
+		.appliance = appliance, .document = document, .restores = true};
 	co_mutex_lock_co(&appliance->applying);
-	failed = document_identify(document, world->state, err);
+	int failed = document_identify(document, world->state, err);
 	if (!failed) {
 		document_find_stored_secrets(
 			document, world->state, world->secrets_directory);
-		failed = apply_co(&apply, false, err);
+		failed = apply_co(&apply, err);
 	}
 	co_mutex_unlock(&appliance->applying);
 	document_free(document);

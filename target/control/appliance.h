@@ -3,7 +3,7 @@
  * The appliance: the volumes that run, and the way from a document to them.
  *
  *	document --plan--> keep | add | change | remove, for each volume
- *		 --prepare--> sources are opened; what cannot be had refuses all
+ *		 --prepare--> sources are opened
  *		 --keep--> the document is in the state
  *		 --publish--> volumes online, access table to the protocols
  *		 --bury--> what is gone is freed when its last host has let go
@@ -13,8 +13,8 @@
  *     that hosts can see, but for volumes under change, which are offline for the
  *     time (their files can be open once only) and come back if all is refused.
  *  2. A volume whose source cannot be opened is offline with its reason and tried
- *     again every RETRY_S seconds; all others run. Only what an apply brings anew
- *     or changes must be there for it to succeed.
+ *     again every RETRY_S seconds; all others run. A strict apply (an operator
+ *     waits for the answer) is refused if such a one is new or changed.
  *  3. What hosts made durable is restored before a volume is seen; if that cannot
  *     be read the volume stays offline rather than forget a reservation.
  */
@@ -39,16 +39,12 @@ struct appliance_world {
 struct appliance *appliance_new(
 	const struct appliance_world *world, struct err *err);
 
-/* Applies a document that was read (and takes it over). `before` is the one that
- * was in force at the last run, NULL if none: its volumes need not be there. 0, or
- * -errno with *err and everything as before. */
+/* Applies a document that was read (and takes it over). 0, or -errno with *err and
+ * everything as before. */
 int appliance_apply_co(struct appliance *appliance, struct document *document,
-	const struct doc *before, struct err *err);
+	bool strict, struct err *err);
 /* Puts the stored document in force, or an empty one. */
 int appliance_restore_co(struct appliance *appliance, struct err *err);
-/* The stored document as a tree, NULL (0) if there is none. */
-int appliance_load_stored(
-	struct appliance *appliance, struct doc **tree, struct err *err);
 
 /* Who may reach what now; valid until the next apply. */
 const struct access_table *appliance_table(const struct appliance *appliance);

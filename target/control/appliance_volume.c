@@ -146,11 +146,9 @@ int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err)
 {
 	assert(!self->prepared && !appliance_volume_online(self));
 	if (self->hopeless)
-		return err_set(err, EIO, "volume %s stays offline",
-			self->settings.name);
-	int failed = spec_build_co(self->volume->core, self->settings.name,
+		return err_set(err, EIO, "%s", self->volume->offline_reason);
+	return spec_build_co(self->volume->core, self->settings.name,
 		self->settings.uuid, self->source, &self->prepared, err);
-	return failed ? err_wrap(err, "volume %s", self->settings.name) : 0;
 }
 
 void appliance_volume_abandon_co(struct appliance_volume *self)

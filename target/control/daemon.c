@@ -150,21 +150,14 @@ static int write_port_file(const struct daemon *daemon, struct err *err)
 	return 0;
 }
 
+/* Not strict: one disk that is missing must not keep the others from hosts. */
 static int apply_file_co(struct daemon *daemon, struct err *err)
 {
 	struct document *document =
 		document_load(daemon->orders->document, daemon->settings, err);
-	struct doc *before = NULL;
 	if (!document)
 		return -EINVAL;
-	int failed = appliance_load_stored(daemon->appliance, &before, err);
-	if (failed)
-		document_free(document);
-	else
-		failed = appliance_apply_co(
-			daemon->appliance, document, before, err);
-	doc_free(before);
-	return failed;
+	return appliance_apply_co(daemon->appliance, document, false, err);
 }
 
 static int open_appliance_co(struct daemon *daemon, struct err *err)

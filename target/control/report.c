@@ -142,6 +142,19 @@ static const char *clean(const char *name, char out[256])
 	return log_escape(out, 256, name, (unsigned)strlen(name));
 }
 
+/* Hosts can come and go as often as they like, our log cannot grow so fast. */
+static bool may_log(void)
+{
+	static struct log_limit limit; /* the control lane's */
+	uint32_t swallowed;
+	if (!log_limit_pass(&limit, &swallowed))
+		return false;
+	if (swallowed)
+		log_info("hosts", "busy",
+			"%u logins and logouts more, in short time", swallowed);
+	return true;
+}
+
 static void session_up(
 	struct iscsi_watcher *watcher, const struct iscsi_session_info *info)
 {
@@ -153,6 +166,8 @@ static void session_up(
 			clean(info->initiator, name), info->peer);
 		return;
 	}
+	if (!may_log())
+		return;
 	log_info(object, "login", "%s from %s to %s%s%s%s%s",
 		clean(info->initiator, name), info->peer,
 		clean(info->target, target), *info->chap ? ", CHAP " : "",
@@ -165,7 +180,7 @@ static void session_down(struct iscsi_watcher *watcher,
 {
 	char object[96], name[256];
 	(void)watcher;
-	if (info->discovery)
+	if (info->discovery || !may_log())
 		return;
 	snprintf(object, sizeof object, "host %s", info->host);
 	log_info(object, "logout", "%s from %s: %s",

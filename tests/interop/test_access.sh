@@ -24,8 +24,8 @@ hosts:
   - name: both
     iscsi:
       iqn: ['$both']
-      chap: {user: both, secret: open-sesame-2, mutualUser: cairn, mutualSecret: open-sesame-3}
-  - {name: strict, iscsi: {iqn: ['$strict'], chap: {user: strict, secret: open-sesame-4, forbidWeak: true}}}
+      chap: {user: both, secret: open-sesame-2, mutual: {user: cairn, secret: open-sesame-3}}
+  - {name: strict, iscsi: {iqn: ['$strict'], chap: {user: strict, secret: open-sesame-4, weak_hashes: forbidden}}}
 targets:
   - {iqn: '$iqn:one', portals: [main]}
   - {iqn: '$iqn:two', portals: [main]}

@@ -26,7 +26,7 @@ good source: {protocol: {type: file, path: good.raw, size: 16M}}
 missing source: {protocol: {type: file, path: missing.raw}}
 locked source: {protocol: {type: file, path: locked.raw}}
 full thin: true, source: {protocol: {type: file, path: small/full.raw, size: 64M}}
-broken source: {protocol: {type: file, path: broken.raw, size: 16M}, listeners: [{type: fault, name: bad, rules: [{op: read, offset: 1M, length: 64k, error: EIO}, {op: write, offset: 2M, length: 64k, error: EIO}]}]}
+broken source: {protocol: {type: file, path: broken.raw, size: 16M}, listeners: [{type: fault, name: bad, rules: [{op: read, offset: 1M, length: 64K, error: EIO}, {op: write, offset: 2M, length: 64K, error: EIO}]}]}
 short source: {protocol: {type: file, path: short.raw}}
 DOC
 exec {held}<>"$work/data/locked.raw"
@@ -67,4 +67,5 @@ back() { iscsi-readcapacity16 "$(disk locked)" 2>/dev/null | grep -q 'Total size
 exec {QEMU[1]}>&-
 wait "$QEMU_PID" 2>/dev/null
 check "the locked one comes back when qemu lets go" wait_until back
+umount -l "$work/data/small"
 finish

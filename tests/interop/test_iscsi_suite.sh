@@ -77,9 +77,9 @@ report() { # NAME
 write_settings 0
 write_document <<'DOC'
 thin thin: true, source: {protocol: {type: file, path: thin.raw, size: 128M}}
-large thin: true, blockBytes: 4096, source: {protocol: {type: file, path: large.raw, size: 128M}}
+large thin: true, block_size: 4096, source: {protocol: {type: file, path: large.raw, size: 128M}}
 removable thin: true, removable: true, source: {protocol: {type: file, path: removable.raw, size: 128M}}
-readonly thin: true, readOnly: true, source: {protocol: {type: file, path: readonly.raw, size: 128M}}
+readonly thin: true, read_only: true, source: {protocol: {type: file, path: readonly.raw, size: 128M}}
 DOC
 start_daemon || exit 1
 

@@ -34,7 +34,7 @@ bench() { # OPTIONS...
 write_settings 0
 write_document <<'DOC'
 thin thin: true, source: {protocol: {type: file, path: thin.raw, size: 64M}}
-large thin: true, blockBytes: 4096, source: {protocol: {type: file, path: large.raw, size: 64M}}
+large thin: true, block_size: 4096, source: {protocol: {type: file, path: large.raw, size: 64M}}
 DOC
 start_daemon || exit 1
 make_image
