@@ -112,10 +112,13 @@ static bool may_go(
 	struct throttle_lane *lane, const struct block_request *request)
 {
 	struct throttle_group *group = lane->throttle->group;
-	uint64_t now_ns = loop_now_ns(lane->lane->loop);
-	uint64_t version = throttle_group_version(group);
+	uint64_t now_ns, version;
 	struct throttle_cost cost;
 
+	if (!throttle_group_limits(group))
+		return true;
+	now_ns = loop_now_ns(lane->lane->loop);
+	version = throttle_group_version(group);
 	if (!lane->reserved || lane->version != version) {
 		cost = cost_of(request);
 		lane->go_ns = throttle_group_reserve(group, &cost, now_ns);

@@ -26,6 +26,7 @@ struct throttle_group {
 	struct throttle_clock steady[THROTTLE_LIMITS];
 	struct throttle_clock peak[THROTTLE_LIMITS]; /* only with a burst */
 	_Atomic uint64_t version;
+	_Atomic bool limits; /* any */
 	struct throttle_rates rates; /* control lane */
 	unsigned members_count;
 	LIST_HEAD(, throttle_member) members;
@@ -85,6 +86,11 @@ uint64_t throttle_group_reserve(struct throttle_group *group,
 	return (uint64_t)at_ns;
 }
 
+bool throttle_group_limits(const struct throttle_group *group)
+{
+	return atomic_load_explicit(&group->limits, memory_order_relaxed);
+}
+
 uint64_t throttle_group_version(const struct throttle_group *group)
 {
 	return atomic_load_explicit(&group->version, memory_order_acquire);
@@ -106,6 +112,8 @@ void throttle_group_set(
 					     : rates->rate[i] * rates->burst,
 			SLACK_NS);
 	}
+	atomic_store_explicit(&group->limits, !throttle_rates_empty(rates),
+		memory_order_relaxed);
 	group->rates = *rates;
 	LIST_FOREACH (member, &group->members, link)
 		*member->rates = *rates;

@@ -72,6 +72,9 @@ void throttle_group_leave(
 void throttle_group_set(
 	struct throttle_group *group, const struct throttle_rates *rates);
 
+/* Any thread. Whether there is a limit at all. */
+bool throttle_group_limits(const struct throttle_group *group);
+
 /* Any thread. Grows with every throttle_group_set: a time that was reserved
  * before holds no more. */
 uint64_t throttle_group_version(const struct throttle_group *group);
