@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See the header. Each worker has sectors and a model of its own, so that workers
+ * can be threads.
+ */
+#include "tests/lib/stack_changes.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blockcore/base/prng.h"
+#include "tests/lib/model_load.h"
+
+#define WORKERS 8u
+#define REGION 64u /* sectors of a worker */
+#define LISTENERS_MOST 8u
+#define DEADLINE_NS SPEC_GATE_DEADLINE_NS
+
+/* Kinds of listeners in order of bands; with values to come with, and others. */
+static const struct {
+	const char *type;
+	const char *values[3];
+} kinds[] = {
+	{"stats", {""}},
+	{"throttle",
+		{", iops: 900", ", bytes_s: 3M, burst: 2, burst_seconds: 1",
+			", group: shared"}},
+	{"delay",
+		{", read_us: 300", ", write_us: 700, jitter_us: 900",
+			", read_us: 50, write_us: 50"}},
+	{"fault",
+		{"", ", rules: [{op: write, delay_us: 800, count: 9}]",
+			", rules: [{op: any, hold: true, count: 2, "
+			"event: complete}]"}},
+};
+#define KINDS (sizeof kinds / sizeof kinds[0])
+enum { STATS, THROTTLE, DELAY, FAULT };
+
+static const char *const bottoms[] = {
+	"{protocol: {type: file, path: disk, locking: false}}",
+	"{protocol: {type: file, path: disk, locking: false, "
+	"cache: writeback}}",
+	"{source: source-1}",
+	"{format: {type: raw, file: {protocol: {type: file, path: disk, "
+	"locking: false}}}, view: current}",
+};
+#define BOTTOMS (sizeof bottoms / sizeof bottoms[0])
+
+struct listener {
+	unsigned kind;
+	char name[16];
+};
+
+struct changer {
+	struct stack_changes *public;
+	struct stack_rig *rig;
+	struct block_source *source;
+	uint64_t random;
+	struct listener listener[LISTENERS_MOST]; /* top first */
+	unsigned listeners, named;
+	_Atomic bool stop;
+	uint32_t sectors;
+	struct model_load load[WORKERS];
+};
+
+static uint64_t below(struct changer *changer, uint64_t count)
+{
+	return prng_below(&changer->random, count);
+}
+
+static const struct doc *document(struct changer *changer, const char *format,
+	...) __attribute__((format(printf, 2, 3)));
+
+static const struct doc *document(
+	struct changer *changer, const char *format, ...)
+{
+	char text[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	return stack_rig_doc(changer->rig, text);
+}
+
+static const char *values(struct changer *changer, unsigned kind)
+{
+	const char *text = kinds[kind].values[below(changer, 3)];
+
+	return text ? text : "";
+}
+
+/* Held requests keep a gate closed: then the old stack goes on, and says so. */
+static int settle(struct changer *changer, int result, struct err *err)
+{
+	if (result == -ETIMEDOUT)
+		changer->public->late++;
+	else if (result)
+		check_fail(__FILE__, __LINE__, "%s", err->text);
+	return result;
+}
+
+/* -- changes -------------------------------------------------------------- */
+
+static void attach_co(struct changer *changer)
+{
+	unsigned kind = (unsigned)below(changer, KINDS), at = 0;
+	struct listener new = {.kind = kind};
+	struct err err = {0};
+
+	if (changer->listeners == LISTENERS_MOST)
+		return;
+	snprintf(new.name, sizeof new.name, "l%u", ++changer->named);
+	if (settle(changer,
+		    spec_attach_co(changer->source,
+			    document(changer, "{type: %s, name: %s%s}",
+				    kinds[kind].type, new.name,
+				    values(changer, kind)),
+			    NULL, &err),
+		    &err))
+		return;
+	while (at < changer->listeners && changer->listener[at].kind <= kind)
+		at++;
+	memmove(&changer->listener[at + 1], &changer->listener[at],
+		(changer->listeners - at) * sizeof new);
+	changer->listener[at] = new;
+	changer->listeners++;
+}
+
+static void detach_co(struct changer *changer)
+{
+	unsigned at;
+	struct err err = {0};
+
+	if (!changer->listeners)
+		return;
+	at = (unsigned)below(changer, changer->listeners);
+	if (settle(changer,
+		    spec_detach_co(changer->source, changer->listener[at].name,
+			    DEADLINE_NS, &err),
+		    &err))
+		return;
+	changer->listeners--;
+	memmove(&changer->listener[at], &changer->listener[at + 1],
+		(changer->listeners - at) * sizeof changer->listener[0]);
+}
+
+/* Some listener of the kind, or NULL. */
+static struct listener *some(struct changer *changer, unsigned kind)
+{
+	unsigned i, from;
+
+	if (!changer->listeners)
+		return NULL;
+	from = (unsigned)below(changer, changer->listeners);
+	for (i = 0; i < changer->listeners; i++) {
+		struct listener *listener =
+			&changer->listener[(from + i) % changer->listeners];
+
+		if (listener->kind == kind)
+			return listener;
+	}
+	return NULL;
+}
+
+static void configure_co(struct changer *changer)
+{
+	static const char *const before[] = {[THROTTLE] = "{iops: ",
+		[DELAY] = "{jitter_us: 400, read_us: ",
+		[FAULT] = "{rules: [{op: flush, count: 3, delay_us: "};
+	unsigned kind = THROTTLE + (unsigned)below(changer, KINDS - 1);
+	struct listener *listener = some(changer, kind);
+	struct err err = {0};
+
+	if (!listener)
+		return;
+	settle(changer,
+		spec_configure_co(changer->source, listener->name,
+			document(changer, "%s%u%s", before[kind],
+				500 + (unsigned)below(changer, 3000),
+				kind == FAULT ? "}]}" : "}"),
+			&err),
+		&err);
+}
+
+/* Two neighbours of one band change places. */
+static void reorder_co(struct changer *changer)
+{
+	char text[256] = "[";
+	struct listener swapped;
+	struct err err = {0};
+	unsigned i, at;
+
+	if (changer->listeners < 2)
+		return;
+	at = (unsigned)below(changer, changer->listeners - 1);
+	if (changer->listener[at].kind != changer->listener[at + 1].kind)
+		return;
+	swapped = changer->listener[at];
+	changer->listener[at] = changer->listener[at + 1];
+	changer->listener[at + 1] = swapped;
+	for (i = 0; i < changer->listeners; i++) {
+		strcat(text, i ? ", " : "");
+		strcat(text, changer->listener[i].name);
+	}
+	strcat(text, "]");
+	if (settle(changer,
+		    spec_reorder_co(changer->source,
+			    document(changer, "%s", text), DEADLINE_NS, &err),
+		    &err)) {
+		swapped = changer->listener[at];
+		changer->listener[at] = changer->listener[at + 1];
+		changer->listener[at + 1] = swapped;
+	}
+}
+
+static void swap_co(struct changer *changer)
+{
+	struct spec_swap swap = {.document = document(changer, "%s",
+					 bottoms[below(changer, BOTTOMS)]),
+		.same_content = true,
+		.deadline_ns = DEADLINE_NS};
+	struct err err = {0};
+
+	settle(changer, spec_swap_bottom_co(changer->source, &swap, &err),
+		&err);
+}
+
+static void hold_co(struct changer *changer)
+{
+	struct listener *listener = some(changer, FAULT);
+
+	if (listener)
+		free(stack_rig_command_co(changer->rig, changer->source,
+			listener->name, "hold",
+			below(changer, 2) ? "{op: write, count: 3}"
+					  : "{op: any, count: 2, "
+					    "event: complete}"));
+}
+
+static void release_co(struct changer *changer)
+{
+	struct listener *listener = some(changer, FAULT);
+
+	if (listener)
+		free(stack_rig_command_co(changer->rig, changer->source,
+			listener->name, "clear", NULL));
+}
+
+static void (*const changes[])(struct changer *changer) = {attach_co, detach_co,
+	configure_co, reorder_co, swap_co, hold_co, release_co};
+#define CHANGES (sizeof changes / sizeof changes[0])
+
+static void release_all_co(struct changer *changer)
+{
+	unsigned i;
+
+	for (i = 0; i < changer->listeners; i++)
+		if (changer->listener[i].kind == FAULT)
+			free(stack_rig_command_co(changer->rig, changer->source,
+				changer->listener[i].name, "clear", NULL));
+}
+
+/* -- the run -------------------------------------------------------------- */
+
+static bool more(struct model_load *load)
+{
+	struct changer *changer = load->task.argument;
+
+	return !atomic_load(&changer->stop);
+}
+
+static void start_workers(struct changer *changer)
+{
+	unsigned i;
+
+	changer->sectors = REGION;
+	for (i = 0; i < WORKERS; i++) {
+		struct model_load *load = &changer->load[i];
+
+		*load = (struct model_load){
+			.task = {.run_co = model_load_run_co,
+				.argument = changer},
+			.source = changer->source,
+			.model = sector_model_new(REGION),
+			.random = prng_next(&changer->random),
+			.weight = {[LOAD_READ] = 8,
+				[LOAD_WRITE] = 8,
+				[LOAD_FUA] = 1,
+				[LOAD_ZERO] = 1,
+				[LOAD_UNMAP] = 1,
+				[LOAD_DISCARD] = 1,
+				[LOAD_COMPARE] = 2,
+				[LOAD_FLUSH] = 1},
+			.first_sector = i * REGION,
+			.sectors = &changer->sectors,
+			.unit_sectors = 1,
+			.most_units = 12,
+			.more = more};
+		stack_rig_start(
+			changer->rig, i % changer->rig->lanes, &load->task);
+	}
+}
+
+static void end_workers_co(struct changer *changer)
+{
+	unsigned i;
+
+	atomic_store(&changer->stop, true);
+	release_all_co(changer);
+	for (i = 0; i < WORKERS; i++) {
+		struct model_load *load = &changer->load[i];
+
+		stack_rig_join_co(&load->task);
+		changer->public->requests += load->done;
+		model_load_verify_co(changer->rig, load);
+		sector_model_free(load->model);
+	}
+}
+
+static void body_co(struct stack_rig *rig, void *argument)
+{
+	struct changer *changer = argument;
+	struct stack_changes *public = changer->public;
+	struct loop *loop = block_core_lane(rig->core, 0)->loop;
+	struct block_source *base;
+	unsigned i;
+
+	changer->rig = rig;
+	base = stack_rig_source_co(rig,
+		"protocol: {type: file, path: disk, size: 1M, locking: false}");
+	changer->source = stack_rig_source_co(rig, bottoms[0]);
+	start_workers(changer);
+	for (i = 0; i < public->changes; i++) {
+		unsigned kind = (unsigned)below(changer, CHANGES);
+
+		changes[kind](changer);
+		public->made[kind]++;
+		if (below(changer, 8) == 0)
+			release_all_co(changer);
+		if (below(changer, 4) == 0)
+			loop_sleep_co(loop, below(changer, 2000000));
+	}
+	end_workers_co(changer);
+	block_source_put_co(changer->source);
+	block_source_put_co(base);
+}
+
+void stack_changes_run(
+	const struct stack_rig_setup *setup, struct stack_changes *public)
+{
+	struct changer *changer = calloc(1, sizeof *changer);
+
+	CHECK(changer != NULL);
+	changer->public = public;
+	changer->random = public->seed;
+	stack_rig_test(setup, body_co, changer);
+	free(changer);
+}
