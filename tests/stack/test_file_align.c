@@ -3,6 +3,8 @@
  * The protocol file where O_DIRECT wants 4 KiB and hosts send 512 bytes: bounce
  * buffers, read-modify-write, what happens without memory. In the simulator, and
  * on a loop device with blocks of 4 KiB where the test may make one.
+ *
+ * TSAN: yes
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,6 +3,8 @@
  * The listener throttle: never faster than its limits, not much slower, fair,
  * changed live, and out of the way of what it does not limit. On a virtual clock
  * both bounds are checked; on a real one only that it is never too fast.
+ *
+ * TSAN: yes
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +43,9 @@ static void worker_co(struct stack_rig_task *task)
 	while (worker->until_ns ? loop_now_ns(loop) < worker->until_ns
 				: worker->done < worker->requests) {
 		CHECK_INT(block_transfer_co(worker->source, task->lane,
-				  worker->op, 0, 0, worker->bytes, data),
+				  worker->op, 0,
+				  task->lane->index * worker->bytes,
+				  worker->bytes, data),
 			0);
 		worker->done++;
 	}
