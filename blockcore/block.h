@@ -171,8 +171,7 @@ void block_request_init(struct block_request *request, struct block_lane *lane);
 /* Sends it into the source. Beyond the end: completes with -ERANGE; misaligned
  * to 512 or more than BLOCK_MAX_DATA_BYTES: -EINVAL; an operation that is not
  * offered: -EOPNOTSUPP; a change of what is read-only: -EROFS. Length 0 is done
- * at once, but for FLUSH. Not from a LOOP_SEND hook that runs after the lane's
- * (all of those registered later): the loop would sleep over its completion. */
+ * at once, but for FLUSH. */
 void block_submit(struct block_source *source, struct block_request *request);
 
 /* Asks for an early end. It still completes exactly once, perhaps with its own
@@ -364,8 +363,7 @@ void block_core_watch(
 
 /* On the lane's own thread: ring, slabs, hooks. `pool_bytes`: budget of data
  * buffers of this lane (registered with the ring where it can). All lanes are
- * started before the first source is built; to be called before other users
- * of the loop add LOOP_SEND hooks. */
+ * started before the first source is built. */
 int block_lane_start(struct block_core *core, unsigned index, struct loop *loop,
 	size_t pool_bytes, struct err *err);
 void block_lane_stop(struct block_lane *lane);

@@ -20,7 +20,7 @@
 
 /* The lane's thread only. */
 struct block_lane_private {
-	struct loop_hook complete, guard;
+	struct loop_hook complete;
 	struct block_request_list completed; /* by `link` */
 	struct block_request_list held, cancel_soon; /* by `held_link` */
 	struct slab children;

@@ -73,15 +73,6 @@ static bool lane_complete_run(struct loop_hook *hook)
 	return block_requests_run(private);
 }
 
-/* Requests submitted by LOOP_SEND hooks before this one have their turn. */
-static bool lane_guard_run(struct loop_hook *hook)
-{
-	struct block_lane_private *private =
-		container_of(hook, struct block_lane_private, guard);
-
-	return !TAILQ_EMPTY(&private->completed);
-}
-
 /* Data buffers, known to the ring if it can: without, it copies nothing more,
  * it only pins pages for each request. */
 static int lane_buffers(
@@ -125,9 +116,7 @@ int block_lane_start(struct block_core *core, unsigned index, struct loop *loop,
 		LANE_CHILDREN);
 	private->pool = lane->pool;
 	private->complete.run = lane_complete_run;
-	private->guard.run = lane_guard_run;
 	loop_hook_add(loop, LOOP_COMPLETE, &private->complete);
-	loop_hook_add(loop, LOOP_SEND, &private->guard);
 	private->started = true;
 	return 0;
 }
@@ -140,7 +129,6 @@ void block_lane_stop(struct block_lane *lane)
 	assert(TAILQ_EMPTY(&private->completed));
 	assert(TAILQ_EMPTY(&private->held));
 	loop_hook_remove(lane->loop, LOOP_COMPLETE, &private->complete);
-	loop_hook_remove(lane->loop, LOOP_SEND, &private->guard);
 	slab_fini(&private->children);
 	ring_free(lane->ring);
 	buf_pool_free(lane->pool);

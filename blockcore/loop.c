@@ -24,8 +24,14 @@ bool loop_run_hooks(struct loop *loop)
 	bool more = false;
 	struct loop_hook *hook, *next;
 	for (int phase = 0; phase < LOOP_PHASES; phase++)
-		TAILQ_FOREACH_SAFE (hook, &loop->hooks[phase], link, next)
+		TAILQ_FOREACH_SAFE (hook, &loop->hooks[phase], link, next) {
+			hook->again = false;
 			more |= hook->run(hook);
+		}
+	/* Work made for a hook by one that ran after it. */
+	for (int phase = 0; phase < LOOP_PHASES; phase++)
+		TAILQ_FOREACH (hook, &loop->hooks[phase], link)
+			more |= hook->again;
 	return more;
 }
 

@@ -40,6 +40,10 @@ enum loop_phase {
  * once, so that the loop looks for events without sleeping. */
 struct loop_hook {
 	bool (*run)(struct loop_hook *hook);
+	/* Set by who makes work for the hook, at any time: if its run of this
+	 * turn is over, the loop does not sleep before the next. Cleared before
+	 * each run. */
+	bool again;
 	TAILQ_ENTRY(loop_hook) link;
 };
 

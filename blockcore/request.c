@@ -213,7 +213,9 @@ void block_complete(struct block_request *request, int result)
 	assert(!request->completing && !request->cancel);
 	request->completing = true;
 	request->result = result;
-	TAILQ_INSERT_TAIL(&request->lane->private->completed, request, link);
+	struct block_lane_private *lane = request->lane->private;
+	TAILQ_INSERT_TAIL(&lane->completed, request, link);
+	lane->complete.again = true;
 }
 
 static void request_unwind(struct block_request *request)
@@ -255,6 +257,7 @@ bool block_requests_run(struct block_lane_private *lane)
 		request_unwind(request);
 	}
 	buf_pool_wake(lane->pool);
+	lane->complete.again = false; /* what it made for itself is told here */
 	return !TAILQ_EMPTY(&lane->completed) ||
 		!TAILQ_EMPTY(&lane->cancel_soon);
 }
@@ -270,10 +273,12 @@ void block_hold(struct block_request *request,
 	request->cancel = cancel;
 	request->held_by = held_by;
 	request->cancel_soon = request->cancelled;
-	if (request->cancel_soon)
+	if (request->cancel_soon) {
 		TAILQ_INSERT_TAIL(&lane->cancel_soon, request, held_link);
-	else
+		lane->complete.again = true;
+	} else {
 		TAILQ_INSERT_TAIL(&lane->held, request, held_link);
+	}
 }
 
 void block_unhold(struct block_request *request)

@@ -136,6 +136,7 @@ static void threads_queue(struct ring *ring, struct ring_op *op)
 	ring_transfer_start(op);
 	STAILQ_INSERT_TAIL(&self->pending, op, link);
 	self->pending_count++;
+	self->submit.again = true;
 }
 
 /* Locked: as many drainers as there are operations. One that is about to end

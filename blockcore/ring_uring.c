@@ -150,6 +150,7 @@ static void uring_queue(struct ring *ring, struct ring_op *op)
 	struct uring *self = (struct uring *)ring;
 	ring_transfer_start(op);
 	STAILQ_INSERT_TAIL(&self->pending, op, link);
+	self->submit.again = true;
 }
 
 /* -- submission --------------------------------------------------------------- */

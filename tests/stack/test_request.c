@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "blockcore/base/co.h"
+#include "blockcore/base/list.h"
 #include "tests/lib/stack_kinds.h"
 
 #include <errno.h>
@@ -430,9 +432,57 @@ static void cancel_before_hold_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+/* -- the end of a turn ---------------------------------------------------- */
+
+struct late_hook {
+	struct loop_hook hook;
+	struct block_source *source;
+	struct block_lane *lane;
+	struct co *co;
+	struct stack_rig_request request;
+	char data[512];
+	bool armed;
+};
+
+static bool late_hook_run(struct loop_hook *hook)
+{
+	struct late_hook *late = container_of(hook, struct late_hook, hook);
+
+	if (late->armed) {
+		late->armed = false;
+		stack_rig_submit(late->source, late->lane, &late->request,
+			BLOCK_READ, 0, 0, 512, late->data);
+		late->request.waiter = late->co;
+	}
+	return false;
+}
+
+/* Completed when completions have had their turn: the loop does not sleep. */
+static void late_hook_co(struct stack_rig *rig, void *argument)
+{
+	struct late_hook late = {
+		.hook.run = late_hook_run,
+		.source = stack_rig_source_co(
+			rig, "protocol: {type: mem, size: 1M}"),
+		.lane = block_core_lane(rig->core, 0),
+		.co = co_self(),
+		.armed = true,
+	};
+
+	(void)argument;
+	loop_hook_add(late.lane->loop, LOOP_SEND, &late.hook);
+	while (!late.request.done)
+		co_yield ();
+	CHECK_INT(late.request.request.result, 0);
+	loop_hook_remove(late.lane->loop, LOOP_SEND, &late.hook);
+	block_source_put_co(late.source);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		STACK_RIG_CASE(
+			late_hook_co, threads, .world = "threads", .lanes = 1),
 		STACK_RIG_CASE(
 			frames_co, frames, .world = "threads", .lanes = 1),
 		STACK_RIG_CASE(full_stack_co, sixteen_drivers,
