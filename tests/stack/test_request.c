@@ -478,32 +478,23 @@ static void late_hook_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(late.source);
 }
 
+#define ROW(body) STACK_RIG_CASE(body, threads, .world = "threads", .lanes = 1)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		STACK_RIG_CASE(
-			late_hook_co, threads, .world = "threads", .lanes = 1),
-		STACK_RIG_CASE(
-			frames_co, frames, .world = "threads", .lanes = 1),
-		STACK_RIG_CASE(full_stack_co, sixteen_drivers,
-			.world = "threads", .lanes = 1),
-		STACK_RIG_CASE(retry_co, retry, .world = "threads", .lanes = 1),
-		STACK_RIG_CASE(
-			children_co, children, .world = "threads", .lanes = 1),
-		STACK_RIG_CASE(
-			refused_co, refused, .world = "threads", .lanes = 1),
-		STACK_RIG_CASE(read_only_co, read_only, .world = "threads",
-			.lanes = 1),
-		STACK_RIG_CASE(null_co, null_reads_zeroes, .world = "threads",
-			.lanes = 1),
-		STACK_RIG_CASE(
-			extents_co, extents, .world = "threads", .lanes = 1),
-		STACK_RIG_CASE(cancel_held_co, cancel_held, .world = "threads",
-			.lanes = 1),
-		STACK_RIG_CASE(cancel_deep_co, cancel_deep, .world = "threads",
-			.lanes = 1),
-		STACK_RIG_CASE(cancel_before_hold_co, cancel_before_hold,
-			.world = "threads", .lanes = 1),
+		ROW(late_hook_co),
+		ROW(frames_co),
+		ROW(full_stack_co),
+		ROW(retry_co),
+		ROW(children_co),
+		ROW(refused_co),
+		ROW(read_only_co),
+		ROW(null_co),
+		ROW(extents_co),
+		ROW(cancel_held_co),
+		ROW(cancel_deep_co),
+		ROW(cancel_before_hold_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
