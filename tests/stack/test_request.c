@@ -180,7 +180,6 @@ static int read_through_co(struct stack_rig *rig,
 }
 
 /* -- the tests ------------------------------------------------------------ */
-
 static void frames_co(struct stack_rig *rig, void *argument)
 {
 	const struct block_kind *kinds[] = {
@@ -346,7 +345,6 @@ static void extents_co(struct stack_rig *rig, void *argument)
 }
 
 /* -- cancelling ----------------------------------------------------------- */
-
 #define HOLDS_WRITES \
 	"{listeners: [{type: fault, rules: [{op: write, hold: true}]}], " \
 	"protocol: {type: mem, size: 1M}}"
