@@ -20,7 +20,6 @@
 enum { MAY_READ = 1, MAY_WRITE = 2, MAY_RESIZE = 8 };
 
 #define DISCARD_GRANULARITY_BYTES 4096u
-#define PHYSICAL_BLOCK_BYTES 4096u
 
 /* -- opening -------------------------------------------------------------- */
 
@@ -149,9 +148,9 @@ static void set_info(struct file_driver *file)
 	file->driver.info = (struct block_info){
 		.size_bytes = f->size_bytes & ~(uint64_t)sector_mask,
 		.physical_block_bytes =
-			f->direct_align_bytes > PHYSICAL_BLOCK_BYTES
+			f->direct_align_bytes > BLOCK_SECTOR_BYTES
 			? f->direct_align_bytes
-			: PHYSICAL_BLOCK_BYTES,
+			: BLOCK_SECTOR_BYTES,
 		.discard_bytes = f->can_punch ? DISCARD_GRANULARITY_BYTES : 0,
 		.ops = BLOCK_OPS_DATA | BLOCK_OP(BLOCK_WRITE_ZEROES) |
 			BLOCK_OP(BLOCK_DISCARD) | BLOCK_OP(BLOCK_FLUSH) |

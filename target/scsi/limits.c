@@ -38,10 +38,13 @@ void scsi_limits_read(const struct scsi_task *task, struct scsi_limits *limits)
 	if (!physical)
 		physical = info.physical_block_bytes;
 	limits->physical_exponent = log2_of(in_blocks(physical, block));
-	limits->optimal_granularity = 1u << limits->physical_exponent;
 	limits->max_transfer = SCSI_MAX_TRANSFER_BYTES / block;
 	limits->optimal_transfer = info.optimal_io_bytes / block;
 	if (limits->optimal_transfer > limits->max_transfer)
 		limits->optimal_transfer = 0;
 	limits->unmap_granularity = in_blocks(info.discard_bytes, block);
+	/* Smaller writes are taken as they are, aligned ones go better. */
+	limits->optimal_granularity = 1u << limits->physical_exponent;
+	if (limits->optimal_granularity < limits->unmap_granularity)
+		limits->optimal_granularity = limits->unmap_granularity;
 }

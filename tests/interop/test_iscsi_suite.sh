@@ -18,13 +18,16 @@ listed=$(dirname "$0")/no_assertions.txt
 
 # One test on one fixture: "NAME verdict assertions", verdict ok, skip or fail.
 run_one() { # FIXTURE NAME
-	local log=$work/$1.$2.log status=0 verdict=ok asserts
-	timeout -k 5 60 iscsi-test-cu -d -S -v -t "ALL.$2" "$url:$1/0" "$url:$1/0" \
+	local log=$work/$1.$2.log status=0 verdict=ok asserts run=$2
+	# Looks at a variable that only the test before it sets: the two together.
+	[ "$2" != iSCSITMF.LUNResetSimpleAsync ] || run=iSCSITMF
+	timeout -k 5 60 iscsi-test-cu -d -S -v -t "ALL.$run" "$url:$1/0" "$url:$1/0" \
 		>"$log" 2>&1 </dev/null || status=$?
-	asserts=$(awk '$1 == "asserts" { print $3 + 0; failed = $5 } END { exit failed > 0 }' \
-		"$log") || verdict=fail
+	# CUnit's own count; what is printed after the test is only its clean-up.
+	asserts=$(awk '$1 == "tests" || $1 == "asserts" { bad += $5 }
+		$1 == "asserts" { print $3 + 0 } END { exit bad > 0 }' "$log") ||
+		verdict=fail
 	[ -n "$asserts" ] && [ $status -lt 124 ] || verdict=fail
-	grep -q 'Failed: *[1-9]\|FAILED' "$log" && verdict=fail
 	if [ $verdict = ok ] && sed '1,/^Suite:/d' "$log" | grep -q '\[SKIPPED\]'; then
 		verdict=skip
 	fi
@@ -66,7 +69,8 @@ judge() { # NAME
 
 report() { # NAME
 	if echo "$1" | grep -Eq "$not_yet" &&
-		! cat "$work"/*.results | grep -Eq "^$1 (ok|fail) "; then
+		cat "$work"/*.results | grep -q "^$1 skip " &&
+		! cat "$work"/*.results | grep -q "^$1 ok "; then
 		test_number=$((test_number + 1))
 		echo "ok $test_number # SKIP $1: not built yet"
 		return

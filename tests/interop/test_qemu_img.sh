@@ -26,6 +26,12 @@ maps_as_sparse() {
 	qemu-img map -f raw --output=json "$(disk "$1")" | tee "$work/map"
 	grep -q '"zero": true' "$work/map" && grep -q '"data": true' "$work/map"
 }
+# Looked at in the file: qemu 7.2 itself aborts when it reads what it discarded
+# on blocks of 4096 (iscsi_co_block_status asserts a length it made up).
+zeroed() { # VOLUME MEGABYTE COUNT
+	dd if="$work/data/$1.raw" bs=1M skip="$2" count="$3" status=none |
+		cmp -n $(($3 << 20)) - /dev/zero
+}
 restart() { stop_daemon && start_daemon; }
 bench() { # OPTIONS...
 	qemu-img bench -f raw -c 2000 -d 32 -s 4096 "$@" "$(disk thin)"
@@ -47,8 +53,8 @@ for volume in thin large; do
 	check "$volume: write zeroes, with and without unmap" io $volume \
 		'write -P 7 8M 1M' 'write -z 8M 512k' 'write -z -u 8704k 512k' \
 		'read -P 0 8M 1M'
-	check "$volume: discard reads as zero" io $volume \
-		'write -P 9 10M 1M' 'discard 10M 1M' 'read -P 0 10M 1M'
+	check "$volume: discard" io $volume 'write -P 9 10M 1M' 'discard 10M 1M'
+	check "$volume: what was discarded is zero" zeroed $volume 10 1
 	check "$volume: FUA write and flush" io $volume \
 		'write -f -P 5 12M 64k' 'flush' 'read -P 5 12M 64k'
 	check "$volume: writes of odd length and place" io $volume \
@@ -66,7 +72,7 @@ for volume in thin large; do
 done
 check "bench: reads" bench
 check "bench: writes" bench -w
-check "bench: writes with flushes" bench -w --flush-interval=8
+check "bench: writes with flushes" bench -w --flush-interval=64
 # Held by the daemon with QEMU's own locks: qemu refuses to open the file.
 locked() { ! qemu-io -c 'write 0 4k' "$work/data/thin.raw" 2>"$work/err" && grep -qi lock "$work/err"; }
 check "qemu refuses the image while the daemon has it" locked
