@@ -90,6 +90,7 @@ void nop_start(struct iscsi_connection *connection)
 	uint32_t interval_s =
 		connection->lane->server->settings.ping_interval_s;
 
+	loop_timer_clear(connection->stream.lane->loop, &connection->timer);
 	connection->timer.expired = timer_expired;
 	if (interval_s)
 		loop_timer_set(connection->stream.lane->loop,
