@@ -15,8 +15,11 @@ void connection_log(struct iscsi_connection *connection, enum log_level level,
 {
 	uint32_t swallowed;
 
-	if (!log_limit_pass(&connection->log, &swallowed))
+	if (!log_limit_pass(&connection->lane->log, &swallowed))
 		return;
+	if (swallowed)
+		log_write(level, "iscsi", event, "%u lines like this left out",
+			swallowed);
 	log_write(level, connection->world.peer_text, event, "%s", text);
 }
 

@@ -107,7 +107,6 @@ struct iscsi_connection {
 	uint8_t login_header[PDU_BHS_BYTES]; /* while WAITING */
 	struct scsi_nexus nexus;
 	uint8_t logout_header[PDU_BHS_BYTES];
-	struct log_limit log;
 	TAILQ_ENTRY(iscsi_connection) link;
 };
 
@@ -153,7 +152,8 @@ static inline uint32_t connection_max_cmd_sn(
 		connection->running - 1;
 }
 
-/* One log line about the connection, rationed. */
+/* One log line about the connection; what all hosts of a lane provoke is rationed
+ * together. */
 void connection_log(struct iscsi_connection *connection, enum log_level level,
 	const char *event, const char *text);
 

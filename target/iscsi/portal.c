@@ -45,7 +45,8 @@ static void say(struct iscsi_server *server, const char *text)
 	uint32_t swallowed;
 
 	if (log_limit_pass(&server->accept_log, &swallowed))
-		log_warning("iscsi", "accept", "%s", text);
+		log_warning("iscsi", "accept", "%s (%u more times)", text,
+			swallowed);
 }
 
 /* -- dealing out ----------------------------------------------------------- */

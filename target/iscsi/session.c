@@ -74,11 +74,12 @@ static uint16_t new_tsih(struct session_registry *registry)
 	return 0;
 }
 
-static void post_close(struct iscsi_session *session)
+static void post_close(struct iscsi_session *session, const char *reason)
 {
 	if (session->close_posted)
 		return;
 	session->close_posted = true;
+	session->close_reason = reason;
 	session->references++;
 	loop_post(session->loop, &session->close_message);
 }
@@ -112,7 +113,7 @@ static void run_close(struct loop_message *message)
 		container_of(message, struct iscsi_session, close_message);
 
 	if (session->connection)
-		session->close(session->connection, "session reinstated");
+		session->close(session->connection, session->close_reason);
 	unref(session);
 }
 
@@ -186,7 +187,7 @@ static enum session_verdict insert(struct session_registry *registry,
 		return SESSION_READY;
 	old->successor = session;
 	session->predecessor = old;
-	post_close(old);
+	post_close(old, "session reinstated");
 	return SESSION_WAIT;
 }
 
@@ -206,6 +207,20 @@ enum session_verdict session_register(struct session_registry *registry,
 	else
 		free(made);
 	return verdict;
+}
+
+void session_close_others(struct iscsi_session *session, const char *reason)
+{
+	struct session_registry *registry = session->registry;
+	struct iscsi_session *other;
+
+	pthread_mutex_lock(&registry->mutex);
+	LIST_FOREACH (other, &registry->sessions, link) {
+		if (other != session && !other->discovery &&
+			!strcmp(other->target, session->target))
+			post_close(other, reason);
+	}
+	pthread_mutex_unlock(&registry->mutex);
 }
 
 void session_remove(struct iscsi_session *session)

@@ -42,6 +42,7 @@ struct iscsi_session {
 	struct session_registry *registry;
 	struct iscsi_session *predecessor, *successor;
 	bool close_posted, ready_posted;
+	const char *close_reason;
 	unsigned references;
 	struct loop_message close_message, ready_message;
 	LIST_ENTRY(iscsi_session) link;
@@ -78,6 +79,8 @@ struct session_request {
 /* On the connection's lane. */
 enum session_verdict session_register(struct session_registry *registry,
 	const struct session_request *request, struct iscsi_session **session);
+/* Closes all other sessions with the same target (a cold reset); any lane. */
+void session_close_others(struct iscsi_session *session, const char *reason);
 /* On the session's lane, when nothing of it is left: lets its successor in. */
 void session_remove(struct iscsi_session *session);
 

@@ -9,6 +9,7 @@
 
 #include "blockcore/base/list.h"
 
+#define COLD_RESET "target cold reset"
 #define MANAGEMENTS_MAX 16u /* of one connection at a time */
 
 enum { TASK_REASSIGN = 8 }; /* 11.5.1; 9.. are of RFC 7144 */
@@ -51,8 +52,10 @@ static void management_done(struct scsi_management *scsi)
 
 	send_response(connection, management->task_tag, scsi->response);
 	slab_put(&connection->lane->managements, management);
-	if (cold)
-		connection_finish(connection, "target cold reset");
+	if (cold) { /* ends all sessions with the target (11.5.1) */
+		session_close_others(connection->session, COLD_RESET);
+		connection_finish(connection, COLD_RESET);
+	}
 	connection_management_ended(connection);
 }
 

@@ -55,6 +55,8 @@ static struct world {
 	uint32_t last_r2t, cmd_sn;
 	uint8_t out[ROOM];
 	size_t out_bytes;
+	uint8_t in[1u << 20];
+	size_t in_bytes;
 } world;
 
 /* -- the target ------------------------------------------------------------- */
@@ -133,11 +135,10 @@ static struct iscsi_connection *the_connection(void)
 }
 
 /* What the target may send; R2T tags are remembered. */
-static void look_at(const uint8_t *bhs, bool header_digest)
+static void look_at(const uint8_t *bhs)
 {
 	uint8_t opcode = pdu_opcode(bhs);
 
-	(void)header_digest;
 	assert((opcode >= PDU_NOP_IN && opcode <= PDU_LOGOUT_RESPONSE) ||
 		opcode == PDU_R2T || opcode == PDU_ASYNC ||
 		opcode == PDU_REJECT);
@@ -146,21 +147,36 @@ static void look_at(const uint8_t *bhs, bool header_digest)
 		world.last_r2t = pdu_get_transfer_tag(bhs);
 }
 
-/* Takes what the target has sent; it must be whole PDUs. */
-static void take_answers(const struct iscsi_params *digests)
+/* The length of the PDU at `bhs` on the wire. */
+static size_t wire_bytes(const uint8_t *bhs, const struct iscsi_params *digests)
 {
-	static uint8_t in[1u << 20];
-	ssize_t got = recv(world.peer, in, sizeof in, MSG_DONTWAIT);
-	size_t at = 0;
+	uint32_t bytes = pdu_get_data_bytes(bhs);
 
-	while (got > 0 && at + PDU_BHS_BYTES <= (size_t)got) {
-		uint32_t bytes = pdu_get_data_bytes(in + at);
+	return PDU_BHS_BYTES + bytes + pdu_pad_bytes(bytes) +
+		(digests->header_digest ? PDU_DIGEST_BYTES : 0u) +
+		(bytes && digests->data_digest ? PDU_DIGEST_BYTES : 0u);
+}
 
-		look_at(in + at, digests->header_digest);
-		at += PDU_BHS_BYTES + bytes + pdu_pad_bytes(bytes) +
-			(digests->header_digest ? 4 : 0) +
-			(bytes && digests->data_digest ? 4 : 0);
+/* Looks at the PDUs that the target has sent; a cut one waits for its rest. In
+ * raw mode we do not know what was agreed on. */
+static void take_answers(uint8_t mode, const struct iscsi_params *digests)
+{
+	ssize_t got = recv(world.peer, world.in + world.in_bytes,
+		sizeof world.in - world.in_bytes, MSG_DONTWAIT);
+	size_t at = 0, bytes;
+
+	if (got <= 0 || mode & RAW)
+		return;
+	world.in_bytes += (size_t)got;
+	while (world.in_bytes - at >= PDU_BHS_BYTES) {
+		bytes = wire_bytes(world.in + at, digests);
+		if (world.in_bytes - at < bytes)
+			break;
+		look_at(world.in + at);
+		at += bytes;
 	}
+	world.in_bytes -= at;
+	memmove(world.in, world.in + at, world.in_bytes);
 }
 
 /* The target reads what is in its socket, and everything happens. */
@@ -248,7 +264,7 @@ static void log_in(uint8_t mode, struct iscsi_params *digests)
 	put(bhs, sizeof bhs);
 	put(text, bytes + pdu_pad_bytes(bytes));
 	flush(false);
-	take_answers(digests);
+	take_answers(mode, digests);
 	assert(the_connection()->state == CONNECTION_FULL);
 	digests->header_digest = mode & HEADER_DIGEST;
 	digests->data_digest = mode & DATA_DIGEST;
@@ -258,7 +274,7 @@ static void log_in(uint8_t mode, struct iscsi_params *digests)
 static void exchange(uint8_t mode, const struct iscsi_params *digests)
 {
 	flush(mode & PIECES);
-	take_answers(digests);
+	take_answers(mode, digests);
 	if (the_connection())
 		world.cmd_sn = the_connection()->exp_cmd_sn;
 }
@@ -314,7 +330,7 @@ static void begin(void)
 	arrival.peer.ss_family = AF_UNIX;
 	world.peer = pair[1];
 	world.last_r2t = world.cmd_sn = 0;
-	world.out_bytes = 0;
+	world.out_bytes = world.in_bytes = 0;
 	atomic_fetch_add(&world.server->connections, 1);
 	atomic_fetch_add(&world.server->logins, 1);
 	lifecycle_open(world.server->lane[0], &arrival, &framing_events);

@@ -225,15 +225,18 @@ static void a_warm_reset_ends_all(void **state)
 	wire_logout(&wire);
 }
 
-static void a_cold_reset_ends_the_session(void **state)
+static void a_cold_reset_ends_all_sessions(void **state)
 {
 	struct target_rig *rig = *state;
-	struct wire wire = {0};
+	struct wire wire = {0}, other = {.isid = {0x40, 0, 0, 2}};
 
+	wire_open(&other, rig->port, "");
 	wire_open(&wire, rig->port, "");
 	manage(&wire, COLD_RESET, 0, 0, COMPLETE);
 	wire_expect_closed(&wire);
+	wire_expect_closed(&other);
 	wire_close(&wire);
+	wire_close(&other);
 }
 
 /* -- what is not there ------------------------------------------------------ */
@@ -292,7 +295,7 @@ int main(void)
 		cmocka_unit_test(task_sets_end_on_their_lun),
 		cmocka_unit_test(a_reset_is_told_to_other_sessions),
 		cmocka_unit_test(a_warm_reset_ends_all),
-		cmocka_unit_test(a_cold_reset_ends_the_session),
+		cmocka_unit_test(a_cold_reset_ends_all_sessions),
 		cmocka_unit_test(a_missing_lun_is_told),
 		cmocka_unit_test(other_functions_are_refused),
 		cmocka_unit_test(the_connection_may_end_meanwhile),
