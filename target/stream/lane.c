@@ -163,6 +163,7 @@ int stream_open(struct stream *stream, struct block_lane *lane, int fd,
 	stream->lane = lane;
 	stream->home = find_home(lane);
 	stream->fd = fd;
+	stream->eager_bytes = STREAM_RECEIVE_BYTES;
 	assert(stream->home);
 	STAILQ_INIT(&stream->out);
 	stream->timer.expired = timer_expired;

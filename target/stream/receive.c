@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define RECEIVE_LARGE_BYTES 8192u
+#define RECEIVE_SHY_BYTES 4096u
+
 size_t receive_kept_bytes(const struct stream *stream)
 {
 	return stream->in_end - stream->in_start;
@@ -80,6 +83,8 @@ static void show(struct stream *stream, const uint8_t *data, size_t bytes)
 			taken = bytes < stream->into_left ? bytes
 							  : stream->into_left;
 			memcpy(stream->into, data, taken);
+			if (taken >= RECEIVE_LARGE_BYTES)
+				stream->eager_bytes = RECEIVE_SHY_BYTES;
 			data += taken;
 			bytes -= taken;
 			advance_into(stream, taken);
@@ -102,6 +107,27 @@ static void show(struct stream *stream, const uint8_t *data, size_t bytes)
 		state_break(stream, ENOMEM);
 }
 
+/* Bytes to read into the lane's buffer. Small commands come by the dozen and are
+ * read so; of large data as little as possible is read there, as it would have to
+ * be copied. The stream learns which of the two its peer is doing: it becomes shy
+ * when it had to copy much, and bold again while reads come back full. */
+static size_t room(const struct stream *stream, size_t kept)
+{
+	size_t all = STREAM_RECEIVE_BYTES - kept;
+
+	if (kept >= stream->eager_bytes / 2)
+		return all;
+	return stream->eager_bytes - kept < all ? stream->eager_bytes - kept
+						: all;
+}
+
+static void grow_bold(struct stream *stream, size_t got, size_t room_bytes)
+{
+	if (got < room_bytes || stream->eager_bytes == STREAM_RECEIVE_BYTES)
+		return;
+	stream->eager_bytes *= 2;
+}
+
 void receive_some(struct stream *stream)
 {
 	uint8_t *scratch = stream->home->scratch;
@@ -113,6 +139,7 @@ void receive_some(struct stream *stream)
 	};
 	ssize_t got;
 
+	iov[1].iov_len = room(stream, kept);
 	if (stream->into_left)
 		got = readv(stream->fd, iov, 2);
 	else
@@ -132,6 +159,7 @@ void receive_some(struct stream *stream)
 		if (stream->closing)
 			return;
 	}
+	grow_bold(stream, (size_t)got - placed, iov[1].iov_len);
 	show(stream, scratch, kept + (size_t)got - placed);
 }
 

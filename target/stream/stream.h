@@ -70,6 +70,7 @@ struct stream {
 	struct buf *in; /* what was read and not taken; NULL: nothing, or ... */
 	uint8_t *spill; /* ... from the heap, when the pool was dry */
 	uint32_t in_start, in_end;
+	uint32_t eager_bytes; /* read ahead into the lane's buffer */
 	uint8_t *into;
 	size_t into_left;
 	STAILQ_HEAD(, stream_chunk) out;
