@@ -35,7 +35,7 @@ void answer_sent(struct stream_chunk *chunk, bool ok)
 	if (--task->outs == 0)
 		task_put(task);
 	if (ok) {
-		connection->heard = true; /* it takes data */
+		connection->heard = connection->moved = true;
 		connection_relieve(connection);
 	}
 }

@@ -67,6 +67,8 @@ struct iscsi_connection {
 	bool header_digest, data_digest; /* in force now */
 	bool discovery, stalled, nexus_open, nexus_closing;
 	bool heard; /* something came or went since the timer last looked */
+	bool moved; /* the same of data */
+	uint8_t stuck; /* looks in a row with data due and none moved */
 	bool pinged, counted_login, refreshing;
 	bool up; /* the watcher knows of it */
 	void (*quiet)(struct iscsi_connection *connection);

@@ -40,7 +40,7 @@ static void piece_sent(struct stream_chunk *chunk, bool ok)
 		data_in_continue(task);
 	}
 	if (ok) {
-		connection->heard = true; /* it takes data */
+		connection->heard = connection->moved = true;
 		connection_relieve(connection);
 	}
 }

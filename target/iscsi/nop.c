@@ -6,6 +6,10 @@
  * The timer costs nothing per command: traffic only sets `heard`. Each time it
  * expires it looks and clears the flag, so a silent host is pinged after one to
  * two intervals, and dropped one timeout later.
+ *
+ * A host that talks but neither sends the data that it was asked for nor takes
+ * what it asked for keeps buffers that others need: after some looks at that it
+ * is dropped, too.
  */
 #include "target/iscsi/handlers.h"
 #include "target/iscsi/out.h"
@@ -13,6 +17,7 @@
 #include "blockcore/base/list.h"
 
 #define SECOND_NS 1000000000ull
+#define STUCK_LOOKS 4u
 #define PING_TAG 0u /* one ping at a time */
 
 enum framing_plan nop_header(
@@ -62,6 +67,20 @@ static void ping(struct iscsi_connection *connection)
 	control_send(control, OUT_NEXT_STATUS, NULL, 0);
 }
 
+/* True if data has been due for too long. */
+static bool is_stuck(struct iscsi_connection *connection)
+{
+	bool due = connection->incoming ||
+		stream_unsent_bytes(&connection->stream);
+
+	if (!due || connection->moved)
+		connection->stuck = 0;
+	else
+		connection->stuck++;
+	connection->moved = false;
+	return connection->stuck >= STUCK_LOOKS;
+}
+
 static void timer_expired(struct loop_timer *timer)
 {
 	struct iscsi_connection *connection =
@@ -71,6 +90,10 @@ static void timer_expired(struct loop_timer *timer)
 	bool heard = connection->heard || connection->stalled;
 
 	connection->heard = false;
+	if (is_stuck(connection)) {
+		connection_drop(connection, "data neither sent nor taken");
+		return;
+	}
 	if (heard) {
 		connection->pinged = false;
 	} else if (connection->pinged) {
