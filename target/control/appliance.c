@@ -13,8 +13,10 @@
 #include <string.h>
 
 #define NS_PER_MS 1000000ull
-#define NS_PER_S 1000000000ull
-#define RETRY_S 5u
+/* From the first to the last in doubling steps. Soon at first: after kill -9 the
+ * kernel may hold the files of the last run, and their locks, a moment longer. */
+#define RETRY_FIRST_MS 50u
+#define RETRY_LAST_MS 5000u
 #define BURY_MS 20u
 
 struct appliance {
@@ -23,6 +25,7 @@ struct appliance {
 	struct access_table *table;
 	struct co_mutex applying; /* all below and the list */
 	struct loop_timer retry;
+	uint32_t retry_ms; /* until the next time */
 	struct block_core_watcher watcher;
 	unsigned coroutines; /* retry and burials under way */
 	struct co *closer; /* waits for their end */
@@ -77,9 +80,17 @@ static void watch_offline(struct appliance *appliance)
 		if (appliance_volume_online(v) || v->hopeless)
 			continue;
 		loop_timer_set(control_loop(appliance), &appliance->retry,
-			RETRY_S * NS_PER_S);
+			appliance->retry_ms * NS_PER_MS);
 		return;
 	}
+}
+
+static void retry_later(struct appliance *appliance)
+{
+	appliance->retry_ms *= 2;
+	if (appliance->retry_ms > RETRY_LAST_MS)
+		appliance->retry_ms = RETRY_LAST_MS;
+	watch_offline(appliance);
 }
 
 static void retry_co(void *argument)
@@ -93,7 +104,7 @@ static void retry_co(void *argument)
 			retry_one_co(v);
 	}
 	if (!appliance->closing)
-		watch_offline(appliance);
+		retry_later(appliance);
 	co_mutex_unlock(&appliance->applying);
 	coroutine_ended(appliance);
 }
@@ -106,7 +117,7 @@ static void retry_expired(struct loop_timer *timer)
 	if (co_start(retry_co, appliance))
 		return;
 	appliance->coroutines--;
-	loop_timer_set(control_loop(appliance), timer, RETRY_S * NS_PER_S);
+	watch_offline(appliance);
 }
 
 /* -- failure under load ----------------------------------------------------- */
@@ -306,6 +317,7 @@ static int apply_co(struct apply *apply, struct err *err)
 	} else {
 		err_set(err, ENOMEM, "out of memory");
 	}
+	apply->appliance->retry_ms = RETRY_FIRST_MS;
 	watch_offline(apply->appliance);
 	free(apply->burial);
 	free(apply->volume);

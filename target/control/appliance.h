@@ -13,8 +13,8 @@
  *     that hosts can see, but for volumes under change, which are offline for the
  *     time (their files can be open once only) and come back if all is refused.
  *  2. A volume whose source cannot be opened is offline with its reason and tried
- *     again every RETRY_S seconds; all others run. A strict apply (an operator
- *     waits for the answer) is refused if such a one is new or changed.
+ *     again, soon at first, then every 5 seconds; all others run. A strict apply
+ *     (an operator waits for the answer) is refused if it is new or changed.
  *  3. What hosts made durable is restored before a volume is seen; if that cannot
  *     be read the volume stays offline rather than forget a reservation.
  */
