@@ -118,27 +118,36 @@ static void manage_run_co(struct volume_call *call)
 	volume_answer(management->nexus->lane, &call->message);
 }
 
-/* Answers in the next turn. */
+void scsi_manage_answer(struct scsi_management *management)
+{
+	struct scsi_management *next;
+
+	for (; management; management = next) {
+		next = management->next;
+		management->call.message.run = manage_answer;
+		volume_answer(
+			management->nexus->lane, &management->call.message);
+	}
+}
+
 static void manage_refuse(struct scsi_management *management, uint8_t response)
 {
 	management->response = response;
-	management->call.message.run = manage_answer;
-	volume_answer(management->nexus->lane, &management->call.message);
+	scsi_manage_answer(management);
 }
 
-/* For the waiting part one task is treated as its whole unit: nothing new
- * starts in the unit until it has ended. */
+/* The answer comes when the task has ended, whatever its I/O does until then. */
 static void manage_abort_task(struct scsi_management *management)
 {
 	struct scsi_task *task = management->task;
 
-	if (!task || task->state == SCSI_FINISHED) {
-		manage_refuse(management,
-			task ? SCSI_FUNCTION_COMPLETE : SCSI_NO_TASK);
+	if (!task || task->state == SCSI_CONCLUDED) {
+		manage_refuse(management, SCSI_NO_TASK);
 		return;
 	}
+	management->next = task->awaited_by;
+	task->awaited_by = management;
 	scsi_task_abort(task, false);
-	manage_refuse(management, SCSI_FUNCTION_COMPLETE);
 }
 
 static bool manage_one_unit(struct scsi_management *management,
@@ -171,6 +180,7 @@ void scsi_manage(struct scsi_management *management)
 	management->table = access_get(nexus->table);
 	management->target = nexus->target;
 	management->volume = NULL;
+	management->next = NULL;
 	management->response = SCSI_FUNCTION_COMPLETE;
 	switch (management->function) {
 	case SCSI_ABORT_TASK: manage_abort_task(management); break;

@@ -54,6 +54,7 @@ enum scsi_attribute {
 enum scsi_direction { SCSI_NO_DATA, SCSI_DATA_IN, SCSI_DATA_OUT };
 
 struct scsi_command;
+struct scsi_management;
 struct scsi_nexus;
 
 struct scsi_task {
@@ -93,6 +94,8 @@ struct scsi_task {
 	uint32_t piece_bytes;
 	struct iovec iov[2];
 	struct buf *scratch;
+	struct scsi_management
+		*awaited_by; /* ABORT TASK: answered at the end */
 	struct block_request block;
 	TAILQ_ENTRY(scsi_task) link;
 };
@@ -169,6 +172,7 @@ struct scsi_management {
 	struct access_table *table;
 	const struct access_target *target;
 	struct volume *volume;
+	struct scsi_management *next; /* that awaits the same task */
 };
 void scsi_manage(struct scsi_management *management);
 

@@ -19,6 +19,11 @@ void scsi_test_unit_ready(struct scsi_task *task)
 
 enum { START_START = 1, START_LOEJ = 2, START_NO_FLUSH = 4 };
 
+static void start_told(void *argument)
+{
+	scsi_finish(argument);
+}
+
 /* A medium that comes may be another one, for all others at least. */
 static void start_load(struct scsi_task *task)
 {
@@ -29,7 +34,9 @@ static void start_load(struct scsi_task *task)
 	if (old & VOLUME_EJECTED)
 		volume_attend_all(volume, task->nexus->lane,
 			ASC_MEDIUM_MAY_HAVE_CHANGED,
-			task->logical_unit->initiator, NULL, NULL);
+			task->logical_unit->initiator, start_told, task);
+	else
+		scsi_finish(task);
 }
 
 static void stop_now(struct scsi_task *task)
@@ -84,16 +91,13 @@ static bool start_check(struct scsi_task *task)
 
 void scsi_start_stop(struct scsi_task *task)
 {
-	bool right = start_check(task);
-
 	task->lba = 0;
-	if (right && !(task->cdb[4] >> 4) && !(task->cdb[4] & START_START)) {
-		stop_start(task);
-		return;
-	}
-	if (right && !(task->cdb[4] >> 4))
+	if (!start_check(task) || task->cdb[4] >> 4)
+		scsi_finish(task);
+	else if (task->cdb[4] & START_START)
 		start_load(task);
-	scsi_finish(task);
+	else
+		stop_start(task);
 }
 
 void scsi_prevent_allow(struct scsi_task *task)

@@ -152,6 +152,7 @@ static bool task_refuse(struct scsi_task *task)
 		task_attend(task);
 	task->direction = SCSI_NO_DATA;
 	task->data_bytes = 0;
+	task->state = SCSI_CONCLUDED;
 	return false;
 }
 
@@ -190,6 +191,7 @@ bool scsi_task_begin(struct scsi_task *task)
 	task->aborted = task->aborted_by_other = task->submitted = false;
 	task->step = 0;
 	task->scratch = NULL;
+	task->awaited_by = NULL;
 	if (!task_look_up(task) || !task_parse(task))
 		return task_refuse(task);
 	TAILQ_INSERT_TAIL(&task->nexus->tasks, task, link);
@@ -372,14 +374,18 @@ static void unit_settle(struct volume_nexus *nexus)
 static void task_conclude(struct scsi_task *task)
 {
 	struct volume_nexus *nexus = task->logical_unit;
+	struct scsi_management *awaited_by = task->awaited_by;
 
 	task_leave(task);
+	task->state = SCSI_CONCLUDED;
 	if (task->aborted)
 		task_settle_aborted(task);
 	if (nexus)
 		nexus->tasks--;
 	trace(scsi_done, (uintptr_t)task, task->status);
 	task->done(task);
+	if (awaited_by)
+		scsi_manage_answer(awaited_by);
 	if (nexus)
 		unit_settle(nexus);
 }
@@ -427,7 +433,7 @@ void scsi_task_drop(struct scsi_task *task)
 	struct volume_nexus *nexus = task->logical_unit;
 
 	assert(task->state == SCSI_BEGUN);
-	task->state = SCSI_FINISHED;
+	task->state = SCSI_CONCLUDED;
 	TAILQ_REMOVE(&task->nexus->tasks, task, link);
 	task_leave(task);
 	if (nexus)
@@ -444,7 +450,7 @@ void scsi_task_abort(struct scsi_task *task, bool by_other)
 {
 	struct scsi_private *private = task->nexus->private;
 
-	if (task->state == SCSI_FINISHED || task->aborted)
+	if (task->state >= SCSI_FINISHED || task->aborted)
 		return;
 	task->aborted = true;
 	task->aborted_by_other = by_other;

@@ -19,7 +19,8 @@ enum scsi_state {
 	SCSI_BEGUN, /* the transport gets a buffer and data */
 	SCSI_BLOCKED, /* waits for its order in the unit, or for a drain */
 	SCSI_RUNNING,
-	SCSI_FINISHED,
+	SCSI_FINISHED, /* `done` follows in the next turn */
+	SCSI_CONCLUDED, /* the transport's again: on no list */
 };
 
 /* One LUN as one nexus sees it. */
@@ -75,6 +76,11 @@ void scsi_unit_wake(struct volume_nexus *nexus);
 /* Has the nexus settle in the next turn: what is finished is concluded. */
 void scsi_nexus_post(struct scsi_nexus *nexus);
 void scsi_nexus_conclude(struct scsi_nexus *nexus);
+
+/* -- manage.c ------------------------------------------------------------- */
+
+/* Answers that function and those after it in the list, in the next turn. */
+void scsi_manage_answer(struct scsi_management *management);
 
 /* -- nexus.c -------------------------------------------------------------- */
 

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See scsi_rig.h. */
+#include "tests/lib/scsi_rig.h"
+
+#include "blockcore/base/bytes.h"
+#include "blockcore/base/co.h"
+#include "blockcore/base/list.h"
+#include "tests/lib/tables.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* -- the store ------------------------------------------------------------- */
+
+static struct scsi_rig_blob *rig_blob(struct scsi_rig *rig, const char *kind)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		if (!rig->blob[i].kind[0])
+			snprintf(rig->blob[i].kind, sizeof rig->blob[i].kind,
+				"%s", kind);
+		if (!strcmp(rig->blob[i].kind, kind))
+			return &rig->blob[i];
+	}
+	check_fail(__FILE__, __LINE__, "a blob of kind %s", kind);
+}
+
+static int rig_save_co(struct volume_store *store, const uint8_t *uuid,
+	const char *kind, const void *data, size_t bytes, struct err *err)
+{
+	struct scsi_rig *rig = container_of(store, struct scsi_rig, store);
+	struct scsi_rig_blob *blob = rig_blob(rig, kind);
+
+	(void)uuid;
+	(void)err;
+	if (rig->store_result)
+		return rig->store_result;
+	free(blob->data);
+	blob->data = malloc(bytes + 1);
+	if (bytes)
+		memcpy(blob->data, data, bytes);
+	blob->bytes = bytes;
+	return 0;
+}
+
+/* -- from lane 0 to another and back ---------------------------------------- */
+
+struct rig_hop {
+	struct block_lane *home;
+	void (*there)(struct rig_hop *hop);
+	void *argument;
+	struct loop_message message;
+	struct co *waiter;
+	bool done;
+};
+
+static void hop_home(struct loop_message *message)
+{
+	struct rig_hop *hop = container_of(message, struct rig_hop, message);
+
+	hop->done = true;
+	co_resume(hop->waiter);
+}
+
+/* On the other lane, when it is done there. */
+static void hop_back(struct rig_hop *hop)
+{
+	hop->message.run = hop_home;
+	loop_post(hop->home->loop, &hop->message);
+}
+
+static void hop_there(struct loop_message *message)
+{
+	struct rig_hop *hop = container_of(message, struct rig_hop, message);
+
+	hop->there(hop);
+}
+
+static void hop_co(
+	struct scsi_rig *rig, struct block_lane *lane, struct rig_hop *hop)
+{
+	hop->home = block_core_lane(rig->stack->core, 0);
+	hop->message.run = hop_there;
+	hop->waiter = co_self();
+	loop_post(lane->loop, &hop->message);
+	while (!hop->done)
+		co_yield ();
+}
+
+void scsi_rig_settle_co(struct scsi_rig *rig)
+{
+	for (unsigned i = 0; i < SCSI_RIG_LANES; i++) {
+		struct rig_hop hop = {.there = hop_back};
+
+		hop_co(rig, block_core_lane(rig->stack->core, i), &hop);
+	}
+}
+
+/* -- hosts ----------------------------------------------------------------- */
+
+static void login_there(struct rig_hop *hop)
+{
+	CHECK_INT(scsi_nexus_open(hop->argument, NULL), 0);
+	hop_back(hop);
+}
+
+struct scsi_nexus *scsi_rig_login_co(struct scsi_rig *rig, unsigned host)
+{
+	struct scsi_nexus *nexus = &rig->nexus[host];
+	struct volume_initiator *port = &nexus->initiator;
+	struct rig_hop hop = {.there = login_there, .argument = nexus};
+
+	memset(nexus, 0, sizeof *nexus);
+	nexus->lane = block_core_lane(rig->stack->core, host % SCSI_RIG_LANES);
+	nexus->table = access_get(rig->table);
+	nexus->target = &rig->table->target[0];
+	nexus->host = &rig->table->host[0];
+	snprintf(port->port, sizeof port->port, "iqn.host:%u,i,0x00000000000%u",
+		host, host);
+	snprintf(port->target_port, sizeof port->target_port,
+		"iqn.target,t,0x0001");
+	port->relative_target_port = port->target_portal_group = 1;
+	hop_co(rig, nexus->lane, &hop);
+	return nexus;
+}
+
+struct rig_logout {
+	struct rig_hop hop;
+	struct scsi_nexus *nexus;
+};
+static struct rig_logout *rig_leaving; /* one at a time */
+
+static void logout_closed(struct scsi_nexus *nexus)
+{
+	CHECK(nexus == rig_leaving->nexus);
+	hop_back(&rig_leaving->hop);
+}
+
+static void logout_there(struct rig_hop *hop)
+{
+	scsi_nexus_close(container_of(hop, struct rig_logout, hop)->nexus,
+		logout_closed);
+}
+
+void scsi_rig_logout_co(struct scsi_rig *rig, unsigned host)
+{
+	struct rig_logout logout = {
+		.hop = {.there = logout_there}, .nexus = &rig->nexus[host]};
+
+	if (!logout.nexus->private)
+		return;
+	rig_leaving = &logout;
+	hop_co(rig, logout.nexus->lane, &logout.hop);
+	access_put(logout.nexus->table);
+}
+
+/* -- opening and closing --------------------------------------------------- */
+
+static void rig_make_table(struct scsi_rig *rig)
+{
+	const struct tables_host hosts[] = {
+		{.name = "host", .iqns = "*"}, {.name = NULL}};
+	const struct tables_portal portals[] = {
+		{.name = "a", .address = "192.0.2.1", .group = 1},
+		{.name = "b", .address = "192.0.2.2", .group = 2},
+		{.name = NULL}};
+	const struct tables_target targets[] = {
+		{.iqn = "iqn.target", .hosts = "host"}, {.iqn = NULL}};
+
+	rig->table = tables_build(hosts, portals, targets);
+	rig->table->target[0].export[0].volume = rig->volume;
+}
+
+static void rig_start_co(
+	struct scsi_rig *rig, const struct scsi_rig_setup *setup)
+{
+	struct volume_settings settings = {
+		.name = "volume",
+		.block_bytes = setup->block_bytes ? setup->block_bytes : 512,
+		.read_only = setup->read_only,
+		.removable = setup->removable,
+		.thin = !setup->thick,
+	};
+	struct err err = {0};
+
+	memcpy(settings.uuid, "0123456789abcdef", 16);
+	rig->volume = volume_new(rig->stack->core, &settings,
+		setup->without_store ? NULL : &rig->store, &err);
+	CHECK(rig->volume);
+	block_source_get(rig->source);
+	volume_online(rig->volume, rig->source);
+	rig_make_table(rig);
+}
+
+/* Every host hears of the 29h that a new nexus begins with. */
+static void rig_login_all_co(struct scsi_rig *rig)
+{
+	struct scsi_rig_command command;
+
+	for (unsigned i = 0; i < SCSI_RIG_HOSTS; i++) {
+		scsi_rig_login_co(rig, i);
+		SCSI_RIG_FAILS(rig, i, &command, 0x062900, 0x00);
+	}
+}
+
+void scsi_rig_open_co(struct scsi_rig *rig, struct stack_rig *stack,
+	const struct scsi_rig_setup *setup)
+{
+	memset(rig, 0, sizeof *rig);
+	rig->stack = stack;
+	rig->store.save_co = rig_save_co;
+	rig->source = stack_rig_source_co(stack,
+		setup->document ? setup->document
+				: "{protocol: {type: mem, size: 4M}}");
+	rig_start_co(rig, setup);
+	rig_login_all_co(rig);
+}
+
+static void rig_stop_co(struct scsi_rig *rig)
+{
+	for (unsigned i = 0; i < SCSI_RIG_HOSTS; i++)
+		scsi_rig_logout_co(rig, i);
+	access_put(rig->table);
+	volume_free_co(rig->volume);
+}
+
+void scsi_rig_restart_co(
+	struct scsi_rig *rig, const struct scsi_rig_setup *setup)
+{
+	struct scsi_rig_blob *reservation = rig_blob(rig, "reservation");
+	struct scsi_rig_blob *modes = rig_blob(rig, "modepages");
+	struct err err = {0};
+
+	rig_stop_co(rig);
+	rig_start_co(rig, setup);
+	CHECK_INT(reservation_restore(rig->volume, reservation->data,
+			  reservation->bytes, &err),
+		0);
+	if (modes->bytes)
+		CHECK_INT(volume_restore_modes(
+				  rig->volume, modes->data, modes->bytes, &err),
+			0);
+	rig_login_all_co(rig);
+}
+
+void scsi_rig_close_co(struct scsi_rig *rig)
+{
+	rig_stop_co(rig);
+	block_source_put_co(rig->source);
+	free(rig->blob[0].data);
+	free(rig->blob[1].data);
+}
+
+/* -- commands -------------------------------------------------------------- */
+
+static void rig_take_data(struct scsi_rig_command *command)
+{
+	struct scsi_task *task = &command->task;
+
+	if (task->data) {
+		CHECK(task->in_bytes <= task->data_bytes);
+		memcpy(command->data, task->data->data,
+			task->in_bytes < sizeof command->data
+				? task->in_bytes
+				: sizeof command->data);
+		buf_put(task->data);
+		task->data = NULL;
+	}
+}
+
+static void rig_arrived(struct loop_message *message)
+{
+	struct scsi_rig_command *command =
+		container_of(message, struct scsi_rig_command, message);
+
+	command->done = true;
+	if (command->waiter)
+		co_resume(command->waiter);
+}
+
+static void rig_done(struct scsi_task *task)
+{
+	struct scsi_rig_command *command =
+		container_of(task, struct scsi_rig_command, task);
+	struct block_core *core = task->nexus->lane->core;
+
+	rig_take_data(command);
+	command->message.run = rig_arrived;
+	loop_post(block_core_lane(core, 0)->loop, &command->message);
+}
+
+static void rig_fill(struct scsi_task *task, const void *out, uint32_t bytes)
+{
+	if (!task->data_bytes)
+		return;
+	task->data = buf_get(task->nexus->lane->pool, task->data_bytes);
+	CHECK(task->data);
+	memset(task->data->data, 0xee, task->data->capacity);
+	if (task->direction != SCSI_DATA_OUT)
+		return;
+	task->out_received =
+		bytes < task->data_bytes ? bytes : task->data_bytes;
+	if (task->out_received)
+		memcpy(task->data->data, out, task->out_received);
+}
+
+static void rig_begin(struct loop_message *message)
+{
+	struct scsi_rig_command *command =
+		container_of(message, struct scsi_rig_command, message);
+	struct scsi_task *task = &command->task;
+
+	if (!scsi_task_begin(task)) {
+		rig_done(task);
+		return;
+	}
+	rig_fill(task, command->out, command->out_bytes);
+	scsi_task_execute(task);
+}
+
+void scsi_rig_send(struct scsi_rig *rig, unsigned host,
+	struct scsi_rig_command *command, const uint8_t *cdb, const void *out,
+	uint32_t out_bytes)
+{
+	static uint32_t tag;
+	struct scsi_task *task = &command->task;
+	uint8_t attribute = task->attribute;
+
+	memset(task, 0, sizeof *task);
+	task->attribute = attribute;
+	task->nexus = &rig->nexus[host];
+	memcpy(task->cdb, cdb, 16);
+	task->cdb_bytes = 16;
+	task->tag = ++tag;
+	task->expected_bytes = out_bytes;
+	task->done = rig_done;
+	command->out = out;
+	command->out_bytes = out_bytes;
+	command->waiter = NULL;
+	command->done = false;
+	command->message.run = rig_begin;
+	loop_post(task->nexus->lane->loop, &command->message);
+}
+
+uint8_t scsi_rig_wait_co(struct scsi_rig_command *command)
+{
+	command->waiter = co_self();
+	while (!command->done)
+		co_yield ();
+	command->waiter = NULL;
+	return command->task.status;
+}
+
+uint8_t scsi_rig_do_co(struct scsi_rig *rig, unsigned host,
+	struct scsi_rig_command *command, const uint8_t *cdb, const void *out,
+	uint32_t out_bytes)
+{
+	command->task.attribute = SCSI_SIMPLE;
+	scsi_rig_send(rig, host, command, cdb, out, out_bytes);
+	return scsi_rig_wait_co(command);
+}
+
+uint32_t scsi_rig_sense(const struct scsi_rig_command *command)
+{
+	const uint8_t *sense = command->task.sense;
+
+	if (!command->task.sense_bytes)
+		return 0;
+	if ((sense[0] & 0x7f) == 0x72)
+		return get_be32(sense) & 0xffffff;
+	return (uint32_t)(sense[2] & 0xf) << 16 | get_be16(sense + 12);
+}
+
+/* -- others ---------------------------------------------------------------- */
+
+struct rig_management {
+	struct rig_hop hop;
+	struct scsi_management management;
+};
+
+static void managed(struct scsi_management *management)
+{
+	hop_back(&container_of(management, struct rig_management, management)
+			  ->hop);
+}
+
+static void manage_there(struct rig_hop *hop)
+{
+	scsi_manage(&container_of(hop, struct rig_management, hop)->management);
+}
+
+uint8_t scsi_rig_manage_co(struct scsi_rig *rig, unsigned host,
+	uint8_t function, struct scsi_task *task)
+{
+	struct rig_management work = {
+		.hop = {.there = manage_there},
+		.management = {.nexus = &rig->nexus[host],
+			.function = function,
+			.task = task,
+			.done = managed},
+	};
+
+	hop_co(rig, rig->nexus[host].lane, &work.hop);
+	return work.management.response;
+}
+
+void scsi_rig_fault_co(
+	struct scsi_rig *rig, const char *verb, const char *arguments)
+{
+	struct err err = {0};
+	FILE *out = fopen("/dev/null", "w");
+	int result = spec_command_co(rig->source, "fault", verb,
+		arguments ? stack_rig_doc(rig->stack, arguments) : NULL, out,
+		&err);
+
+	if (result)
+		check_fail(__FILE__, __LINE__, "%s: %s", verb, err.text);
+	fclose(out);
+}
