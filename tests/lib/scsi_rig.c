@@ -155,7 +155,8 @@ void scsi_rig_logout_co(struct scsi_rig *rig, unsigned host)
 
 /* -- opening and closing --------------------------------------------------- */
 
-static void rig_make_table(struct scsi_rig *rig)
+static struct access_table *rig_make_table(
+	struct scsi_rig *rig, bool first, bool second)
 {
 	const struct tables_host hosts[] = {
 		{.name = "host", .iqns = "*"}, {.name = NULL}};
@@ -164,10 +165,52 @@ static void rig_make_table(struct scsi_rig *rig)
 		{.name = "b", .address = "192.0.2.2", .group = 2},
 		{.name = NULL}};
 	const struct tables_target targets[] = {
-		{.iqn = "iqn.target", .hosts = "host"}, {.iqn = NULL}};
+		{.iqn = "iqn.target",
+			.hosts = first ? "host" : "",
+			.more_hosts = second ? "host" : ""},
+		{.iqn = NULL}};
+	struct access_table *table = tables_build(hosts, portals, targets);
 
-	rig->table = tables_build(hosts, portals, targets);
-	rig->table->target[0].export[0].volume = rig->volume;
+	for (unsigned i = 0; i < table->target[0].exports; i++)
+		table->target[0].export[i].volume = rig->volume;
+	return table;
+}
+
+struct rig_refresh {
+	struct rig_hop hop;
+	struct scsi_nexus *nexus;
+	struct access_table *table;
+};
+static struct rig_refresh *rig_refreshing; /* one at a time */
+
+static void refreshed(struct scsi_nexus *nexus)
+{
+	CHECK(nexus == rig_refreshing->nexus);
+	hop_back(&rig_refreshing->hop);
+}
+
+static void refresh_there(struct rig_hop *hop)
+{
+	struct rig_refresh *refresh =
+		container_of(hop, struct rig_refresh, hop);
+	struct access_table *table = refresh->table;
+
+	CHECK_INT(scsi_nexus_refresh(refresh->nexus, table, &table->target[0],
+			  &table->host[0], refreshed),
+		0);
+}
+
+void scsi_rig_refresh_co(
+	struct scsi_rig *rig, unsigned host, bool first, bool second)
+{
+	struct rig_refresh refresh = {
+		.hop = {.there = refresh_there},
+		.nexus = &rig->nexus[host],
+		.table = rig_make_table(rig, first, second),
+	};
+
+	rig_refreshing = &refresh;
+	hop_co(rig, refresh.nexus->lane, &refresh.hop);
 }
 
 static void rig_start_co(
@@ -188,7 +231,7 @@ static void rig_start_co(
 	CHECK(rig->volume);
 	block_source_get(rig->source);
 	volume_online(rig->volume, rig->source);
-	rig_make_table(rig);
+	rig->table = rig_make_table(rig, true, false);
 }
 
 /* Every host hears of the 29h that a new nexus begins with. */

@@ -46,6 +46,10 @@ void scsi_rig_restart_co(
 	struct scsi_rig *rig, const struct scsi_rig_setup *setup);
 struct scsi_nexus *scsi_rig_login_co(struct scsi_rig *rig, unsigned host);
 void scsi_rig_logout_co(struct scsi_rig *rig, unsigned host);
+/* The host's exports become LUN 0 if `first` and LUN 1 if `second`, both the
+ * volume. */
+void scsi_rig_refresh_co(
+	struct scsi_rig *rig, unsigned host, bool first, bool second);
 
 /* One command under way. */
 struct scsi_rig_command {

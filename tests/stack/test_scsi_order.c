@@ -143,6 +143,28 @@ static void close_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* A unit that goes takes its tasks along; the one that stays hears of it. */
+static void refresh_co(struct stack_rig *stack, void *argument)
+{
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &held_setup);
+	scsi_rig_refresh_co(&rig, 1, true, true);
+	FAILS(&rig, 1, &command, 0x063f0e, 0x00);
+	scsi_rig_refresh_co(&rig, 1, false, true);
+	FAILS(&rig, 1, &command, 0x052500, 0x00);
+	GOOD(&rig, 1, &command, 0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0);
+	CHECK_INT(get_be32(command.data), 8);
+	CHECK_INT(command.data[9], 1);
+	scsi_rig_refresh_co(&rig, 1, true, true);
+	FAILS(&rig, 1, &command, 0x062900, 0x00);
+	send_read(1, &held[0], 0, SCSI_SIMPLE);
+	GOOD(&rig, 1, &command, 0x16); /* RESERVE(6), which goes with it */
+	scsi_rig_refresh_co(&rig, 1, false, true);
+	CHECK_INT(scsi_rig_wait_co(&held[0]), SCSI_ABORTED);
+	GOOD(&rig, 2, &command, 0x28, 0, 0, 0, 0, 5, 0, 0, 1);
+	scsi_rig_close_co(&rig);
+}
+
 #define ROW(body) \
 	STACK_RIG_CASE(body, sim, .world = "simulated", .lanes = 3), \
 		STACK_RIG_CASE(body, threads, .world = "threads", .lanes = 3)
@@ -155,6 +177,7 @@ int main(void)
 		ROW(task_sets_co),
 		ROW(reset_co),
 		ROW(close_co),
+		ROW(refresh_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
