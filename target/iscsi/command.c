@@ -107,7 +107,6 @@ static void fill(struct iscsi_task *task, const uint8_t *header,
 	task->read = flags & PDU_READ;
 	task->write = flags & PDU_WRITE;
 	task->expected_bytes = pdu_get_expected_bytes(header);
-	scsi->out_announced = task->write ? task->expected_bytes : 0;
 	scsi->expected_bytes = task->write ? task->expected_bytes : 0;
 }
 

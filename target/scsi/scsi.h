@@ -65,7 +65,6 @@ struct scsi_task {
 	uint8_t cdb_bytes; /* 6..32 */
 	uint8_t attribute;
 	uint32_t tag; /* initiator task tag */
-	uint32_t out_announced; /* data-out bytes that the host wants to send */
 	uint32_t expected_bytes; /* data-out that the host has announced */
 	void (*done)(struct scsi_task *task);
 
