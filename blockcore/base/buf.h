@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Data buffers: contiguous, 4 KiB aligned, in classes of powers of two from
- * 4 KiB to 4 MiB, cut from one region per pool so that a ring can register
+ * 4 KiB to 8 MiB, cut from one region per pool so that a ring can register
  * them with the kernel once.
  *
- * Design: a buddy system. The region is taken 4 MiB at a time, from its start;
+ * Design: a buddy system. The region is taken 8 MiB at a time, from its start;
  * a block is halved until it fits, and halves that are both free become one
- * again, so a free 4 MiB can be broken up but never for good. As halving and
+ * again, so a free 8 MiB can be broken up but never for good. As halving and
  * joining on every command would cost more than the command, each class keeps a
  * short list of blocks that came back and are handed out again as they are; only
  * when a get finds nothing are those lists (at most 11 * 64 blocks, so bounded
@@ -34,8 +34,8 @@
 #include <sys/queue.h>
 
 #define BUF_MIN_BYTES 4096u
-#define BUF_MAX_BYTES (4u << 20)
-#define BUF_CLASSES 11
+#define BUF_MAX_BYTES (8u << 20)
+#define BUF_CLASSES 12
 
 struct buf_pool;
 

@@ -29,7 +29,7 @@
 #include "target/volume/access.h"
 #include "target/volume/volume.h"
 
-#define SCSI_MAX_TRANSFER_BYTES (4u << 20) /* = BUF_MAX_BYTES; VPD B0h */
+#define SCSI_MAX_TRANSFER_BYTES BUF_MAX_BYTES /* VPD B0h */
 #define SCSI_SENSE_BYTES 64u
 #define SCSI_CDB_BYTES 32u
 

@@ -48,7 +48,7 @@ static struct load load = {.address = "127.0.0.1",
 	.span = 256u << 20,
 	.random = 88172645463325252u};
 
-static void die(const char *text, const char *more)
+static _Noreturn void die(const char *text, const char *more)
 {
 	fprintf(stderr, "load: %s %s\n", text, more);
 	exit(1);

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # libiscsi's conformance suite (iscsi-test-cu) over the fixtures: a thin volume of
-# 512-byte blocks, one of 4096, a removable and a write-protected one; the same
-# URL twice is a second session to the same unit.
+# 512-byte blocks, one of 4096, one of 512 over 4096 (512e), a removable and a
+# write-protected one; the same URL twice is a second session to the same unit.
 #
 # A test passes if it fails on no fixture and ran, not skipped, on one at least.
 # Skips are allowed for the families below, which are not there yet. A test that
@@ -14,6 +14,9 @@
 
 not_yet='^(Sanitize|ExtendedCopy|ReceiveCopyResults|WriteAtomic16|ReadDefectData10|ReadDefectData12|OrWrite|Prefetch10|Prefetch16)\.'
 reads_only='^(Inquiry|Mandatory|ReadOnly|TestUnitReady|ReadCapacity10|ReadCapacity16|ModeSense6|ReportSupportedOpcodes)\.'
+# These want several logical blocks in a physical one. The others do not run
+# there: GetLBAStatus.UnmapSingle expects the status of LBA n to begin at n + 7.
+emulating='\.(UnmapUnaligned|InvalidDataOutSize)$'
 listed=$(dirname "$0")/no_assertions.txt
 
 # One test on one fixture: "NAME verdict assertions", verdict ok, skip or fail.
@@ -46,7 +49,7 @@ judge() { # NAME
 	asserts=$(cat "$work"/*.results | awk -v n="$1" '$1 == n && $2 == "ok" { s += $3 } END { print s + 0 }')
 	case $verdicts in
 	*fail*)
-		for fixture in thin large removable readonly; do
+		for fixture in thin large emulated removable readonly; do
 			if grep -q "^$1 fail " "$work/$fixture.results"; then
 				echo "on fixture $fixture:"
 				sed '1,/^Suite:/d' "$work/$fixture.$1.log" | head -n 12
@@ -82,6 +85,7 @@ write_settings 0
 write_document <<'DOC'
 thin thin: true, source: {protocol: {type: file, path: thin.raw, size: 128M}}
 large thin: true, block_size: 4096, source: {protocol: {type: file, path: large.raw, size: 128M}}
+emulated thin: true, physical_block_size: 4096, source: {protocol: {type: file, path: emulated.raw, size: 128M}}
 removable thin: true, removable: true, source: {protocol: {type: file, path: removable.raw, size: 128M}}
 readonly thin: true, read_only: true, source: {protocol: {type: file, path: readonly.raw, size: 128M}}
 DOC
@@ -89,11 +93,14 @@ start_daemon || exit 1
 
 mapfile -t names < <(iscsi-test-cu -l | sed -n 's/^ALL\.\([^.]*\.[^.]*\)$/\1/p')
 mapfile -t reading < <(printf '%s\n' "${names[@]}" | grep -E "$reads_only")
+mapfile -t large_physical < <(printf '%s\n' "${names[@]}" | grep -E "$emulating")
 run_fixture thin "${names[@]}" &
 jobs_started=$!
 run_fixture large "${names[@]}" &
 jobs_started="$jobs_started $!"
 run_fixture removable "${names[@]}" &
+jobs_started="$jobs_started $!"
+run_fixture emulated "${large_physical[@]}" &
 jobs_started="$jobs_started $!"
 run_fixture readonly "${reading[@]}" &
 # shellcheck disable=SC2086

@@ -93,7 +93,7 @@ static void test_info_co(struct stack_rig *rig, void *argument)
 		CHECK_INT(info.size_bytes, FILE_BYTES);
 		CHECK_INT(info.volatile_cache, rows[i].volatile_cache);
 		CHECK_INT(info.read_only, false);
-		CHECK(info.physical_block_bytes >= 4096);
+		CHECK(info.physical_block_bytes >= BLOCK_SECTOR_BYTES);
 		CHECK(info.ops & BLOCK_OP(BLOCK_DISCARD));
 		block_source_put_co(source);
 	}

@@ -80,6 +80,40 @@ static void identity_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* What a host decides by before it unmaps; and every limit that is told holds. */
+static void provisioning_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {0};
+	uint8_t list[24] = {[1] = 22, [3] = 16};
+	uint32_t most_blocks, most_same;
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	GOOD(&rig, 0, &command, 0x12, 1, 0xb2, 0, 64);
+	CHECK_INT(command.data[5], 0xe4); /* LBPU, LBPWS, LBPWS10, LBPRZ */
+	CHECK_INT(command.data[6], 2); /* thin */
+	GOOD(&rig, 0, &command, 0x12, 1, 0xb0, 0, 64);
+	CHECK_INT(get_be16(command.data + 2), 0x3c);
+	most_blocks = get_be32(command.data + 20);
+	CHECK(most_blocks > BLOCKS);
+	CHECK(get_be32(command.data + 24) > 0);
+	CHECK(get_be32(command.data + 28) > 0);
+	most_same = (uint32_t)get_be64(command.data + 36);
+	CHECK(most_same > 0 && most_same < BLOCKS * 16);
+	put_be32(list + 16, most_blocks + 1);
+	CHECK_INT(
+		scsi_rig_do_co(&rig, 0, &command,
+			SCSI_RIG_CDB(0x42, 0, 0, 0, 0, 0, 0, 0, 24), list, 24),
+		SCSI_CHECK_CONDITION);
+	/* INQUIRY tells its versions: SAM-5, iSCSI, SPC-4, SBC-3. */
+	GOOD(&rig, 0, &command, 0x12, 0, 0, 0, 96);
+	CHECK_INT(get_be16(command.data + 58), 0x00a0);
+	CHECK_INT(get_be16(command.data + 60), 0x0960);
+	CHECK_INT(get_be16(command.data + 62), 0x0460);
+	CHECK_INT(get_be16(command.data + 64), 0x04c0);
+	scsi_rig_close_co(&rig);
+}
+
 static void capacity_co(struct stack_rig *stack, void *argument)
 {
 	const struct scsi_rig_setup setup = {0};
@@ -434,6 +468,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROW(identity_co),
+		ROW(provisioning_co),
 		ROW(capacity_co),
 		ROW(transfer_co),
 		ROW(verify_co),

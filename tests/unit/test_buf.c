@@ -93,14 +93,14 @@ static void test_last_reference_gives_back(void **state)
 	buf_pool_free(pool);
 }
 
-/* All memory as pages, given back in a scattered order, then as 4 MiB again:
+/* All memory as pages, given back in a scattered order, then as the largest again:
  * nothing stays broken up. */
 static void test_pages_become_large_again(void **state)
 {
 	enum { PAGES = 16 * MIB / 4096 };
 	static struct buf *pages[PAGES];
 	struct buf_pool *pool = buf_pool_new(16 * MIB);
-	struct buf *large[4];
+	struct buf *large[16 * MIB / BUF_MAX_BYTES];
 
 	(void)state;
 	for (unsigned round = 0; round < 3; round++) {
@@ -111,11 +111,11 @@ static void test_pages_become_large_again(void **state)
 		assert_null(buf_get(pool, 4096));
 		for (unsigned i = 0; i < PAGES; i++)
 			buf_put(pages[(i * 1237u) % PAGES]);
-		for (unsigned i = 0; i < 4; i++) {
+		for (unsigned i = 0; i < 16 * MIB / BUF_MAX_BYTES; i++) {
 			large[i] = buf_get(pool, BUF_MAX_BYTES);
 			assert_non_null(large[i]);
 		}
-		for (unsigned i = 0; i < 4; i++)
+		for (unsigned i = 0; i < 16 * MIB / BUF_MAX_BYTES; i++)
 			buf_put(large[i]);
 	}
 	buf_pool_free(pool);
@@ -185,9 +185,9 @@ static void test_random_mix_never_overlaps(void **state)
 		if (slots[i])
 			buf_put(slots[i]);
 	assert_int_equal(buf_pool_used_bytes(pool), 0);
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 24 * MIB / BUF_MAX_BYTES; i++)
 		assert_non_null(slots[i] = buf_get(pool, BUF_MAX_BYTES));
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 24 * MIB / BUF_MAX_BYTES; i++)
 		buf_put(slots[i]);
 	buf_pool_free(pool);
 }
