@@ -115,6 +115,7 @@ int block_lane_start(struct block_core *core, unsigned index, struct loop *loop,
 	slab_init(&private->children, sizeof(struct block_request),
 		LANE_CHILDREN);
 	private->pool = lane->pool;
+	buf_pool_notify(lane->pool, &private->complete.again);
 	private->complete.run = lane_complete_run;
 	loop_hook_add(loop, LOOP_COMPLETE, &private->complete);
 	private->started = true;

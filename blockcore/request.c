@@ -256,8 +256,8 @@ bool block_requests_run(struct block_lane_private *lane)
 		TAILQ_REMOVE(&lane->completed, request, link);
 		request_unwind(request);
 	}
+	lane->complete.again = false; /* what it made for itself is done */
 	buf_pool_wake(lane->pool);
-	lane->complete.again = false; /* what it made for itself is told here */
 	return !TAILQ_EMPTY(&lane->completed) ||
 		!TAILQ_EMPTY(&lane->cancel_soon);
 }

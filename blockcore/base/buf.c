@@ -34,6 +34,7 @@ struct buf_pool {
 	uint32_t recent_count[BUF_CLASSES];
 	struct waiter_list waiting, waking;
 	int returned; /* a buffer came back since the last wake */
+	bool *wake_wanted; /* buf_pool_notify's, or NULL */
 };
 
 /* Reserves `bytes` aligned to BUF_MAX_BYTES, so that huge pages fit in. */
@@ -244,6 +245,13 @@ void buf_ref(struct buf *buf)
 	buf->refs++;
 }
 
+/* Somebody waits, and a buffer has come back. */
+static void want_wake(struct buf_pool *pool)
+{
+	if (pool->wake_wanted && pool->returned && !TAILQ_EMPTY(&pool->waiting))
+		*pool->wake_wanted = true;
+}
+
 void buf_put(struct buf *buf)
 {
 	struct buf_pool *pool = buf->pool;
@@ -254,6 +262,7 @@ void buf_put(struct buf *buf)
 	asan_poison(buf->data, buf->capacity);
 	pool->used_bytes -= buf->capacity;
 	pool->returned = 1;
+	want_wake(pool);
 	if (pool->recent_count[buf->class] < SHORT_LIST_MAX) {
 		LIST_INSERT_HEAD(&pool->recent[buf->class], buf, link);
 		pool->recent_count[buf->class]++;
@@ -268,6 +277,7 @@ void buf_wait(struct buf_pool *pool, struct buf_waiter *waiter)
 		return;
 	TAILQ_INSERT_TAIL(&pool->waiting, waiter, link);
 	waiter->queued = WAITING;
+	want_wake(pool);
 }
 
 void buf_wait_cancel(struct buf_pool *pool, struct buf_waiter *waiter)
@@ -296,6 +306,11 @@ void buf_pool_wake(struct buf_pool *pool)
 		waiter->queued = NOT_QUEUED;
 		waiter->ready(waiter);
 	}
+}
+
+void buf_pool_notify(struct buf_pool *pool, bool *wake_wanted)
+{
+	pool->wake_wanted = wake_wanted;
 }
 
 size_t buf_pool_used_bytes(const struct buf_pool *pool)

@@ -29,6 +29,7 @@
 #ifndef BLOCKCORE_BASE_BUF_H
 #define BLOCKCORE_BASE_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -73,10 +74,13 @@ void buf_put(struct buf *buf);
 
 /* Out-of-buffer back-pressure; waking happens in buf_pool_wake, which the
  * reactor calls once per turn, so never inside buf_put. Registering or
- * cancelling twice does nothing. */
+ * cancelling twice does nothing. A buffer may also come back later in the turn
+ * than that call: what buf_pool_notify named is then set, and the reactor does
+ * not sleep before it has called again. */
 void buf_wait(struct buf_pool *pool, struct buf_waiter *waiter);
 void buf_wait_cancel(struct buf_pool *pool, struct buf_waiter *waiter);
 void buf_pool_wake(struct buf_pool *pool);
+void buf_pool_notify(struct buf_pool *pool, bool *wake_wanted);
 
 /* The capacities of all buffers that are out. */
 size_t buf_pool_used_bytes(const struct buf_pool *pool);
