@@ -8,6 +8,7 @@
 #include "blockcore/stack.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 /* For the gate of a smaller size. */
 #define RESIZE_DEADLINE_NS (1000ull * 1000 * 1000)
@@ -32,6 +33,10 @@ static int resize_co(
 	struct resize resize = {block_stack_bottom(now), bytes};
 	struct block_change change = {.source = source};
 
+	/* What is below may add an offset. */
+	if (bytes > INT64_MAX)
+		return err_set(err, EFBIG,
+			"size %" PRIu64 ": nothing is so large", bytes);
 	if (!resize.bottom->kind->resize_co)
 		return err_set(err, EOPNOTSUPP,
 			"%s '%s' cannot change its size",

@@ -59,7 +59,8 @@ struct spec_swap {
 int spec_swap_bottom_co(struct block_source *source,
 	const struct spec_swap *swap, struct err *err);
 
-/* Changes the size of the bottom; hosts see it through block_source_info. */
+/* Changes the size of the bottom; hosts see it through block_source_info. A
+ * smaller size is refused (-EBUSY) while a format lies on the source. */
 int spec_resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err);
 

@@ -299,7 +299,26 @@ int spec_swap_bottom_co(struct block_source *source,
 	return spec_plan_end_co(&plan, error, err);
 }
 
+/* Who has laid something out in it, which a smaller size would cut. */
+static int spec_check_shrink(struct block_source *source, struct err *err)
+{
+	const struct block_claim *claim;
+
+	LIST_FOREACH (claim, &source->claims, link) {
+		if (claim->mode == BLOCK_CLAIM_STABLE ||
+			claim->mode == BLOCK_CLAIM_WRITE)
+			return err_set(err, EBUSY,
+				"source '%s': %s uses it and would be cut",
+				source->name, claim->holder);
+	}
+	return 0;
+}
+
 int spec_resize_co(struct block_source *source, uint64_t bytes, struct err *err)
 {
-	return block_source_resize_co(source, bytes, err);
+	struct block_info now =
+		block_source_info(source, block_core_lane(source->core, 0));
+	int error = bytes < now.size_bytes ? spec_check_shrink(source, err) : 0;
+
+	return error ? error : block_source_resize_co(source, bytes, err);
 }

@@ -82,10 +82,12 @@ static void raw_view_show(struct raw_view *raw)
 	/* The core's own locks serve: nobody else writes to the file. */
 	info->ops &= ~BLOCK_OP(BLOCK_COMPARE_AND_WRITE);
 	info->read_only = !raw->view.writable;
-	if (options->size_bytes)
+	/* A device below may have become smaller. */
+	info->size_bytes -= options->offset_bytes < info->size_bytes
+		? options->offset_bytes
+		: info->size_bytes;
+	if (options->size_bytes && options->size_bytes < info->size_bytes)
 		info->size_bytes = options->size_bytes;
-	else
-		info->size_bytes -= options->offset_bytes;
 }
 
 /* The file has grown, or become read-only. */

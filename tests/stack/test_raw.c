@@ -136,6 +136,44 @@ static void resize_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(file);
 }
 
+/* Sizes that no file has: the file must not be cut by an overflow. */
+static void resize_overflow_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *file = stack_rig_source_co(rig, FILE_SOURCE);
+	struct block_source *raw = stack_rig_source_co(
+		rig, "format: {type: raw, offset: 512K, file: source-1}");
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct err err = {0};
+
+	(void)argument;
+	CHECK_INT(spec_resize_co(raw, -(256ull << 10), &err), -EFBIG);
+	CHECK_INT(spec_resize_co(raw, 1ull << 63, &err), -EFBIG);
+	CHECK_INT(block_source_info(file, lane).size_bytes, 1 << 20);
+	CHECK_INT(block_source_info(raw, lane).size_bytes, 512 << 10);
+	block_source_put_co(raw);
+	block_source_put_co(file);
+}
+
+/* What a format lies on is not cut from under it; it may cut it itself. */
+static void shrink_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *file = stack_rig_source_co(rig, FILE_SOURCE);
+	struct block_source *raw = stack_rig_source_co(
+		rig, "format: {type: raw, offset: 512K, file: source-1}");
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct err err = {0};
+
+	(void)argument;
+	CHECK_INT(spec_resize_co(file, 256 << 10, &err), -EBUSY);
+	CHECK_ERR(&err, "format of 'source-2'");
+	CHECK_INT(block_source_info(raw, lane).size_bytes, 512 << 10);
+	CHECK_INT(spec_resize_co(raw, 64 << 10, &err), 0);
+	CHECK_INT(block_source_info(file, lane).size_bytes, 576 << 10);
+	block_source_put_co(raw);
+	CHECK_INT(spec_resize_co(file, 256 << 10, &err), 0);
+	block_source_put_co(file);
+}
+
 /* A file that an image lies in is nobody else's to write to. */
 static void claims_co(struct stack_rig *rig, void *argument)
 {
@@ -210,6 +248,8 @@ int main(void)
 		ROW(extents_co),
 		ROW(bounds_co),
 		ROW(resize_co),
+		ROW(resize_overflow_co),
+		ROW(shrink_co),
 		ROW(claims_co),
 		ROW(read_only_co),
 		ROW(compare_co),
