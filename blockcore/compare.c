@@ -12,7 +12,6 @@
  */
 #include "blockcore/compare.h"
 
-#include "blockcore/base/buf.h"
 #include "blockcore/base/iov.h"
 #include "blockcore/change.h"
 #include "blockcore/range_lock.h"
@@ -119,13 +118,6 @@ static void compare_settle(
 
 /* -- the three steps ------------------------------------------------------ */
 
-/* In the buffer behind the data that was read. */
-struct compare {
-	struct buf *buf;
-	struct iovec read;
-	struct iovec write[];
-};
-
 static struct compare *compare_of(const struct block_request *request)
 {
 	return request->frame[request->frames - 1].context;
@@ -134,10 +126,7 @@ static struct compare *compare_of(const struct block_request *request)
 static bool compare_end(
 	struct block_request *request, struct block_frame *frame)
 {
-	struct compare *compare = frame->context;
-
-	(void)request;
-	buf_put(compare->buf);
+	compare_memory_put(&request->lane->private->compare, frame->context);
 	return true;
 }
 
@@ -202,8 +191,8 @@ static void compare_read_done(struct block_request *child)
 		block_complete(request, result);
 		return;
 	}
-	size_t same = iov_compare(request->iov, request->iov_count, 0,
-		compare->buf->data, length);
+	size_t same = iov_compare(
+		request->iov, request->iov_count, 0, compare->data, length);
 	if (same == length) {
 		compare_write(request);
 		return;
@@ -212,38 +201,16 @@ static void compare_read_done(struct block_request *child)
 	block_complete(request, -EILSEQ);
 }
 
-static struct compare *compare_new(struct block_request *request)
-{
-	uint64_t bytes = request->length_bytes + sizeof(struct compare) +
-		request->iov_count * sizeof(struct iovec);
-
-	if (bytes > BUF_MAX_BYTES)
-		return NULL;
-	struct buf *buf = buf_get(request->lane->pool, (uint32_t)bytes);
-	if (!buf)
-		return NULL;
-	struct compare *compare = (void *)(buf->data + request->length_bytes);
-	compare->buf = buf;
-	compare->read.iov_base = buf->data;
-	compare->read.iov_len = request->length_bytes;
-	return compare;
-}
-
 static void compare_start(struct block_request *request)
 {
-	struct compare *compare = compare_new(request);
-
-	if (!compare) {
-		block_complete(request, -ENOMEM);
-		return;
-	}
-	block_push(request, compare_end, compare, 0);
+	struct compare *compare = compare_of(request);
 	struct block_request *child =
 		compare_child(request, BLOCK_READ, compare_read_done);
+
 	if (!child)
 		return;
 	child->flags &= (uint16_t) ~(BLOCK_FUA | BLOCK_REGISTERED);
-	if (request->lane->registered)
+	if (compare->buf && request->lane->registered)
 		child->flags |= BLOCK_REGISTERED;
 	child->iov = &compare->read;
 	child->iov_count = 1;
@@ -260,12 +227,35 @@ static void compare_locked(struct block_request *request)
 		block_request_step(request);
 }
 
-static void compare_enter(struct block_request *request)
+/* There is memory for a COMPARE_AND_WRITE. */
+static void compare_fed(struct block_request *request, struct compare *compare)
 {
+	block_push(request, compare_end, compare, 0);
 	range_lock_enter(request, compare_locked);
 }
 
+static void compare_enter(struct block_request *request)
+{
+	if (request->op == BLOCK_COMPARE_AND_WRITE)
+		compare_memory_get(&request->lane->private->compare, request);
+	else
+		range_lock_enter(request, compare_locked);
+}
+
+static int compare_lane_start(struct block_lane *lane)
+{
+	return compare_memory_init(
+		&lane->private->compare, lane->pool, compare_fed);
+}
+
+static void compare_lane_stop(struct block_lane *lane)
+{
+	compare_memory_fini(&lane->private->compare);
+}
+
 const struct block_track_ops block_track = {
+	.lane_start = compare_lane_start,
+	.lane_stop = compare_lane_stop,
 	.settle = compare_settle,
 	.enter = compare_enter,
 	.leave = range_lock_release,

@@ -15,6 +15,7 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/slab.h"
 #include "blockcore/block.h"
+#include "blockcore/compare_memory.h"
 
 /* -- lanes ---------------------------------------------------------------- */
 
@@ -25,12 +26,15 @@ struct block_lane_private {
 	struct block_request_list held, cancel_soon; /* by `held_link` */
 	struct slab children;
 	struct buf_pool *pool; /* the lane's */
+	struct compare_memory compare;
 	bool started;
 };
 
 /* What a tracked source does with a change at the gate; see compare.h. */
 struct block_channel;
 struct block_track_ops {
+	int (*lane_start)(struct block_lane *lane);
+	void (*lane_stop)(struct block_lane *lane);
 	/* COMPARE_AND_WRITE where not all lanes take range locks yet. */
 	void (*settle)(
 		struct block_channel *channel, struct block_request *request);

@@ -105,6 +105,10 @@ int block_lane_start(struct block_core *core, unsigned index, struct loop *loop,
 	if (error)
 		return error;
 	error = lane_buffers(lane, pool_bytes, err);
+	if (!error && core->track->lane_start(lane)) {
+		buf_pool_free(lane->pool);
+		error = err_set(err, ENOMEM, "lane %u: no memory", index);
+	}
 	if (error) {
 		ring_free(lane->ring);
 		return error;
@@ -131,6 +135,7 @@ void block_lane_stop(struct block_lane *lane)
 	assert(TAILQ_EMPTY(&private->held));
 	loop_hook_remove(lane->loop, LOOP_COMPLETE, &private->complete);
 	slab_fini(&private->children);
+	lane->core->track->lane_stop(lane);
 	ring_free(lane->ring);
 	buf_pool_free(lane->pool);
 	private->started = false;
