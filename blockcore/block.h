@@ -275,8 +275,9 @@ struct block_kind {
 	/* A listener may narrow what is below it (read_only ...); optional. */
 	void (*narrow)(struct block_driver *driver, struct block_info *info);
 	/* On each lane when it is detached (of the front: after the successor is
-	 * published; of the back: when the gate has closed): lets go of every
-	 * request it holds, holds no new one while driver->released. Optional. */
+	 * published), and in the back also whenever a gate has closed, for a
+	 * swap waits for what it holds: lets go of every request it holds,
+	 * holds no new one while driver->released. Optional. */
 	void (*release)(struct block_driver *driver, struct block_lane *lane);
 	/* New values of OPT_LIVE options (the others have their old ones), which
 	 * it swaps with *driver->options, so that the caller frees the old. On

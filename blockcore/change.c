@@ -6,7 +6,8 @@
  * finish in the old one. That is all for listeners that may miss requests, and
  * for every change of the front, whose requests are pinned there anyway.
  *
- * With a gate:	close on each lane (new requests park, the leaving let go)
+ * With a gate:	close on each lane (new requests park, all listeners of the back
+ *		part let go of what they hold)
  *		wait until no lane has requests in the back part, or until late
  *		durable_co
  *		publish and open on each lane
@@ -36,8 +37,10 @@ struct change_run {
 	const struct block_change *change;
 	struct block_source *source;
 	struct block_stack *old, *next;
-	uint8_t leaving_count;
-	struct block_driver *leaving[BLOCK_MAX_DRIVERS];
+	/* Drivers that let go of what they hold: those that leave, and with a
+	 * gate all of the back part. */
+	uint8_t quiet_count;
+	struct block_driver *quiet[BLOCK_MAX_DRIVERS];
 	struct loop_timer timer;
 	bool late;
 	struct change_report report[]; /* one for each lane */
@@ -49,7 +52,7 @@ static struct block_channel *change_channel(
 	return &run->source->channel[lane->index];
 }
 
-/* -- who leaves ----------------------------------------------------------- */
+/* -- who lets go ---------------------------------------------------------- */
 
 static bool change_stays(
 	const struct change_run *run, const struct block_driver *driver)
@@ -61,27 +64,33 @@ static bool change_stays(
 	return false;
 }
 
-static void change_find_leaving(struct change_run *run)
+static void change_quiet(struct change_run *run)
 {
 	for (unsigned i = 0; run->old && i < run->old->count; i++) {
 		struct block_driver *driver = run->old->driver[i];
 
-		if (!change_stays(run, driver))
-			run->leaving[run->leaving_count++] = driver;
+		if (change_stays(run, driver) &&
+			!(run->change->gate && i >= run->old->front_count))
+			continue;
+		driver->released = true;
+		run->quiet[run->quiet_count++] = driver;
 	}
 }
 
-static void change_mark_leaving(struct change_run *run, bool released)
+/* Who stays may hold requests again; `all`: also who was to leave. */
+static void change_unquiet(struct change_run *run, bool all)
 {
-	for (unsigned i = 0; i < run->leaving_count; i++)
-		run->leaving[i]->released = released;
+	for (unsigned i = 0; i < run->quiet_count; i++) {
+		if (all || change_stays(run, run->quiet[i]))
+			run->quiet[i]->released = false;
+	}
 }
 
 static void change_release_lane(
 	struct change_run *run, struct block_lane *lane, enum block_part part)
 {
-	for (unsigned i = 0; i < run->leaving_count; i++) {
-		struct block_driver *driver = run->leaving[i];
+	for (unsigned i = 0; i < run->quiet_count; i++) {
+		struct block_driver *driver = run->quiet[i];
 
 		if (driver->kind->part == part && driver->kind->release)
 			driver->kind->release(driver, lane);
@@ -299,11 +308,11 @@ static int change_gate_co(struct change_run *run, struct err *err)
 	if (change_drained(run))
 		run->late = false;
 	int error = change_behind_gate_co(run, err);
+	change_unquiet(run, error != 0);
 	if (!error) {
 		change_publish_co(run);
 		return 0;
 	}
-	change_mark_leaving(run, false);
 	block_broadcast_co(source->core, change_reopen_lane, run);
 	if (run->late)
 		change_late_error(run, err);
@@ -334,8 +343,7 @@ int block_change_co(struct block_change *change, struct err *err)
 	run->source = source;
 	run->old = source->current;
 	run->next = change->next;
-	change_find_leaving(run);
-	change_mark_leaving(run, true);
+	change_quiet(run);
 	uint64_t old_generation = run->old ? run->old->generation : 0;
 	if (change->gate)
 		error = change_gate_co(run, err);

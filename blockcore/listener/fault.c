@@ -19,7 +19,7 @@
  *  1. Each lane reads its own pointer to the table; a table and what was taken
  *     out of it are freed when every lane has the next one.
  *  2. What it holds is in the back, which a swap waits for: it lets go when it is
- *     detached; any other swap ends at its deadline while it holds something.
+ *     detached or a gate closes. Its rules stay: what comes later is held again.
  *  3. Data is never changed: a failed request fails, a passed one is as it was.
  */
 #include "blockcore/listener/fault.h"

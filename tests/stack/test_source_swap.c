@@ -213,31 +213,74 @@ static void load_co(struct stack_rig *rig, void *argument)
 	"{listeners: [{type: fault, name: holder}], " \
 	"protocol: {type: mem, size: 1M, name: one}}"
 
+/* A source over another one, whose listener holds what no gate of the upper
+ * source can make it let go. */
+static struct block_source *over_co(
+	struct stack_rig *rig, struct block_source *holder)
+{
+	char document[128];
+
+	snprintf(document, sizeof document, "{source: %s}",
+		block_source_name(holder));
+	return stack_rig_source_co(rig, document);
+}
+
 static void deadline_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = stack_rig_source_co(rig, HOLDER);
+	struct block_source *holder = stack_rig_source_co(rig, HOLDER);
+	struct block_source *source = over_co(rig, holder);
 	struct block_lane *lane = block_core_lane(rig->core, 0);
 	struct stack_rig_request held, parked;
 	struct err err = {0};
 	uint8_t data[512] = {7};
 
 	(void)argument;
-	command_co(rig, source, "holder", "hold", "{op: write}");
+	command_co(rig, holder, "holder", "hold", "{op: write}");
 	stack_rig_submit(source, lane, &held, BLOCK_WRITE, 0, 512, 512, data);
 	CHECK_INT(swap_co(rig, source, "protocol: {type: mem, size: 2M}",
 			  DEADLINE_NS, &err),
 		-ETIMEDOUT);
-	CHECK_ERR(&err, "1 of them held by 'holder'");
+	CHECK_ERR(&err, "1 of them held by 'alias'");
 	/* Nothing was changed, and the old stack carries requests. */
 	CHECK_INT(block_source_info(source, lane).size_bytes, 1 << 20);
 	stack_rig_submit(source, lane, &parked, BLOCK_READ, 0, 0, 512, data);
 	CHECK_INT(stack_rig_wait_co(&parked), 0);
-	command_co(rig, source, "holder", "release", NULL);
+	command_co(rig, holder, "holder", "release", NULL);
 	CHECK_INT(stack_rig_wait_co(&held), 0);
 	CHECK_INT(swap_co(rig, source, "protocol: {type: mem, size: 2M}",
 			  PATIENCE_NS, &err),
 		0);
 	CHECK_INT(block_source_info(source, lane).size_bytes, 2 << 20);
+	block_source_put_co(source);
+	block_source_put_co(holder);
+}
+
+/* A listener that stays lets go of what it holds when the gate closes, so that a
+ * swap needs no deadline; what comes after is held again. */
+static void let_go_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig, HOLDER);
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct stack_rig_request held[2], after;
+	struct err err = {0};
+	uint8_t data[512] = {7};
+
+	(void)argument;
+	command_co(rig, source, "holder", "hold", "{op: write}");
+	command_co(rig, source, "holder", "add",
+		"{op: read, delay_us: 3600000000, count: 1}");
+	stack_rig_submit(source, lane, &held[0], BLOCK_WRITE, 0, 0, 512, data);
+	stack_rig_submit(source, lane, &held[1], BLOCK_READ, 0, 512, 512, data);
+	CHECK_INT(swap_co(rig, source, "protocol: {type: mem, size: 2M}",
+			  PATIENCE_NS, &err),
+		0);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK_INT(stack_rig_wait_co(&held[i]), 0);
+	CHECK_INT(byte_at_co(rig, source, 0), 0); /* it went to the old one */
+	stack_rig_submit(source, lane, &after, BLOCK_WRITE, 0, 0, 512, data);
+	stack_rig_until_co(rig, source, "held", 1);
+	block_cancel(&after.request);
+	CHECK_INT(stack_rig_wait_co(&after), -ECANCELED);
 	block_source_put_co(source);
 }
 
@@ -245,7 +288,7 @@ static void deadline_co(struct stack_rig *rig, void *argument)
  * the gate opens because the holder lets go in the middle. */
 struct releaser {
 	struct stack_rig_task task;
-	struct block_source *source;
+	struct block_source *source, *holder;
 	struct stack_rig_request write[4];
 	uint8_t data[4][512];
 };
@@ -267,23 +310,24 @@ static void releaser_co(struct stack_rig_task *task)
 	loop_sleep_co(task->lane->loop, 2000000);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(!releaser->write[i].done); /* parked */
-	command_co(task->rig, releaser->source, "holder", "release", NULL);
+	command_co(task->rig, releaser->holder, "holder", "release", NULL);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK_INT(stack_rig_wait_co(&releaser->write[i]), 0);
 }
 
 static void parked_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = stack_rig_source_co(rig, HOLDER);
+	struct block_source *holder = stack_rig_source_co(rig, HOLDER);
+	struct block_source *source = over_co(rig, holder);
 	struct block_lane *lane = block_core_lane(rig->core, 0);
 	struct releaser releaser = {
-		.source = source, .task.run_co = releaser_co};
+		.source = source, .holder = holder, .task.run_co = releaser_co};
 	struct stack_rig_request held;
 	struct err err = {0};
 	uint8_t data[512] = {9};
 
 	(void)argument;
-	command_co(rig, source, "holder", "hold", "{op: write}");
+	command_co(rig, holder, "holder", "hold", "{op: write}");
 	stack_rig_submit(source, lane, &held, BLOCK_WRITE, 0, 0, 512, data);
 	stack_rig_start(rig, 0, &releaser.task);
 	CHECK_INT(swap_co(rig, source, "protocol: {type: mem, size: 2M}",
@@ -295,6 +339,7 @@ static void parked_co(struct stack_rig *rig, void *argument)
 	 * last of them last. */
 	CHECK_INT(byte_at_co(rig, source, 0), 3);
 	block_source_put_co(source);
+	block_source_put_co(holder);
 }
 
 /* A listener that leaves lets go of what it holds: no deadline is met. */
@@ -428,6 +473,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(load_co),
 		ROW(deadline_co),
+		ROW(let_go_co),
 		ROW(parked_co),
 		ROW(release_on_detach_co),
 		ROW(front_held_co),
