@@ -2,7 +2,7 @@
 #
 # Cairn is built by this one file: GNU make, no recursion.
 #
-#   make              cairnd, cairn-stack and the load generator, optimised
+#   make              cairnd and cairn-stack, optimised
 #   make run          install what is needed, build, start the demo appliance
 #   make check        install what the tests need, build, run every test
 #   make help         all targets
@@ -81,6 +81,7 @@ SCRIPTS = $(sort $(shell find tests/interop tests/stack tests/wire tests/unit \
 
 .PHONY: all
 all: $(PROGRAMS)
+	@:
 
 .PHONY: help
 help:
@@ -224,12 +225,12 @@ format:
 
 .PHONY: install
 install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin \
-		$(DESTDIR)$(PREFIX)/share/doc/cairn
-	install -m 755 $(B)/cairnd $(DESTDIR)$(PREFIX)/sbin/cairnd
-	install -m 755 $(B)/cairn-stack $(DESTDIR)$(PREFIX)/bin/cairn-stack
+	install -d "$(DESTDIR)$(PREFIX)/sbin" "$(DESTDIR)$(PREFIX)/bin" \
+		"$(DESTDIR)$(PREFIX)/share/doc/cairn"
+	install -m 755 $(B)/cairnd "$(DESTDIR)$(PREFIX)/sbin/cairnd"
+	install -m 755 $(B)/cairn-stack "$(DESTDIR)$(PREFIX)/bin/cairn-stack"
 	install -m 644 etc/cairn.yaml etc/demo.yaml README.md \
-		$(DESTDIR)$(PREFIX)/share/doc/cairn/
+		"$(DESTDIR)$(PREFIX)/share/doc/cairn/"
 
 .PHONY: clean
 clean:

@@ -142,7 +142,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct worker_pool *pool;
 	unsigned users;
-} shared = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} shared = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 struct worker_pool *worker_pool_shared_get(struct err *err)
 {
