@@ -70,9 +70,19 @@ int spec_kind(const struct doc *map, enum block_role role,
 		type, names);
 }
 
+static void spec_format_names(char *out, size_t size)
+{
+	size_t used = 0;
+
+	for (unsigned i = 0; block_format_kinds[i] && used < size; i++)
+		used += (size_t)snprintf(out + used, size - used, "%s%s",
+			used ? ", " : "", block_format_kinds[i]->name);
+}
+
 int spec_format_kind(const struct doc *map,
 	const struct block_format_kind **kind, struct err *err)
 {
+	char names[256] = "";
 	const char *type;
 	int error = spec_type(map, &type, err);
 
@@ -81,8 +91,9 @@ int spec_format_kind(const struct doc *map,
 	*kind = block_format_kind_find(type);
 	if (*kind)
 		return 0;
+	spec_format_names(names, sizeof(names));
 	return doc_error(doc_find(map, "type"), err, EINVAL,
-		"there is no format '%s'", type);
+		"there is no format '%s'; there are: %s", type, names);
 }
 
 int spec_options(const struct opt_spec *specs, size_t bytes,
@@ -140,6 +151,8 @@ struct doc *spec_doc_copy(
 	else
 		err_set(err, ENOMEM, "no memory for a document");
 	free(text);
+	if (copy)
+		doc_copy_places(copy, map);
 	return copy;
 }
 

@@ -140,6 +140,26 @@ int doc_key_error(const struct doc *at, struct err *err, int code,
 	return error_at(at, at->key_line, at->key_column, err, code, text);
 }
 
+void doc_copy_places(struct doc *to, const struct doc *from)
+{
+	struct doc *child = to->first;
+
+	to->line = from->line;
+	to->column = from->column;
+	to->key_line = from->key_line;
+	to->key_column = from->key_column;
+	for (const struct doc *node = from->first; node && child;
+		node = node->next) {
+		struct doc *twin = node->key
+			? (struct doc *)doc_find(to, node->key)
+			: child;
+		if (twin)
+			doc_copy_places(twin, node);
+		if (!node->key)
+			child = child->next;
+	}
+}
+
 /* Decimal digits at the start of `text`; returns what follows them, NULL if
  * there are none or the number does not fit. */
 static const char *scan_digits(const char *text, uint64_t *value)

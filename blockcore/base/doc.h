@@ -71,6 +71,10 @@ int doc_bool(const struct doc *node, bool *out, struct err *err);
 /* The text of a scalar; refuses null, lists and maps. Lives as the tree does. */
 int doc_text(const struct doc *node, const char **out, struct err *err);
 
+/* Gives every node of `to` the place of the one that stands at the same keys in
+ * `from`: a tree printed and parsed again still says where it was written. */
+void doc_copy_places(struct doc *to, const struct doc *from);
+
 /* Writes a tree as JSON (quoted scalars and what is not a JSON number, true or
  * false become strings), without a final newline. */
 void doc_print_json(const struct doc *node, FILE *out);

@@ -57,6 +57,23 @@ static int make_path(struct file_driver *file, struct err *err)
 	return file->path ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
+/* Nothing is there: what is to be done about it? */
+static int refuse_absent(const struct file_driver *file, struct err *err)
+{
+	const struct file_options *o = file->driver.options;
+
+	if (*o->path == '/')
+		return err_set(err, ENOENT, "%s: no such device", file->path);
+	if (o->size_bytes && !o->read_only)
+		return err_set(err, ENOENT,
+			"%s: cannot be made, its folder does not exist; make "
+			"the folder",
+			file->path);
+	return err_set(err, ENOENT,
+		"%s: no such file; create it, or give size: to have it made",
+		file->path);
+}
+
 static int open_with(struct file_driver *file, unsigned flags, struct err *err)
 {
 	const struct file_options *o = file->driver.options;
@@ -64,16 +81,11 @@ static int open_with(struct file_driver *file, unsigned flags, struct err *err)
 
 	if (!o->read_only)
 		flags |= RING_OPEN_WRITABLE;
-	if (o->size_bytes && !o->read_only)
+	if (o->size_bytes && !o->read_only && *o->path != '/')
 		flags |= RING_OPEN_CREATE;
 	result = ring_file_open(block_core_world(file->driver.core), file->path,
 		flags, o->size_bytes, &file->file, err);
-	if (result == -ENOENT)
-		return err_set(err, ENOENT,
-			"%s: no such file; create it, or give size: to have "
-			"it made",
-			file->path);
-	return result;
+	return result == -ENOENT ? refuse_absent(file, err) : result;
 }
 
 static int check_opened(struct file_driver *file, struct err *err)
@@ -87,6 +99,13 @@ static int check_opened(struct file_driver *file, struct err *err)
 		return err_set(err, EINVAL,
 			"%s: is empty; make it at least 512 bytes large",
 			file->path);
+	if (o->size_bytes && file->file->size_bytes != o->size_bytes)
+		log_warning(file->path, "size",
+			"it has %llu bytes, size: says %llu; that counts for "
+			"a file that is made, one that is there is left as it "
+			"is",
+			(unsigned long long)file->file->size_bytes,
+			(unsigned long long)o->size_bytes);
 	if (!o->locking)
 		return 0;
 	if (o->read_only)

@@ -212,6 +212,20 @@ static void plan(struct apply *apply)
 	}
 }
 
+/* A mistake with its place: what finds it may not know the document. */
+static int refuse_volume(const struct document_volume *volume,
+	const struct err *why, struct err *err)
+{
+	const struct doc *at = volume->source;
+	const char *place = strstr(why->text, at->file);
+	if (!place || place[strlen(at->file)] != ':')
+		return doc_error(at, err, why->code, "volume %s: %s",
+			volume->settings.name, why->text);
+	if (err)
+		*err = *why;
+	return err_wrap(err, "volume %s", volume->settings.name);
+}
+
 static int prepare_one_co(struct apply *apply, unsigned i, struct err *err)
 {
 	const struct document_volume *wanted = &apply->document->volume[i];
@@ -227,11 +241,8 @@ static int prepare_one_co(struct apply *apply, unsigned i, struct err *err)
 	if (!failed)
 		return 0;
 	/* -EINVAL: a mistake in the document that only opening finds. */
-	if (!apply->restores && (apply->strict || failed == -EINVAL)) {
-		if (err)
-			*err = why;
-		return err_wrap(err, "volume %s", v->settings.name);
-	}
+	if (!apply->restores && (apply->strict || failed == -EINVAL))
+		return refuse_volume(wanted, &why, err);
 	if (!v->hopeless)
 		appliance_volume_fail_co(v, why.text);
 	return 0;

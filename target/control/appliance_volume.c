@@ -75,15 +75,15 @@ static int fill(struct appliance_volume *self, struct block_core *core,
 	struct state *state, const struct document_volume *wanted,
 	struct err *err)
 {
-	char name[BLOCK_NAME_BYTES + 8];
 	self->settings = wanted->settings;
 	self->source_json = appliance_json(wanted->source);
 	if (!self->source_json)
 		return err_set(err, ENOMEM, "out of memory");
-	self->source = doc_parse(object_of(self, name), self->source_json,
+	self->source = doc_parse(wanted->source->file, self->source_json,
 		strlen(self->source_json), err);
 	if (!self->source)
 		return -EINVAL;
+	doc_copy_places(self->source, wanted->source);
 	self->volume = volume_new(
 		core, &self->settings, state_volume_store(state), err);
 	return self->volume ? 0 : -EINVAL;
@@ -142,21 +142,41 @@ bool appliance_volume_online(const struct appliance_volume *self)
 	return atomic_load(&self->volume->source) != NULL;
 }
 
-int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err)
-{
-	assert(!self->prepared && !appliance_volume_online(self));
-	if (self->hopeless)
-		return err_set(err, EIO, "%s", self->volume->offline_reason);
-	return spec_build_co(self->volume->core, self->settings.name,
-		self->settings.uuid, self->source, &self->prepared, err);
-}
-
 void appliance_volume_abandon_co(struct appliance_volume *self)
 {
 	struct block_source *source = self->prepared;
 	self->prepared = NULL;
 	if (source)
 		block_source_put_co(source);
+}
+
+static int check_size(const struct appliance_volume *self, struct err *err)
+{
+	struct block_core *core = self->volume->core;
+	struct block_info info =
+		block_source_info(self->prepared, block_core_lane(core, 0));
+	if (info.size_bytes >= self->settings.block_bytes)
+		return 0;
+	return err_set(err, EINVAL,
+		"the source has %llu bytes, not one block of %u: make it "
+		"larger",
+		(unsigned long long)info.size_bytes,
+		self->settings.block_bytes);
+}
+
+int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err)
+{
+	assert(!self->prepared && !appliance_volume_online(self));
+	if (self->hopeless)
+		return err_set(err, EIO, "%s", self->volume->offline_reason);
+	int failed = spec_build_co(self->volume->core, self->settings.name,
+		self->settings.uuid, self->source, &self->prepared, err);
+	if (!failed) {
+		failed = check_size(self, err);
+		if (failed)
+			appliance_volume_abandon_co(self);
+	}
+	return failed;
 }
 
 void appliance_volume_publish(struct appliance_volume *self)

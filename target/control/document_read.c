@@ -88,6 +88,13 @@ struct document *document_load(
 	const char *path, const struct settings *settings, struct err *err)
 {
 	struct doc *root = doc_parse_file(path, err);
+	if (root && root->kind == DOC_NULL) {
+		/* More likely a file cut off than a wish to export nothing. */
+		doc_error(root, err, EINVAL,
+			"the document is empty; to export nothing, write {}");
+		doc_free(root);
+		return NULL;
+	}
 	return root ? document_read(root, settings, err) : NULL;
 }
 
@@ -138,9 +145,6 @@ static int identify(struct document *document, struct document_volume *volume,
 	if (failed && failed != -ENOENT)
 		return failed;
 	other = failed ? NULL : find_uuid(document, volume);
-	if (other && volume->uuid_given && other->uuid_given)
-		return doc_error(doc_find(volume->at, "uuid"), err, EEXIST,
-			"volume \"%s\" has the same", other->settings.name);
 	/* The name's former identity was given to another volume. */
 	if (failed || (other && !volume->uuid_given))
 		return make_uuid(s->uuid, err);

@@ -70,6 +70,15 @@ static int check_file(
 	return 0;
 }
 
+/* Cuts the end of the only line off; false if there is another. */
+static bool cut_line(char *text)
+{
+	char *end = text + strcspn(text, "\r\n");
+	bool only = !end[strspn(end, "\r\n")];
+	*end = '\0';
+	return only;
+}
+
 /* One line, without its end. */
 static int read_line(int fd, const char *path, const struct doc *at,
 	char **secret, struct err *err)
@@ -80,7 +89,11 @@ static int read_line(int fd, const char *path, const struct doc *at,
 	if (got < 0)
 		failed = doc_error(
 			at, err, errno, "%s: %s", path, strerror(errno));
-	text[strcspn(text, "\r\n")] = '\0';
+	if (!failed && !cut_line(text))
+		failed = doc_error(at, err, EINVAL,
+			"%s has more than one line: it is to hold the secret "
+			"alone",
+			path);
 	if (!failed)
 		failed = check_secret(at, text, err);
 	if (!failed) {

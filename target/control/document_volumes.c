@@ -112,6 +112,72 @@ static bool is_inquiry_text(const char *text)
 	return true;
 }
 
+/* -- references ------------------------------------------------------------- */
+
+/* The name of a source is a volume's, one further up: thus nothing stands on
+ * itself, and what is below is there first. */
+static int check_name(const struct document *document, const struct doc *node,
+	struct err *err)
+{
+	for (unsigned i = 0; i < document->volumes; i++) {
+		if (!strcmp(document->volume[i].settings.name, node->text))
+			return 0;
+	}
+	return doc_error(node, err, ENOENT,
+		"there is no volume \"%s\" further up in this document",
+		node->text);
+}
+
+static int check_references(const struct document *document,
+	const struct doc *source, struct err *err)
+{
+	const struct doc *format = doc_find(source, "format");
+	const struct doc *below[] = {doc_find(source, "source"),
+		format ? doc_find(format, "file") : NULL,
+		format ? doc_find(format, "backing") : NULL};
+	for (int i = 0; i < 3; i++) {
+		if (!below[i])
+			continue;
+		int failed = below[i]->kind == DOC_SCALAR
+			? check_name(document, below[i], err)
+			: check_references(document, below[i], err);
+		if (failed)
+			return failed;
+	}
+	return 0;
+}
+
+/* -- one volume ------------------------------------------------------------- */
+
+/* The volume so far that was given this UUID. */
+static const struct document_volume *find_given(
+	const struct document *document, const uint8_t uuid[16])
+{
+	for (unsigned i = 0; i < document->volumes; i++) {
+		const struct document_volume *v = &document->volume[i];
+		if (v->uuid_given && !memcmp(v->settings.uuid, uuid, 16))
+			return v;
+	}
+	return NULL;
+}
+
+static int check_uuid(const struct document *document, const struct doc *node,
+	const char *text, uint8_t uuid[16], struct err *err)
+{
+	if (!text)
+		return 0;
+	node = doc_find(node, "uuid");
+	if (!parse_uuid(text, uuid))
+		return doc_error(node, err, EINVAL,
+			"32 hex digits are expected, such as "
+			"2b1f3ad6-8a77-4a1f-9d3e-6f0d0f2f6a11");
+	const struct document_volume *other = find_given(document, uuid);
+	if (other)
+		return doc_error(node, err, EEXIST,
+			"volume \"%s\" has the same", other->settings.name);
+	return 0;
+}
+
 static int check_volume(const struct document *document, const struct doc *node,
 	const struct volume_options *o, struct err *err)
 {
@@ -133,20 +199,17 @@ static int check_volume(const struct document *document, const struct doc *node,
 	if (!is_inquiry_text(o->vendor) || !is_inquiry_text(o->product))
 		return doc_error(node, err, EINVAL,
 			"vendor and product may only hold printable ASCII");
-	return spec_check(o->source, err);
+	int failed = spec_check(o->source, err);
+	return failed ? failed : check_references(document, o->source, err);
 }
 
-static int fill_volume(struct document_volume *volume, const struct doc *node,
-	const struct volume_options *o, struct err *err)
+static void fill_volume(struct document_volume *volume, const struct doc *node,
+	const struct volume_options *o)
 {
 	struct volume_settings *s = &volume->settings;
 	volume->at = node;
 	volume->source = o->source;
 	volume->uuid_given = o->uuid;
-	if (o->uuid && !parse_uuid(o->uuid, s->uuid))
-		return doc_error(doc_find(node, "uuid"), err, EINVAL,
-			"32 hex digits are expected, such as "
-			"2b1f3ad6-8a77-4a1f-9d3e-6f0d0f2f6a11");
 	memccpy(s->name, o->name, 0, sizeof s->name);
 	memccpy(s->vendor, o->vendor, 0, sizeof s->vendor);
 	memccpy(s->product, o->product, 0, sizeof s->product);
@@ -155,7 +218,6 @@ static int fill_volume(struct document_volume *volume, const struct doc *node,
 	s->read_only = o->read_only;
 	s->removable = o->removable;
 	s->thin = o->thin;
-	return 0;
 }
 
 static int read_volume(
@@ -164,13 +226,16 @@ static int read_volume(
 	struct volume_options o;
 	if (opts_parse(volume_specs, node, NULL, &o, sizeof o, err))
 		return -EINVAL;
+	struct document_volume *volume = &document->volume[document->volumes];
 	int failed = check_volume(document, node, &o, err);
 	if (!failed)
-		failed = fill_volume(
-			&document->volume[document->volumes], node, &o, err);
-	opts_free(volume_specs, &o);
-	if (!failed)
+		failed = check_uuid(
+			document, node, o.uuid, volume->settings.uuid, err);
+	if (!failed) {
+		fill_volume(volume, node, &o);
 		document->volumes++;
+	}
+	opts_free(volume_specs, &o);
 	return failed;
 }
 

@@ -191,6 +191,22 @@ static int bind_and_listen(
 	return 0;
 }
 
+static int refuse(
+	const struct access_portal *portal, int error, struct err *err)
+{
+	const char *advice = "";
+
+	if (error == EADDRINUSE)
+		advice = "; another program listens there: stop it or choose "
+			 "another port";
+	else if (error == EADDRNOTAVAIL)
+		advice = "; this machine has no such address";
+	else if (error == EACCES)
+		advice = "; ports below 1024 need privileges";
+	return err_set(err, error, "cannot listen on %s port %u: %s%s",
+		portal->address, portal->port, strerror(error), advice);
+}
+
 /* The socket, or -errno with *err. */
 static int open_socket(const struct access_portal *portal, uint16_t *bound_port,
 	struct err *err)
@@ -203,9 +219,8 @@ static int open_socket(const struct access_portal *portal, uint16_t *bound_port,
 
 	snprintf(port, sizeof port, "%u", portal->port);
 	if (getaddrinfo(portal->address, port, &hints, &info))
-		return err_set(err, EINVAL,
-			"portal %s: '%s' is not a numeric address",
-			portal->name, portal->address);
+		return err_set(err, EINVAL, "'%s' is not a numeric address",
+			portal->address);
 	fd = socket(
 		info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	result = fd < 0 ? -errno : bind_and_listen(fd, info, bound_port);
@@ -214,9 +229,7 @@ static int open_socket(const struct access_portal *portal, uint16_t *bound_port,
 		return fd;
 	if (fd >= 0)
 		close(fd);
-	return err_set(err, -result,
-		"portal %s: cannot listen on %s port %u: %s", portal->name,
-		portal->address, portal->port, strerror(-result));
+	return refuse(portal, -result, err);
 }
 
 static void free_portal(struct iscsi_portal *portal)

@@ -79,6 +79,20 @@ document_with "s|iqn: \['\*'\]|iqn: ['*'], chap: {user: u, secret_file: $work/op
 check "a secret that others can read" refused_with 'chmod 600' \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
 
+
+# Mistakes that only the start finds have a place too.
+document_with 's/type: mem, size: 1M/type: file, path: ..\/up/'
+check "a path out of the data directory" refused_with \
+	"$work/bad-document.yaml:2:23: volumes[0].source: volume a: file 'file': ../up" \
+	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
+document_with "s/type: mem, size: 1M}/type: mem, size: 1M}, listeners: [{type: fault, name: f, rules: [{op: sing}]}]/"
+check "a rule that is none" refused_with \
+	"$work/bad-document.yaml:2:105: rules[0].op" \
+	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
+document_with 's/source:/block_size: 4096, source:/; s/size: 1M/size: 512/'
+check "a source smaller than a block" refused_with 'not one block of 4096' \
+	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
+
 # What is refused leaves what was in force.
 check "a good document" start_daemon
 check "it ends" stop_daemon

@@ -411,6 +411,22 @@ static void test_json_strings(void **state)
 	free(out);
 }
 
+static void test_places_are_copied(void **state)
+{
+	struct doc *from = parse("a: 1\nb:\n  - c: 2\n  - 3\n");
+	struct doc *to = parse("{\"b\": [{\"c\": 2, \"d\": 4}], \"a\": 1}");
+	const struct doc *c = doc_find(doc_find(to, "b")->first, "c");
+
+	(void)state;
+	doc_copy_places(to, from);
+	assert_int_equal(doc_find(to, "a")->line, 1);
+	assert_int_equal(c->line, 3);
+	assert_int_equal(c->column, 8);
+	assert_int_equal(c->key_column, 5);
+	doc_free(from);
+	doc_free(to);
+}
+
 static void test_files(void **state)
 {
 	char path[] = "/tmp/cairn-doc-XXXXXX";
@@ -467,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_bool_and_text),
 		cmocka_unit_test(test_json_strings),
+		cmocka_unit_test(test_places_are_copied),
 		cmocka_unit_test(test_files),
 	};
 

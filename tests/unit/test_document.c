@@ -169,6 +169,7 @@ static void empty_document_exports_nothing(void **unused)
 /* -- mistakes ---------------------------------------------------------------- */
 
 #define SOURCE "source: {protocol: {type: 'null', size: 1M}}"
+#define IDENTITY "uuid: 2b1f3ad68a774a1f9d3e6f0d0f2f6a11"
 #define CHAP(text) \
 	"hosts:\n- {name: h, iscsi: {iqn: ['*'], chap: {" text "}}}\n"
 
@@ -191,6 +192,17 @@ static const struct {
 		":2:", "rust"},
 	{"volumes:\n- {name: a, source: {protocol: {type: mem}}}\n",
 		":2:", "size"},
+	{"volumes:\n- {name: a, " IDENTITY ", " SOURCE
+	 "}\n- {name: b, " IDENTITY ", " SOURCE "}\n",
+		":3:19:", "volume \"a\""},
+	{"volumes:\n- {name: a, source: {source: none}}\n",
+		":2:30:", "volume \"none\""},
+	{"volumes:\n- {name: a, source: {source: a}}\n", ":2:30:", "\"a\""},
+	{"volumes:\n- {name: b, source: {source: a}}\n- {name: a, " SOURCE
+	 "}\n",
+		":2:30:", "further up"},
+	{"volumes:\n- {name: a, source: {format: {type: raw, file: x}}}\n",
+		":2:", "\"x\""},
 	{"hosts:\n- {name: h, iscsi: {iqn: []}}\n", ":2:26:", "['*']"},
 	{"hosts:\n- {name: h, iscsi: {iqn: [web]}}\n", ":2:27:", "web"},
 	{"hosts:\n- {name: h, iscsi: {iqn: ['iqn.*:x']}}\n",
@@ -247,6 +259,31 @@ static void mistakes_are_refused_with_their_place(void **unused)
 	}
 }
 
+static void references_may_only_go_up(void **unused)
+{
+	(void)unused;
+	document_free(must_read(
+		"volumes:\n- {name: a, " SOURCE
+		"}\n- {name: b, source: {source: a}}\n"
+		"- {name: c, source: {format: {type: raw, file: {source: b}}}}"
+		"\n"));
+}
+
+static void empty_file_is_refused(void **unused)
+{
+	char path[] = "/tmp/cairn-document.XXXXXX";
+	struct err err = {0};
+	(void)unused;
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "# cut off\n", 10), 10);
+	close(fd);
+	assert_null(document_load(path, &settings, &err));
+	unlink(path);
+	assert_non_null(strstr(err.text, path));
+	assert_non_null(strstr(err.text, "empty"));
+}
+
 /* -- identities -------------------------------------------------------------- */
 
 static void identities_stay_with_names(void **unused)
@@ -271,19 +308,6 @@ static void identities_stay_with_names(void **unused)
 	assert_string_equal(again, json);
 	free(again);
 	free(json);
-	document_free(document);
-}
-
-static void same_identity_twice_is_refused(void **unused)
-{
-	struct err err;
-	(void)unused;
-#define ONE(name) \
-	"- {name: " name ", uuid: 2b1f3ad68a774a1f9d3e6f0d0f2f6a11, " SOURCE \
-	"}\n"
-	struct document *document = must_read("volumes:\n" ONE("a") ONE("b"));
-	assert_true(document_identify(document, state, &err) < 0);
-	assert_non_null(strstr(err.text, "test.yaml:2:"));
 	document_free(document);
 }
 
@@ -368,7 +392,10 @@ static void bad_secrets_are_refused(void **unused)
 	(void)unused;
 	write_secret("open.chap", SECRET, 0644);
 	write_secret("short.chap", "short\n", 0600);
+	write_secret("two.chap", SECRET "\n" SECRET "\n", 0600);
 	expect_bad_secret(CHAP("user: u, secret_file: open.chap"), "chmod 600");
+	expect_bad_secret(
+		CHAP("user: u, secret_file: two.chap"), "more than one line");
 	expect_bad_secret(
 		CHAP("user: u, secret_file: short.chap"), "12 to 255");
 	expect_bad_secret(CHAP("user: u, secret_file: none.chap"), "No such");
@@ -402,7 +429,8 @@ int main(void)
 		cmocka_unit_test(mistakes_are_refused_with_their_place),
 		DOCUMENT_TEST(empty_document_exports_nothing),
 		DOCUMENT_TEST(identities_stay_with_names),
-		DOCUMENT_TEST(same_identity_twice_is_refused),
+		cmocka_unit_test(references_may_only_go_up),
+		cmocka_unit_test(empty_file_is_refused),
 		DOCUMENT_TEST(secrets_are_kept_apart),
 		DOCUMENT_TEST(secret_files_are_read),
 		DOCUMENT_TEST(bad_secrets_are_refused),
