@@ -65,7 +65,7 @@ void answer_send(struct iscsi_task *task)
 
 static bool nobody_listens(const struct iscsi_task *task)
 {
-	return task->scsi.status == SCSI_ABORTED ||
+	return task->scsi.status == SCSI_ABORTED || task->silenced ||
 		task->connection->state != CONNECTION_FULL;
 }
 

@@ -2,7 +2,9 @@
 /*
  * Task management (RFC 7143 11.5, 11.6): the transport finds the task, the
  * device server does the rest; responses come when every affected task has
- * ended and its last PDU is queued, so they never overtake one.
+ * ended and its last PDU is queued, so they never overtake one: what the function
+ * concerns is silenced when it arrives, also tasks that the device server is done
+ * with and whose data is on its way.
  */
 #include "target/iscsi/answer.h"
 #include "target/iscsi/handlers.h"
@@ -59,6 +61,35 @@ static void management_done(struct scsi_management *scsi)
 	connection_management_ended(connection);
 }
 
+/* Does the function end tasks of that unit? */
+static bool concerns(
+	uint8_t function, const struct iscsi_task *task, const uint8_t *header)
+{
+	return function >= SCSI_TARGET_WARM_RESET ||
+		!memcmp(task->scsi.lun, header + 8, sizeof task->scsi.lun);
+}
+
+static void silence(struct iscsi_task *task)
+{
+	task->silenced = true;
+	if (task->state == TASK_SENDING)
+		data_in_stop(task);
+}
+
+static void silence_set(struct iscsi_connection *connection, uint8_t function,
+	const uint8_t *header)
+{
+	for (unsigned i = 0; i < CONNECTION_BUCKETS; i++) {
+		struct iscsi_task *task = connection->bucket[i], *next;
+
+		for (; task; task = next) {
+			next = task->next;
+			if (concerns(function, task, header))
+				silence(task);
+		}
+	}
+}
+
 /* Hands the function to the device server. */
 static void manage(struct iscsi_connection *connection, const uint8_t *header,
 	struct iscsi_task *task)
@@ -79,6 +110,10 @@ static void manage(struct iscsi_connection *connection, const uint8_t *header,
 	management->scsi.task = task ? &task->scsi : NULL;
 	management->scsi.done = management_done;
 	connection->managements++;
+	if (task)
+		silence(task);
+	else if (management->scsi.function != SCSI_CLEAR_ACA)
+		silence_set(connection, management->scsi.function, header);
 	scsi_manage(&management->scsi);
 }
 

@@ -2,7 +2,8 @@
 /*
  * Task management (SAM-5 clause 7, RFC 7143 11.5). What concerns other nexuses
  * runs as a coroutine on the control lane and visits each of them on its lane;
- * the answer comes when the last affected task has ended.
+ * the answer comes when the last affected task has ended. The nexus's own tasks are
+ * aborted at once, so that what its host sends behind the function is not.
  *
  *	ABORT TASK		one task of this nexus
  *	ABORT TASK SET		this nexus's tasks in one unit
@@ -33,8 +34,8 @@ static bool manage_tell(struct volume_nexus *nexus, void *argument)
 
 	if (visit->only && unit->owner != visit->only)
 		return false;
-	if (nexus->abort_tasks)
-		nexus->abort_tasks(nexus, !own);
+	if (!own && nexus->abort_tasks)
+		nexus->abort_tasks(nexus, true);
 	if (visit->reset)
 		volume_nexus_prevent(nexus, false);
 	if (visit->attention && (visit->reset || (!own && had_tasks)))
@@ -170,6 +171,19 @@ static bool manage_all_units(struct scsi_management *management)
 	return false;
 }
 
+/* What runs in the nexus itself, in each unit that shows the volume. */
+static void manage_abort_own(struct scsi_management *management)
+{
+	struct scsi_nexus *nexus = management->nexus;
+
+	for (unsigned i = 0; i < nexus->units; i++) {
+		struct volume_nexus *unit = &nexus->unit[i]->nexus;
+
+		if (!management->volume || unit->volume == management->volume)
+			scsi_unit_abort(unit, false);
+	}
+}
+
 void scsi_manage(struct scsi_management *management)
 {
 	struct scsi_nexus *nexus = management->nexus;
@@ -193,6 +207,7 @@ void scsi_manage(struct scsi_management *management)
 	}
 	if (!go)
 		return;
+	manage_abort_own(management);
 	management->call.entry_co = manage_run_co;
 	volume_on_control(management->volume
 			? management->volume

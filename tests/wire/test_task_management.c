@@ -4,11 +4,14 @@
  */
 #include "tests/lib/target_rig.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -196,6 +199,72 @@ static void task_sets_end_on_their_lun(void **state)
 	}
 }
 
+/* Data of a task that the device server is done with waits for the host to read
+ * it; an answer that says that the task is gone must not overtake it. */
+static void data_on_its_way_ends_before_the_answer(void **state)
+{
+	static const uint8_t functions[] = {ABORT_TASK, ABORT_TASK_SET,
+		CLEAR_TASK_SET, LUN_RESET, WARM_RESET};
+	const struct wire_command read = {.flags = WIRE_R,
+		.lun = 1,
+		.expected = 8u << 20,
+		.cdb = {0x28, [7] = 0x40}};
+	struct target_rig *rig = *state;
+
+	for (unsigned i = 0; i < sizeof functions; i++) {
+		struct wire wire = {0};
+		uint32_t tag;
+
+		wire_open(&wire, rig->port, "MaxRecvDataSegmentLength=512\n");
+		/* The first command of the unit is told of the new nexus. */
+		wire_send_command(&wire, &read);
+		wire_expect(&wire, WIRE_RESPONSE, &pdu);
+		tag = wire_send_command(&wire, &read);
+		wire_expect(&wire, WIRE_DATA_IN, &pdu);
+		wire_send_task(
+			&wire, functions[i], 1, tag, wire.command_sn - 1);
+		do
+			assert_true(wire_receive(&wire, &pdu));
+		while (wire_opcode(&pdu) == WIRE_DATA_IN && !(pdu.bhs[1] & 1));
+		assert_int_equal(wire_opcode(&pdu), WIRE_TASK_RESPONSE);
+		assert_int_equal(pdu.bhs[2], COMPLETE);
+		wire_expect_quiet(&wire);
+		wire_logout(&wire);
+	}
+}
+
+/* What the host sends behind a function is not part of what it ends: the write,
+ * which waits for its data, goes on. */
+static void a_command_behind_a_reset_goes_on(void **state)
+{
+	struct target_rig *rig = *state;
+	struct wire_data_out out = {.data = data, .bytes = 4096, .final = true};
+	struct wire wire = {0};
+	unsigned answers = 0, asked = 0;
+	int on = 1, off = 0;
+
+	wire_open(&wire, rig->port, "ImmediateData=No\n");
+	send_held(&wire);
+	/* Both in one segment. */
+	setsockopt(wire.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+	wire_send_task(&wire, ABORT_TASK_SET, 0, 0, 0);
+	out.tag = wire_send_write(&wire, 0, 8, NULL, 0);
+	setsockopt(wire.fd, IPPROTO_TCP, TCP_CORK, &off, sizeof off);
+	while (!answers || !asked) {
+		assert_true(wire_receive(&wire, &pdu));
+		if (wire_opcode(&pdu) == WIRE_TASK_RESPONSE) {
+			answers++;
+			continue;
+		}
+		assert_int_equal(wire_opcode(&pdu), WIRE_R2T);
+		out.transfer_tag = wire_get32(pdu.bhs + 20);
+		asked++;
+	}
+	wire_send_data(&wire, &out);
+	wire_expect_status(&wire, out.tag, 0, &pdu);
+	wire_logout(&wire);
+}
+
 static void a_reset_is_told_to_other_sessions(void **state)
 {
 	struct target_rig *rig = *state;
@@ -293,6 +362,8 @@ int main(void)
 		cmocka_unit_test(unknown_tasks_depend_on_their_number),
 		cmocka_unit_test(a_task_is_aborted_on_its_own_lun_only),
 		cmocka_unit_test(task_sets_end_on_their_lun),
+		cmocka_unit_test(data_on_its_way_ends_before_the_answer),
+		cmocka_unit_test(a_command_behind_a_reset_goes_on),
 		cmocka_unit_test(a_reset_is_told_to_other_sessions),
 		cmocka_unit_test(a_warm_reset_ends_all),
 		cmocka_unit_test(a_cold_reset_ends_all_sessions),
