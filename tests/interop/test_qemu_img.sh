@@ -3,8 +3,11 @@
 #
 # qemu as a host: convert, compare, map, bench, write zeroes, discard, FUA over
 # iscsi://; what was written is there, to the byte, after a restart of the daemon.
+# Volumes with blocks of 512 bytes, of 4096, and of 512 on 4096 (512e); over IPv6.
 
 . "$(dirname "$0")/lib.sh"
+
+needs qemu-img qemu-io
 
 disk() { echo "$url:$1/0"; }
 io() { # VOLUME COMMAND...
@@ -37,14 +40,31 @@ bench() { # OPTIONS...
 	qemu-img bench -f raw -c 2000 -d 32 -s 4096 "$@" "$(disk thin)"
 }
 
-write_settings 0
+says_512e() {
+	timeout 60 iscsi-readcapacity16 "$(disk emulated)" | tee "$work/capacity"
+	grep -q '^LOGICAL BLOCK LENGTH IN BYTES:512$' "$work/capacity" &&
+		grep -q 'PER PHYSICAL BLOCK EXPONENT:3$' "$work/capacity"
+}
+over_ipv6() { # both ways, beside what IPv4 sees
+	local url6="iscsi://[::1]:$port6/$iqn:six/0"
+	qemu-img convert -n -f raw -O raw "$work/image.raw" "$url6" &&
+		qemu-img compare -f raw -F raw "$work/image.raw" "$url6" &&
+		qemu-img convert -f raw -O raw "$url6" "$work/six.out" &&
+		cmp "$work/image.raw" "$work/six.out" &&
+		qemu-img compare -f raw -F raw "$work/image.raw" "$(disk six)"
+}
+
+write_settings 0 "  - {name: main6, address: '::1', port: 0}"
+portals="main, main6"
 write_document <<'DOC'
 thin thin: true, source: {protocol: {type: file, path: thin.raw, size: 64M}}
 large thin: true, block_size: 4096, source: {protocol: {type: file, path: large.raw, size: 64M}}
+emulated thin: true, physical_block_size: 4096, source: {protocol: {type: file, path: emulated.raw, size: 64M}}
+six thin: true, source: {protocol: {type: file, path: six.raw, size: 64M}}
 DOC
 start_daemon || exit 1
 make_image
-for volume in thin large; do
+for volume in thin large emulated; do
 	check "$volume: convert to the volume" \
 		qemu-img convert -n -f raw -O raw "$work/image.raw" "$(disk $volume)"
 	check "$volume: compare" \
@@ -63,8 +83,15 @@ for volume in thin large; do
 	check "$volume: back out again" \
 		qemu-img convert -f raw -O raw "$(disk $volume)" "$work/$volume.out"
 done
+check "emulated: 512 bytes on 4096, said by READ CAPACITY" says_512e
+check "emulated: writes within a physical block" io emulated \
+	'write -P 6 14M 8k' 'write -P 8 14680576 512' 'write -P 9 14681600 1k' \
+	'read -P 6 14680064 512' 'read -P 8 14680576 512' \
+	'read -P 6 14681088 512' 'read -P 9 14681600 1k' 'read -P 6 14682624 512' \
+	'write -f -z 14M 8k'
+check "IPv6: data both ways" over_ipv6
 check "restart" restart
-for volume in thin large; do
+for volume in thin large emulated; do
 	check "$volume: the same after a restart" \
 		qemu-img compare -f raw -F raw "$work/$volume.out" "$(disk $volume)"
 	check "$volume: the file itself is the same" \
