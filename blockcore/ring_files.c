@@ -144,6 +144,21 @@ static int files_open_fd(const char *path, unsigned flags,
 		err, errno, "cannot open '%s': %s", path, strerror(errno));
 }
 
+/* What others have left in the page cache: beside it every direct write would have
+ * to throw pages away, for which io_uring falls back to threads. */
+static int files_drop_cache(const struct ring_files_file *self, struct err *err)
+{
+	if (!self->file.direct || !self->file.writable)
+		return 0;
+	if (fdatasync(self->fd))
+		return err_set(err, errno,
+			"'%s': what the system had still to write to it could "
+			"not be written: %s",
+			self->path, strerror(errno));
+	posix_fadvise(self->fd, 0, 0, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
 /* `self` has its path; opens the rest. On failure files_free takes it back. */
 static int files_open_into(
 	struct ring_files_file *self, unsigned flags, struct err *err)
@@ -168,7 +183,7 @@ static int files_open_into(
 			"'%s' cannot do direct I/O (encrypted, or data is "
 			"journalled); set 'direct' to auto or off",
 			self->path);
-	return 0;
+	return files_drop_cache(self, err);
 }
 
 static void files_free(struct ring_files_file *self)

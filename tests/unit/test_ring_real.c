@@ -4,6 +4,7 @@
  * machine forbids io_uring its tests are skipped. TSAN: yes
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -418,6 +419,42 @@ static void test_one_file_is_used_from_several_rings(void **state)
 	ring_rig_close(rig, file);
 }
 
+/* Pages of the file in memory. */
+static unsigned cached_pages(const char *path, size_t bytes)
+{
+	unsigned char in_memory[MIB / 4096];
+	unsigned count = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && bytes / 4096 <= sizeof in_memory);
+	void *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(map != MAP_FAILED);
+	assert_int_equal(mincore(map, bytes, in_memory), 0);
+	munmap(map, bytes);
+	close(fd);
+	for (size_t i = 0; i < bytes / 4096; i++)
+		count += in_memory[i] & 1u;
+	return count;
+}
+
+/* Direct writes beside cached pages take the kernel's slow way each time. */
+static void test_direct_open_drops_the_cache(void **state)
+{
+	struct ring_rig *rig = rig_of(state);
+	uint8_t *wrote = ring_rig_pattern(MIB, 1);
+	struct ring_file *file = ring_rig_open(rig, MAKE, MIB);
+	assert_int_equal(
+		ring_rig_transfer(rig, file, RING_WRITE, wrote, MIB, 0), MIB);
+	ring_rig_close(rig, file);
+	assert_int_equal(cached_pages(rig->path, MIB), MIB / 4096);
+	file = ring_rig_open(rig, MAKE | RING_OPEN_TRY_DIRECT, MIB);
+	if (file->direct)
+		assert_int_equal(cached_pages(rig->path, MIB), 0);
+	assert_int_equal(
+		ring_rig_transfer(rig, file, RING_READ, wrote, MIB, 0), MIB);
+	free(wrote);
+	ring_rig_close(rig, file);
+}
+
 static void test_world_has_the_name_that_was_asked_for(void **state)
 {
 	struct ring_rig *rig = rig_of(state);
@@ -431,6 +468,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_world_has_the_name_that_was_asked_for),
 		CASE(test_direct_write_is_read_back),
+		CASE(test_direct_open_drops_the_cache),
 		CASE(test_long_scatter_lists),
 		CASE(test_one_turn_queues_more_than_the_kernel_takes),
 		CASE(test_each_completion_wakes_the_loop),
