@@ -13,7 +13,8 @@
  *	zeroes written	    3			    2
  *
  * Invariants
- *  1. Work comes in bounded steps, each an ordinary change for file_lock.c.
+ *  1. Work comes in bounded steps, each an ordinary change for file_lock.c;
+ *     between two of them it can be cancelled.
  *  2. A method that was refused once is not asked again on that lane.
  *  3. FUA is one flush at the end, not one per step.
  */
@@ -132,6 +133,10 @@ static void next_step(struct file_io *io, int result)
 
 	if (result || io->position == end) {
 		file_flush_finish(io, result);
+		return;
+	}
+	if (io->request->cancelled) {
+		file_flush_finish(io, -ECANCELED);
 		return;
 	}
 	if ((io->position & mask) || io->position == whole_end) {

@@ -216,6 +216,22 @@ static void test_merge_fails_co(struct stack_rig *rig, void *argument)
 	}
 }
 
+/* Zeroes that have to be written take long; who asked may change their mind. */
+static void test_cancel_zeroes_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(
+		rig, "protocol: {type: file, path: disk, size: 64M}");
+	struct stack_rig_request request;
+
+	(void)argument;
+	stack_rig_submit(source, block_core_lane(rig->core, 0), &request,
+		BLOCK_WRITE_ZEROES, 0, 0, 64 << 20, NULL);
+	block_cancel(&request.request);
+	CHECK_INT(stack_rig_wait_co(&request), -ECANCELED);
+	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0, 0, BYTES), 0);
+	block_source_put_co(source);
+}
+
 #define CASE(name, align) \
 	STACK_RIG_CASE(name, simulated, .world = "simulated", .lanes = 3, \
 		.seed = 1, .direct_align_bytes = (align))
@@ -228,6 +244,9 @@ int main(void)
 		CASE(test_errors_co, 512),
 		CASE(test_errors_co, 4096),
 		CASE(test_merge_fails_co, 4096),
+		STACK_RIG_CASE(test_cancel_zeroes_co, simulated,
+			.world = "simulated", .lanes = 1, .no_punch = true,
+			.no_zero_range = true),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
