@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "blockcore/base/list.h"
+#include "blockcore/base/trace.h"
 
 void loop_base_init(struct loop *loop, const struct loop_ops *ops)
 {
@@ -32,6 +33,7 @@ bool loop_run_hooks(struct loop *loop)
 	for (int phase = 0; phase < LOOP_PHASES; phase++)
 		TAILQ_FOREACH (hook, &loop->hooks[phase], link)
 			more |= hook->again;
+	trace_turn();
 	return more;
 }
 

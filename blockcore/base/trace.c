@@ -21,27 +21,18 @@ static const char *const point_names[] = {
 #undef X
 };
 
-struct recorder {
-	uint32_t next; /* sequence of the record to come */
-	struct trace_record records[TRACE_RECORDS];
-};
+_Thread_local struct trace_recorder trace_recorder;
 
-static _Thread_local struct recorder recorder;
-
-void trace_put(enum trace_point point, uint64_t a, uint64_t b)
+uint64_t trace_read_clock(void)
 {
-	uint32_t sequence = recorder.next++;
-	struct trace_record *record =
-		&recorder.records[sequence % TRACE_RECORDS];
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	record->time_ns =
+	uint64_t now_ns =
 		(uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-	record->a = a;
-	record->b = b;
-	record->point = point;
-	record->sequence = sequence;
+	if (trace_recorder.turns)
+		trace_recorder.now_ns = now_ns;
+	return now_ns;
 }
 
 /* -- printing, without stdio ------------------------------------------------ */
@@ -111,14 +102,14 @@ static void add_record(struct text *text, const struct trace_record *record)
 
 void trace_dump(int fd)
 {
-	uint32_t end = recorder.next;
+	uint32_t end = trace_recorder.next;
 	uint32_t count = end < TRACE_RECORDS ? end : TRACE_RECORDS;
 	struct text text = {.fd = fd};
 	int saved = errno;
 
 	for (uint32_t i = end - count; i != end; i++) {
 		const struct trace_record *record =
-			&recorder.records[i % TRACE_RECORDS];
+			&trace_recorder.records[i % TRACE_RECORDS];
 		if (record->sequence == i)
 			add_record(&text, record);
 	}

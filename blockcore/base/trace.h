@@ -4,11 +4,15 @@
  * for bpftrace and perf) and a 32-byte record in the thread's flight recorder,
  * a ring of the last 4096 that is printed on a crash.
  *
- * Invariant: a trace point costs a few stores; it never allocates or locks.
+ * Invariants
+ *  1. A trace point costs a few stores; it never allocates or locks.
+ *  2. The clock is read once per turn of the thread's loop, for the first record
+ *     of the turn; by a thread without a loop, for every record.
  */
 #ifndef BLOCKCORE_BASE_TRACE_H
 #define BLOCKCORE_BASE_TRACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/sdt.h>
 
@@ -45,7 +49,40 @@ struct trace_record {
 	uint32_t sequence;
 };
 
-void trace_put(enum trace_point point, uint64_t a, uint64_t b);
+struct trace_recorder {
+	uint64_t now_ns; /* of this turn, 0: to be read */
+	uint32_t next; /* sequence of the record to come */
+	bool turns; /* trace_turn has been called */
+	struct trace_record records[TRACE_RECORDS];
+};
+extern _Thread_local struct trace_recorder trace_recorder;
+
+/* What the record that is about to be made is stamped with. */
+uint64_t trace_read_clock(void);
+
+static inline void trace_put(enum trace_point point, uint64_t a, uint64_t b)
+{
+	struct trace_recorder *recorder = &trace_recorder;
+	uint32_t sequence = recorder->next++;
+	uint64_t now_ns = recorder->now_ns;
+	struct trace_record *record =
+		&recorder->records[sequence % TRACE_RECORDS];
+
+	if (__builtin_expect(!now_ns, 0))
+		now_ns = trace_read_clock();
+	record->time_ns = now_ns;
+	record->a = a;
+	record->b = b;
+	record->point = point;
+	record->sequence = sequence;
+}
+
+/* A turn of the calling thread's loop has ended. */
+static inline void trace_turn(void)
+{
+	trace_recorder.turns = true;
+	trace_recorder.now_ns = 0;
+}
 
 #define trace(name, a, b) \
 	do { \
