@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the block core costs by itself: one thread, requests of 512 bytes to a
- * driver that completes at once, under no listener and under eight that only
- * pass on. Prints nanoseconds per request, medians of ROUNDS.
+ * driver that completes at once: handed to the driver directly, through a source,
+ * and through a source with eight listeners that only pass on. Medians of ROUNDS;
+ * the first difference is what it costs to enter and leave a stack.
  */
 #include "blockcore/stack.h"
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
+#include "blockcore/base/trace.h"
 #include "blockcore/change.h"
 #include "blockcore/driver.h"
 #include "blockcore/loop_epoll.h"
@@ -77,6 +79,7 @@ struct bench {
 	struct block_request request[DEPTH];
 	struct iovec iov;
 	uint8_t data[512];
+	struct block_driver *direct; /* past the source, NULL: through it */
 	uint32_t left, running;
 	struct co *co;
 };
@@ -133,14 +136,29 @@ static void send(struct block_request *request)
 	request->iov = &bench.iov;
 	request->iov_count = 1;
 	request->done = done;
-	block_submit(bench.source, request);
+	if (!bench.direct) {
+		block_submit(bench.source, request);
+		return;
+	}
+	trace(request_submit, request, request->length_bytes);
+	bench.direct->kind->submit(bench.direct, request);
 }
 
-static double round_co(unsigned passing)
+static double ns_per(
+	const struct timespec *from, const struct timespec *to, unsigned count)
+{
+	return ((double)(to->tv_sec - from->tv_sec) * 1e9 +
+		       (double)(to->tv_nsec - from->tv_nsec)) /
+		count;
+}
+
+static double round_co(unsigned passing, bool direct)
 {
 	struct timespec from, to;
 
 	bench.source = source_co(passing);
+	bench.direct =
+		direct ? block_stack_bottom(bench.source->current) : NULL;
 	bench.left = REQUESTS;
 	bench.running = DEPTH;
 	clock_gettime(CLOCK_MONOTONIC, &from);
@@ -150,9 +168,19 @@ static double round_co(unsigned passing)
 	co_yield ();
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	block_source_put_co(bench.source);
-	return ((double)(to.tv_sec - from.tv_sec) * 1e9 +
-		       (double)(to.tv_nsec - from.tv_nsec)) /
-		REQUESTS;
+	return ns_per(&from, &to, REQUESTS);
+}
+
+/* One trace point, with the clock of the turn read already. */
+static double round_trace(void)
+{
+	struct timespec from, to;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (unsigned i = 0; i < REQUESTS; i++)
+		trace(request_submit, &bench, i);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	return ns_per(&from, &to, REQUESTS);
 }
 
 static int compare(const void *a, const void *b)
@@ -162,20 +190,38 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static double median(double *values)
+{
+	qsort(values, ROUNDS, sizeof(double), compare);
+	return values[ROUNDS / 2];
+}
+
+static void print_goal(const char *name, double ours, double goal)
+{
+	printf("bench %s ours=%.2f goal=<=%g %s\n", name, ours, goal,
+		ours <= goal ? "met" : "short");
+}
+
 static void run_co(void *argument)
 {
-	double bare[ROUNDS], passing[ROUNDS];
+	double direct[ROUNDS], bare[ROUNDS], passing[ROUNDS], traced[ROUNDS];
 
 	(void)argument;
 	for (unsigned i = 0; i < ROUNDS; i++) {
-		bare[i] = round_co(0);
-		passing[i] = round_co(PASSING);
+		direct[i] = round_co(0, true);
+		bare[i] = round_co(0, false);
+		passing[i] = round_co(PASSING, false);
+		traced[i] = round_trace();
 	}
-	qsort(bare, ROUNDS, sizeof(double), compare);
-	qsort(passing, ROUNDS, sizeof(double), compare);
-	printf("figure block-request-ns value=%.1f\n", bare[ROUNDS / 2]);
-	printf("figure block-listener-ns value=%.2f\n",
-		(passing[ROUNDS / 2] - bare[ROUNDS / 2]) / PASSING);
+	double request_ns = median(bare);
+	double eight_ns = median(passing) - request_ns;
+
+	printf("figure block-request-ns value=%.1f\n", request_ns);
+	printf("figure block-listener-ns value=%.2f\n", eight_ns / PASSING);
+	print_goal("stack-enter-leave-ns", request_ns - median(direct), 10);
+	/* Of a request that takes 1 us. */
+	print_goal("stack-eight-listeners-percent", eight_ns / 1000 * 100, 10);
+	print_goal("trace-point-ns", median(traced), 10);
 	loop_epoll_stop(bench.loop);
 }
 
