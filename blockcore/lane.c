@@ -9,6 +9,7 @@
 #include "blockcore/core.h"
 
 #include "blockcore/base/co.h"
+#include "blockcore/base/log.h"
 #include "blockcore/compare.h"
 #include "blockcore/request.h"
 #include "blockcore/ring.h"
@@ -88,8 +89,21 @@ static int lane_buffers(
 			"lane %u: no address space for %zu bytes of buffers",
 			lane->index, pool_bytes);
 	buf_pool_region(lane->pool, &base, &bytes);
-	lane->registered = ops->register_buffers &&
-		ops->register_buffers(lane->ring, base, bytes) == 0;
+	int refused = ops->register_buffers
+		? ops->register_buffers(lane->ring, base, bytes)
+		: -EOPNOTSUPP;
+	lane->registered = refused == 0;
+	if (refused == -ENOMEM)
+		log_warning("disks", "buffers",
+			"lane %u: the limit of locked memory is below %zu MiB, "
+			"so the pages of each request are pinned anew, which "
+			"costs CPU: raise it (ulimit -l, LimitMEMLOCK=)",
+			lane->index, bytes >> 20);
+	else
+		log_debug("disks", "buffers",
+			"lane %u: %zu MiB of buffers, registered: %s",
+			lane->index, bytes >> 20,
+			refused ? strerror(-refused) : "yes");
 	return 0;
 }
 

@@ -89,6 +89,11 @@ static void raise_limits(void)
 			continue;
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(what[i], &limit);
+		if (what[i] != RLIMIT_MEMLOCK)
+			continue;
+		/* Root may have more. */
+		limit.rlim_cur = limit.rlim_max = RLIM_INFINITY;
+		setrlimit(what[i], &limit);
 	}
 }
 
