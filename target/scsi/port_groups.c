@@ -4,6 +4,8 @@
  * target port group with one port. All are active/optimized; states change
  * implicitly only.
  */
+#include "target/scsi/port_groups.h"
+
 #include "blockcore/base/bytes.h"
 #include "target/scsi/task.h"
 
@@ -11,21 +13,11 @@
 
 enum {
 	GROUP_BYTES = 12,
-	GROUPS_MOST = 256,
 	GROUP_ACTIVE_OPTIMIZED = 0,
 	GROUP_SUPPORTS_ACTIVE = 1,
 };
-
-static uint8_t *put_group(uint8_t *to, uint16_t group)
-{
-	memset(to, 0, GROUP_BYTES);
-	to[0] = GROUP_ACTIVE_OPTIMIZED;
-	to[1] = GROUP_SUPPORTS_ACTIVE;
-	put_be16(to + 2, group);
-	to[7] = 1; /* port */
-	put_be16(to + 10, group); /* its relative identifier */
-	return to + GROUP_BYTES;
-}
+_Static_assert(8 + PORT_GROUPS_MOST * GROUP_BYTES <= BUF_MIN_BYTES,
+	"all groups fit into the smallest buffer");
 
 static unsigned portal_count(const struct scsi_nexus *nexus)
 {
@@ -39,33 +31,41 @@ static uint16_t portal_group(const struct scsi_nexus *nexus, unsigned i)
 				      : nexus->table->portal[i].group;
 }
 
-static bool portal_group_seen(const struct scsi_nexus *nexus, unsigned i)
+static bool group_known(const uint16_t *group, unsigned count, uint16_t wanted)
 {
-	for (unsigned j = 0; j < i; j++)
-		if (portal_group(nexus, j) == portal_group(nexus, i))
+	for (unsigned i = 0; i < count; i++)
+		if (group[i] == wanted)
 			return true;
-	return portal_group(nexus, i) == nexus->initiator.target_portal_group;
+	return false;
 }
 
-/* The group of this nexus, then the others of the target. */
-static uint8_t *put_groups(const struct scsi_nexus *nexus, uint8_t *to)
+unsigned scsi_port_groups(
+	const struct scsi_nexus *nexus, uint16_t group[PORT_GROUPS_MOST])
 {
-	unsigned groups = 1;
+	unsigned count = 1, portals = portal_count(nexus);
 
-	to = put_group(to, nexus->initiator.target_portal_group);
-	for (unsigned i = 0; i < portal_count(nexus) && groups < GROUPS_MOST;
-		i++) {
-		if (portal_group_seen(nexus, i))
-			continue;
-		to = put_group(to, portal_group(nexus, i));
-		groups++;
-	}
-	return to;
+	group[0] = nexus->initiator.target_portal_group;
+	for (unsigned i = 0; i < portals && count < PORT_GROUPS_MOST; i++)
+		if (!group_known(group, count, portal_group(nexus, i)))
+			group[count++] = portal_group(nexus, i);
+	return count;
+}
+
+static uint8_t *put_group(uint8_t *to, uint16_t group)
+{
+	memset(to, 0, GROUP_BYTES);
+	to[0] = GROUP_ACTIVE_OPTIMIZED;
+	to[1] = GROUP_SUPPORTS_ACTIVE;
+	put_be16(to + 2, group);
+	to[7] = 1; /* port */
+	put_be16(to + 10, group); /* its relative identifier */
+	return to + GROUP_BYTES;
 }
 
 uint32_t scsi_target_port_groups(struct scsi_task *task, uint8_t *to)
 {
-	unsigned format = task->cdb[1] >> 5;
+	unsigned format = task->cdb[1] >> 5, count;
+	uint16_t group[PORT_GROUPS_MOST];
 	uint8_t *at = to + 4;
 
 	if (format > 1) {
@@ -77,7 +77,9 @@ uint32_t scsi_target_port_groups(struct scsi_task *task, uint8_t *to)
 		at[0] = 0x10;
 		at += 4;
 	}
-	at = put_groups(task->nexus, at);
+	count = scsi_port_groups(task->nexus, group);
+	for (unsigned i = 0; i < count; i++)
+		at = put_group(at, group[i]);
 	put_be32(to, (uint32_t)(at - to) - 4);
 	return (uint32_t)(at - to);
 }

@@ -195,8 +195,15 @@ const struct scsi_command scsi_commands[256] = {
 		scsi_request_sense, 0x01, 0, 0, 255),
 	[0x08] = BLOCKS_6("READ(6)", READ, READS, 0, scsi_read),
 	[0x0a] = BLOCKS_6("WRITE(6)", WRITE, WRITES, CHANGES, scsi_write),
-	[0x12] = REPLY("INQUIRY", 6, ALLOWED, ALWAYS, 3, 2, scsi_inquiry, 0x01,
-		255, 255, 255),
+	[0x12] = {.name = "INQUIRY",
+		.cdb_bytes = 6,
+		.moves = SCSI_MOVES_REPLY,
+		.access = ALLOWED,
+		.flags = ALWAYS,
+		.length = {3, 2},
+		.reply_bytes = 65535, /* VPD page 88h */
+		.reply = scsi_inquiry,
+		.usage = {0x01, 255, 255, 255}},
 	[0x15] = PARAMETERS("MODE SELECT(6)", 6, WRITES, NO_MEDIUM, 4, 1,
 		scsi_mode_select, 0x11, 0, 0, 255),
 	[0x16] = PARAMETERS(

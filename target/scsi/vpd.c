@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See vpd.h. Each row of the table makes what follows the four bytes of a page's
- * header.
+ * header; those about identity are in vpd_identity.c.
  */
 #include "target/scsi/vpd.h"
 
@@ -13,91 +13,14 @@
 
 struct vpd_page {
 	uint8_t code;
-	/* Bytes written at `to`, which is zeroed. */
+	/* Bytes of the page, written at `to`, which is zeroed. */
 	uint32_t (*fill)(const struct scsi_task *task, uint8_t *to);
 };
 
 static const struct vpd_page vpd_pages[];
 static const unsigned vpd_page_count;
 
-/* -- 80h, 83h: identity --------------------------------------------------- */
-
-static uint32_t vpd_serial(const struct scsi_task *task, uint8_t *to)
-{
-	memcpy(to, scsi_volume(task)->serial, 32);
-	return 32;
-}
-
-enum { /* SPC-4 7.8.6.1 */
-	DESIGNATOR_BINARY = 1,
-	DESIGNATOR_ASCII = 2,
-	DESIGNATOR_UTF8 = 3,
-	DESIGNATOR_OF_PORT = 0x10,
-	DESIGNATOR_PIV = 0x80,
-	DESIGNATOR_ISCSI = 0x50,
-};
-
-static uint8_t *put_designator(uint8_t *to, uint8_t code_set, uint8_t type,
-	const void *data, size_t bytes)
-{
-	to[0] = code_set;
-	to[1] = type;
-	if (type & DESIGNATOR_OF_PORT) {
-		to[0] |= DESIGNATOR_ISCSI;
-		to[1] |= DESIGNATOR_PIV;
-	}
-	to[3] = (uint8_t)bytes;
-	memcpy(to + 4, data, bytes);
-	return to + 4 + bytes;
-}
-
-static uint8_t *put_t10_designator(const struct volume *volume, uint8_t *to)
-{
-	uint8_t text[8 + 32];
-
-	scsi_put_text(text, volume->settings.vendor, 8);
-	memcpy(text + 8, volume->serial, 32);
-	return put_designator(to, DESIGNATOR_ASCII, 1, text, sizeof text);
-}
-
-/* A SCSI name string ends with 1 to 4 NULs, on a multiple of four. */
-static uint8_t *put_name_designator(const char *name, uint8_t type, uint8_t *to)
-{
-	uint8_t text[256] = {0};
-	size_t length = strnlen(name, 252);
-
-	memcpy(text, name, length);
-	return put_designator(
-		to, DESIGNATOR_UTF8, type, text, (length / 4 + 1) * 4);
-}
-
-static uint8_t *put_port_designators(
-	const struct volume_initiator *port, uint8_t *to)
-{
-	uint8_t number[4] = {0};
-
-	put_be16(number + 2, port->relative_target_port);
-	to = put_designator(to, DESIGNATOR_BINARY, DESIGNATOR_OF_PORT | 4,
-		number, sizeof number);
-	put_be16(number + 2, port->target_portal_group);
-	to = put_designator(to, DESIGNATOR_BINARY, DESIGNATOR_OF_PORT | 5,
-		number, sizeof number);
-	return put_name_designator(
-		port->target_port, DESIGNATOR_OF_PORT | 8, to);
-}
-
-static uint32_t vpd_identification(const struct scsi_task *task, uint8_t *to)
-{
-	const struct volume *volume = scsi_volume(task);
-	uint8_t *at = to;
-
-	at = put_designator(at, DESIGNATOR_BINARY, 3, volume->naa, 8);
-	at = put_t10_designator(volume, at);
-	at = put_port_designators(&task->nexus->initiator, at);
-	return (uint32_t)(at - to);
-}
-
-/* -- 86h, 87h, 88h: what the device server does --------------------------- */
+/* -- 86h, 87h: what the device server does -------------------------------- */
 
 static uint32_t vpd_extended(const struct scsi_task *task, uint8_t *to)
 {
@@ -116,17 +39,6 @@ static uint32_t vpd_mode_policy(const struct scsi_task *task, uint8_t *to)
 	to[1] = 0xff;
 	to[2] = 0;
 	return 4;
-}
-
-static uint32_t vpd_ports(const struct scsi_task *task, uint8_t *to)
-{
-	const struct volume_initiator *port = &task->nexus->initiator;
-	uint8_t *end = put_name_designator(
-		port->target_port, DESIGNATOR_OF_PORT | 8, to + 12);
-
-	put_be16(to + 2, port->relative_target_port);
-	put_be16(to + 10, (uint16_t)(end - to - 12));
-	return (uint32_t)(end - to);
 }
 
 /* -- B0h, B1h, B2h: the medium -------------------------------------------- */
@@ -196,7 +108,7 @@ static const struct vpd_page vpd_pages[] = {
 };
 static const unsigned vpd_page_count = sizeof vpd_pages / sizeof *vpd_pages;
 
-enum { VPD_HEADER_BYTES = 4, VPD_MOST_BYTES = 1024 };
+#define VPD_ZEROED_BYTES 1024u
 
 uint32_t scsi_vpd(struct scsi_task *task, uint8_t *to)
 {
@@ -205,7 +117,7 @@ uint32_t scsi_vpd(struct scsi_task *task, uint8_t *to)
 	for (unsigned i = 0; task->logical_unit && i < vpd_page_count; i++) {
 		if (vpd_pages[i].code != task->cdb[2])
 			continue;
-		memset(to, 0, VPD_MOST_BYTES);
+		memset(to, 0, VPD_ZEROED_BYTES);
 		bytes = vpd_pages[i].fill(task, to + VPD_HEADER_BYTES);
 		to[0] = scsi_peripheral(task);
 		to[1] = task->cdb[2];

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the device server says about itself: the vital product data, and the target
+ * port groups.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "blockcore/base/bytes.h"
+#include "tests/lib/scsi_rig.h"
+
+#define GOOD SCSI_RIG_GOOD
+#define FAILS SCSI_RIG_FAILS
+
+static const struct scsi_rig_setup plain;
+static struct scsi_rig rig;
+static struct scsi_rig_command command;
+
+/* The page in command.data, asked for with 4 KiB; returns its end. */
+static uint32_t page_co(uint8_t code)
+{
+	GOOD(&rig, 0, &command, 0x12, 1, code, 0x10, 0);
+	CHECK_INT(command.data[0], 0);
+	CHECK_INT(command.data[1], code);
+	CHECK_INT(command.task.in_bytes, get_be16(command.data + 2) + 4u);
+	return command.task.in_bytes;
+}
+
+/* -- ports ----------------------------------------------------------------- */
+
+/* The rig's portals are in the groups 1 and 2. */
+static void port_groups_co(struct stack_rig *stack, void *argument)
+{
+	const uint8_t *data = command.data;
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &plain);
+	GOOD(&rig, 0, &command, 0xa3, 0x0a, 0, 0, 0, 0, 0, 0, 1, 0);
+	CHECK_INT(command.task.in_bytes, 4 + 2 * 12);
+	CHECK_INT(get_be32(data), 2 * 12);
+	for (unsigned i = 0; i < 2; i++) {
+		const uint8_t *group = data + 4 + 12 * i;
+
+		CHECK_INT(group[0], 0); /* active/optimized */
+		CHECK_INT(group[1], 1); /* that is all there is */
+		CHECK_INT(get_be16(group + 2), i + 1);
+		CHECK_INT(group[7], 1); /* port */
+		CHECK_INT(get_be16(group + 10), i + 1);
+	}
+	/* The extended header; formats that are not there; a short answer. */
+	GOOD(&rig, 0, &command, 0xa3, 0x2a, 0, 0, 0, 0, 0, 0, 1, 0);
+	CHECK_INT(get_be32(data), 4 + 2 * 12);
+	CHECK_INT(data[4], 0x10);
+	CHECK_INT(get_be16(data + 8 + 12 + 2), 2);
+	FAILS(&rig, 0, &command, 0x052400, 0xa3, 0x4a, 0, 0, 0, 0, 0, 0, 1, 0);
+	GOOD(&rig, 0, &command, 0xa3, 0x0a, 0, 0, 0, 0, 0, 0, 0, 6);
+	CHECK_INT(command.task.in_bytes, 6);
+	CHECK_INT(get_be32(data), 2 * 12);
+	/* INQUIRY says that there are groups, with implicit changes. */
+	GOOD(&rig, 0, &command, 0x12, 0, 0, 0, 96);
+	CHECK_INT(data[5] & 0x30, 0x10);
+	scsi_rig_close_co(&rig);
+}
+
+static void check_port(const uint8_t *port, unsigned number, const char *name)
+{
+	CHECK_INT(get_be16(port + 2), number);
+	CHECK_INT(get_be16(port + 6), 0); /* no initiator's TransportID */
+	CHECK_INT(get_be16(port + 10), 4 + 20);
+	CHECK_INT(port[12], 0x53); /* iSCSI, UTF-8 */
+	CHECK_INT(port[13], 0x98); /* PIV, target port, name string */
+	CHECK_INT(port[15], 20);
+	CHECK(!strcmp((const char *)port + 16, name));
+}
+
+/* Page 88h lists the ports of REPORT TARGET PORT GROUPS. */
+static void ports_co(struct stack_rig *stack, void *argument)
+{
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &plain);
+	CHECK_INT(page_co(0x88), 4 + 2 * 36);
+	check_port(command.data + 4, 1, "iqn.target,t,0x0001");
+	check_port(command.data + 4 + 36, 2, "iqn.target,t,0x0002");
+	scsi_rig_close_co(&rig);
+}
+
+/* -- identity --------------------------------------------------------------- */
+
+/* The designator with this second byte (PIV, association, type). */
+static const uint8_t *designator(uint8_t kind)
+{
+	const uint8_t *at = command.data + 4;
+	const uint8_t *end = at + get_be16(command.data + 2);
+
+	for (; at < end; at += 4 + at[3])
+		if (at[1] == kind)
+			return at;
+	check_fail(__FILE__, __LINE__, "no designator %02x", kind);
+}
+
+static void check_name(uint8_t kind, const char *name)
+{
+	const uint8_t *at = designator(kind);
+
+	CHECK_INT(at[0] & 0xf, 3); /* UTF-8 */
+	CHECK(!strcmp((const char *)at + 4, name));
+	CHECK_INT(at[3], (strlen(name) / 4 + 1) * 4);
+}
+
+static void identification_co(struct stack_rig *stack, void *argument)
+{
+	char name[32];
+	const uint8_t *at;
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &plain);
+	page_co(0x83);
+	at = designator(0x03); /* NAA of the unit */
+	CHECK_INT(at[0], 1);
+	CHECK(!memcmp(at + 4, rig.volume->naa, 8));
+	snprintf(name, sizeof name, "naa.%016llX",
+		(unsigned long long)get_be64(rig.volume->naa));
+	check_name(0x08, name);
+	at = designator(0x01); /* T10 vendor */
+	CHECK_INT(at[3], 40);
+	CHECK(!memcmp(at + 4, "CAIRN   ", 8));
+	CHECK(!memcmp(at + 12, rig.volume->serial, 32));
+	at = designator(0x94); /* relative target port */
+	CHECK_INT(at[0], 0x51);
+	CHECK_INT(get_be32(at + 4), 1);
+	at = designator(0x95); /* target port group */
+	CHECK_INT(at[0], 0x51);
+	CHECK_INT(get_be32(at + 4), 1);
+	check_name(0x98, "iqn.target,t,0x0001");
+	check_name(0xa8, "iqn.target");
+	page_co(0x80);
+	CHECK_INT(command.task.in_bytes, 4 + 32);
+	CHECK(!memcmp(command.data + 4, rig.volume->serial, 32));
+	scsi_rig_close_co(&rig);
+}
+
+/* -- what it does ------------------------------------------------------------ */
+
+static void abilities_co(struct stack_rig *stack, void *argument)
+{
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &plain);
+	CHECK_INT(page_co(0x86), 64);
+	CHECK_INT(command.data[5], 0x07); /* SIMPSUP, ORDSUP, HEADSUP */
+	CHECK_INT(command.data[6], 0x01); /* V_SUP */
+	CHECK_INT(command.data[7], 0x01); /* LUICLR */
+	CHECK_INT(page_co(0x87), 8);
+	CHECK_INT(get_be32(command.data + 4), 0x3fff0000); /* all, shared */
+	CHECK_INT(page_co(0xb1), 64);
+	CHECK_INT(get_be16(command.data + 4), 1); /* does not rotate */
+	scsi_rig_close_co(&rig);
+}
+
+#define ROW(body) STACK_RIG_CASE(body, sim, .world = "simulated", .lanes = 3)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROW(port_groups_co),
+		ROW(ports_co),
+		ROW(identification_co),
+		ROW(abilities_co),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
