@@ -34,7 +34,8 @@ static const struct opt_spec options[] = {
 		.flags = OPT_OPTIONAL | OPT_LIVE,
 		.offset = offsetof(struct fault_options, rules),
 		.help = "list of rules: op, event, offset, length, after, "
-			"count, probability_ppm, error, delay_us, hold, name"},
+			"count, probability_ppm, error, delay_us, fua, hold, "
+			"name"},
 	{.name = "seed",
 		.type = OPT_UINT,
 		.offset = offsetof(struct fault_options, seed),

@@ -105,6 +105,11 @@ static const struct opt_spec options[] = {
 		.max = DELAY_MAX_US,
 		.fallback = "0",
 		.help = "make it wait this long"},
+	{.name = "fua",
+		.type = OPT_BOOL,
+		.offset = FIELD(fua),
+		.fallback = "false",
+		.help = "strike only what must be durable at once (FUA)"},
 	{.name = "hold",
 		.type = OPT_BOOL,
 		.offset = FIELD(hold),
@@ -190,6 +195,8 @@ static bool matches(
 
 	if (!(rule->ops & BLOCK_OP(request->op)))
 		return false;
+	if (o->fua && !(request->flags & BLOCK_FUA))
+		return false;
 	if (!o->offset_bytes && !o->length_bytes)
 		return true;
 	return request->offset_bytes + request->length_bytes >
@@ -258,14 +265,16 @@ static void print_rule(const struct fault_rule *rule, FILE *out)
 		", \"op\": \"%s\", \"event\": \"%s\", \"offset\": %llu, "
 		"\"length\": %llu, \"after\": %llu, \"count\": %llu, "
 		"\"probability_ppm\": %llu, \"error\": \"%s\", "
-		"\"delay_us\": %llu, \"hold\": %s, \"matches\": %llu, "
+		"\"delay_us\": %llu, \"fua\": %s, \"hold\": %s, \"matches\": "
+		"%llu, "
 		"\"hits\": %llu}",
 		op_names[o->op], event_names[o->event],
 		(unsigned long long)o->offset_bytes,
 		(unsigned long long)o->length_bytes,
 		(unsigned long long)o->after, (unsigned long long)o->count,
 		(unsigned long long)o->probability_ppm, error_name(rule->error),
-		(unsigned long long)o->delay_us, o->hold ? "true" : "false",
+		(unsigned long long)o->delay_us, o->fua ? "true" : "false",
+		o->hold ? "true" : "false",
 		(unsigned long long)atomic_load(&rule->matches),
 		(unsigned long long)atomic_load(&rule->hits));
 }

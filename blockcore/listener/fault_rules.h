@@ -30,6 +30,7 @@ struct fault_rule_options {
 	uint64_t after, count, probability_ppm;
 	char *error;
 	uint64_t delay_us;
+	bool fua; /* only what must be durable before it completes */
 	bool hold;
 };
 

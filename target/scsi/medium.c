@@ -8,6 +8,7 @@
 
 /* No address beyond this can be one of a source (2^63 bytes). */
 #define LBA_LIMIT (1ull << 50)
+#define FUA_BIT 0x08u /* of byte 1, SBC-3 5.8 */
 
 uint64_t scsi_capacity_blocks(const struct scsi_task *task)
 {
@@ -46,11 +47,24 @@ uint64_t scsi_blocks_received(const struct scsi_task *task)
 	return bytes / scsi_block_bytes(task);
 }
 
+/* The same bit of WRITE SAME is UNMAP, of 6 byte commands a bit of the address. */
+bool scsi_fua_asked(const struct scsi_task *task)
+{
+	const struct scsi_command *command = task->command;
+
+	return command->cdb_bytes > 6 && command->moves != SCSI_MOVES_SAME &&
+		command->usage[0] & task->cdb[1] & FUA_BIT;
+}
+
 bool scsi_fua(const struct scsi_task *task)
 {
-	bool asked = task->command->cdb_bytes > 6 && task->cdb[1] & 8;
-
-	return asked || !(volume_flags(scsi_volume(task)) & VOLUME_WRITE_CACHE);
+#ifdef CAIRN_MUTANT_SCSI_FUA /* must not pass tests/stack/test_scsi_fua */
+	(void)task;
+	return false;
+#else
+	return scsi_fua_asked(task) ||
+		!(volume_flags(scsi_volume(task)) & VOLUME_WRITE_CACHE);
+#endif
 }
 
 bool scsi_write_protected(const struct volume_nexus *nexus)

@@ -30,6 +30,52 @@ static void transfer_nothing(struct scsi_task *task)
 	scsi_finish(task);
 }
 
+/* A flush that failed concerns all that was acknowledged before it. */
+static void flush_done(struct block_request *request)
+{
+	if (request->result == -EOPNOTSUPP) /* nothing is cached there */
+		request->result = 0;
+	if (request->result && request->result != -ECANCELED &&
+		request->result != -ENODEV)
+		volume_failed(scsi_volume(scsi_task_of(request)));
+	transfer_done(request);
+}
+
+static void read_durable(struct block_request *request)
+{
+	struct scsi_task *task = scsi_task_of(request);
+
+	task->in_bytes = task->data_bytes; /* taken back if the flush failed */
+	flush_done(request);
+}
+
+static void read_then_flush(struct block_request *request)
+{
+	struct scsi_task *task = scsi_task_of(request);
+
+	if (request->result) {
+		transfer_done(request);
+		return;
+	}
+	task->submitted = false;
+	scsi_submit(task, BLOCK_FLUSH, 0, 0, 0, 0, read_durable);
+}
+
+/* FUA asks a read for what is on the medium: newer data in a volatile cache have
+ * to go there first (SBC-3 5.10). Here the flush follows the read, for one before
+ * it would miss a write that completes between the two; and what such a read has
+ * shown must outlive a power cut. With WCE 0 every change was durable when it
+ * completed, so nothing is owed. */
+static bool read_owes_flush(const struct scsi_task *task)
+{
+	struct block_info info;
+
+	return scsi_fua_asked(task) &&
+		volume_flags(scsi_volume(task)) & VOLUME_WRITE_CACHE &&
+		volume_info(scsi_volume(task), task->nexus->lane, &info) &&
+		info.volatile_cache;
+}
+
 void scsi_read(struct scsi_task *task)
 {
 	if (!task->data_bytes) {
@@ -39,7 +85,8 @@ void scsi_read(struct scsi_task *task)
 	task->iov[0].iov_base = task->data->data;
 	task->iov[0].iov_len = task->data_bytes;
 	scsi_submit(task, BLOCK_READ, 0, task->lba * scsi_block_bytes(task),
-		task->data_bytes, 1, transfer_done);
+		task->data_bytes, 1,
+		read_owes_flush(task) ? read_then_flush : transfer_done);
 }
 
 void scsi_write(struct scsi_task *task)
@@ -56,18 +103,6 @@ void scsi_write(struct scsi_task *task)
 		task->lba * scsi_block_bytes(task), bytes, 1, transfer_done);
 }
 
-static void synchronize_done(struct block_request *request)
-{
-	struct scsi_task *task = scsi_task_of(request);
-
-	if (request->result == -EOPNOTSUPP) /* nothing is cached there */
-		request->result = 0;
-	if (request->result && request->result != -ECANCELED &&
-		request->result != -ENODEV)
-		volume_failed(scsi_volume(task));
-	transfer_done(request);
-}
-
 /* The whole cache, whatever the range; with IMMED, too, the answer comes when
  * all is durable. */
 void scsi_synchronize(struct scsi_task *task)
@@ -75,5 +110,5 @@ void scsi_synchronize(struct scsi_task *task)
 	if (!scsi_check_range(task, task->lba, task->blocks))
 		scsi_finish(task);
 	else
-		scsi_submit(task, BLOCK_FLUSH, 0, 0, 0, 0, synchronize_done);
+		scsi_submit(task, BLOCK_FLUSH, 0, 0, 0, 0, flush_done);
 }

@@ -99,6 +99,9 @@ bool scsi_check_range(struct scsi_task *task, uint64_t lba, uint64_t blocks);
 bool scsi_check_data(struct scsi_task *task);
 /* Data-out blocks that really came. */
 uint64_t scsi_blocks_received(const struct scsi_task *task);
+/* The CDB has a FUA bit, and it is set. */
+bool scsi_fua_asked(const struct scsi_task *task);
+/* A change is to be durable before its status: FUA, or there is no write cache. */
 bool scsi_fua(const struct scsi_task *task);
 bool scsi_write_protected(const struct volume_nexus *nexus);
 /* One request to the source, over task->iov; for BLOCK_EXTENTS the answer's struct

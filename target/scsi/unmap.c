@@ -72,8 +72,8 @@ static void unmap_next(struct scsi_task *task)
 	bytes = task->blocks * block;
 	if (bytes > UNMAP_PIECE_BYTES)
 		bytes = UNMAP_PIECE_BYTES;
-	scsi_submit(task, BLOCK_DISCARD, 0, task->lba * block, bytes, 0,
-		unmap_done);
+	scsi_submit(task, BLOCK_DISCARD, scsi_fua(task) ? BLOCK_FUA : 0,
+		task->lba * block, bytes, 0, unmap_done);
 }
 
 static bool unmap_check_descriptors(struct scsi_task *task)

@@ -54,9 +54,7 @@ static void same_next(struct scsi_task *task)
 		bytes = task->piece_bytes;
 	task->iov[0].iov_len = bytes;
 	scsi_submit(task, same_rows[task->step].op,
-		volume_flags(scsi_volume(task)) & VOLUME_WRITE_CACHE
-			? 0
-			: BLOCK_FUA,
+		scsi_fua(task) ? BLOCK_FUA : 0,
 		(task->lba + task->position) * block, bytes,
 		task->step == SAME_PATTERN ? 1 : 0, same_done);
 }

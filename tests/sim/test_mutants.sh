@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The power cut suite is worth something only if it fails when the file driver is
-# wrong: it is built with one mistake at a time and has to find each.
+# The suites of durability are worth something only if they fail when the code is
+# wrong: each is built with one mistake at a time and has to find it.
 #
-# BUILD: the folder of a build that has test_power_cut (build/asan).
+# BUILD: the folder of a build that has the suites (build/asan).
 
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -12,24 +12,40 @@ build=${BUILD:-build/asan}
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 
-mutants="NO_DATASYNC NO_FUA FLUSH_ORDER"
-objects="protocol/file protocol/file_flush"
+mutants="NO_DATASYNC NO_FUA FLUSH_ORDER SCSI_FUA"
 
-# Everything but the mutated objects is linked to what the build has made.
-build_mutant() { # NAME
-	local folder=$work/$1 object
-	mkdir "$folder" && cp -rlp "$build/obj" "$folder/obj" || return 1
-	for object in $objects; do
-		rm -f "$folder/obj/blockcore/$object".[do]
-	done
-	make -s --no-print-directory V="$(basename "$build")" B="$folder" \
-		CPPFLAGS="-DCAIRN_MUTANT_$1" "$folder/tests/sim/test_power_cut"
+# The suite that has to fail, and what it says then.
+suite_of() { # MUTANT
+	case $1 in
+	SCSI_FUA) echo tests/stack/test_scsi_fua ;;
+	*) echo tests/sim/test_power_cut ;;
+	esac
 }
 
-is_found() { # NAME
+complaint_of() { # MUTANT
+	case $1 in
+	SCSI_FUA) echo 'not asked to be durable' ;;
+	*) echo 'lost or made up' ;;
+	esac
+}
+
+# Everything but the objects that have the mistake in them is linked to what the
+# build has made.
+build_mutant() { # MUTANT
+	local folder=$work/$1 source
+	mkdir "$folder" && cp -rlp "$build/obj" "$folder/obj" || return 1
+	grep -rl --include='*.c' "CAIRN_MUTANT_$1\>" blockcore target |
+		while read -r source; do
+			rm -f "$folder/obj/${source%.c}".[do]
+		done
+	make -s --no-print-directory V="$(basename "$build")" B="$folder" \
+		CPPFLAGS="-DCAIRN_MUTANT_$1" "$folder/$(suite_of "$1")"
+}
+
+is_found() { # MUTANT
 	build_mutant "$1" >"$work/log" 2>&1 || return 1
-	! "$work/$1/tests/sim/test_power_cut" >>"$work/log" 2>&1 &&
-		grep -q 'lost or made up' "$work/log"
+	! "$work/$1/$(suite_of "$1")" >>"$work/log" 2>&1 &&
+		grep -q "$(complaint_of "$1")" "$work/log"
 }
 
 echo "1..$(echo "$mutants" | wc -w)"
