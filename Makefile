@@ -167,11 +167,13 @@ check:
 
 .PHONY: check-asan
 check-asan:
+	@packaging/install-deps check
 	@$(MAKE) --no-print-directory -j$(J) V=asan all tests helpers
 	@tests/run $(O)/asan -j $(J) $(patsubst tests/%.c,tests/%,$(TEST_MAINS))
 
 .PHONY: check-tsan
 check-tsan:
+	@packaging/install-deps check
 	@$(MAKE) --no-print-directory -j$(J) V=tsan all tests helpers
 	@tests/run $(O)/tsan -j $(J) $(shell grep -l 'TSAN: yes' $(TEST_MAINS) | \
 		sed 's/\.c$$//')
@@ -195,11 +197,13 @@ bench:
 
 .PHONY: fuzz
 fuzz:
+	@packaging/install-deps check
 	@$(MAKE) --no-print-directory -j$(J) V=fuzz CC=clang fuzzers
 	@tests/fuzz/run $(O)/fuzz
 
 .PHONY: coverage
 coverage:
+	@packaging/install-deps check
 	@$(MAKE) --no-print-directory -j$(J) V=cov tests helpers all
 	@tests/run $(O)/cov -j $(J) $(patsubst tests/%.c,tests/%,$(TEST_MAINS))
 	@tests/lint/coverage $(O)/cov

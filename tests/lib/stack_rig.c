@@ -21,7 +21,7 @@ struct stack_rig_text {
 	struct stack_rig_text *next;
 };
 
-#define POOL_BYTES (4u << 20)
+#define POOL_BYTES (32u << 20) /* reserved; touched as it is used */
 #define POLL_NS 1000000u
 #define POLLS 60000
 
