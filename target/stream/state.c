@@ -42,6 +42,7 @@ void state_break(struct stream *stream, int error)
 	if (stream->broken || stream->closing)
 		return;
 	stream->broken = true;
+	stream->resumed = false; /* nothing is shown any more */
 	stream->into_left = 0;
 	state_update_interest(stream);
 	loop_timer_clear(stream->lane->loop, &stream->timer);

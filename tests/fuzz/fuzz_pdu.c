@@ -114,7 +114,7 @@ static void start_co(struct stack_rig *rig, void *argument)
 static void start(void)
 {
 	const struct stack_rig_setup setup = {
-		.world = "simulated", .lanes = 1, .pool_bytes = 8u << 20};
+		.world = "simulated", .lanes = 1, .pool_bytes = 16u << 20};
 
 	log_set_level(LOG_ERROR);
 	world.rig = stack_rig_new(&setup);
