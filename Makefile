@@ -162,7 +162,7 @@ FUZZ_RUNS ?= 1000000
 export FUZZ_RUNS
 .PHONY: check
 check:
-	@packaging/install-deps check
+	@packaging/install-deps check lint
 	@tests/check
 
 .PHONY: check-asan

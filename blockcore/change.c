@@ -18,6 +18,7 @@
 #include "blockcore/change.h"
 
 #include "blockcore/base/trace.h"
+#include "blockcore/park.h"
 #include "blockcore/request.h"
 #include "blockcore/stack.h"
 #include "blockcore/watch.h"
@@ -107,7 +108,7 @@ static void change_open_lane(struct change_run *run, struct block_lane *lane)
 
 	channel->closed = false;
 	while ((request = TAILQ_FIRST(&channel->parked))) {
-		block_request_unpark(&channel->parked, request);
+		block_unpark(&channel->parked, request);
 		block_request_gate(request);
 		parked++;
 	}
@@ -121,7 +122,7 @@ static void change_refuse_unsettled(struct block_channel *channel)
 	struct block_request *request;
 
 	while ((request = TAILQ_FIRST(&channel->unsettled))) {
-		block_request_unpark(&channel->unsettled, request);
+		block_unpark(&channel->unsettled, request);
 		block_complete(request, -ENODEV);
 	}
 }

@@ -14,6 +14,7 @@
 
 #include "blockcore/base/iov.h"
 #include "blockcore/change.h"
+#include "blockcore/park.h"
 #include "blockcore/range_lock.h"
 #include "blockcore/request.h"
 #include "blockcore/stack.h"
@@ -38,7 +39,7 @@ static void compare_settle_lane(struct block_lane *lane, void *argument)
 	channel->settled = settle->error == 0;
 	channel->settle_asked = false;
 	while ((request = TAILQ_FIRST(&channel->unsettled))) {
-		block_request_unpark(&channel->unsettled, request);
+		block_unpark(&channel->unsettled, request);
 		if (settle->error)
 			block_complete(request, settle->error);
 		else
@@ -108,7 +109,7 @@ static void compare_settle(
 {
 	struct block_source *source = channel->source;
 
-	block_request_park(&channel->unsettled, request);
+	block_park(&channel->unsettled, request);
 	if (channel->settle_asked)
 		return;
 	channel->settle_asked = true;

@@ -5,7 +5,7 @@
 #include "blockcore/compare_memory.h"
 
 #include "blockcore/base/list.h"
-#include "blockcore/request.h"
+#include "blockcore/park.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -50,7 +50,7 @@ static void compare_serve(struct compare_memory *memory)
 			buf_wait(memory->pool, &memory->waiter);
 			return;
 		}
-		block_request_unpark(&memory->starving, request);
+		block_unpark(&memory->starving, request);
 		memory->go(request, compare);
 	}
 }
@@ -67,7 +67,7 @@ void compare_memory_get(
 		block_complete(request, -ENOMEM);
 		return;
 	}
-	block_request_park(&memory->starving, request);
+	block_park(&memory->starving, request);
 	if (TAILQ_FIRST(&memory->starving) == request)
 		compare_serve(memory);
 }

@@ -17,6 +17,7 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/trace.h"
 #include "blockcore/core.h"
+#include "blockcore/park.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -139,7 +140,7 @@ void block_request_gate(struct block_request *request)
 	struct block_stack *stack = channel->stack;
 
 	if (channel->closed) {
-		block_request_park(&channel->parked, request);
+		block_park(&channel->parked, request);
 		return;
 	}
 	if (stack != request->front) {
@@ -299,28 +300,6 @@ void block_cancel(struct block_request *request)
 	request->cancelled = true;
 	if (request->cancel && !request->cancel_soon)
 		request->cancel(request);
-}
-
-static void request_park_cancel(struct block_request *request)
-{
-	struct block_request_list *list = request->held_by;
-
-	block_request_unpark(list, request);
-	block_complete(request, -ECANCELED);
-}
-
-void block_request_park(
-	struct block_request_list *list, struct block_request *request)
-{
-	block_hold(request, request_park_cancel, list);
-	TAILQ_INSERT_TAIL(list, request, link);
-}
-
-void block_request_unpark(
-	struct block_request_list *list, struct block_request *request)
-{
-	TAILQ_REMOVE(list, request, link);
-	block_unhold(request);
 }
 
 /* -- children ------------------------------------------------------------- */

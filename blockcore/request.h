@@ -17,11 +17,4 @@ void block_request_gate(struct block_request *request);
 /* On to the driver that is next for it. */
 void block_request_step(struct block_request *request);
 
-/* Puts it on a list of the core's own, to be cancelled from there. */
-void block_request_park(
-	struct block_request_list *list, struct block_request *request);
-/* Takes it off; the caller goes on with it. */
-void block_request_unpark(
-	struct block_request_list *list, struct block_request *request);
-
 #endif
