@@ -1,36 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Login over a socket: the fields of the Login Response (RFC 7143 11.13), CHAP,
- * discovery, and hosts that break the rules. The rules of negotiation are tested
- * on the machine itself, in tests/unit/test_login*.c.
+ * Login over a socket: the fields of the Login Response (RFC 7143 11.13),
+ * discovery, and hosts that break the rules. CHAP is test_login_chap.c's, moves
+ * and keys are test_login_tables.c's; every rule of negotiation is tested on the
+ * machine itself, too, in tests/unit/test_login*.c.
  */
 #include "tests/lib/tables.h"
 #include "tests/lib/target_rig.h"
+#include "tests/lib/wire_login.h"
 
-#include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #define LOCKED "iqn.1994-05.com.redhat:locked"
 #define SECRET "a secret of sixteen"
-#define MUTUAL "another of sixteen"
-#define NAMES "InitiatorName=" WIRE_HOST "\nTargetName=" WIRE_TARGET "\n"
 #define TARGETS 100u
-
-/* Byte 1 of a Login Request: T, C, CSG, NSG. */
-enum {
-	T = 0x80,
-	C = 0x40,
-	TO_OPERATIONAL = T | 1,
-	OPERATIONAL = 4,
-	TO_FULL = T | 3
-};
 
 static struct wire_pdu pdu;
 
@@ -38,12 +27,7 @@ static struct wire_pdu pdu;
 
 static const struct tables_host hosts[] = {
 	{.name = "web1", .iqns = WIRE_HOST, .networks = "127.0.0.0/8"},
-	{.name = "locked",
-		.iqns = LOCKED,
-		.user = "0xname",
-		.secret = SECRET,
-		.mutual_user = "cairn",
-		.mutual_secret = MUTUAL},
+	{.name = "locked", .iqns = LOCKED, .user = "0xname", .secret = SECRET},
 	{.name = NULL},
 };
 static const struct tables_portal portals[] = {
@@ -88,56 +72,14 @@ static int set_up(void **state)
 
 /* -- saying ---------------------------------------------------------------- */
 
-static void put16(uint8_t *at, uint16_t value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
-
-/* One Login Request ('\n' for zero bytes), not waiting for its answer. */
-static void send_login(struct wire *wire, uint8_t flags, const char *text)
-{
-	static char copy[9000];
-	uint32_t bytes = (uint32_t)snprintf(copy, sizeof copy, "%s", text);
-	uint8_t bhs[48];
-
-	for (uint32_t i = 0; i < bytes; i++)
-		copy[i] = copy[i] == '\n' ? 0 : copy[i];
-	wire_begin(wire, bhs, WIRE_LOGIN | WIRE_IMMEDIATE);
-	bhs[1] = flags;
-	memcpy(bhs + 8, wire->isid, 6);
-	put16(bhs + 14, wire->tsih);
-	put16(bhs + 20, wire->cid);
-	wire_send(wire, bhs, copy, bytes);
-}
-
-/* Returns the status. */
 static unsigned say(struct wire *wire, uint8_t flags, const char *text)
 {
-	send_login(wire, flags, text);
-	wire_expect(wire, WIRE_LOGIN_RESPONSE, &pdu);
-	return (unsigned)(pdu.bhs[36] << 8 | pdu.bhs[37]);
+	return wire_say_login(wire, flags, text, &pdu);
 }
 
 static const char *value_of(const char *key)
 {
-	const char *at = (const char *)pdu.data, *end = at + pdu.bytes;
-	size_t length = strlen(key);
-
-	for (; at < end; at += strlen(at) + 1)
-		if (!strncmp(at, key, length) && at[length] == '=')
-			return at + length + 1;
-	return "absent";
-}
-
-static void expect_refused(
-	struct wire *wire, uint8_t flags, const char *text, unsigned status)
-{
-	assert_int_equal(say(wire, flags, text), status);
-	assert_int_equal(pdu.bytes, 0);
-	assert_int_equal(pdu.bhs[1] & T, 0);
-	wire_expect_closed(wire);
-	wire_close(wire);
+	return wire_value_of(&pdu, key);
 }
 
 /* -- the header ------------------------------------------------------------ */
@@ -152,8 +94,8 @@ static void test_fields_of_the_response(void **state)
 	wire.command_sn = 0xfffffff0;
 	wire.expected_status_sn = 0x1000;
 	wire.tag = 0xabcd;
-	assert_int_equal(say(&wire, TO_OPERATIONAL, NAMES), 0);
-	assert_int_equal(pdu.bhs[1], TO_OPERATIONAL);
+	assert_int_equal(say(&wire, WIRE_TO_OPERATIONAL, WIRE_NAMES), 0);
+	assert_int_equal(pdu.bhs[1], WIRE_TO_OPERATIONAL);
 	assert_int_equal(pdu.bhs[2], 0); /* Version-max, Version-active */
 	assert_int_equal(pdu.bhs[3], 0);
 	assert_memory_equal(pdu.bhs + 8, wire.isid, 6);
@@ -165,8 +107,9 @@ static void test_fields_of_the_response(void **state)
 	assert_string_equal(value_of("TargetAlias"), "the database");
 
 	assert_int_equal(
-		say(&wire, TO_FULL | OPERATIONAL, "InitialR2T=No\n"), 0);
-	assert_int_equal(pdu.bhs[1], TO_FULL | OPERATIONAL);
+		say(&wire, WIRE_TO_FULL | WIRE_OPERATIONAL, "InitialR2T=No\n"),
+		0);
+	assert_int_equal(pdu.bhs[1], WIRE_TO_FULL | WIRE_OPERATIONAL);
 	assert_int_not_equal(pdu.bhs[14] << 8 | pdu.bhs[15], 0);
 	assert_int_equal(wire_get32(pdu.bhs + 16), 0xabce);
 	assert_int_equal(wire_get32(pdu.bhs + 24), status_sn + 1);
@@ -179,7 +122,7 @@ static void test_fields_of_the_response(void **state)
 
 static void test_text_in_pieces_byte_by_byte(void **state)
 {
-	static const char names[] = NAMES;
+	static const char names[] = WIRE_NAMES;
 	const unsigned pieces = 60; /* a login has at most 64 requests */
 	struct target_rig *rig = *state;
 	struct wire wire = {0};
@@ -188,11 +131,13 @@ static void test_text_in_pieces_byte_by_byte(void **state)
 	for (unsigned i = 0; i < pieces; i++) {
 		char piece[2] = {names[i], 0};
 
-		assert_int_equal(say(&wire, C | OPERATIONAL, piece), 0);
+		assert_int_equal(
+			say(&wire, WIRE_C | WIRE_OPERATIONAL, piece), 0);
 		assert_int_equal(pdu.bytes, 0);
-		assert_int_equal(pdu.bhs[1], OPERATIONAL);
+		assert_int_equal(pdu.bhs[1], WIRE_OPERATIONAL);
 	}
-	assert_int_equal(say(&wire, TO_FULL | OPERATIONAL, &names[pieces]), 0);
+	assert_int_equal(
+		say(&wire, WIRE_TO_FULL | WIRE_OPERATIONAL, &names[pieces]), 0);
 	wire_expect_quiet(&wire);
 	wire_logout(&wire);
 }
@@ -204,8 +149,9 @@ static void test_digests_begin_after_the_login(void **state)
 
 	wire_connect(&wire, rig->port);
 	assert_int_equal(
-		say(&wire, TO_FULL | OPERATIONAL,
-			NAMES "HeaderDigest=CRC32C\nDataDigest=None,CRC32C\n"),
+		say(&wire, WIRE_TO_FULL | WIRE_OPERATIONAL,
+			WIRE_NAMES
+			"HeaderDigest=CRC32C\nDataDigest=None,CRC32C\n"),
 		0);
 	assert_string_equal(value_of("HeaderDigest"), "CRC32C");
 	assert_string_equal(value_of("DataDigest"), "None");
@@ -223,27 +169,30 @@ static void test_refused_logins_are_answered_and_closed(void **state)
 		const char *text;
 		unsigned status;
 	} cases[] = {
-		{TO_FULL | OPERATIONAL, "SessionType=Normal\n", 0x207},
-		{TO_FULL | OPERATIONAL, "InitiatorName=" WIRE_HOST "\n", 0x207},
-		{TO_FULL | OPERATIONAL, NAMES "SessionType=Odd\n", 0x209},
-		{TO_FULL | OPERATIONAL,
+		{WIRE_TO_FULL | WIRE_OPERATIONAL, "SessionType=Normal\n",
+			0x207},
+		{WIRE_TO_FULL | WIRE_OPERATIONAL,
+			"InitiatorName=" WIRE_HOST "\n", 0x207},
+		{WIRE_TO_FULL | WIRE_OPERATIONAL,
+			WIRE_NAMES "SessionType=Odd\n", 0x209},
+		{WIRE_TO_FULL | WIRE_OPERATIONAL,
 			"InitiatorName=" WIRE_HOST
 			"\nTargetName=iqn.2026-11.no:such\n",
 			0x203},
-		{TO_FULL | OPERATIONAL,
+		{WIRE_TO_FULL | WIRE_OPERATIONAL,
 			"InitiatorName=iqn.no:body\nTargetName=" WIRE_TARGET
 			"\n",
 			0x203},
-		{TO_FULL | OPERATIONAL,
+		{WIRE_TO_FULL | WIRE_OPERATIONAL,
 			"InitiatorName=iqn.no:body\nSessionType=Discovery\n",
 			0x202},
-		{TO_FULL | OPERATIONAL,
+		{WIRE_TO_FULL | WIRE_OPERATIONAL,
 			"InitiatorName=" LOCKED "\nTargetName=" WIRE_TARGET
 			"\n",
 			0x201},
-		{TO_FULL | OPERATIONAL, "InitiatorName", 0x200},
-		{T | C, NAMES, 0x200},
-		{T | 2, NAMES, 0x200},
+		{WIRE_TO_FULL | WIRE_OPERATIONAL, "InitiatorName", 0x200},
+		{WIRE_T | WIRE_C, WIRE_NAMES, 0x200},
+		{WIRE_T | 2, WIRE_NAMES, 0x200},
 	};
 	struct target_rig *rig = *state;
 
@@ -251,7 +200,7 @@ static void test_refused_logins_are_answered_and_closed(void **state)
 		struct wire wire = {0};
 
 		wire_connect(&wire, rig->port);
-		expect_refused(
+		wire_expect_login_refused(
 			&wire, cases[i].flags, cases[i].text, cases[i].status);
 	}
 }
@@ -269,7 +218,7 @@ static void test_what_is_no_login_is_dropped(void **state)
 
 	wire = (struct wire){0};
 	wire_connect(&wire, rig->port);
-	assert_int_equal(say(&wire, 0, NAMES), 0);
+	assert_int_equal(say(&wire, 0, WIRE_NAMES), 0);
 	wire_send_nop(&wire, NULL, 0); /* amid a login */
 	wire_expect_closed(&wire);
 	wire_close(&wire);
@@ -278,7 +227,7 @@ static void test_what_is_no_login_is_dropped(void **state)
 	wire_connect(&wire, rig->port); /* more than 8192 bytes at once */
 	memset(text, 'a', sizeof text - 1);
 	text[sizeof text - 1] = 0;
-	send_login(&wire, C, text);
+	wire_send_login(&wire, WIRE_C, text);
 	wire_expect_closed(&wire);
 	wire_close(&wire);
 }
@@ -293,103 +242,10 @@ static void test_others_are_not_disturbed(void **state)
 	for (unsigned i = 0; i < 20; i++) {
 		bad = (struct wire){0};
 		wire_connect(&bad, rig->port);
-		expect_refused(&bad, TO_FULL, "X", 0x200);
+		wire_expect_login_refused(&bad, WIRE_TO_FULL, "X", 0x200);
 	}
 	wire_expect_quiet(&good);
 	wire_logout(&good);
-}
-
-/* -- CHAP ------------------------------------------------------------------ */
-
-static size_t unhex(const char *value, uint8_t *out, size_t size)
-{
-	size_t bytes = (strlen(value) - 2) / 2;
-
-	assert_memory_equal(value, "0x", 2);
-	assert_true(bytes <= size);
-	for (size_t i = 0; i < bytes; i++) {
-		unsigned byte;
-
-		assert_int_equal(sscanf(value + 2 + 2 * i, "%2x", &byte), 1);
-		out[i] = (uint8_t)byte;
-	}
-	return bytes;
-}
-
-/* SHA-256 of identifier, secret, challenge as 0x... */
-static void respond(unsigned id, const char *secret, const uint8_t *challenge,
-	size_t bytes, char value[67])
-{
-	uint8_t text[256], digest[32];
-	size_t length = strlen(secret);
-
-	text[0] = (uint8_t)id;
-	memcpy(text + 1, secret, length);
-	memcpy(text + 1 + length, challenge, bytes);
-	assert_true(EVP_Digest(
-		text, 1 + length + bytes, digest, NULL, EVP_sha256(), NULL));
-	strcpy(value, "0x");
-	for (unsigned i = 0; i < 32; i++)
-		sprintf(value + 2 + 2 * i, "%02x", digest[i]);
-}
-
-/* Up to the answer to the challenge, which goes to `value`. */
-static void get_challenge(struct wire *wire, const char *secret, char value[67])
-{
-	uint8_t challenge[64];
-	size_t bytes;
-
-	assert_int_equal(
-		say(wire, TO_OPERATIONAL,
-			"InitiatorName=" LOCKED "\nTargetName=" WIRE_TARGET
-			"\nAuthMethod=CHAP,None\n"),
-		0);
-	assert_int_equal(pdu.bhs[1], 0);
-	assert_string_equal(value_of("AuthMethod"), "CHAP");
-	assert_int_equal(say(wire, 0, "CHAP_A=5,7\n"), 0);
-	assert_string_equal(value_of("CHAP_A"), "7");
-	bytes = unhex(value_of("CHAP_C"), challenge, sizeof challenge);
-	respond((unsigned)atoi(value_of("CHAP_I")), secret, challenge, bytes,
-		value);
-}
-
-static void test_chap_both_ways(void **state)
-{
-	static const uint8_t challenge[4] = {1, 2, 3, 4};
-	struct target_rig *rig = *state;
-	struct wire wire = {0};
-	char text[256], value[67], owed[67];
-
-	wire_connect(&wire, rig->port);
-	get_challenge(&wire, SECRET, value);
-	snprintf(text, sizeof text,
-		"CHAP_N=0xname\nCHAP_R=%s\nCHAP_I=9\nCHAP_C=0b%s\n", value,
-		"AQIDBA==");
-	assert_int_equal(say(&wire, TO_OPERATIONAL, text), 0);
-	assert_int_equal(pdu.bhs[1], TO_OPERATIONAL);
-	respond(9, MUTUAL, challenge, sizeof challenge, owed);
-	assert_string_equal(value_of("CHAP_N"), "cairn");
-	assert_string_equal(value_of("CHAP_R"), owed);
-	assert_int_equal(say(&wire, TO_FULL | OPERATIONAL, ""), 0);
-	wire_expect_quiet(&wire);
-	wire_logout(&wire);
-}
-
-static void test_chap_with_wrong_answers(void **state)
-{
-	struct target_rig *rig = *state;
-	struct wire wire = {0};
-	char text[256], value[67];
-
-	wire_connect(&wire, rig->port);
-	get_challenge(&wire, "wrong", value);
-	snprintf(text, sizeof text, "CHAP_N=0xname\nCHAP_R=%s\n", value);
-	expect_refused(&wire, TO_OPERATIONAL, text, 0x201);
-	wire = (struct wire){0};
-	wire_connect(&wire, rig->port);
-	get_challenge(&wire, SECRET, value);
-	snprintf(text, sizeof text, "CHAP_N=name\nCHAP_R=%s\n", value);
-	expect_refused(&wire, TO_OPERATIONAL, text, 0x201);
 }
 
 /* -- discovery ------------------------------------------------------------- */
@@ -434,7 +290,7 @@ static void test_long_discovery(void **state)
 
 	wire_connect(&wire, rig->port);
 	assert_int_equal(
-		say(&wire, TO_FULL | OPERATIONAL,
+		say(&wire, WIRE_TO_FULL | WIRE_OPERATIONAL,
 			"InitiatorName=" WIRE_HOST "\nSessionType=Discovery\n"
 			"MaxRecvDataSegmentLength=512\n"),
 		0);
@@ -486,8 +342,6 @@ int main(void)
 		TEST(test_refused_logins_are_answered_and_closed),
 		TEST(test_what_is_no_login_is_dropped),
 		TEST(test_others_are_not_disturbed),
-		TEST(test_chap_both_ways),
-		TEST(test_chap_with_wrong_answers),
 		TEST(test_discovery),
 		TEST(test_long_discovery),
 		TEST(test_text_that_is_rejected),

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See wire_login.h.
+ */
+#include "tests/lib/wire_login.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define TEXT_BYTES 9000u /* more than a login may send at once */
+
+static void put16(uint8_t *at, uint16_t value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+void wire_send_login(struct wire *wire, uint8_t flags, const char *text)
+{
+	char copy[TEXT_BYTES];
+	uint32_t bytes = (uint32_t)snprintf(copy, sizeof copy, "%s", text);
+	uint8_t bhs[48];
+
+	assert_true(bytes < sizeof copy);
+	for (uint32_t i = 0; i < bytes; i++)
+		copy[i] = copy[i] == '\n' ? 0 : copy[i];
+	wire_begin(wire, bhs, WIRE_LOGIN | WIRE_IMMEDIATE);
+	bhs[1] = flags;
+	memcpy(bhs + 8, wire->isid, 6);
+	put16(bhs + 14, wire->tsih);
+	put16(bhs + 20, wire->cid);
+	wire_send(wire, bhs, copy, bytes);
+}
+
+unsigned wire_say_login(struct wire *wire, uint8_t flags, const char *text,
+	struct wire_pdu *pdu)
+{
+	wire_send_login(wire, flags, text);
+	wire_expect(wire, WIRE_LOGIN_RESPONSE, pdu);
+	return (unsigned)(pdu->bhs[36] << 8 | pdu->bhs[37]);
+}
+
+void wire_expect_login_refused(
+	struct wire *wire, uint8_t flags, const char *text, unsigned status)
+{
+	struct wire_pdu *pdu = malloc(sizeof *pdu);
+
+	assert_int_equal(wire_say_login(wire, flags, text, pdu), status);
+	assert_int_equal(pdu->bytes, 0);
+	assert_int_equal(pdu->bhs[1] & WIRE_T, 0);
+	free(pdu);
+	wire_expect_closed(wire);
+	wire_close(wire);
+}
+
+const char *wire_value_of(const struct wire_pdu *pdu, const char *key)
+{
+	const char *at = (const char *)pdu->data, *end = at + pdu->bytes;
+	size_t length = strlen(key);
+
+	for (; at < end; at += strlen(at) + 1)
+		if (!strncmp(at, key, length) && at[length] == '=')
+			return at + length + 1;
+	return "absent";
+}
+
+size_t wire_unhex(const char *value, uint8_t *out, size_t size)
+{
+	size_t bytes = (strlen(value) - 2) / 2;
+
+	assert_memory_equal(value, "0x", 2);
+	assert_true(bytes <= size);
+	for (size_t i = 0; i < bytes; i++) {
+		unsigned byte;
+
+		assert_int_equal(sscanf(value + 2 + 2 * i, "%2x", &byte), 1);
+		out[i] = (uint8_t)byte;
+	}
+	return bytes;
+}
