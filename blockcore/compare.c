@@ -225,7 +225,7 @@ static void compare_locked(struct block_request *request)
 	if (request->op == BLOCK_COMPARE_AND_WRITE)
 		compare_start(request);
 	else
-		block_request_step(request);
+		block_pass(request);
 }
 
 /* There is memory for a COMPARE_AND_WRITE. */

@@ -245,7 +245,7 @@ static void range_lock_piece(struct block_request *request, uint64_t offset)
 	child->done = range_piece_done;
 	block_push(child, range_piece_unlock, NULL, 0);
 	block_hold(request, range_piece_cancel, child);
-	range_lock_go(child, block_request_step);
+	range_lock_go(child, block_pass);
 }
 
 void range_lock_enter(struct block_request *request,

@@ -71,7 +71,7 @@ static int request_check(
 	return 0;
 }
 
-void block_request_step(struct block_request *request)
+void block_pass(struct block_request *request)
 {
 	struct block_stack *stack = request->back;
 
@@ -85,11 +85,6 @@ void block_request_step(struct block_request *request)
 	assert(request->position < stack->count);
 	struct block_driver *driver = stack->driver[request->position++];
 	driver->kind->submit(driver, request);
-}
-
-void block_pass(struct block_request *request)
-{
-	block_request_step(request);
 }
 
 void block_push(struct block_request *request,
@@ -130,7 +125,7 @@ static void request_enter_back(
 	if (stack->lock_ops & BLOCK_OP(request->op))
 		request->lane->core->track->enter(request);
 	else
-		block_request_step(request);
+		block_pass(request);
 }
 
 void block_request_gate(struct block_request *request)
@@ -178,7 +173,7 @@ static bool request_inherit(
 	if (error || (request->length_bytes == 0 && request->op != BLOCK_FLUSH))
 		block_complete(request, error);
 	else
-		block_request_step(request);
+		block_pass(request);
 	return true;
 }
 
@@ -204,7 +199,7 @@ void block_submit(struct block_source *source, struct block_request *request)
 	if (error || (request->length_bytes == 0 && request->op != BLOCK_FLUSH))
 		block_complete(request, error);
 	else
-		block_request_step(request);
+		block_pass(request);
 }
 
 /* -- up ------------------------------------------------------------------- */
@@ -227,7 +222,9 @@ static void request_unwind(struct block_request *request)
 
 		request->position = frame->position;
 		request->in_back = frame->in_back;
-		if (!frame->fn(request, frame))
+		if (frame->fn == request_leave_back) /* every request has it */
+			request_leave_back(request, frame);
+		else if (!frame->fn(request, frame))
 			return;
 	}
 	if (request->counted)

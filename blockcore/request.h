@@ -14,7 +14,5 @@ bool block_requests_run(struct block_lane_private *lane);
 
 /* (Again) at the gate of request->source. */
 void block_request_gate(struct block_request *request);
-/* On to the driver that is next for it. */
-void block_request_step(struct block_request *request);
 
 #endif
