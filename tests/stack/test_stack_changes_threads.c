@@ -16,14 +16,14 @@
 
 static void run(const char *world)
 {
-	struct stack_changes changes = {.changes = 500, .seed = 7};
+	struct stack_changes changes = {.changes = 1000, .seed = 7};
 	struct stack_rig_setup setup = {.world = world, .lanes = 3};
 
 	stack_changes_run(&setup, &changes);
 	printf("# %llu requests, %u changes given up at the gate\n",
 		(unsigned long long)changes.requests, changes.late);
-	assert_true(changes.requests > 500);
-	assert_true(changes.late < 125);
+	assert_true(changes.requests > 1000);
+	assert_true(changes.late < 250);
 }
 
 static void test_threads(void **state)

@@ -5,6 +5,7 @@
  */
 #include "tests/lib/target_rig.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +21,50 @@
 static struct wire_pdu pdu;
 static uint8_t data[1u << 20], got[4u << 20];
 static const struct wire_command ready = {.flags = 0};
+
+/* -- I/O of a host that was there before ------------------------------------- */
+
+#define IO_BLOCKS 256u
+#define IO_BYTES (IO_BLOCKS * 512u)
+#define BURST_BYTES 65536u /* FirstBurstLength by default */
+
+static void fill(unsigned seed)
+{
+	for (unsigned i = 0; i < IO_BYTES; i++)
+		data[i] = (uint8_t)(i * 7 + i / 512 + seed);
+}
+
+static void expect_read(struct wire *wire, uint32_t lba)
+{
+	uint32_t tag = wire_send_read(wire, lba, IO_BLOCKS);
+
+	assert_int_equal(wire_expect_data(wire, tag, got, &pdu), IO_BYTES);
+	assert_memory_equal(got, data, IO_BYTES);
+}
+
+/* Immediate data, then what an R2T asks for. */
+static void expect_written(struct wire *wire, uint32_t lba)
+{
+	uint32_t tag = wire_send_write(wire, lba, IO_BLOCKS, data, BURST_BYTES);
+	struct wire_data_out out = {.tag = tag,
+		.offset = BURST_BYTES,
+		.final = true,
+		.data = data + BURST_BYTES,
+		.bytes = IO_BYTES - BURST_BYTES};
+
+	wire_expect_r2t(wire, tag, out.offset, out.bytes, &pdu);
+	out.transfer_tag = wire_get32(pdu.bhs + 20);
+	wire_send_data(wire, &out);
+	wire_expect_status(wire, tag, 0, &pdu);
+}
+
+/* New data every time: what is read is what was just written. */
+static void expect_io(struct wire *wire, unsigned round)
+{
+	fill(round);
+	expect_written(wire, round % 8 * IO_BLOCKS);
+	expect_read(wire, round % 8 * IO_BLOCKS);
+}
 
 static void expect_ready(struct wire *wire)
 {
@@ -58,28 +103,53 @@ static void no_change(struct target_rig_setup *setup)
 
 /* Some say nothing, some stop inside of a header, some after a login that asks
  * for more. */
+static void open_half(struct wire *wire, uint16_t port, unsigned kind)
+{
+	uint8_t bhs[48];
+
+	wire_connect(wire, port);
+	wire_begin(wire, bhs, WIRE_LOGIN | WIRE_IMMEDIATE);
+	if (kind == 1)
+		wire_send_raw(wire, bhs, 20);
+	if (kind == 2) {
+		bhs[1] = 0x44; /* C: more text comes */
+		wire_send(wire, bhs, "InitiatorName=", 14);
+		wire_expect(wire, WIRE_LOGIN_RESPONSE, &pdu);
+		assert_int_equal(pdu.bhs[36], 0);
+	}
+}
+
+static void expect_still_open(struct wire *wire)
+{
+	uint8_t byte;
+
+	assert_int_equal(recv(wire->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+
 static void half_open_logins_do_not_hurt(void **state)
 {
 	struct target_rig *rig = rig_with(no_change);
 	struct wire *half = calloc(HALF_OPEN, sizeof *half);
-	struct wire good = {0};
-	uint8_t bhs[48];
+	struct wire before = {.isid = {0x40, 2}}, after = {0};
 
 	(void)state;
 	more_descriptors();
+	wire_open(&before, rig->port, "");
 	for (unsigned i = 0; i < HALF_OPEN; i++) {
-		wire_connect(&half[i], rig->port);
-		wire_begin(&half[i], bhs, WIRE_LOGIN | WIRE_IMMEDIATE);
-		if (i % 3 == 1)
-			wire_send_raw(&half[i], bhs, 20);
-		if (i % 3 == 2) {
-			bhs[1] = 0x44; /* C: more text comes */
-			wire_send(&half[i], bhs, "InitiatorName=", 14);
-		}
+		open_half(&half[i], rig->port, i % 3);
+		if (i % 20 == 0)
+			expect_io(&before, i / 20);
 	}
-	wire_open(&good, rig->port, "");
-	expect_ready(&good);
-	wire_logout(&good);
+	for (unsigned i = 0; i < 100; i++)
+		expect_io(&before, i);
+	wire_open(&after, rig->port, "");
+	expect_ready(&after);
+	expect_io(&before, 1);
+	for (unsigned i = 0; i < HALF_OPEN; i++)
+		expect_still_open(&half[i]);
+	wire_logout(&after);
+	wire_logout(&before);
 	for (unsigned i = 0; i < HALF_OPEN; i++)
 		wire_close(&half[i]);
 	free(half);
@@ -154,6 +224,16 @@ static void the_third_connection_is_turned_away(void **state)
 
 /* -- silence ------------------------------------------------------------------ */
 
+static void answer_ping(struct wire *wire)
+{
+	uint8_t bhs[48];
+
+	wire_begin(wire, bhs, WIRE_NOP_OUT | WIRE_IMMEDIATE);
+	memset(bhs + 16, 0xff, 4);
+	memcpy(bhs + 20, pdu.bhs + 20, 4);
+	wire_send(wire, bhs, NULL, 0);
+}
+
 static void impatient(struct target_rig_setup *setup)
 {
 	setup->settings.ping_interval_s = 1;
@@ -164,7 +244,6 @@ static void a_silent_host_is_pinged_and_dropped(void **state)
 {
 	struct target_rig *rig = rig_with(impatient);
 	struct wire wire = {0};
-	uint8_t bhs[48];
 
 	(void)state;
 	wire_open(&wire, rig->port, "");
@@ -175,10 +254,7 @@ static void a_silent_host_is_pinged_and_dropped(void **state)
 		assert_int_not_equal(wire_get32(pdu.bhs + 20), 0xffffffff);
 		assert_int_equal(wire_get32(pdu.bhs + 24),
 			wire.expected_status_sn); /* takes no StatSN */
-		wire_begin(&wire, bhs, WIRE_NOP_OUT | WIRE_IMMEDIATE);
-		memset(bhs + 16, 0xff, 4);
-		memcpy(bhs + 20, pdu.bhs + 20, 4);
-		wire_send(&wire, bhs, NULL, 0);
+		answer_ping(&wire);
 	}
 	/* ... and then no more. */
 	wire_expect(&wire, WIRE_NOP_IN, &pdu);
@@ -239,8 +315,8 @@ static void small_pool(struct target_rig_setup *setup)
 	setup->pool_bytes = 16u << 20;
 }
 
-/* 64 reads of 1 MiB that nobody takes: the other host on the lane goes on, and
- * the first is dropped when nothing has moved for long. */
+/* 64 reads of 1 MiB that nobody takes: the host that was there before, on the same
+ * lane, goes on writing and reading, and the deaf one is dropped when nothing has moved for long. */
 static void a_host_that_stops_reading_costs_only_itself(void **state)
 {
 	struct target_rig *rig = rig_with(small_pool);
@@ -251,24 +327,16 @@ static void a_host_that_stops_reading_costs_only_itself(void **state)
 		.cdb = {0x28, [7] = 8}};
 
 	(void)state;
-	wire_open(&deaf, rig->port, "MaxRecvDataSegmentLength=262144\n");
 	wire_open(&good, rig->port, "");
+	wire_open(&deaf, rig->port, "MaxRecvDataSegmentLength=262144\n");
 	for (unsigned i = 0; i < 64; i++)
 		wire_send_command(&deaf, &read);
-	for (unsigned i = 0; i < 200; i++) {
-		uint32_t tag = wire_send_read(&good, i, 256);
-
-		wire_expect_data(&good, tag, got, &pdu);
-	}
+	for (unsigned i = 0; i < 200; i++)
+		expect_io(&good, i);
 	/* The last of its data, then the end. */
 	while (wire_receive(&good, &pdu) && rig->sessions_down == 0) {
-		uint8_t bhs[48];
-
 		assert_int_equal(wire_opcode(&pdu), WIRE_NOP_IN);
-		wire_begin(&good, bhs, WIRE_NOP_OUT | WIRE_IMMEDIATE);
-		memset(bhs + 16, 0xff, 4);
-		memcpy(bhs + 20, pdu.bhs + 20, 4);
-		wire_send(&good, bhs, NULL, 0);
+		answer_ping(&good);
 	}
 	expect_ready(&good);
 	wire_close(&deaf);
