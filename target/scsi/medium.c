@@ -8,7 +8,7 @@
 
 /* No address beyond this can be one of a source (2^63 bytes). */
 #define LBA_LIMIT (1ull << 50)
-#define FUA_BIT 0x08u /* of byte 1, SBC-3 5.8 */
+#define FUA_BIT 0x08u /* of byte 1 */
 
 uint64_t scsi_capacity_blocks(const struct scsi_task *task)
 {

@@ -10,12 +10,22 @@
 
 #include <string.h>
 
+enum {
+	PAGE_FORMAT = 0x03,
+	PAGE_GEOMETRY = 0x04,
+	GEOMETRY_HEADS = 255,
+	GEOMETRY_SECTORS = 63,
+};
+
 const struct mode_page mode_pages[] = {
 	/* read-write error recovery: AWRE, ARRE */
 	{0x01, 0x00, 12, {[2] = 0xc0}, {{0}}},
 	/* disconnect-reconnect */
 	{0x02, 0x00, 16, {0}, {{0}}},
-	/* caching */
+	/* format device, rigid disk geometry: see fill_geometry */
+	{PAGE_FORMAT, 0x00, 24, {[14] = 1, [20] = 0x40}, {{0}}},
+	{PAGE_GEOMETRY, 0x00, 24, {[5] = GEOMETRY_HEADS}, {{0}}},
+	/* caching: RCD is 0, the target has no read cache of its own */
 	{0x08, 0x00, 20, {0}, {{2, 0x04, VOLUME_WRITE_CACHE}}},
 	/* control: GLTSD; unrestricted reordering; busy time-out unlimited */
 	{0x0a, 0x00, 12, {[2] = 0x02, [3] = 0x10, [8] = 0xff, [9] = 0xff},
@@ -59,15 +69,34 @@ unsigned mode_current(const struct scsi_task *task)
 	return mode_effective(task, volume_flags(scsi_volume(task)));
 }
 
+/* What a disk of old would have said, for those who still compute with it: the
+ * geometry that BIOSes use for large disks. It is no more than that; nothing here
+ * has tracks. */
+static void fill_geometry(
+	const struct scsi_task *task, const struct mode_page *page, uint8_t *to)
+{
+	uint64_t cylinders = scsi_capacity_blocks(task) /
+		(GEOMETRY_HEADS * GEOMETRY_SECTORS);
+
+	if (page->code == PAGE_FORMAT) {
+		put_be16(to + 10, GEOMETRY_SECTORS);
+		put_be16(to + 12, (uint16_t)scsi_block_bytes(task));
+	} else if (page->code == PAGE_GEOMETRY) {
+		put_be24(to + 2,
+			cylinders > 0xffffff ? 0xffffff : (uint32_t)cylinders);
+	}
+}
+
 void mode_page_fill(const struct scsi_task *task, const struct mode_page *page,
 	bool constants, unsigned flags, uint8_t *to)
 {
 	bool saveable = scsi_volume(task)->store && page->bit[0].flag;
 
-	if (constants)
+	memset(to, 0, page->bytes);
+	if (constants) {
 		memcpy(to, page->constant, page->bytes);
-	else
-		memset(to, 0, page->bytes);
+		fill_geometry(task, page, to);
+	}
 	to[0] = (uint8_t)((saveable ? 0x80 : 0) | page->code);
 	if (page->subcode) {
 		to[0] |= 0x40; /* SPF */

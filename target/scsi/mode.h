@@ -29,8 +29,8 @@ extern const unsigned mode_page_count;
 unsigned mode_changeable(const struct scsi_task *task);
 /* The flags as they work: no cache where there is none. */
 unsigned mode_current(const struct scsi_task *task);
-/* Writes the page with `flags` in its bits over `base` (constant bytes or
- * zeroes). */
+/* Writes the page with `flags` in its bits over zeroes or, if `constants`, over
+ * the bytes that no host can change. */
 void mode_page_fill(const struct scsi_task *task, const struct mode_page *page,
 	bool constants, unsigned flags, uint8_t *to);
 

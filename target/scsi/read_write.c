@@ -62,7 +62,7 @@ static void read_then_flush(struct block_request *request)
 }
 
 /* FUA asks a read for what is on the medium: newer data in a volatile cache have
- * to go there first (SBC-3 5.10). Here the flush follows the read, for one before
+ * to go there first (SBC-3, READ(10)). Here the flush follows the read, for one before
  * it would miss a write that completes between the two; and what such a read has
  * shown must outlive a power cut. With WCE 0 every change was durable when it
  * completed, so nothing is owed. */

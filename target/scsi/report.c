@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * REPORT LUNS (SPC-4 6.33) and REQUEST SENSE (6.39).
+ * REPORT LUNS (SPC-4 6.33), REPORT TIMESTAMP (6.38), REQUEST SENSE (6.39).
  */
 #include "blockcore/base/bytes.h"
 #include "target/scsi/task.h"
 #include "target/scsi/vpd.h"
 
 #include <string.h>
+#include <time.h>
 
 #define LUN_REPORT_LUNS 0xc101u /* the well known unit, SPC-4 8.1 */
 
@@ -73,4 +74,23 @@ uint32_t scsi_request_sense(struct scsi_task *task, uint8_t *to)
 		sense.code = volume_nexus_told(nexus);
 	}
 	return scsi_sense_encode(&sense, task->cdb[1] & 1, to);
+}
+
+enum { TIMESTAMP_BYTES = 12, TIMESTAMP_BY_OTHERS = 3 };
+
+/* Milliseconds since 1970 by the clock of this machine, which no host sets. */
+uint32_t scsi_report_timestamp(struct scsi_task *task, uint8_t *to)
+{
+	struct timespec now;
+	uint64_t ms;
+
+	(void)task;
+	clock_gettime(CLOCK_REALTIME, &now);
+	ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	memset(to, 0, TIMESTAMP_BYTES);
+	put_be16(to, TIMESTAMP_BYTES - 2);
+	to[2] = TIMESTAMP_BY_OTHERS;
+	put_be16(to + 4, (uint16_t)(ms >> 32));
+	put_be32(to + 6, (uint32_t)ms);
+	return TIMESTAMP_BYTES;
 }

@@ -180,6 +180,8 @@ static const struct scsi_command table_maintenance_in[] = {
 	[0x0d] = REPLY("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", 12,
 		ALLOWED, NO_MEDIUM, 6, 4, scsi_supported_functions, 0x0d, 0x80,
 		0, 0, 0, 255, 255, 255, 255),
+	[0x0f] = REPLY("REPORT TIMESTAMP", 12, ALLOWED, NO_MEDIUM, 6, 4,
+		scsi_report_timestamp, 0x0f, 0, 0, 0, 0, 255, 255, 255, 255),
 };
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
@@ -218,6 +220,8 @@ const struct scsi_command scsi_commands[256] = {
 		.flags = NO_MEDIUM,
 		.execute = scsi_start_stop,
 		.usage = {0x01, 0, 0x0f, 0xf7}},
+	[0x1c] = REPLY("RECEIVE DIAGNOSTIC RESULTS", 6, WRITES, NO_MEDIUM, 3, 2,
+		scsi_receive_diagnostic, 0x01, 255, 255, 255),
 	[0x1d] = PARAMETERS("SEND DIAGNOSTIC", 6, WRITES, NO_MEDIUM, 3, 2,
 		scsi_send_diagnostic, 0xe4, 0, 255, 255),
 	[0x1e] = {.name = "PREVENT ALLOW MEDIUM REMOVAL",

@@ -138,6 +138,8 @@ scsi_reply_fn scsi_inquiry; /* inquiry.c */
 scsi_reply_fn scsi_read_capacity_10, scsi_read_capacity_16; /* capacity.c */
 scsi_reply_fn scsi_mode_sense; /* mode.c */
 scsi_reply_fn scsi_request_sense, scsi_report_luns; /* report.c */
+scsi_reply_fn scsi_report_timestamp; /* report.c */
+scsi_reply_fn scsi_receive_diagnostic; /* diagnostic.c */
 scsi_reply_fn scsi_supported_opcodes, scsi_supported_functions;
 scsi_reply_fn scsi_target_port_groups; /* port_groups.c */
 scsi_reply_fn scsi_persistent_in; /* reserve_report.c */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The vital product data that tell who the unit is and by which ports it is
- * reached (SPC-4 7.8.15, 7.8.6, 7.8.14).
+ * reached (SPC-4 7.8).
  */
 #include "blockcore/base/bytes.h"
 #include "target/scsi/port_groups.h"
