@@ -64,6 +64,15 @@ void connection_skip_cmd_sn(struct iscsi_connection *connection, uint32_t ahead)
 		connection->skipped |= 1ull << (ahead - 1);
 }
 
+void connection_leave_logins(struct iscsi_connection *connection)
+{
+	if (!connection->counted_login)
+		return;
+	connection->counted_login = false;
+	TAILQ_REMOVE(&connection->lane->logins, connection, login_link);
+	atomic_fetch_sub(&connection->lane->server->logins, 1);
+}
+
 /* -- the end --------------------------------------------------------------- */
 
 static void close_state(struct iscsi_connection *connection, const char *reason)

@@ -110,6 +110,7 @@ struct iscsi_connection {
 	struct scsi_nexus nexus;
 	uint8_t logout_header[PDU_BHS_BYTES];
 	TAILQ_ENTRY(iscsi_connection) link;
+	TAILQ_ENTRY(iscsi_connection) login_link; /* while counted_login */
 };
 
 /* Ends the connection soon; `reason` is a constant text for the log. Any number
@@ -117,6 +118,9 @@ struct iscsi_connection {
 void connection_drop(struct iscsi_connection *connection, const char *reason);
 /* The same, after all that is queued has been sent. */
 void connection_finish(struct iscsi_connection *connection, const char *reason);
+
+/* It counts as half-open no more. */
+void connection_leave_logins(struct iscsi_connection *connection);
 
 /* Aborts what the host has under way; `quiet` runs when all is done and data has
  * come to rest (perhaps at once; the last one asked for, if asked twice). */

@@ -23,7 +23,8 @@ struct iscsi_server;
 
 struct iscsi_settings {
 	uint32_t max_connections; /* in all; default 4096 */
-	uint32_t max_logins; /* not yet in full feature; default 1024 */
+	/* Not yet in full feature; beyond it the oldest gives way; default 1024. */
+	uint32_t max_logins;
 	uint32_t login_timeout_s; /* default 15 */
 	uint32_t ping_interval_s; /* NOP-In when idle; 0: never; default 15 */
 	uint32_t ping_timeout_s; /* default 15 */

@@ -82,6 +82,25 @@ static void init(struct iscsi_connection *connection, struct iscsi_lane *lane)
 	STAILQ_INIT(&connection->waiting);
 }
 
+/* There are as many as there may be: the oldest login of the lane gives way, so
+ * that a flood of half-open ones pushes out itself and not the hosts. False: this
+ * one is alone here. */
+static bool evict_login(const struct iscsi_connection *fresh)
+{
+	struct iscsi_connection *connection;
+	bool others = false;
+
+	TAILQ_FOREACH (connection, &fresh->lane->logins, login_link) {
+		others = others || connection != fresh;
+		if (connection == fresh ||
+			connection->state != CONNECTION_LOGIN)
+			continue;
+		connection_drop(connection, "gives way to a newer login");
+		break;
+	}
+	return others;
+}
+
 void lifecycle_open(struct iscsi_lane *lane,
 	const struct connection_arrival *arrival,
 	const struct stream_events *events)
@@ -101,8 +120,11 @@ void lifecycle_open(struct iscsi_lane *lane,
 	init(connection, lane);
 	fill_world(connection, arrival);
 	TAILQ_INSERT_TAIL(&lane->connections, connection, link);
+	TAILQ_INSERT_TAIL(&lane->logins, connection, login_link);
 	loop_timer_set(lane->lane->loop, &connection->timer,
 		server->settings.login_timeout_s * SECOND_NS);
+	if (arrival->takes_place && !evict_login(connection) && arrival->full)
+		connection_drop(connection, "too many connections");
 }
 
 /* -- the end --------------------------------------------------------------- */
@@ -125,8 +147,7 @@ static void free_connection(struct loop_message *message)
 	access_put(connection->world.table);
 	free(connection->result);
 	free(connection->bucket);
-	if (connection->counted_login)
-		atomic_fetch_sub(&server->logins, 1);
+	connection_leave_logins(connection);
 	free(connection);
 	atomic_fetch_sub(&server->connections, 1);
 }

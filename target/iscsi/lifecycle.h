@@ -14,6 +14,8 @@ struct connection_arrival {
 	int fd;
 	struct sockaddr_storage peer;
 	const struct access_portal *portal; /* lives as long as the server */
+	bool full; /* there are all the connections that may be */
+	bool takes_place; /* ... or all the logins: the oldest gives way */
 };
 
 /* Takes `arrival` over in any case (a failure closes it). */

@@ -117,9 +117,7 @@ static void end_login(struct iscsi_connection *connection)
 	free(connection->login_answer);
 	connection->login = NULL;
 	connection->login_answer = NULL;
-	if (connection->counted_login)
-		atomic_fetch_sub(&connection->lane->server->logins, 1);
-	connection->counted_login = false;
+	connection_leave_logins(connection);
 }
 
 static void enter_full_feature(

@@ -6,8 +6,11 @@
  * Invariants
  *  1. At most ACCEPT_BATCH connections are taken per turn, so that a flood of
  *     them does not keep the control lane from its work.
- *  2. Beyond max_connections or max_logins a connection is closed at once; out
- *     of descriptors, nothing is accepted for a while. Both are logged, rationed.
+ *  2. Beyond max_logins the oldest half-open login gives way to a new one, on its
+ *     lane; beyond max_connections, too, and if there is none the new one is closed
+ *     at once. EVICT_SLACK is for those that give way and are not gone yet.
+ *  3. Out of descriptors, nothing is accepted for a while. This and 2 are logged,
+ *     rationed.
  */
 #include "target/iscsi/portal.h"
 
@@ -25,6 +28,8 @@
 #define ACCEPT_BATCH 16u
 #define ACCEPT_PAUSE_NS 200000000ull
 #define BACKLOG 1024
+#define EVICT_SLACK 64u
+#define EVICT_PAUSE_NS 1000000ull
 
 struct iscsi_portal {
 	struct iscsi_server *server;
@@ -74,35 +79,50 @@ static void arrive(struct loop_message *message)
 	free(arrival);
 }
 
-/* Why a new connection is refused; NULL: it is welcome. */
-static const char *refusal(struct iscsi_server *server)
+/* Those that give way are not gone yet: what comes now waits in the backlog. */
+static bool must_wait(const struct iscsi_server *server)
 {
 	const struct iscsi_settings *settings = &server->settings;
+	unsigned logins = atomic_load(&server->logins);
 
-	if (atomic_load(&server->connections) >= settings->max_connections)
-		return "too many connections; raise the limit if all are "
-		       "wanted";
-	if (atomic_load(&server->logins) >= settings->max_logins)
-		return "too many connections that have not logged in";
-	return NULL;
+	return logins >= settings->max_logins + EVICT_SLACK ||
+		(logins &&
+			atomic_load(&server->connections) >=
+				settings->max_connections + EVICT_SLACK);
+}
+
+/* False: it is closed at once, for nothing can give way to it. */
+static bool find_place(
+	struct iscsi_server *server, struct connection_arrival *arrival)
+{
+	const struct iscsi_settings *settings = &server->settings;
+	unsigned logins = atomic_load(&server->logins);
+
+	arrival->full =
+		atomic_load(&server->connections) >= settings->max_connections;
+	arrival->takes_place = arrival->full || logins >= settings->max_logins;
+	if (arrival->full && !logins) {
+		say(server,
+			"too many connections; raise the limit if all are "
+			"wanted");
+		return false;
+	}
+	if (arrival->takes_place)
+		say(server,
+			"too many connections that have not logged in: the "
+			"oldest give way");
+	return true;
 }
 
 static void deal(struct iscsi_portal *portal, int fd,
 	const struct sockaddr_storage *peer)
 {
 	struct iscsi_server *server = portal->server;
-	struct connection_arrival *arrival;
-	const char *why = refusal(server);
+	struct connection_arrival *arrival = calloc(1, sizeof *arrival);
 
-	if (why) {
-		say(server, why);
-		close(fd);
-		return;
-	}
-	arrival = calloc(1, sizeof *arrival);
 	if (arrival)
 		arrival->lane = next_lane(server);
-	if (!arrival || !arrival->lane) {
+	if (!arrival || !arrival->lane || !find_place(server, arrival)) {
 		free(arrival);
 		close(fd);
 		return;
@@ -135,15 +155,19 @@ static void accept_again(struct loop_timer *timer)
 		LOOP_READABLE);
 }
 
+static void pause_accepting(struct iscsi_server *server, uint64_t time_ns)
+{
+	set_interest(server, 0);
+	server->accept_again.expired = accept_again;
+	loop_timer_set(control_loop(server), &server->accept_again, time_ns);
+}
+
 static void accept_failed(struct iscsi_server *server, int error)
 {
 	if (error == EAGAIN || error == EINTR || error == ECONNABORTED)
 		return;
 	say(server, strerror(error));
-	set_interest(server, 0);
-	server->accept_again.expired = accept_again;
-	loop_timer_set(
-		control_loop(server), &server->accept_again, ACCEPT_PAUSE_NS);
+	pause_accepting(server, ACCEPT_PAUSE_NS);
 }
 
 static void ready(struct loop_watch *watch, unsigned events)
@@ -155,9 +179,14 @@ static void ready(struct loop_watch *watch, unsigned events)
 	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
 		struct sockaddr_storage peer = {0};
 		socklen_t bytes = sizeof peer;
-		int fd = accept4(watch->fd, (struct sockaddr *)&peer, &bytes,
-			SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd;
 
+		if (must_wait(portal->server)) {
+			pause_accepting(portal->server, EVICT_PAUSE_NS);
+			return;
+		}
+		fd = accept4(watch->fd, (struct sockaddr *)&peer, &bytes,
+			SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
 			accept_failed(portal->server, errno);
 			return;

@@ -135,6 +135,7 @@ int iscsi_lane_start(
 	slab_init(&made->controls, sizeof(struct iscsi_control), 0);
 	slab_init(&made->managements, MANAGEMENT_BYTES, 0);
 	TAILQ_INIT(&made->connections);
+	TAILQ_INIT(&made->logins);
 	server->lane[lane->index] = made;
 	return 0;
 }

@@ -35,6 +35,7 @@ struct iscsi_lane {
 	struct slab tasks, pieces, controls, managements;
 	struct access_table *table; /* the newest; a reference */
 	struct iscsi_connection_list connections;
+	struct iscsi_connection_list logins; /* of these: half-open, by age */
 	struct log_limit log;
 	size_t quota_bytes; /* of data buffers, for one connection */
 };

@@ -176,27 +176,62 @@ static void a_login_that_does_not_end_is_ended(void **state)
 static void four_logins(struct target_rig_setup *setup)
 {
 	setup->settings.max_logins = 4;
+	setup->lanes = 2; /* all on one lane, so in order */
 }
 
-static void the_fifth_login_is_turned_away(void **state)
+static void the_oldest_login_gives_way(void **state)
 {
 	struct target_rig *rig = rig_with(four_logins);
 	struct wire wire[5] = {{0}};
 
 	(void)state;
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned i = 0; i < 5; i++) {
+		wire[i].isid[0] = 0x40;
+		wire[i].isid[5] = (uint8_t)i;
 		wire_connect(&wire[i], rig->port);
-	wire_expect_closed(&wire[4]);
+	}
+	wire_expect_closed(&wire[0]);
 	/* Who is in does not count. */
+	for (unsigned i = 1; i < 5; i++)
+		assert_int_equal(wire_login(&wire[i], WIRE_TARGET, ""), 0);
+	wire_close(&wire[0]);
+	wire[0] = (struct wire){.isid = {0x40, 0, 0, 0, 0, 9}};
+	wire_connect(&wire[0], rig->port);
 	assert_int_equal(wire_login(&wire[0], WIRE_TARGET, ""), 0);
-	wire_close(&wire[4]);
-	memset(&wire[4], 0, sizeof wire[4]);
-	wire_connect(&wire[4], rig->port);
-	wire[4].isid[0] = 0x40;
-	wire[4].isid[5] = 1;
-	assert_int_equal(wire_login(&wire[4], WIRE_TARGET, ""), 0);
 	for (unsigned i = 0; i < 5; i++)
 		wire_close(&wire[i]);
+	target_rig_free(rig);
+}
+
+/* Many times more half-open logins than there may be, and a limit of connections
+ * that they reach, too: the host comes in. */
+static void few_connections(struct target_rig_setup *setup)
+{
+	setup->settings.max_logins = 50;
+	setup->settings.max_connections = 50;
+}
+
+static void half_open_logins_lock_nobody_out(void **state)
+{
+	struct target_rig *rig = rig_with(few_connections);
+	struct wire *half = calloc(HALF_OPEN, sizeof *half);
+
+	(void)state;
+	more_descriptors();
+	for (unsigned i = 0; i < HALF_OPEN; i++) {
+		struct wire good = {.isid = {0x40, 1}};
+
+		wire_connect(&half[i], rig->port);
+		if (i % 100 != 99)
+			continue;
+		wire_open(&good, rig->port, "");
+		expect_ready(&good);
+		wire_logout(&good);
+	}
+	assert_true(iscsi_server_connections(rig->server) <= 50 + 64);
+	for (unsigned i = 0; i < HALF_OPEN; i++)
+		wire_close(&half[i]);
+	free(half);
 	target_rig_free(rig);
 }
 
@@ -402,7 +437,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(half_open_logins_do_not_hurt),
 		cmocka_unit_test(a_login_that_does_not_end_is_ended),
-		cmocka_unit_test(the_fifth_login_is_turned_away),
+		cmocka_unit_test(the_oldest_login_gives_way),
+		cmocka_unit_test(half_open_logins_lock_nobody_out),
 		cmocka_unit_test(the_third_connection_is_turned_away),
 		cmocka_unit_test(a_silent_host_is_pinged_and_dropped),
 		cmocka_unit_test(a_host_that_owes_data_is_dropped),
