@@ -146,8 +146,10 @@ void appliance_volume_abandon_co(struct appliance_volume *self)
 {
 	struct block_source *source = self->prepared;
 	self->prepared = NULL;
-	if (source)
-		block_source_put_co(source);
+	if (!source)
+		return;
+	volume_unclaim(self->volume);
+	block_source_put_co(source);
 }
 
 static int check_size(const struct appliance_volume *self, struct err *err)
@@ -173,6 +175,9 @@ int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err)
 		self->settings.uuid, self->source, &self->prepared, err);
 	if (!failed) {
 		failed = check_size(self, err);
+		if (!failed)
+			failed =
+				volume_claim(self->volume, self->prepared, err);
 		if (failed)
 			appliance_volume_abandon_co(self);
 	}

@@ -8,7 +8,8 @@
  *	ABORT TASK		one task of this nexus
  *	ABORT TASK SET		this nexus's tasks in one unit
  *	CLEAR TASK SET		everybody's tasks in one unit; others: 2Fh/00h
- *	LOGICAL UNIT RESET	the same, RESERVE and PREVENT end; others: 29h/03h
+ *	LOGICAL UNIT RESET	the same, RESERVE and PREVENT end, mode pages are as
+ *				they were saved; others: 29h/03h
  *	TARGET RESETs		a reset of every unit of the target
  */
 #include "target/scsi/task.h"
@@ -89,8 +90,10 @@ static void manage_volume_co(
 		break;
 	}
 	volume_visit_co(volume, manage_tell, &visit);
-	if (visit.reset)
-		manage_release_co(volume);
+	if (!visit.reset)
+		return;
+	manage_release_co(volume);
+	volume_reset_modes_co(volume);
 }
 
 /* -- the function --------------------------------------------------------- */

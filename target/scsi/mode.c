@@ -174,8 +174,11 @@ static uint32_t sense_block_descriptor(
 /* WP, and DPOFUA: both bits are honoured. */
 static uint8_t sense_device_specific(const struct scsi_task *task)
 {
-	return (uint8_t)((scsi_write_protected(task->logical_unit) ? 0x80 : 0) |
-		0x10);
+	struct block_info info = {0};
+	bool protected = scsi_write_protected(task->logical_unit);
+
+	volume_info(scsi_volume(task), task->nexus->lane, &info);
+	return (uint8_t)((protected || info.read_only ? 0x80 : 0) | 0x10);
 }
 
 static bool sense_check(struct scsi_task *task)

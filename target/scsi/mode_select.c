@@ -171,7 +171,7 @@ static void select_run_co(struct volume_call *call)
 
 	order->result = volume_change_modes_co(
 		volume, order->mask, order->flags, order->task->cdb[1] & 1);
-	if (before != order->flags)
+	if (before != (volume_flags(volume) & order->mask))
 		volume_visit_co(volume, select_attend, order);
 	call->message.run = select_done;
 	volume_answer(order->task->nexus->lane, &call->message);

@@ -19,24 +19,53 @@ void scsi_test_unit_ready(struct scsi_task *task)
 
 enum { START_START = 1, START_LOEJ = 2, START_NO_FLUSH = 4 };
 
-static void start_told(void *argument)
+/* In the task's scratch buffer. */
+struct start_work {
+	struct volume_call call;
+	struct scsi_task *task;
+};
+
+static bool start_attend(struct volume_nexus *nexus, void *argument)
 {
-	scsi_finish(argument);
+	const struct start_work *work = argument;
+
+	if (!volume_initiator_same(
+		    nexus->initiator, work->task->logical_unit->initiator))
+		volume_nexus_attend(nexus, ASC_MEDIUM_MAY_HAVE_CHANGED);
+	return false;
+}
+
+static void start_told(struct loop_message *message)
+{
+	scsi_finish(
+		container_of(message, struct start_work, call.message)->task);
+}
+
+static void start_tell_co(struct volume_call *call)
+{
+	struct start_work *work = container_of(call, struct start_work, call);
+
+	volume_visit_co(scsi_volume(work->task), start_attend, work);
+	call->message.run = start_told;
+	volume_answer(work->task->nexus->lane, &call->message);
 }
 
 /* A medium that comes may be another one, for all others at least. */
 static void start_load(struct scsi_task *task)
 {
 	struct volume *volume = scsi_volume(task);
-	unsigned old =
-		atomic_fetch_and(&volume->flags, ~(unsigned)VOLUME_EJECTED);
+	struct start_work *work;
 
-	if (old & VOLUME_EJECTED)
-		volume_attend_all(volume, task->nexus->lane,
-			ASC_MEDIUM_MAY_HAVE_CHANGED,
-			task->logical_unit->initiator, start_told, task);
-	else
+	if (!(volume_flags(volume) & VOLUME_EJECTED) ||
+		!scsi_scratch(task, sizeof *work)) {
 		scsi_finish(task);
+		return;
+	}
+	atomic_fetch_and(&volume->flags, ~(unsigned)VOLUME_EJECTED);
+	work = (void *)task->scratch->data;
+	*work = (struct start_work){
+		.call.entry_co = start_tell_co, .task = task};
+	volume_on_control(volume, &work->call);
 }
 
 static void stop_now(struct scsi_task *task)

@@ -7,11 +7,11 @@
  * Each nexus is touched on its own lane only. What must reach all of them goes
  * as a broadcast from the control lane.
  */
-#include "blockcore/base/log.h"
-#include "target/volume/volume.h"
+#include "target/volume/news.h"
+
+#include "blockcore/base/list.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 bool volume_initiator_same(
@@ -102,84 +102,6 @@ void volume_nexus_forget(struct volume_nexus *nexus, uint16_t asc_ascq)
 		}
 }
 
-struct attend_all {
-	struct volume *volume;
-	struct block_lane *lane;
-	uint16_t asc_ascq;
-	bool has_except;
-	struct volume_initiator except;
-	void (*done)(void *argument);
-	void *argument;
-	struct loop_message message;
-	struct block_broadcast broadcast;
-};
-
-static void attend_visit(
-	struct block_broadcast *broadcast, struct block_lane *lane)
-{
-	struct attend_all *all =
-		container_of(broadcast, struct attend_all, broadcast);
-	struct volume_nexus *nexus;
-
-	TAILQ_FOREACH (nexus, &all->volume->lane[lane->index].nexuses, link)
-		if (!all->has_except ||
-			!volume_initiator_same(nexus->initiator, &all->except))
-			volume_nexus_attend(nexus, all->asc_ascq);
-}
-
-static void attend_done(struct loop_message *message)
-{
-	struct attend_all *all =
-		container_of(message, struct attend_all, message);
-
-	if (all->done)
-		all->done(all->argument);
-	free(all);
-}
-
-static void attend_finished(struct block_broadcast *broadcast)
-{
-	struct attend_all *all =
-		container_of(broadcast, struct attend_all, broadcast);
-
-	all->message.run = attend_done;
-	loop_post(all->lane->loop, &all->message);
-}
-
-static void attend_start(struct loop_message *message)
-{
-	struct attend_all *all =
-		container_of(message, struct attend_all, message);
-
-	all->broadcast.visit = attend_visit;
-	all->broadcast.finished = attend_finished;
-	block_broadcast(all->volume->core, &all->broadcast);
-}
-
-void volume_attend_all(struct volume *volume, struct block_lane *lane,
-	uint16_t asc_ascq, const struct volume_initiator *except,
-	void (*done)(void *argument), void *argument)
-{
-	struct attend_all *all = calloc(1, sizeof *all);
-
-	if (!all) {
-		log_error(volume->settings.name, "attention lost",
-			"out of memory: hosts are not told of %02xh/%02xh",
-			asc_ascq >> 8, asc_ascq & 0xff);
-		abort();
-	}
-	all->volume = volume;
-	all->lane = lane;
-	all->asc_ascq = asc_ascq;
-	all->has_except = except;
-	if (except)
-		all->except = *except;
-	all->done = done;
-	all->argument = argument;
-	all->message.run = attend_start;
-	loop_post(block_core_lane(volume->core, 0)->loop, &all->message);
-}
-
 /* -- visiting and draining ------------------------------------------------ */
 
 /* On the stack of the coroutine that waits. */
@@ -262,4 +184,82 @@ void volume_visit_co(struct volume *volume,
 	if (atomic_fetch_sub(&drain.left, 1) != 1)
 		co_yield ();
 	volume->drain[drain.slot] = NULL;
+}
+
+/* -- news of the source ---------------------------------------------------- */
+
+static const uint16_t news_attention[] = {
+	0x2a09, /* capacity data has changed */
+	0x2a01, /* mode parameters changed: WP */
+	0x3f03, /* inquiry data has changed: block limits, provisioning */
+};
+enum { NEWS_SIZE = 1, NEWS_READ_ONLY = 2, NEWS_LIMITS = 4 };
+
+static unsigned news_between(
+	const struct block_info *old, const struct block_info *now)
+{
+	unsigned news = 0;
+
+	if (old->size_bytes != now->size_bytes)
+		news |= NEWS_SIZE;
+	if (old->read_only != now->read_only)
+		news |= NEWS_READ_ONLY;
+	if (old->physical_block_bytes != now->physical_block_bytes ||
+		old->discard_bytes != now->discard_bytes ||
+		old->optimal_io_bytes != now->optimal_io_bytes ||
+		old->rotational != now->rotational || old->ops != now->ops)
+		news |= NEWS_LIMITS;
+	return news;
+}
+
+static bool news_tell(struct volume_nexus *nexus, void *argument)
+{
+	const unsigned *news = argument;
+
+	for (unsigned i = 0; i < 3; i++)
+		if (*news & 1u << i)
+			volume_nexus_attend(nexus, news_attention[i]);
+	return false;
+}
+
+static void news_tell_co(struct volume_call *call)
+{
+	struct volume *volume = container_of(call, struct volume, telling);
+	struct co *awaits;
+
+	while (volume->untold) {
+		unsigned news = volume->untold;
+
+		volume->untold = 0;
+		volume_visit_co(volume, news_tell, &news);
+	}
+	volume->tells = false;
+	awaits = volume->awaits_telling;
+	if (awaits)
+		co_resume(awaits); /* the volume may be gone now */
+}
+
+void volume_source_changed(struct block_source_watch *watch)
+{
+	struct volume *volume = container_of(watch, struct volume, watch);
+	struct block_info info;
+
+	if (!volume_info(volume, block_core_lane(volume->core, 0), &info))
+		return;
+	volume->untold |= news_between(&volume->last_info, &info);
+	volume->last_info = info;
+	if (!volume->untold || volume->tells)
+		return;
+	volume->tells = true;
+	volume->telling.entry_co = news_tell_co;
+	volume_on_control(volume, &volume->telling);
+}
+
+void volume_await_telling_co(struct volume *volume)
+{
+	if (!volume->tells)
+		return;
+	volume->awaits_telling = co_self();
+	co_yield ();
+	volume->awaits_telling = NULL;
 }

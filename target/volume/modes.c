@@ -43,26 +43,42 @@ static int modes_flush_co(struct volume *volume)
 	return result == -EOPNOTSUPP ? 0 : result;
 }
 
+static int modes_set_co(struct volume *volume, unsigned mask, unsigned flags)
+{
+	unsigned old = volume_flags(volume);
+
+	modes_publish(volume, mask, flags);
+	return old & mask & ~flags & VOLUME_WRITE_CACHE ? modes_flush_co(volume)
+							: 0;
+}
+
 int volume_change_modes_co(
 	struct volume *volume, unsigned mask, unsigned flags, bool save)
 {
-	unsigned old, saved;
+	unsigned saved;
 	int result = 0;
 
 	mask &= VOLUME_MODE_FLAGS;
 	flags &= mask;
 	co_mutex_lock_co(&volume->changing);
-	old = volume_flags(volume);
 	saved = (volume->saved_flags & ~mask) | flags;
 	if (save)
 		result = modes_save_co(volume, saved);
-	if (!result) {
-		if (save)
-			volume->saved_flags = saved;
-		modes_publish(volume, mask, flags);
-		if (old & mask & ~flags & VOLUME_WRITE_CACHE)
-			result = modes_flush_co(volume);
-	}
+	if (!result && save)
+		volume->saved_flags = saved;
+	if (!result)
+		result = modes_set_co(volume, mask, flags);
+	co_mutex_unlock(&volume->changing);
+	return result;
+}
+
+int volume_reset_modes_co(struct volume *volume)
+{
+	int result;
+
+	co_mutex_lock_co(&volume->changing);
+	result = modes_set_co(volume, VOLUME_MODE_FLAGS,
+		volume->saved_flags & VOLUME_MODE_FLAGS);
 	co_mutex_unlock(&volume->changing);
 	return result;
 }

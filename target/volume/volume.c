@@ -5,7 +5,7 @@
  * The source pointer and the flags are atomics that every lane reads; a source
  * is put only after a broadcast, when no lane can still be about to use it.
  */
-#include "target/volume/volume.h"
+#include "target/volume/news.h"
 
 #include "blockcore/base/log.h"
 
@@ -83,8 +83,37 @@ struct volume *volume_new(struct block_core *core,
 	return volume;
 }
 
+int volume_claim(
+	struct volume *volume, struct block_source *source, struct err *err)
+{
+	int result;
+
+	assert(!volume->claimed);
+	volume->claim.mode = BLOCK_CLAIM_SHARED;
+	snprintf(volume->claim.holder, sizeof volume->claim.holder,
+		"volume '%s'", volume->settings.name);
+	result = block_source_claim(source, &volume->claim, err);
+	if (!result)
+		volume->claimed = source;
+	return result;
+}
+
+void volume_unclaim(struct volume *volume)
+{
+	if (volume->claimed)
+		block_source_unclaim(&volume->claim);
+	volume->claimed = NULL;
+}
+
 void volume_online(struct volume *volume, struct block_source *source)
 {
+	if (!volume->claimed) {
+		int refused = volume_claim(volume, source, NULL);
+
+		assert(!refused); /* who is not sure claims first */
+	}
+	volume->watch.changed = volume_source_changed;
+	block_source_watch(source, &volume->watch);
 	volume->last_info =
 		block_source_info(source, block_core_lane(volume->core, 0));
 	volume->offline_reason[0] = 0;
@@ -105,6 +134,8 @@ void volume_offline_co(struct volume *volume, const char *reason)
 		reason);
 	if (!source)
 		return;
+	block_source_unwatch(&volume->watch);
+	volume_unclaim(volume);
 	block_broadcast_co(volume->core, volume_nothing, NULL);
 	block_source_put_co(source);
 }
@@ -112,6 +143,7 @@ void volume_offline_co(struct volume *volume, const char *reason)
 void volume_free_co(struct volume *volume)
 {
 	volume_offline_co(volume, "deleted");
+	volume_await_telling_co(volume);
 	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++)
 		assert(TAILQ_EMPTY(&volume->lane[i].nexuses));
 	free(atomic_load(&volume->reservations));
@@ -134,20 +166,6 @@ bool volume_read_only(const struct volume *volume)
 {
 	return volume->settings.read_only ||
 		volume_flags(volume) & VOLUME_WRITE_PROTECT;
-}
-
-void volume_refresh(struct volume *volume)
-{
-	struct block_lane *lane = block_core_lane(volume->core, 0);
-	struct block_info info;
-
-	if (!volume_info(volume, lane, &info))
-		return;
-	if (info.size_bytes != volume->last_info.size_bytes) {
-		atomic_fetch_add(&volume->capacity_generation, 1);
-		volume_attend_all(volume, lane, 0x2a09, NULL, NULL, NULL);
-	}
-	volume->last_info = info;
 }
 
 void volume_failed(struct volume *volume)

@@ -61,6 +61,14 @@ struct volume_store {
 };
 #define VOLUME_BLOB_BYTES (256u << 10)
 
+/* Runs `entry_co` as a coroutine on the control lane; embedded by
+ * whoever calls volume_on_control. */
+struct volume_call {
+	void (*entry_co)(struct volume_call *call);
+	struct block_core *core;
+	struct loop_message message;
+};
+
 /* Waits for aborted tasks of a volume that run at the same time. */
 #define VOLUME_DRAINS 32u
 struct volume_drain;
@@ -73,12 +81,21 @@ struct volume {
 	char serial[33]; /* 32 hex digits of the UUID */
 
 	_Atomic(struct block_source *) source; /* NULL: offline */
+	struct block_source *claimed; /* by `claim`; control lane */
+	struct block_claim claim;
+	struct block_source_watch watch; /* of `source` */
 	char offline_reason[256]; /* control lane */
 	atomic_uint flags;
 	_Atomic(struct reservation_table *) reservations;
 	/* Counts changes that hosts must hear of: size, mode pages ... */
 	atomic_uint capacity_generation;
-	struct block_info last_info; /* control lane: to notice a resize */
+	/* Control lane: what `source` showed last, what of its changes hosts are
+	 * still to be told, by whom, and who waits for the end of that. */
+	struct block_info last_info;
+	unsigned untold; /* mask of news in attention.c */
+	struct volume_call telling;
+	bool tells;
+	struct co *awaits_telling;
 	atomic_uint removal_prevented; /* nexuses with PREVENT in force */
 	unsigned default_flags; /* mode pages: fixed by configuration */
 	atomic_uint saved_flags; /* written on the control lane */
@@ -97,15 +114,19 @@ struct volume {
 struct volume *volume_new(struct block_core *core,
 	const struct volume_settings *settings, struct volume_store *store,
 	struct err *err);
-/* Takes a reference of `source` over; control lane. */
+/* Claims `source` in the volume's name, beside others that share it, before it
+ * goes online, so that a use that would damage it is refused in time: -EBUSY
+ * naming the holder. volume_unclaim: it will not. Control lane. */
+int volume_claim(
+	struct volume *volume, struct block_source *source, struct err *err);
+void volume_unclaim(struct volume *volume);
+/* Takes a reference of `source` over, which is claimed or can be; hosts are told
+ * when what it shows changes (06h/2Ah/09h ...). Control lane. */
 void volume_online(struct volume *volume, struct block_source *source);
 /* Hosts get NOT READY from now on; the source is put. */
 void volume_offline_co(struct volume *volume, const char *reason);
 /* No nexus is left. */
 void volume_free_co(struct volume *volume);
-/* To be called after the source was resized or its bottom swapped: hosts are
- * told of a new size (06h/2Ah/09h). Control lane. */
-void volume_refresh(struct volume *volume);
 /* A flush failed: VOLUME_FAILED from now on, until an operator has looked
  * (volume_repaired). Any lane. */
 void volume_failed(struct volume *volume);
@@ -118,6 +139,8 @@ int volume_restore_modes(
  * them if `save`; on the control lane. 0, or -errno of the store. */
 int volume_change_modes_co(
 	struct volume *volume, unsigned mask, unsigned flags, bool save);
+/* A reset: as they were saved (SPC-4 6.11). */
+int volume_reset_modes_co(struct volume *volume);
 /* What the volume shows now; false while it is offline. `lane` is the caller's. */
 bool volume_info(const struct volume *volume, struct block_lane *lane,
 	struct block_info *info);
@@ -186,12 +209,6 @@ void volume_nexus_attend(struct volume_nexus *nexus, uint16_t asc_ascq);
 uint16_t volume_nexus_told(struct volume_nexus *nexus);
 /* Takes one out that needs no telling any more. */
 void volume_nexus_forget(struct volume_nexus *nexus, uint16_t asc_ascq);
-/* From any lane: adds it to every nexus of the volume but those whose initiator
- * port is `except` (may be NULL; copied). Done before `done` runs on the
- * calling lane's loop (done may be NULL). */
-void volume_attend_all(struct volume *volume, struct block_lane *lane,
-	uint16_t asc_ascq, const struct volume_initiator *except,
-	void (*done)(void *argument), void *argument);
 
 /* Visits every nexus of the volume, each on its lane: `visit` may abort and
  * attend. It returns true for a nexus whose aborted tasks are to be waited for.
@@ -200,13 +217,7 @@ void volume_visit_co(struct volume *volume,
 	bool (*visit)(struct volume_nexus *nexus, void *argument),
 	void *argument);
 
-/* Runs `entry_co` as a coroutine on the control lane; from any lane. Embedded
- * by the caller. */
-struct volume_call {
-	void (*entry_co)(struct volume_call *call);
-	struct block_core *core;
-	struct loop_message message;
-};
+/* From any lane. */
 void volume_on_control(struct volume *volume, struct volume_call *call);
 /* Posts `message` to the loop of `lane`, whose thread may be another. */
 static inline void volume_answer(

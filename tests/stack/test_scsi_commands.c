@@ -14,8 +14,6 @@
 #include "blockcore/base/bytes.h"
 #include "tests/lib/scsi_rig.h"
 
-#include <errno.h>
-
 #define BLOCKS (4u << 20 >> 9)
 #define GOOD SCSI_RIG_GOOD
 #define FAILS SCSI_RIG_FAILS
@@ -422,24 +420,6 @@ static void removable_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
-static void resize_co(struct stack_rig *stack, void *argument)
-{
-	const struct scsi_rig_setup setup = {
-		.document = "{protocol: {type: mem, size: 4M, max_size: 8M}}"};
-
-	(void)argument;
-	scsi_rig_open_co(&rig, stack, &setup);
-	CHECK_INT(spec_resize_co(rig.source, 8u << 20, NULL), 0);
-	volume_refresh(rig.volume);
-	scsi_rig_settle_co(&rig);
-	scsi_rig_settle_co(&rig);
-	for (unsigned i = 0; i < SCSI_RIG_HOSTS; i++)
-		FAILS(&rig, i, &command, 0x062a09, 0x00);
-	GOOD(&rig, 0, &command, 0x25);
-	CHECK_INT(get_be32(command.data), 2 * BLOCKS - 1);
-	scsi_rig_close_co(&rig);
-}
-
 static void no_unit_co(struct stack_rig *stack, void *argument)
 {
 	const struct scsi_rig_setup setup = {0};
@@ -478,7 +458,6 @@ int main(void)
 		ROW(modes_co),
 		ROW(errors_co),
 		ROW(removable_co),
-		ROW(resize_co),
 		ROW(no_unit_co),
 	};
 
