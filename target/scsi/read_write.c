@@ -30,13 +30,19 @@ static void transfer_nothing(struct scsi_task *task)
 	scsi_finish(task);
 }
 
+/* Short of memory, it was not even asked. */
+static bool flush_was_tried(int result)
+{
+	return result && result != -ECANCELED && result != -ENODEV &&
+		result != -ENOMEM && result != -EAGAIN && result != -EBUSY;
+}
+
 /* A flush that failed concerns all that was acknowledged before it. */
 static void flush_done(struct block_request *request)
 {
 	if (request->result == -EOPNOTSUPP) /* nothing is cached there */
 		request->result = 0;
-	if (request->result && request->result != -ECANCELED &&
-		request->result != -ENODEV)
+	if (flush_was_tried(request->result))
 		volume_failed(scsi_volume(scsi_task_of(request)));
 	transfer_done(request);
 }
