@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LOG SENSE (SPC-4 6.8): the list of pages, temperature and logical block
- * provisioning.
+ * LOG SENSE (SPC-4 6.8): the list of pages, and temperature. Not logical block
+ * provisioning (SBC-3 6.4.5): used resources are counted where the source is.
  */
 #include "blockcore/base/bytes.h"
-#include "target/scsi/limits.h"
 #include "target/scsi/task.h"
 
 #include <string.h>
 
 struct log_page {
 	uint8_t code;
-	bool thin_only;
 	uint32_t (*fill)(const struct scsi_task *task, uint8_t *to);
 };
 
@@ -39,38 +37,18 @@ static uint32_t log_temperature(const struct scsi_task *task, uint8_t *to)
 	return 12;
 }
 
-/* SBC-3 6.4.5: resources are counted where the source is, not here. */
-static uint32_t log_provisioning(const struct scsi_task *task, uint8_t *to)
-{
-	(void)task;
-	(void)to;
-	return 0;
-}
-
 static const struct log_page log_pages[] = {
-	{0x00, false, log_supported},
-	{0x0c, true, log_provisioning},
-	{0x0d, false, log_temperature},
+	{0x00, log_supported},
+	{0x0d, log_temperature},
 };
 #define LOG_PAGES (sizeof log_pages / sizeof *log_pages)
 
-static bool log_offered(
-	const struct scsi_task *task, const struct log_page *page)
-{
-	struct scsi_limits limits;
-
-	scsi_limits_read(task, &limits);
-	return limits.thin || !page->thin_only;
-}
-
 static uint32_t log_supported(const struct scsi_task *task, uint8_t *to)
 {
-	uint32_t count = 0;
-
+	(void)task;
 	for (unsigned i = 0; i < LOG_PAGES; i++)
-		if (log_offered(task, &log_pages[i]))
-			to[count++] = log_pages[i].code;
-	return count;
+		to[i] = log_pages[i].code;
+	return LOG_PAGES;
 }
 
 uint32_t scsi_log_sense(struct scsi_task *task, uint8_t *to)
@@ -82,8 +60,7 @@ uint32_t scsi_log_sense(struct scsi_task *task, uint8_t *to)
 		return 0;
 	}
 	for (unsigned i = 0; !task->cdb[3] && i < LOG_PAGES; i++) {
-		if (log_pages[i].code != (task->cdb[2] & 0x3f) ||
-			!log_offered(task, &log_pages[i]))
+		if (log_pages[i].code != (task->cdb[2] & 0x3f))
 			continue;
 		bytes = log_pages[i].fill(task, to + 4);
 		to[0] = log_pages[i].code;
