@@ -10,7 +10,7 @@
  *	CLEAR TASK SET		everybody's tasks in one unit; others: 2Fh/00h
  *	LOGICAL UNIT RESET	the same, RESERVE and PREVENT end, mode pages are as
  *				they were saved; others: 29h/03h
- *	TARGET RESETs		a reset of every unit of the target
+ *	TARGET RESETs		a reset of every unit of the target that the host sees
  */
 #include "target/scsi/task.h"
 
@@ -107,17 +107,30 @@ static void manage_answer(struct loop_message *message)
 	management->done(management);
 }
 
+/* The units of the target that the host may use: those of others are none of
+ * its business. */
+static void manage_target_co(struct scsi_management *management)
+{
+	const struct access_target *target = management->target;
+
+	for (unsigned i = 0; i < target->exports; i++) {
+		const struct access_export *export = &target->export[i];
+
+		if (access_find_lun(target, management->host, export->lun) ==
+			export)
+			manage_volume_co(management, export->volume);
+	}
+}
+
 static void manage_run_co(struct volume_call *call)
 {
 	struct scsi_management *management =
 		container_of(call, struct scsi_management, call);
-	const struct access_target *target = management->target;
 
 	if (management->volume)
 		manage_volume_co(management, management->volume);
 	else
-		for (unsigned i = 0; i < target->exports; i++)
-			manage_volume_co(management, target->export[i].volume);
+		manage_target_co(management);
 	call->message.run = manage_answer;
 	volume_answer(management->nexus->lane, &call->message);
 }
@@ -196,6 +209,7 @@ void scsi_manage(struct scsi_management *management)
 
 	management->table = access_get(nexus->table);
 	management->target = nexus->target;
+	management->host = nexus->host;
 	management->volume = NULL;
 	management->next = NULL;
 	management->response = SCSI_FUNCTION_COMPLETE;

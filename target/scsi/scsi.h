@@ -171,6 +171,7 @@ struct scsi_management {
 	struct volume_call call;
 	struct access_table *table;
 	const struct access_target *target;
+	const struct access_host *host;
 	struct volume *volume;
 	struct scsi_management *next; /* that awaits the same task */
 };
