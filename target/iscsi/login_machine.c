@@ -92,7 +92,8 @@ static void set_ours(
 		clamp(settings->max_r2t, KEYS_MAX_OUTSTANDING_R2T);
 	ours->time2wait_s = 0; /* a host may come back at once, */
 	ours->time2retain_s = 0; /* and finds no task of its old session */
-	ours->protocol_level = 2; /* RFC 7144 */
+	/* RFC 7144's level 2 promises QUERY TASK and others that we lack. */
+	ours->protocol_level = 1;
 }
 
 struct iscsi_login *iscsi_login_new(const struct iscsi_login_world *world)

@@ -208,6 +208,16 @@ static void test_settings_are_clamped_to_the_keys(void **state)
 
 /* -- who is let in --------------------------------------------------------- */
 
+/* Level 2 would promise task management functions that are not there. */
+static void test_protocol_level(void **state)
+{
+	struct talk *talk = *state;
+
+	talk_say(talk, TALK_TO_FULL | TALK_OPERATIONAL,
+		TALK_NAMES "iSCSIProtocolLevel=2\n");
+	talk_expect(talk, "iSCSIProtocolLevel", "1");
+}
+
 static void test_refusals(void **state)
 {
 	static const struct talk_refusal cases[] = {
@@ -318,6 +328,7 @@ int main(void)
 		TEST(test_slow_host),
 		TEST(test_result_carries_the_header),
 		TEST(test_settings_are_clamped_to_the_keys),
+		TEST(test_protocol_level),
 		TEST(test_refusals),
 		TEST(test_what_does_not_exist_and_what_is_forbidden),
 		TEST(test_right_name_from_the_wrong_address),
