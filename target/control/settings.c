@@ -5,6 +5,7 @@
  */
 #include "target/control/settings.h"
 
+#include "blockcore/base/buf.h"
 #include "blockcore/base/doc.h"
 #include "blockcore/base/opts.h"
 #include "target/control/names.h"
@@ -29,6 +30,10 @@ struct top_options {
 static const char *const log_levels[] = {
 	"error", "warning", "info", "debug", NULL};
 static const char *const rings[] = {"auto", "io_uring", "threads", NULL};
+
+/* The largest command, and as much again for what it is compared with: with less
+ * it would find no buffer, ever. */
+#define BUFFERS_LEAST_BYTES (2 * BUF_MAX_BYTES)
 
 #define TOP(field) offsetof(struct top_options, field)
 static const struct opt_spec top_specs[] = {
@@ -80,7 +85,7 @@ static const struct opt_spec top_specs[] = {
 	{.name = "buffers",
 		.type = OPT_SIZE,
 		.offset = TOP(buffer_bytes),
-		.min = 8u << 20,
+		.min = BUFFERS_LEAST_BYTES,
 		.max = 64ull << 30,
 		.fallback = "64MiB",
 		.help = "memory for data on its way, for each reactor"},
@@ -120,13 +125,13 @@ static const struct opt_spec iscsi_specs[] = {
 		"seconds of silence before a host is asked; 0: never"),
 	ISCSI("ping_timeout_s", OPT_UINT, ping_timeout_s, 1, 300, "15",
 		"seconds it then has to answer"),
-	ISCSI("command_window", OPT_UINT, command_window, 1, 1024, "128",
+	ISCSI("command_window", OPT_UINT, command_window, 2, 1024, "128",
 		"commands a session may have running"),
-	ISCSI("max_burst", OPT_SIZE, max_burst_bytes, 512, 16777215, "1MiB",
-		"MaxBurstLength that is offered"),
-	ISCSI("first_burst", OPT_SIZE, first_burst_bytes, 512, 16777215,
+	ISCSI("max_burst", OPT_SIZE, max_burst_bytes, 512, BUF_MAX_BYTES,
+		"1MiB", "MaxBurstLength that is offered"),
+	ISCSI("first_burst", OPT_SIZE, first_burst_bytes, 512, BUF_MAX_BYTES,
 		"256KiB", "FirstBurstLength that is offered"),
-	ISCSI("max_receive", OPT_SIZE, max_receive_bytes, 512, 16777215,
+	ISCSI("max_receive", OPT_SIZE, max_receive_bytes, 512, BUF_MAX_BYTES,
 		"256KiB", "MaxRecvDataSegmentLength that is declared"),
 	ISCSI("max_r2t", OPT_UINT, max_r2t, 1, 65535, "16",
 		"MaxOutstandingR2T that is offered"),
