@@ -316,6 +316,27 @@ static void a_host_that_owes_data_is_dropped(void **state)
 	target_rig_free(rig);
 }
 
+/* It sends Data-Out without data for ever. */
+static void a_host_that_sends_empty_data_is_dropped(void **state)
+{
+	struct target_rig *rig = rig_with(impatient);
+	struct wire_data_out out = {.data = data};
+	struct wire wire = {0};
+
+	(void)state;
+	wire_open(&wire, rig->port, "ImmediateData=No\n");
+	out.tag = wire_send_write(&wire, 0, 8, NULL, 0);
+	wire_expect_r2t(&wire, out.tag, 0, 4096, &pdu);
+	out.transfer_tag = wire_get32(pdu.bhs + 20);
+	do {
+		wire_send_data(&wire, &out);
+		out.data_sn++;
+		wire_send_nop(&wire, NULL, 0);
+	} while (wire_receive(&wire, &pdu));
+	wire_close(&wire);
+	target_rig_free(rig);
+}
+
 static void pings_are_echoed(void **state)
 {
 	struct target_rig *rig = rig_with(no_change);
@@ -442,6 +463,7 @@ int main(void)
 		cmocka_unit_test(the_third_connection_is_turned_away),
 		cmocka_unit_test(a_silent_host_is_pinged_and_dropped),
 		cmocka_unit_test(a_host_that_owes_data_is_dropped),
+		cmocka_unit_test(a_host_that_sends_empty_data_is_dropped),
 		cmocka_unit_test(pings_are_echoed),
 		cmocka_unit_test(a_host_that_stops_reading_costs_only_itself),
 		cmocka_unit_test(commands_wait_for_buffers),
