@@ -74,8 +74,11 @@ void answer_task(struct iscsi_task *task)
 	struct scsi_task *scsi = &task->scsi;
 
 	if (nobody_listens(task)) {
+		struct iscsi_connection *connection = task->connection;
+
 		task_leave(task);
 		task_put(task);
+		connection_relieve(connection); /* nothing is sent that would */
 	} else if (scsi->status == SCSI_GOOD && scsi->in_bytes && task->read &&
 		task->expected_bytes) {
 		data_in_start(task);
