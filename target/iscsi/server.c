@@ -113,6 +113,8 @@ static size_t quota(const struct block_lane *lane)
 	return bytes > BUF_MAX_BYTES ? bytes : BUF_MAX_BYTES;
 }
 
+static void receive_table(struct loop_message *message);
+
 int iscsi_lane_start(
 	struct iscsi_server *server, struct block_lane *lane, struct err *err)
 {
@@ -127,6 +129,7 @@ int iscsi_lane_start(
 	made->server = server;
 	made->lane = lane;
 	made->quota_bytes = quota(lane);
+	made->published.run = receive_table;
 	if (server->table)
 		made->table = access_get(server->table);
 	/* Bounded for each connection, see connection.h. */
@@ -161,27 +164,32 @@ static void stop_lane(struct block_lane *lane, void *argument)
 
 /* -- publishing ------------------------------------------------------------ */
 
-struct publication {
-	struct loop_message message;
-	struct iscsi_lane *lane;
-	struct access_table *table; /* a reference */
-};
-
 static void receive_table(struct loop_message *message)
 {
-	struct publication *publication =
-		container_of(message, struct publication, message);
-	struct iscsi_lane *lane = publication->lane;
+	struct iscsi_lane *lane =
+		container_of(message, struct iscsi_lane, published);
 	struct iscsi_connection *connection;
 
 	if (lane->table)
 		access_put(lane->table);
-	lane->table = publication->table;
-	free(publication);
+	lane->table = atomic_exchange(&lane->next_table, NULL);
 	TAILQ_FOREACH (connection, &lane->connections, link) {
 		if (connection->state == CONNECTION_FULL)
 			lifecycle_refresh(connection);
 	}
+}
+
+/* Takes no memory: a lane must never keep an old table. One that the lane has not
+ * taken yet is overtaken. */
+static void publish_to(struct iscsi_lane *lane, struct access_table *table)
+{
+	struct access_table *overtaken =
+		atomic_exchange(&lane->next_table, access_get(table));
+
+	if (overtaken)
+		access_put(overtaken);
+	else
+		loop_post(lane->lane->loop, &lane->published);
 }
 
 void iscsi_server_publish(
@@ -193,16 +201,8 @@ void iscsi_server_publish(
 	if (old)
 		access_put(old);
 	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++) {
-		struct publication *publication;
-
-		if (!server->lane[i])
-			continue;
-		publication = calloc(1, sizeof *publication);
-		assert(publication); /* a lane must never keep an old table */
-		publication->message.run = receive_table;
-		publication->lane = server->lane[i];
-		publication->table = access_get(table);
-		loop_post(server->lane[i]->lane->loop, &publication->message);
+		if (server->lane[i])
+			publish_to(server->lane[i], table);
 	}
 }
 

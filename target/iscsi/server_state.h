@@ -6,7 +6,8 @@
  *  1. `connections` and `logins` are counted up on the control lane when a
  *     socket is accepted, down on the connection's lane when it is gone.
  *  2. An iscsi_lane is touched by its lane's thread only, but for `server` and
- *     `lane`, which never change.
+ *     `lane`, which never change, and `next_table`; `published` is with the loop
+ *     while that is set.
  *  3. The registry of sessions is used at login and at the end of a session,
  *     never per command.
  */
@@ -34,6 +35,9 @@ struct iscsi_lane {
 	struct block_lane *lane;
 	struct slab tasks, pieces, controls, managements;
 	struct access_table *table; /* the newest; a reference */
+	/* One that is newer, on its way with `published`; a reference. */
+	_Atomic(struct access_table *) next_table;
+	struct loop_message published;
 	struct iscsi_connection_list connections;
 	struct iscsi_connection_list logins; /* of these: half-open, by age */
 	struct log_limit log;
