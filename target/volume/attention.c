@@ -8,6 +8,7 @@
  * as a broadcast from the control lane.
  */
 #include "target/volume/news.h"
+#include "target/volume/volume.h"
 
 #include "blockcore/base/list.h"
 

@@ -5,7 +5,8 @@
 #ifndef TARGET_VOLUME_NEWS_H
 #define TARGET_VOLUME_NEWS_H
 
-#include "target/volume/volume.h"
+struct block_source_watch;
+struct volume;
 
 /* `volume->watch` calls it. */
 void volume_source_changed(struct block_source_watch *watch);

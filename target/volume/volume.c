@@ -5,6 +5,8 @@
  * The source pointer and the flags are atomics that every lane reads; a source
  * is put only after a broadcast, when no lane can still be about to use it.
  */
+#include "target/volume/volume.h"
+
 #include "target/volume/news.h"
 
 #include "blockcore/base/log.h"
