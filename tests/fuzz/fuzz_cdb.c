@@ -104,8 +104,9 @@ static void input_co(struct stack_rig *stack, void *argument)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct stack_rig_setup setup = {
-		.world = "simulated", .lanes = SCSI_RIG_LANES};
+	static const struct stack_rig_setup setup = {.world = "simulated",
+		.lanes = SCSI_RIG_LANES,
+		.pool_bytes = 32u << 20};
 	static struct stack_rig *stack;
 	static unsigned inputs;
 	struct input input = {data, size};

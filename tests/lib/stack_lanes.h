@@ -45,7 +45,7 @@ struct stack_rig {
 struct stack_rig_setup {
 	const char *world; /* "io_uring", "threads" or "simulated" */
 	unsigned lanes;
-	size_t pool_bytes; /* per lane, 0: 32 MiB */
+	size_t pool_bytes; /* per lane, 0: 8 MiB */
 	uint64_t seed; /* of the simulator */
 	/* The simulator's files: alignment of direct I/O (0: 512), and what their
 	 * file system lacks. */

@@ -21,7 +21,7 @@ struct stack_rig_text {
 	struct stack_rig_text *next;
 };
 
-#define POOL_BYTES (32u << 20) /* reserved; touched as it is used */
+#define POOL_BYTES (8u << 20) /* room for the largest transfer */
 #define POLL_NS 1000000u
 #define POLLS 60000
 
