@@ -220,7 +220,8 @@ static void print_help(void)
 	     "  -r, --ring NAME        io_uring or threads (the best there "
 	     "is)\n"
 	     "  -v, --verbose          more in the log\n"
-	     "  -h, --help             this\n\n"
+	     "  -h, --help             this\n"
+	     "      --version          which cairn-stack this is\n\n"
 	     "drivers: all drivers and their options; schema: JSON Schema of "
 	     "the document.\n\n"
 	     "Exit status: 0 all well, 1 a command failed, 2 wrong usage or "
@@ -243,6 +244,7 @@ static const struct option long_options[] = {
 	{"ring", required_argument, NULL, 'r'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
 	{0},
 };
 
@@ -264,7 +266,8 @@ static int take_option(int option)
 	case 'r': session.ring = optarg; return -1;
 	case 'v': log_set_level(LOG_DEBUG); return -1;
 	case 'h': print_help(); return 0;
-	default: return usage_error("wrong option", "");
+	case 'V': puts("cairn-stack " CAIRN_VERSION); return 0;
+	default: fputs("try: cairn-stack --help\n", stderr); return 2;
 	}
 }
 

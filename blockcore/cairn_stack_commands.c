@@ -360,8 +360,9 @@ void tool_print_commands(FILE *out)
 
 	for (unsigned t = 0; t < 2; t++) {
 		for (const struct tool_command *c = tables[t]; c->name; c++)
-			fprintf(out, "  %s %s\n        %s\n", c->name,
-				c->arguments, c->help);
+			fprintf(out, "  %s%s%s\n        %s\n", c->name,
+				*c->arguments ? " " : "", c->arguments,
+				c->help);
 	}
 	fputs("  aio-read, aio-write, ...: the same without waiting; see "
 	      "wait\n",

@@ -103,6 +103,22 @@ static int io_check(const struct tool_io *io, struct err *err)
 	return 0;
 }
 
+/* What the person who typed it has to know. */
+static const char *io_words(const struct block_request *request)
+{
+	uint64_t edges = request->offset_bytes | request->length_bytes;
+
+	switch (-request->result) {
+	case EINVAL:
+		return edges % BLOCK_SECTOR_BYTES
+			? "offset and length must be multiples of 512"
+			: "too much at a time";
+	case ERANGE: return "it lies beyond the end";
+	case EOPNOTSUPP: return "the stack cannot do this";
+	default: return strerror(-request->result);
+	}
+}
+
 static int io_result(const struct tool_io *io, struct err *err)
 {
 	const struct block_request *request = &io->request;
@@ -116,9 +132,12 @@ static int io_result(const struct tool_io *io, struct err *err)
 		return err_set(err, -request->result,
 			"%s of %" PRIu64 " bytes at %" PRIu64 ": %s", name,
 			request->length_bytes, request->offset_bytes,
-			strerror(-request->result));
-	fprintf(io->tool->out, "%s %" PRIu64 " bytes at %" PRIu64 ": %.3f ms\n",
-		name, request->length_bytes, request->offset_bytes,
+			io_words(request));
+	fputs(name, io->tool->out);
+	if (request->op != BLOCK_FLUSH)
+		fprintf(io->tool->out, " %" PRIu64 " bytes at %" PRIu64,
+			request->length_bytes, request->offset_bytes);
+	fprintf(io->tool->out, ": %.3f ms\n",
 		(double)(io->ended_ns - io->started_ns) / 1e6);
 	if (io->dump)
 		io_dump(io, io->tool->out);

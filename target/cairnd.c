@@ -10,6 +10,7 @@
 #include "blockcore/base/trace.h"
 #include "blockcore/spec.h"
 #include "target/control/daemon.h"
+#include "target/control/document.h"
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -33,8 +34,8 @@ static const char usage[] =
 	"  --port-file FILE  is written when it is ready: NAME=ADDRESS:PORT,\n"
 	"                    a line for each portal\n"
 	"  --check-config    read both files, say what is wrong, do no more\n"
-	"  --help            this, all settings, all drivers\n"
-	"  --version\n";
+	"  --help            this, every key of both files, all drivers\n"
+	"  --version         which cairnd this is\n";
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -63,7 +64,8 @@ static bool parse(int argc, char **argv, struct command_line *line)
 	if (line->help || line->version)
 		return true;
 	if (optind < argc)
-		fprintf(stderr, "cairnd: what is \"%s\"?\n", argv[optind]);
+		fprintf(stderr, "cairnd: \"%s\" belongs to no option\n",
+			argv[optind]);
 	else if (!line->config)
 		fprintf(stderr, "cairnd: --config FILE is missing\n");
 	return line->config && optind == argc;
@@ -74,7 +76,9 @@ static int help(void)
 	fputs(usage, stdout);
 	fputc('\n', stdout);
 	settings_print_help(stdout);
-	fputs("\nSources (etc/README.md):\n", stdout);
+	fputc('\n', stdout);
+	document_print_help(stdout);
+	fputs("\nSources: what a volume stands on\n\n", stdout);
 	spec_print_help(stdout);
 	return 0;
 }
@@ -141,7 +145,7 @@ int main(int argc, char **argv)
 {
 	struct command_line line = {.config = NULL};
 	if (!parse(argc, argv, &line)) {
-		fputs(usage, stderr);
+		fputs("try: cairnd --help\n", stderr);
 		return 2;
 	}
 	if (line.help)

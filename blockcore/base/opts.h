@@ -54,7 +54,7 @@ int opts_parse(const struct opt_spec *specs, const struct doc *node,
 	struct err *err);
 void opts_free(const struct opt_spec *specs, void *out);
 
-/* Lines "  name=TYPE  help (range; default)" for people. */
+/* Lines "  name: TYPE  help (range; default)" for people, in two columns. */
 void opts_print_help(const struct opt_spec *specs, FILE *out);
 /* A JSON Schema object: type, properties, required, additionalProperties. */
 void opts_print_schema(const struct opt_spec *specs, FILE *out);

@@ -17,42 +17,80 @@ static const char *const type_names[] = {
 	[OPT_DOC] = "DOCUMENT",
 };
 
-static bool has_range(const struct opt_spec *spec)
+/* Limits that nobody reaches are not worth words. */
+#define NO_LIMIT (UINT64_C(1) << 50)
+
+/* "read|write"; returns its length. */
+static int print_type(const struct opt_spec *spec, FILE *out)
 {
-	return (spec->type == OPT_UINT || spec->type == OPT_SIZE) &&
-		(spec->min || spec->max);
+	int length = 0;
+
+	if (spec->type != OPT_ENUM)
+		return fprintf(out, "%s", type_names[spec->type]);
+	for (int i = 0; spec->choices[i]; i++)
+		length += fprintf(out, "%s%s", i ? "|" : "", spec->choices[i]);
+	return length;
 }
 
-static void print_choices(
-	const struct opt_spec *spec, const char *between, FILE *out)
+static unsigned type_width(const struct opt_spec *spec)
 {
+	size_t width = 0;
+
+	if (spec->type != OPT_ENUM)
+		return (unsigned)strlen(type_names[spec->type]);
 	for (int i = 0; spec->choices[i]; i++)
-		fprintf(out, "%s%s", i ? between : "", spec->choices[i]);
+		width += strlen(spec->choices[i]) + (i > 0);
+	return (unsigned)width;
+}
+
+/* "1TiB" for a size, in the largest unit that leaves a whole number. */
+static void print_limit(const struct opt_spec *spec, uint64_t limit, FILE *out)
+{
+	static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB"};
+	unsigned unit = 0;
+
+	while (spec->type == OPT_SIZE && limit && limit % 1024 == 0 &&
+		unit < 4) {
+		limit /= 1024;
+		unit++;
+	}
+	fprintf(out, "%" PRIu64 "%s", limit, units[unit]);
+}
+
+/* "1 to 64"; false if there is nothing to say. */
+static bool print_range(const struct opt_spec *spec, FILE *out)
+{
+	bool numeric = spec->type == OPT_UINT || spec->type == OPT_SIZE;
+
+	if (spec->type == OPT_STRING && spec->max) {
+		fprintf(out, "at most %" PRIu64 " bytes", spec->max);
+		return true;
+	}
+	if (numeric && spec->max && spec->max < NO_LIMIT) {
+		print_limit(spec, spec->min, out);
+		fputs(" to ", out);
+		print_limit(spec, spec->max, out);
+		return true;
+	}
+	if (!numeric || !spec->min)
+		return false;
+	fputs("at least ", out);
+	print_limit(spec, spec->min, out);
+	return true;
 }
 
 /* "(1 to 64; default 8)" */
 static void print_remarks(const struct opt_spec *spec, FILE *out)
 {
-	const char *between = "";
-
 	fputs(" (", out);
-	if (has_range(spec)) {
-		if (spec->max)
-			fprintf(out, "%" PRIu64 " to %" PRIu64, spec->min,
-				spec->max);
-		else
-			fprintf(out, "at least %" PRIu64, spec->min);
-		between = "; ";
-	} else if (spec->type == OPT_STRING && spec->max) {
-		fprintf(out, "at most %" PRIu64 " bytes", spec->max);
-		between = "; ";
-	}
+	if (print_range(spec, out))
+		fputs("; ", out);
 	if (spec->fallback)
-		fprintf(out, "%sdefault %s", between, spec->fallback);
+		fprintf(out, "default %s", spec->fallback);
 	else if (spec->flags & OPT_OPTIONAL)
-		fprintf(out, "%soptional", between);
+		fputs("optional", out);
 	else
-		fprintf(out, "%srequired", between);
+		fputs("required", out);
 	if (spec->flags & OPT_LIVE)
 		fputs("; can be changed live", out);
 	fputc(')', out);
@@ -60,13 +98,17 @@ static void print_remarks(const struct opt_spec *spec, FILE *out)
 
 void opts_print_help(const struct opt_spec *specs, FILE *out)
 {
+	unsigned widest = 0;
+
+	for (const struct opt_spec *spec = specs; spec->name; spec++) {
+		unsigned width =
+			(unsigned)strlen(spec->name) + type_width(spec);
+		widest = width > widest ? width : widest;
+	}
 	for (; specs->name; specs++) {
-		fprintf(out, "  %s=", specs->name);
-		if (specs->type == OPT_ENUM)
-			print_choices(specs, "|", out);
-		else
-			fputs(type_names[specs->type], out);
-		fprintf(out, "  %s", specs->help);
+		int used = fprintf(out, "  %s: ", specs->name);
+		used += print_type(specs, out);
+		fprintf(out, "%*s%s", (int)widest + 6 - used, "", specs->help);
 		print_remarks(specs, out);
 		fputc('\n', out);
 	}

@@ -71,7 +71,7 @@ struct document {
  * *err. */
 struct document *document_read(
 	struct doc *root, const struct settings *settings, struct err *err);
-/* The same from a file. */
+/* The same from a file, which must not be empty. */
 struct document *document_load(
 	const char *path, const struct settings *settings, struct err *err);
 void document_free(struct document *document);
@@ -101,5 +101,8 @@ char *document_json(const struct document *document);
 /* The table with `volume[i]` for document->volume[i]; the caller's reference. */
 struct access_table *document_take_table(
 	struct document *document, struct volume *const *volume);
+
+/* Every key of a document but those of sources (spec_print_help). */
+void document_print_help(FILE *out);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,11 +61,21 @@ static const struct opt_spec chap_specs[] = {CHAP_ROWS,
 		.offset = offsetof(struct chap_options, weak_hashes),
 		.choices = weak_hashes,
 		.fallback = "allowed",
-		.help = "MD5 and SHA-1, which most hosts know alone"},
+		.help = "MD5 and SHA-1; most hosts know no other"},
 	ROW(chap_options, mutual, OPT_DOC, OPT_OPTIONAL,
 		"how we prove ourselves to it: {user, secret}"),
 	OPT_END};
 static const struct opt_spec mutual_specs[] = {CHAP_ROWS, OPT_END};
+
+void document_print_hosts_help(FILE *out)
+{
+	fputs("Each of hosts:\n", out);
+	opts_print_help(host_specs, out);
+	fputs("In iscsi of a host:\n", out);
+	opts_print_help(iscsi_specs, out);
+	fputs("In chap of iscsi (and mutual, the first three):\n", out);
+	opts_print_help(chap_specs, out);
+}
 
 /* -- secrets ---------------------------------------------------------------- */
 

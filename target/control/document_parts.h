@@ -23,6 +23,10 @@ int document_read_targets(struct document *document, const struct doc *list,
 int document_read_exports(struct document *document, const struct doc *list,
 	const struct settings *settings, struct err *err);
 
+void document_print_volumes_help(FILE *out);
+void document_print_hosts_help(FILE *out);
+void document_print_targets_help(FILE *out);
+
 /* The number of items of a list that may be absent; -EINVAL if it is no list or
  * longer than `max`. */
 int document_count(

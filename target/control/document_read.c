@@ -30,6 +30,15 @@ static const struct opt_spec top_specs[] = {
 	LIST(targets, "names that hosts connect to"),
 	LIST(exports, "which volume which host sees where"), OPT_END};
 
+void document_print_help(FILE *out)
+{
+	fputs("The appliance document (such as etc/demo.yaml):\n", out);
+	opts_print_help(top_specs, out);
+	document_print_volumes_help(out);
+	document_print_hosts_help(out);
+	document_print_targets_help(out);
+}
+
 int document_count(
 	const struct doc *list, uint32_t max, unsigned *count, struct err *err)
 {

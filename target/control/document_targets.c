@@ -61,6 +61,14 @@ static const struct opt_spec export_specs[] = {
 		.help = "these hosts may not write"},
 	OPT_END};
 
+void document_print_targets_help(FILE *out)
+{
+	fputs("Each of targets:\n", out);
+	opts_print_help(target_specs, out);
+	fputs("Each of exports:\n", out);
+	opts_print_help(export_specs, out);
+}
+
 /* A copy with malloc, NULL with *err. */
 static char *copy_text(const char *text, struct err *err)
 {

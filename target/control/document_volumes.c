@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,12 @@ static const struct opt_spec volume_specs[] = {
 		.fallback = "VOLUME",
 		.help = "as hosts see it"},
 	OPT_END};
+
+void document_print_volumes_help(FILE *out)
+{
+	fputs("Each of volumes:\n", out);
+	opts_print_help(volume_specs, out);
+}
 
 /* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", also without dashes. */
 static bool parse_uuid(const char *text, uint8_t uuid[16])

@@ -334,7 +334,7 @@ int settings_load(const char *path, struct settings *settings, struct err *err)
 	memset(settings, 0, sizeof *settings);
 	struct doc *root = doc_parse_file(path, err);
 	if (!root)
-		return err_wrap(err, "settings");
+		return -EINVAL;
 	int result = read_tree(settings, root, err);
 	if (result)
 		settings_free(settings);
@@ -358,7 +358,7 @@ void settings_free(struct settings *settings)
 
 void settings_print_help(FILE *out)
 {
-	fputs("Settings (etc/cairn.yaml):\n", out);
+	fputs("Settings (such as etc/cairn.yaml):\n", out);
 	opts_print_help(top_specs, out);
 	fputs("Each of portals:\n", out);
 	opts_print_help(portal_specs, out);

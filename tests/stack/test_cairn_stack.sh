@@ -57,6 +57,12 @@ let_go() { # the swap's gate ends the hold, nothing is left to wait for
 		'swap {protocol: {type: null}}' wait &&
 		says 'write 4096 bytes at 0'
 }
+unaligned() {
+	status 1 stack "$mem" 'read 0 1' && says 'multiples of 512'
+}
+beyond() {
+	status 1 stack "$mem" 'read 1G 4K' && says 'beyond the end'
+}
 job() {
 	status 0 stack "$mem" 'job start fill {length: 2M}' 'job pause fill' \
 		'job resume fill' 'job wait fill' &&
@@ -97,6 +103,8 @@ check 'a pattern that is not there is an error' differs
 check 'compare and write' compare
 check 'a stack changes under requests' change
 check 'a swap ends what a fault holds' let_go
+check 'pieces of blocks are refused in words' unaligned
+check 'so is what lies beyond the end' beyond
 check 'jobs' job
 check 'commands from standard input' input
 check 'an unknown command fails, the others run' unknown

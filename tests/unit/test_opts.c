@@ -182,17 +182,17 @@ static void test_help(void **state)
 
 	(void)state;
 	assert_string_equal(help,
-		"  path=TEXT  where it is (at most 8 bytes; required)\n"
-		"  depth=NUMBER  how deep (1 to 64; default 8; can be changed "
-		"live)\n"
-		"  least=NUMBER  at least (at least 3; optional)\n"
-		"  size=SIZE  how large (512 to 1099511627776; default 64K)\n"
-		"  direct=BOOL  past the page cache (default true)\n"
-		"  flag=BOOL  a flag (optional)\n"
-		"  mode=read|write  what for (default write)\n"
-		"  level=read|write  which (optional)\n"
-		"  note=TEXT  said \"so\" (optional)\n"
-		"  extra=DOCUMENT  anything (optional)\n");
+		"  path: TEXT         where it is (at most 8 bytes; required)\n"
+		"  depth: NUMBER      how deep (1 to 64; default 8; can be "
+		"changed live)\n"
+		"  least: NUMBER      at least (at least 3; optional)\n"
+		"  size: SIZE         how large (512 to 1TiB; default 64K)\n"
+		"  direct: BOOL       past the page cache (default true)\n"
+		"  flag: BOOL         a flag (optional)\n"
+		"  mode: read|write   what for (default write)\n"
+		"  level: read|write  which (optional)\n"
+		"  note: TEXT         said \"so\" (optional)\n"
+		"  extra: DOCUMENT    anything (optional)\n");
 	free(help);
 }
 
