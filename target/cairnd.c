@@ -15,6 +15,7 @@
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -133,6 +134,7 @@ static int run(const struct command_line *line)
 		status = check(line, &orders, &err);
 	} else {
 		umask(077);
+		log_set_times(!getenv("JOURNAL_STREAM"));
 		raise_limits();
 		trace_install_crash_handler();
 		status = daemon_run(&orders, &err) ? fail(&err) : 0;

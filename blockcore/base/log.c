@@ -19,10 +19,16 @@
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static _Atomic int lowest = LOG_INFO;
+static _Atomic bool times_wanted;
 
 void log_set_level(enum log_level level)
 {
 	atomic_store_explicit(&lowest, (int)level, memory_order_relaxed);
+}
+
+void log_set_times(bool times)
+{
+	atomic_store_explicit(&times_wanted, times, memory_order_relaxed);
 }
 
 bool log_level_from_name(const char *name, enum log_level *level)
@@ -88,26 +94,46 @@ static void write_line(const char *line, size_t bytes)
 	errno = saved;
 }
 
+/* "2026-11-23T20:49:12.305Z " in UTC, or nothing; returns its length. */
+static size_t put_time(char *out, size_t size)
+{
+	struct timespec now;
+	struct tm utc;
+	size_t length;
+
+	if (!atomic_load_explicit(&times_wanted, memory_order_relaxed))
+		return 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	length = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &utc);
+	return length +
+		(size_t)snprintf(out + length, size - length, ".%03uZ ",
+			(unsigned)(now.tv_nsec / 1000000) % 1000);
+}
+
 void log_write(enum log_level level, const char *object, const char *event,
 	const char *format, ...)
 {
 	char text[LINE_BYTES], line[LINE_BYTES], *p = line;
 	va_list args;
-	int head, length;
+	size_t used;
+	int more;
 
 	if ((int)level > atomic_load_explicit(&lowest, memory_order_relaxed))
 		return;
-	head = snprintf(text, sizeof text, "%s %s %s: ", level_names[level],
-		object, event);
-	if (head < 0)
+	used = put_time(text, sizeof text);
+	more = snprintf(text + used, sizeof text - used,
+		"%s %s %s: ", level_names[level], object, event);
+	if (more < 0)
 		return;
-	if ((unsigned)head >= sizeof text)
-		head = sizeof text - 1;
+	used += (size_t)more;
+	if (used >= sizeof text)
+		used = sizeof text - 1;
 	va_start(args, format);
-	length = vsnprintf(text + head, sizeof text - head, format, args);
+	more = vsnprintf(text + used, sizeof text - used, format, args);
 	va_end(args);
-	if (length < 0)
-		text[head] = '\0';
+	if (more < 0)
+		text[used] = '\0';
 	for (const char *from = text; *from; from++) {
 		uint8_t byte = (uint8_t)*from;
 		if (!put_byte(&p, line + sizeof line, byte,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log: one line per event on standard error, "LEVEL object event: text".
+ * The log: one line per event on standard error, "[TIME ]LEVEL object event: text".
  *
  * Invariants
  *  1. Any thread may log; a line is written with one write(2), never torn.
@@ -19,6 +19,10 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* Lowest level that is printed from now on; LOG_INFO at start. */
 void log_set_level(enum log_level level);
+
+/* Whether lines begin with the time, "2026-11-23T20:49:12.305Z "; not at start,
+ * as a journal that reads standard error knows the time itself. */
+void log_set_times(bool times);
 
 /* "error" "warning" "info" "debug" -> *level; false if it is none of them. */
 bool log_level_from_name(const char *name, enum log_level *level);

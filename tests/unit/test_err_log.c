@@ -128,6 +128,28 @@ static void test_line_has_its_form(void **state)
 	free(text);
 }
 
+static void test_lines_may_begin_with_the_time(void **state)
+{
+	struct capture c = capture_begin();
+	unsigned year, month, day, hour, minute, second, ms;
+	char word[8], *text;
+
+	(void)state;
+	log_set_times(true);
+	log_info("volume demo", "open", "%d bytes", 512);
+	log_set_times(false);
+	text = capture_end(c);
+	assert_int_equal(
+		sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u.%3uZ %7s", &year, &month,
+			&day, &hour, &minute, &second, &ms, word),
+		8);
+	assert_in_range(month, 1, 12);
+	assert_in_range(hour, 0, 23);
+	assert_string_equal(text + strlen("2026-11-23T20:49:12.305Z "),
+		"info volume demo open: 512 bytes\n");
+	free(text);
+}
+
 static void test_level_decides(void **state)
 {
 	struct capture c = capture_begin();
@@ -280,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_nobody_needs_the_text),
 		cmocka_unit_test(test_long_texts_are_cut),
 		cmocka_unit_test(test_line_has_its_form),
+		cmocka_unit_test(test_lines_may_begin_with_the_time),
 		cmocka_unit_test(test_level_decides),
 		cmocka_unit_test(test_level_names),
 		cmocka_unit_test(test_control_characters_never_pass),
