@@ -144,6 +144,13 @@ static const struct sense_row {
 	{0, SENSE_HARDWARE_ERROR, ASC_INTERNAL_FAILURE, ASC_INTERNAL_FAILURE},
 };
 
+/* What an administrator must hear of: the storage's fault, not the host's. */
+static bool is_trouble(const struct sense_row *row)
+{
+	return row->result == -EIO || row->result == -ENOSPC ||
+		row->result == -ENODEV || !row->result;
+}
+
 void scsi_sense_errno(struct scsi_task *task, int result, bool writing)
 {
 	const struct sense_row *row = sense_rows;
@@ -155,5 +162,8 @@ void scsi_sense_errno(struct scsi_task *task, int result, bool writing)
 	}
 	while (row->result && row->result != result)
 		row++;
+	if (is_trouble(row))
+		volume_trouble(task->logical_unit->volume, task->nexus->lane,
+			result, writing);
 	scsi_sense_set(task, row->key, writing ? row->writing : row->reading);
 }

@@ -181,6 +181,22 @@ void volume_failed(struct volume *volume)
 			"the volume");
 }
 
+void volume_trouble(struct volume *volume, const struct block_lane *lane,
+	int result, bool writing)
+{
+	char object[BLOCK_NAME_BYTES + 8];
+	uint32_t swallowed;
+
+	if (!log_limit_pass(&volume->lane[lane->index].trouble, &swallowed))
+		return;
+	snprintf(object, sizeof object, "volume %s", volume->settings.name);
+	if (swallowed)
+		log_error(object, "I/O error", "%u more, in short time",
+			swallowed);
+	log_error(object, "I/O error", "a %s failed: %s; the host was told",
+		writing ? "write" : "read", strerror(-result));
+}
+
 void volume_repaired(struct volume *volume)
 {
 	atomic_fetch_and(&volume->flags, ~(unsigned)VOLUME_FAILED);

@@ -19,6 +19,7 @@
 #define TARGET_VOLUME_VOLUME_H
 
 #include "blockcore/base/co.h"
+#include "blockcore/base/log.h"
 #include "blockcore/block.h"
 
 #include <stdatomic.h>
@@ -105,7 +106,8 @@ struct volume {
 
 	struct volume_lane {
 		struct volume_nexus_list nexuses;
-		uint8_t pad[48];
+		struct log_limit trouble;
+		uint8_t pad[32];
 	} lane[BLOCK_MAX_LANES];
 	uint32_t references; /* control lane */
 	TAILQ_ENTRY(volume) link;
@@ -130,6 +132,10 @@ void volume_free_co(struct volume *volume);
 /* A flush failed: VOLUME_FAILED from now on, until an operator has looked
  * (volume_repaired). Any lane. */
 void volume_failed(struct volume *volume);
+/* The storage has refused a request of a host with `result` (-errno): a line in
+ * the log, but few of them. Any lane. */
+void volume_trouble(struct volume *volume, const struct block_lane *lane,
+	int result, bool writing);
 void volume_repaired(struct volume *volume);
 /* Restores what a store kept (blob "modepages"); control lane, before the
  * volume is exported. -EINVAL: the blob is damaged. */

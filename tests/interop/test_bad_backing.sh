@@ -58,8 +58,10 @@ check "a volume whose file qemu holds is not ready" not_ready locked
 check "the log says that it is locked" log_says locked lock
 check "another volume works" io good 'write -P 1 0 64k' 'flush' 'read -P 1 0 64k'
 check "a full file system refuses" refused io full 'write -P 2 0 8M' 'flush'
+check "the log says so" log_says 'volume full I/O error' 'no space left'
 check "what fits before is kept" io full 'write -P 3 0 64k' 'flush' 'read -P 3 0 64k'
 check "a bad place cannot be read" refused io broken 'read 1M 4k'
+check "the log says that, too" log_says 'volume broken I/O error' 'a read failed'
 check "its neighbours can" io broken 'read 0 4k' 'read 1088k 4k'
 check "a bad place cannot be written" refused io broken 'write 2M 4k'
 truncate -s 1M "$work/data/short.raw"
