@@ -50,6 +50,8 @@ static void print_export(
 		fputs(size_text(info.size_bytes, size), out);
 	else
 		fprintf(out, "OFFLINE: %s", volume->offline_reason);
+	if (volume->settings.block_bytes != 512)
+		fprintf(out, ", blocks of %u", volume->settings.block_bytes);
 	if (export->read_only || volume_read_only(volume))
 		fputs(", read-only", out);
 	fputs("; hosts:", out);
@@ -129,7 +131,7 @@ void report_start(FILE *out, const struct settings *settings,
 	if (example(table))
 		print_commands(out, settings, example(table));
 	else
-		fputs("\nNothing is exported yet: cairnd --apply FILE\n", out);
+		fputs("\nNothing is exported yet: start it with --apply FILE\n", out);
 	fputs("\nCtrl-C ends it.\n", out);
 	fflush(out);
 }
