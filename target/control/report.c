@@ -131,7 +131,8 @@ void report_start(FILE *out, const struct settings *settings,
 	if (example(table))
 		print_commands(out, settings, example(table));
 	else
-		fputs("\nNothing is exported yet: start it with --apply FILE\n", out);
+		fputs("\nNothing is exported yet: start it with --apply FILE\n",
+			out);
 	fputs("\nCtrl-C ends it.\n", out);
 	fflush(out);
 }
