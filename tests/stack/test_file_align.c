@@ -206,9 +206,10 @@ static void test_whole_and_part_co(struct stack_rig *rig, void *document)
 /* -- without memory ------------------------------------------------------- */
 
 #define STARVING 16
+#define MOST_BUFFERS 16384 /* more than a pool has */
 
 struct greed {
-	struct buf *buf[4096];
+	struct buf *buf[MOST_BUFFERS];
 	unsigned count;
 };
 
@@ -217,7 +218,8 @@ static void take_all(struct greed *greed, struct buf_pool *pool)
 	struct buf *buf;
 
 	greed->count = 0;
-	while (greed->count < 4096 && (buf = buf_get(pool, BUF_MIN_BYTES)))
+	while (greed->count < MOST_BUFFERS &&
+		(buf = buf_get(pool, BUF_MIN_BYTES)))
 		greed->buf[greed->count++] = buf;
 	CHECK(!buf_get(pool, BUF_MIN_BYTES));
 }
