@@ -195,19 +195,17 @@ static void logs_co(struct stack_rig *stack, void *thick)
 
 	scsi_rig_open_co(&rig, stack, &setup);
 	GOOD(&rig, 0, &command, 0x4d, 0, 0x40, [8] = 255);
-	CHECK_INT(get_be32(data), thick ? 2 : 3);
+	CHECK_INT(get_be32(data), 2);
 	CHECK_INT(data[4], 0x00);
-	CHECK_INT(data[5], thick ? 0x0d : 0x0c);
+	CHECK_INT(data[5], 0x0d);
 	GOOD(&rig, 0, &command, 0x4d, 0, 0x4d, [8] = 255);
 	CHECK_INT(command.task.in_bytes, 16);
 	CHECK_INT(get_be16(data + 4), 0); /* temperature: not known */
 	CHECK_INT(data[9], 0xff);
 	CHECK_INT(get_be16(data + 10), 1); /* reference temperature */
 	CHECK_INT(data[15], 0xff);
-	if (thick)
-		FAILS(&rig, 0, &command, 0x052400, 0x4d, 0, 0x4c, [8] = 255);
-	else
-		GOOD(&rig, 0, &command, 0x4d, 0, 0x4c, [8] = 255);
+	/* No provisioning page: it would have no parameter. */
+	FAILS(&rig, 0, &command, 0x052400, 0x4d, 0, 0x4c, [8] = 255);
 	FAILS(&rig, 0, &command, 0x052400, 0x4d, 1, 0x40, [8] = 255);
 	FAILS(&rig, 0, &command, 0x052400, 0x4d, 0, 0x40, 1, [8] = 255);
 	FAILS(&rig, 0, &command, 0x052400, 0x4d, 0, 0x6f, [8] = 255);
