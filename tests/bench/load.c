@@ -54,8 +54,8 @@ static _Noreturn void die(const char *text, const char *more)
 	exit(1);
 }
 
-/* CPU time of a process in microseconds, from its scheduler statistics where the
- * kernel keeps them (nanoseconds), else from its ticks. */
+/* CPU time of a process in microseconds, all threads; the kernel counts it in
+ * ticks of 10 ms, so a measurement takes a second at least. */
 static double cpu_us(int pid)
 {
 	char path[64], line[1024];

@@ -29,7 +29,6 @@ broken source: {protocol: {type: file, path: broken.raw, size: 16M}, listeners: 
 short source: {protocol: {type: file, path: short.raw}}
 DOC
 coproc QEMU { qemu-io -f raw "$work/data/locked.raw" 2>&1; }
-qemu_started() { kill -0 "$QEMU_PID"; }
 echo 'write 0 512' >&"${QEMU[1]}"
 read -r -u "${QEMU[0]}" _
 start_daemon || exit 1
