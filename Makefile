@@ -26,7 +26,9 @@ B = $(O)/$(V)
 
 # -- flags -------------------------------------------------------------------
 PACKAGES_BLOCKCORE = liburing yaml-0.1
-PACKAGES_TARGET = libevent libevent_pthreads libcrypto sqlite3
+PACKAGES_TARGET = libevent libevent_pthreads libcrypto sqlite3 jansson
+PACKAGES_API = libevent_openssl libssl
+PACKAGES_CLI = jansson libevent libevent_openssl libssl libcrypto
 PACKAGES_TESTS = cmocka libiscsi
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 
@@ -56,22 +58,26 @@ CFLAGS_ALL = -std=c11 -pthread $(WARN) $(WERROR) $(CFLAGS_$(V)) $(CFLAGS)
 LDFLAGS_ALL = -pthread $(LDFLAGS_$(V)) $(LDFLAGS)
 LIBS_BLOCKCORE = $(call pkg,--libs,$(PACKAGES_BLOCKCORE)) -lisal
 LIBS_TARGET = $(call pkg,--libs,$(PACKAGES_TARGET))
+LIBS_API = $(call pkg,--libs,$(PACKAGES_API))
+LIBS_CLI = $(call pkg,--libs,$(PACKAGES_CLI))
 LIBS_TESTS = $(call pkg,--libs,$(PACKAGES_TESTS))
 
 # -- what there is -----------------------------------------------------------
 find_c = $(sort $(shell find $(1) -name '*.c' 2>/dev/null))
-PROGRAM_MAINS = target/cairnd.c blockcore/cairn_stack.c
+PROGRAM_MAINS = target/cairnd.c blockcore/cairn_stack.c $(wildcard webui/cli/cairn.c)
 BLOCKCORE_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,blockcore))
 TARGET_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,target))
+API_C = $(call find_c,webui/api)
+CLI_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,webui/cli))
 TESTLIB_C = $(call find_c,tests/lib)
 TEST_MAINS = $(sort $(wildcard $(foreach d,unit stack wire sim,tests/$(d)/test_*.c)))
 BENCH_MAINS = $(sort $(wildcard tests/bench/*.c))
 FUZZ_MAINS = $(sort $(wildcard tests/fuzz/fuzz_*.c))
 HELPER_MAINS = $(sort $(wildcard tests/tools/*.c))
-HEADERS = $(sort $(shell find blockcore target tests -name '*.h' 2>/dev/null))
-ALL_C = $(PROGRAM_MAINS) $(BLOCKCORE_C) $(TARGET_C) $(call find_c,tests)
+HEADERS = $(sort $(shell find blockcore target webui tests -name '*.h' 2>/dev/null))
+ALL_C = $(PROGRAM_MAINS) $(BLOCKCORE_C) $(TARGET_C) $(API_C) $(CLI_C) $(call find_c,tests)
 
-PROGRAMS = $(B)/cairnd $(B)/cairn-stack
+PROGRAMS = $(B)/cairnd $(B)/cairn-stack $(if $(wildcard webui/cli/cairn.c),$(B)/cairn)
 TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(TEST_MAINS))
 BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_MAINS))
 FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_MAINS))
@@ -120,15 +126,21 @@ $(B)/$(1): $$(call objects,$(2))
 endef
 $(eval $(call archive,libblockcore.a,$(BLOCKCORE_C)))
 $(eval $(call archive,libtarget.a,$(TARGET_C)))
+$(eval $(call archive,libapi.a,$(API_C)))
+$(eval $(call archive,libcli.a,$(CLI_C)))
 $(eval $(call archive,libtests.a,$(TESTLIB_C)))
 
-$(B)/cairnd: $(B)/obj/target/cairnd.o $(B)/libtarget.a $(B)/libblockcore.a
-	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_TARGET) $(LIBS_BLOCKCORE)
+$(B)/cairnd: $(B)/obj/target/cairnd.o $(B)/libapi.a $(B)/libtarget.a \
+		$(B)/libblockcore.a
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_API) $(LIBS_TARGET) \
+		$(LIBS_BLOCKCORE)
+$(B)/cairn: $(B)/obj/webui/cli/cairn.o $(B)/libcli.a $(B)/libblockcore.a
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_CLI) $(LIBS_BLOCKCORE)
 $(B)/cairn-stack: $(B)/obj/blockcore/cairn_stack.o $(B)/libblockcore.a
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_BLOCKCORE)
 
-LINK_ALL = $(B)/libtests.a $(B)/libtarget.a $(B)/libblockcore.a
-LIBS_ALL = $(LIBS_TESTS) $(LIBS_TARGET) $(LIBS_BLOCKCORE) -lm
+LINK_ALL = $(B)/libtests.a $(B)/libapi.a $(B)/libcli.a $(B)/libtarget.a $(B)/libblockcore.a
+LIBS_ALL = $(LIBS_TESTS) $(LIBS_API) $(LIBS_TARGET) $(LIBS_BLOCKCORE) -lm
 $(B)/tests/%: $(B)/obj/tests/%.o $(LINK_ALL)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
