@@ -16,6 +16,8 @@
 void loop_base_init(struct loop *loop, const struct loop_ops *ops)
 {
 	loop->ops = ops;
+	loop->turn_ns = 0;
+	loop->turns = 0;
 	for (int phase = 0; phase < LOOP_PHASES; phase++)
 		TAILQ_INIT(&loop->hooks[phase]);
 }
@@ -24,6 +26,7 @@ bool loop_run_hooks(struct loop *loop)
 {
 	bool more = false;
 	struct loop_hook *hook, *next;
+	loop->turn_ns = 0;
 	for (int phase = 0; phase < LOOP_PHASES; phase++)
 		TAILQ_FOREACH_SAFE (hook, &loop->hooks[phase], link, next) {
 			hook->again = false;
@@ -33,6 +36,8 @@ bool loop_run_hooks(struct loop *loop)
 	for (int phase = 0; phase < LOOP_PHASES; phase++)
 		TAILQ_FOREACH (hook, &loop->hooks[phase], link)
 			more |= hook->again;
+	loop->turn_ns = 0;
+	loop->turns++;
 	trace_turn();
 	return more;
 }

@@ -103,6 +103,8 @@ TAILQ_HEAD(loop_hook_list, loop_hook);
 struct loop {
 	const struct loop_ops *ops;
 	struct loop_hook_list hooks[LOOP_PHASES];
+	uint64_t turn_ns; /* see loop_turn_ns; 0: not read yet */
+	uint64_t turns; /* ended; the loop's thread */
 };
 
 /* Common part of every implementation: call at start, and once per turn. */
@@ -119,6 +121,16 @@ void loop_hook_remove(
 static inline uint64_t loop_now_ns(struct loop *loop)
 {
 	return loop->ops->now_ns(loop);
+}
+
+/* The time of the present half of the turn (callbacks, then hooks), read once
+ * when it is first asked for: for figures, where microseconds of a turn do not
+ * matter. Never falls. On the loop's thread. */
+static inline uint64_t loop_turn_ns(struct loop *loop)
+{
+	if (!loop->turn_ns)
+		loop->turn_ns = loop_now_ns(loop);
+	return loop->turn_ns;
 }
 
 /* Arms `timer` for loop_now_ns() + after_ns (again: replaces the deadline). */

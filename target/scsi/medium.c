@@ -105,6 +105,8 @@ void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
 		op == BLOCK_EXTENTS ? (void *)task->scratch->data : NULL;
 	request->done = done;
 	task->submitted = true;
+	if (BLOCK_OP(op) & BLOCK_OPS_CHANGE)
+		task->changed_bytes += length_bytes;
 	block_submit(source, request);
 }
 

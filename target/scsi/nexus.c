@@ -160,7 +160,7 @@ static void list_apply(struct scsi_nexus *nexus, struct unit_list *list)
 		unit->nexus.read_only = export && export->read_only;
 		if (unit_search(nexus, unit->lun) == unit)
 			continue;
-		volume_nexus_open(&unit->nexus);
+		volume_nexus_open(&unit->nexus, nexus->host->name);
 		volume_nexus_attend(&unit->nexus, ASC_RESET);
 	}
 }

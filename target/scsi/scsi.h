@@ -89,8 +89,12 @@ struct scsi_task {
 	struct volume_nexus *logical_unit; /* NULL: no such LUN */
 	uint8_t state; /* enum scsi_state, task.h */
 	bool aborted, aborted_by_other, submitted;
+	bool counted; /* in figures: begun and not ended */
+	uint8_t operation; /* enum volume_op, while counted */
 	uint8_t step;
 	uint64_t lba, blocks, position;
+	uint64_t changed_bytes; /* asked of the source: written, discarded */
+	uint64_t begun_ns; /* while counted */
 	uint32_t piece_bytes;
 	struct iovec iov[2];
 	struct buf *scratch;

@@ -76,6 +76,17 @@ uint8_t scsi_sense_encode(
 			  : sense_encode_fixed(sense, to);
 }
 
+uint32_t scsi_sense_value(const struct scsi_task *task)
+{
+	const uint8_t *sense = task->sense;
+
+	if (!task->sense_bytes)
+		return 0;
+	if ((sense[0] & 0x7f) == SENSE_DESCRIPTOR)
+		return (uint32_t)(sense[1] & 15) << 16 | get_be16(sense + 2);
+	return (uint32_t)(sense[2] & 15) << 16 | get_be16(sense + 12);
+}
+
 static void sense_apply(struct scsi_task *task, const struct scsi_sense *sense)
 {
 	bool descriptor = task->logical_unit &&

@@ -64,6 +64,10 @@ struct scsi_sense {
 uint8_t scsi_sense_encode(
 	const struct scsi_sense *sense, bool descriptor, uint8_t *to);
 
+/* What the sense data of a CHECK CONDITION says: key << 16 | ASC << 8 | ASCQ; 0
+ * without any. */
+uint32_t scsi_sense_value(const struct scsi_task *task);
+
 /* Each makes the task's result CHECK CONDITION; the format is the volume's. */
 void scsi_sense_set(struct scsi_task *task, uint8_t key, uint16_t code);
 void scsi_sense_information(

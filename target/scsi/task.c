@@ -189,6 +189,8 @@ bool scsi_task_begin(struct scsi_task *task)
 	task->in_bytes = 0;
 	task->state = SCSI_BEGUN;
 	task->aborted = task->aborted_by_other = task->submitted = false;
+	task->counted = false;
+	task->changed_bytes = 0;
 	task->step = 0;
 	task->scratch = NULL;
 	task->awaited_by = NULL;
@@ -307,6 +309,7 @@ void scsi_task_execute(struct scsi_task *task)
 	struct scsi_private *private = task->nexus->private;
 
 	assert(task->state == SCSI_BEGUN);
+	scsi_figures_begin(task);
 	if (task_must_wait(task)) {
 		task->state = SCSI_BLOCKED;
 		scsi_unit(task)->blocked++;
@@ -380,6 +383,7 @@ static void task_conclude(struct scsi_task *task)
 	task->state = SCSI_CONCLUDED;
 	if (task->aborted)
 		task_settle_aborted(task);
+	scsi_figures_end(task);
 	if (nexus)
 		nexus->tasks--;
 	trace(scsi_done, (uintptr_t)task, task->status);

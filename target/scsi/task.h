@@ -77,6 +77,12 @@ void scsi_unit_wake(struct volume_nexus *nexus);
 void scsi_nexus_post(struct scsi_nexus *nexus);
 void scsi_nexus_conclude(struct scsi_nexus *nexus);
 
+/* -- figures.c ------------------------------------------------------------ */
+
+/* The task runs from now on; its status is set. */
+void scsi_figures_begin(struct scsi_task *task);
+void scsi_figures_end(struct scsi_task *task);
+
 /* -- manage.c ------------------------------------------------------------- */
 
 /* Answers that function and those after it in the list, in the next turn. */

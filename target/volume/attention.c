@@ -24,9 +24,13 @@ bool volume_initiator_same(
 			!strcmp(a->target_port, b->target_port));
 }
 
-void volume_nexus_open(struct volume_nexus *nexus)
+void volume_nexus_open(struct volume_nexus *nexus, const char *host)
 {
 	struct volume *volume = nexus->volume;
+
+	nexus->page = volume_book_page(&volume->book, nexus->lane->index, host);
+	if (nexus->page)
+		counter_add(&nexus->page->nexuses, 1);
 
 	TAILQ_INSERT_TAIL(
 		&volume->lane[nexus->lane->index].nexuses, nexus, link);
@@ -40,6 +44,8 @@ void volume_nexus_close(struct volume_nexus *nexus)
 	if (nexus->draining)
 		volume_nexus_drained(nexus);
 	volume_nexus_prevent(nexus, false);
+	if (nexus->page)
+		counter_add(&nexus->page->nexuses, -1ull);
 	TAILQ_REMOVE(&volume->lane[nexus->lane->index].nexuses, nexus, link);
 }
 

@@ -63,6 +63,7 @@ static void volume_init(struct volume *volume, struct block_core *core,
 	atomic_init(&volume->flags, volume->default_flags);
 	memcpy(volume->offline_reason, "not opened yet", 15);
 	co_mutex_init(&volume->changing);
+	volume_book_init(&volume->book);
 	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++)
 		TAILQ_INIT(&volume->lane[i].nexuses);
 }
@@ -149,6 +150,7 @@ void volume_free_co(struct volume *volume)
 	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++)
 		assert(TAILQ_EMPTY(&volume->lane[i].nexuses));
 	free(atomic_load(&volume->reservations));
+	volume_book_fini(&volume->book);
 	free(volume);
 }
 

@@ -21,6 +21,7 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
 #include "blockcore/block.h"
+#include "target/volume/figures.h"
 
 #include <stdatomic.h>
 
@@ -103,6 +104,7 @@ struct volume {
 	struct co_mutex changing; /* one change of reservations at a time */
 	uint64_t reservation_serial; /* control lane: numbers the tables */
 	struct volume_drain *drain[VOLUME_DRAINS]; /* slots; control lane */
+	struct volume_book book; /* figures, by host */
 
 	struct volume_lane {
 		struct volume_nexus_list nexuses;
@@ -194,11 +196,14 @@ struct volume_nexus {
 	/* The drain is over: what was held back may go on. May be NULL. */
 	void (*wake)(struct volume_nexus *nexus);
 	void *command_set;
+	/* Where the command set counts; NULL: nowhere. */
+	struct volume_page *page;
 	TAILQ_ENTRY(volume_nexus) link;
 };
 
-/* On the nexus's lane. Closing needs tasks == 0. */
-void volume_nexus_open(struct volume_nexus *nexus);
+/* On the nexus's lane. `host`: the name that its figures are counted under.
+ * Closing needs tasks == 0. */
+void volume_nexus_open(struct volume_nexus *nexus, const char *host);
 void volume_nexus_close(struct volume_nexus *nexus);
 /* For the command set, when `tasks` has fallen to 0 and `draining` is set. */
 void volume_nexus_drained(struct volume_nexus *nexus);
