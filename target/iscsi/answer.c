@@ -4,7 +4,9 @@
  */
 #include "target/iscsi/answer.h"
 
+#include "blockcore/base/bytes.h"
 #include "blockcore/base/list.h"
+#include "target/scsi/sense.h"
 
 uint8_t answer_residual(const struct iscsi_task *task, uint8_t *header)
 {
@@ -69,10 +71,43 @@ static bool nobody_listens(const struct iscsi_task *task)
 		task->connection->state != CONNECTION_FULL;
 }
 
+/* Attentions are news and no errors. */
+static void note_error(const struct iscsi_task *task)
+{
+	struct iscsi_connection *connection = task->connection;
+	struct connection_figures *figures = &connection->figures;
+	const struct scsi_task *scsi = &task->scsi;
+	uint32_t sense = scsi->status == SCSI_CHECK_CONDITION
+		? scsi_sense_value(scsi)
+		: 0;
+
+	if (sense >> 16 == SENSE_UNIT_ATTENTION)
+		return;
+	figures->errors++;
+	figures->error_ns = loop_turn_ns(connection->lane->lane->loop);
+	figures->error_sense = sense;
+	figures->error_status = scsi->status;
+	figures->error_opcode = scsi->cdb[0];
+	figures->error_lun = get_be16(scsi->lun) & 0x3fff;
+}
+
+static void note_end(const struct iscsi_task *task)
+{
+	struct connection_figures *figures = &task->connection->figures;
+
+	figures->commands++;
+	figures->in_bytes += task->received;
+	if (task->scsi.status == SCSI_GOOD)
+		figures->out_bytes += task->scsi.in_bytes;
+	else
+		note_error(task);
+}
+
 void answer_task(struct iscsi_task *task)
 {
 	struct scsi_task *scsi = &task->scsi;
 
+	note_end(task);
 	if (nobody_listens(task)) {
 		struct iscsi_connection *connection = task->connection;
 

@@ -32,6 +32,7 @@
 #define CONNECTION_CONTROLS 256u /* NOP-In, Reject ... not yet sent */
 #define CONNECTION_UNSENT_BYTES (8u << 20)
 #define CONNECTION_BUCKETS 256u
+#define CONNECTION_REASON_BYTES 128u
 
 struct iscsi_task;
 struct iscsi_connection;
@@ -60,6 +61,16 @@ struct connection_receive {
 	uint32_t data_bytes, tail_bytes, discard_bytes;
 };
 
+/* For people who look at the session; plain values of the lane. */
+struct connection_figures {
+	uint64_t commands, in_bytes, out_bytes, errors;
+	/* the last error, if there was one */
+	uint64_t error_ns;
+	uint32_t error_sense; /* key << 16 | ASC << 8 | ASCQ */
+	uint16_t error_lun;
+	uint8_t error_status, error_opcode;
+};
+
 struct iscsi_connection {
 	struct stream stream;
 	struct iscsi_lane *lane;
@@ -74,6 +85,7 @@ struct iscsi_connection {
 	void (*quiet)(struct iscsi_connection *connection);
 	struct iscsi_params params;
 	struct connection_receive receive;
+	struct connection_figures figures;
 
 	/* sequence numbers (RFC 7143 4.2.2) */
 	uint32_t stat_sn, exp_cmd_sn;
@@ -95,6 +107,8 @@ struct iscsi_connection {
 	struct loop_message teardown;
 	bool teardown_posted;
 	const char *reason; /* why it ended */
+	char dropped_for[CONNECTION_REASON_BYTES]; /* an administrator's */
+	uint64_t since_ns; /* in full feature phase */
 	char host[BLOCK_NAME_BYTES]; /* for the watcher; outlives tables */
 
 	/* login and session */
@@ -113,7 +127,7 @@ struct iscsi_connection {
 	TAILQ_ENTRY(iscsi_connection) login_link; /* while counted_login */
 };
 
-/* Ends the connection soon; `reason` is a constant text for the log. Any number
+/* Ends the connection soon; `reason` is a text for the log that lives as long. Any number
  * of times; the first reason counts. */
 void connection_drop(struct iscsi_connection *connection, const char *reason);
 /* The same, after all that is queued has been sent. */

@@ -53,6 +53,9 @@ void nop_start(struct iscsi_connection *connection);
 /* async.c: RFC 7143 11.9. */
 void async_send(struct iscsi_connection *connection, enum pdu_async event,
 	uint16_t time_s);
+/* Event 3: the session is about to be dropped; the host may come back after
+ * `wait_s`. */
+void async_send_drop(struct iscsi_connection *connection, uint16_t wait_s);
 /* command.c: the connection's waiter; buffers may be there again. */
 void command_resume(struct buf_waiter *waiter);
 

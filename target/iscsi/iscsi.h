@@ -17,6 +17,7 @@
 #ifndef TARGET_ISCSI_ISCSI_H
 #define TARGET_ISCSI_ISCSI_H
 
+#include "target/iscsi/params.h"
 #include "target/volume/access.h"
 
 struct iscsi_server;
@@ -39,22 +40,83 @@ struct iscsi_settings {
 };
 void iscsi_settings_defaults(struct iscsi_settings *settings);
 
-/* A session as people and scripts see it. */
+/* A session as people and scripts see it. Times are milliseconds since 1970. */
 struct iscsi_session_info {
-	uint64_t id;
+	uint64_t id; /* never used twice by a server */
 	char initiator[224], target[224], host[BLOCK_NAME_BYTES];
-	char peer[64], portal[64];
+	char alias[64]; /* InitiatorAlias; only for people */
+	char peer[64], portal[64], portal_name[BLOCK_NAME_BYTES];
 	unsigned lane;
-	bool header_digest, data_digest, discovery;
+	bool header_digest, data_digest, discovery, mutual;
 	char chap[16]; /* "", "MD5", "SHA-256", with " mutual" */
+	int64_t since_ms;
+	uint8_t isid[6];
+	uint16_t tsih, cid;
+	struct iscsi_params params; /* all that was negotiated */
+	uint32_t exp_cmd_sn, max_cmd_sn, window;
+	uint32_t running; /* commands not answered yet */
+	unsigned units; /* LUNs it sees */
+	uint64_t commands, in_bytes, out_bytes; /* in: from the host */
+	uint64_t errors; /* commands that failed; attentions are none */
+	int64_t last_error_ms; /* 0: there was none */
+	char last_error[64]; /* "LUN 0, opcode 28h: 03h/11h/00h" */
 };
 
+/* Why a login was refused. */
+enum iscsi_refusal {
+	ISCSI_REFUSED_PROTOCOL, /* what was sent is no login */
+	ISCSI_REFUSED_NAME, /* no host has this name */
+	ISCSI_REFUSED_ADDRESS, /* one has, but not from this address */
+	ISCSI_REFUSED_EXPORT, /* the host sees nothing of this target */
+	ISCSI_REFUSED_TARGET, /* there is no such target, or not here */
+	ISCSI_REFUSED_METHOD, /* with or without CHAP: not as it is set up */
+	ISCSI_REFUSED_HASH, /* only MD5 or SHA-1, or none that we know */
+	ISCSI_REFUSED_USER,
+	ISCSI_REFUSED_SECRET,
+	ISCSI_REFUSED_MUTUAL, /* the host's challenge cannot be answered */
+	ISCSI_REFUSED_TRIES, /* too many: see iscsi_watcher.may_try */
+	ISCSI_REFUSED_BARRED, /* an administrator keeps the host out */
+	ISCSI_REFUSED_RESOURCES,
+	ISCSI_REFUSALS
+};
+/* "name", "secret" ...: as in metrics. */
+const char *iscsi_refusal_name(enum iscsi_refusal refusal);
+
+/* Names are folded and may hold any byte above ASCII; "" if not known (yet). */
+struct iscsi_refused {
+	uint64_t serial; /* 1.. */
+	int64_t time_ms; /* since 1970 */
+	enum iscsi_refusal refusal;
+	bool discovery;
+	char initiator[224], target[224], host[BLOCK_NAME_BYTES];
+	char peer[64], portal[64];
+	char reason[160]; /* for people */
+};
+
+/* A host is about to prove who it is with CHAP. */
+struct iscsi_try {
+	const struct sockaddr *peer;
+	const char *host; /* of the access table: as many as there are hosts */
+	const char *user; /* CHAP_N, as sent: anything */
+};
+
+/* Members may be NULL. */
 struct iscsi_watcher {
 	/* On the control lane, in order, for log lines and events. */
 	void (*session_up)(struct iscsi_watcher *watcher,
 		const struct iscsi_session_info *info);
 	void (*session_down)(struct iscsi_watcher *watcher,
 		const struct iscsi_session_info *info, const char *reason);
+	void (*login_refused)(struct iscsi_watcher *watcher,
+		const struct iscsi_refused *refused);
+	/* On any lane, of several threads at a time, quick: may this try be
+	 * made? If not, nothing is verified, the host is told that the service
+	 * is not available now (0301) and is sent away. Every try that may be
+	 * made is followed by `tried`. */
+	bool (*may_try)(
+		struct iscsi_watcher *watcher, const struct iscsi_try *try);
+	void (*tried)(struct iscsi_watcher *watcher,
+		const struct iscsi_try *try, bool passed);
 };
 
 /* Control lane. Nothing listens yet. */
@@ -73,13 +135,73 @@ int iscsi_lane_start(
 void iscsi_server_publish(
 	struct iscsi_server *server, struct access_table *table);
 
-/* Listens on a portal. `bound_port` tells the port that 0 became. */
+/* Listens on a portal, at any time. `bound_port` tells the port that 0 became. */
 int iscsi_portal_open(struct iscsi_server *server,
 	const struct access_portal *portal, uint16_t *bound_port,
 	struct err *err);
 
+/* Stops listening on the open portal of that name. Its sessions go on or, with
+ * `end_sessions`, are ended (`kick` without keeping anybody out). 0 or -ENOENT; in
+ * a coroutine on the control lane. */
+int iscsi_portal_close_co(struct iscsi_server *server, const char *name,
+	bool end_sessions, struct err *err);
+
 /* Sockets that are open now, logged in or not; any thread. */
 unsigned iscsi_server_connections(const struct iscsi_server *server);
+
+/* -- sessions, looked at and ended: in coroutines on the control lane -------- */
+
+struct iscsi_session_list {
+	unsigned count;
+	struct iscsi_session_info session[]; /* by rising id */
+};
+/* The sessions that are up now: all, or (if not NULL) those that see `volume`.
+ * One visit to each lane; at most max_connections entries. NULL without memory.
+ * Freed with free(). */
+struct iscsi_session_list *iscsi_sessions_co(
+	struct iscsi_server *server, const struct volume *volume);
+/* One of them; -ENOENT. */
+int iscsi_session_find_co(struct iscsi_server *server, uint64_t id,
+	struct iscsi_session_info *info);
+
+/* Ends a session as an administrator's act: the host is told (async event 3, RFC
+ * 7143 11.9), its tasks are aborted. With `keep_out_s`, logins of that host from
+ * that address are refused as long. -ENOENT: there is none with this id. */
+struct iscsi_kick {
+	const char *reason; /* for the log and session_down */
+	uint32_t keep_out_s;
+};
+int iscsi_session_kick_co(struct iscsi_server *server, uint64_t id,
+	const struct iscsi_kick *kick, struct err *err);
+
+/* Hosts that are kept out now; at most ISCSI_BARS, beyond it the one that would
+ * end first gives way. Any thread. */
+#define ISCSI_BARS 64u
+struct iscsi_bar {
+	char host[BLOCK_NAME_BYTES], peer[64]; /* numeric, without port */
+	uint32_t left_s;
+};
+unsigned iscsi_server_bars(
+	struct iscsi_server *server, struct iscsi_bar bars[ISCSI_BARS]);
+/* Lets a host in again; false: it was not kept out. */
+bool iscsi_server_unbar(struct iscsi_server *server, const char *host);
+
+/* -- logins that were refused: on the control lane --------------------------- */
+
+#define ISCSI_REFUSED_KEPT 64u
+/* The latest ones, 0 the newest; NULL: no more. Valid until the next login is
+ * refused. */
+const struct iscsi_refused *iscsi_server_refused(
+	const struct iscsi_server *server, unsigned back);
+
+/* Since the server was made; control lane. */
+struct iscsi_figures {
+	uint64_t logins, discoveries; /* that succeeded */
+	uint64_t refused[ISCSI_REFUSALS];
+	unsigned sessions, connections; /* now */
+};
+void iscsi_server_figures(
+	const struct iscsi_server *server, struct iscsi_figures *figures);
 
 /* Stops listening, asks hosts to log out (async event, RFC 7143 11.9), closes
  * all connections within `grace_ns`, ends the work on all lanes; in a coroutine

@@ -53,6 +53,7 @@ static void fill_world(struct iscsi_connection *connection,
 
 	connection->peer = arrival->peer;
 	world->settings = &connection->lane->server->settings;
+	world->watcher = connection->lane->server->watcher;
 	world->table = access_get(connection->lane->table);
 	world->portal = arrival->portal;
 	world->peer = (const struct sockaddr *)&connection->peer;

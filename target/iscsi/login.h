@@ -39,6 +39,7 @@ struct iscsi_login;
 /* What the login needs to know of its surroundings; lives as long as it. */
 struct iscsi_login_world {
 	const struct iscsi_settings *settings;
+	struct iscsi_watcher *watcher; /* for tries; may be NULL */
 	struct access_table *table; /* the connection's reference */
 	const struct access_portal *portal;
 	const struct sockaddr *peer;
@@ -81,6 +82,7 @@ enum iscsi_verdict {
 struct iscsi_login_answer {
 	uint8_t flags; /* byte 1 of the Login Response: T, C, CSG, NSG */
 	uint8_t status_class, status_detail;
+	enum iscsi_refusal refusal; /* when it failed */
 	uint32_t text_bytes;
 	uint8_t text[ISCSI_LOGIN_ANSWER_BYTES]; /* <= 8192: the default limit */
 	char reason[160]; /* for our log, when it failed */
@@ -92,6 +94,14 @@ struct iscsi_login_answer {
 enum iscsi_verdict iscsi_login_step(struct iscsi_login *login,
 	const uint8_t header[48], const uint8_t *data, uint32_t bytes,
 	struct iscsi_login_answer *answer);
+
+/* Names of who logs in to what, and of its host, as far as they are known: "" if
+ * not. They live as long as the login. */
+struct iscsi_login_names {
+	const char *initiator, *target, *host;
+	bool discovery;
+};
+struct iscsi_login_names iscsi_login_names(const struct iscsi_login *login);
 
 /* After ISCSI_LOGIN_READY. */
 struct iscsi_login_result {

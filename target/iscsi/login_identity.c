@@ -75,35 +75,59 @@ static void set_alias(struct login_turn *turn)
 			(unsigned)strlen(value));
 }
 
-/* Finds host and target for a Normal session; NULL or why not, for our log. */
-static const char *find_target(struct iscsi_login *login)
+/* Why no host fits the name and the address, for our log; what the host is told
+ * does not depend on it. */
+static enum iscsi_refusal unknown_host(
+	const struct iscsi_login *login, const char **why)
+{
+	const struct iscsi_login_world *world = login->world;
+
+	if (access_find_host(world->table, login->initiator, world->peer)) {
+		*why = "no host that fits has an export there";
+		return ISCSI_REFUSED_EXPORT;
+	}
+	if (access_knows_name(world->table, login->initiator)) {
+		*why = "a host has this name, but not from this address";
+		return ISCSI_REFUSED_ADDRESS;
+	}
+	*why = "no host has this name";
+	return ISCSI_REFUSED_NAME;
+}
+
+/* Finds host and target for a Normal session; *why is NULL or why not. */
+static enum iscsi_refusal find_target(
+	struct iscsi_login *login, const char **why)
 {
 	const struct iscsi_login_world *world = login->world;
 	const struct access_target *target =
 		access_find_target(world->table, login->target_name);
 
+	*why = NULL;
 	if (!target)
-		return "there is no such target";
-	if (!access_on_portal(target, world->portal))
-		return "the target is not on this portal";
+		*why = "there is no such target";
+	else if (!access_on_portal(target, world->portal))
+		*why = "the target is not on this portal";
+	if (*why)
+		return ISCSI_REFUSED_TARGET;
 	login->host = access_find_host_for(
 		world->table, target, login->initiator, world->peer);
 	if (!login->host)
-		return "no host with an export there has this name and address";
+		return unknown_host(login, why);
 	login->target = target;
-	return NULL;
+	return ISCSI_REFUSED_PROTOCOL;
 }
 
 static enum iscsi_verdict resolve_normal(struct login_turn *turn)
 {
 	struct iscsi_login *login = turn->login;
-	const char *why = find_target(login);
+	const char *why;
+	enum iscsi_refusal refusal = find_target(login, &why);
 	char target[64], initiator[64];
 
 	if (!why)
 		return ISCSI_LOGIN_CONTINUE;
-	return login_fail(turn->answer, ISCSI_LOGIN_NOT_FOUND, "%s to %s: %s",
-		shown(initiator, login->initiator),
+	return login_refuse(turn->answer, ISCSI_LOGIN_NOT_FOUND, refusal,
+		"%s to %s: %s", shown(initiator, login->initiator),
 		shown(target, login->target_name), why);
 }
 
@@ -111,15 +135,17 @@ static enum iscsi_verdict resolve_discovery(struct login_turn *turn)
 {
 	struct iscsi_login *login = turn->login;
 	const struct iscsi_login_world *world = login->world;
+	enum iscsi_refusal refusal;
 	char initiator[64];
+	const char *why;
 
 	login->host =
 		access_find_host(world->table, login->initiator, world->peer);
 	if (login->host)
 		return ISCSI_LOGIN_CONTINUE;
-	return login_fail(turn->answer, ISCSI_LOGIN_FORBIDDEN,
-		"%s: no host has this name and address",
-		shown(initiator, login->initiator));
+	refusal = unknown_host(login, &why);
+	return login_refuse(turn->answer, ISCSI_LOGIN_FORBIDDEN, refusal,
+		"%s: %s", shown(initiator, login->initiator), why);
 }
 
 enum iscsi_verdict login_identify(struct login_turn *turn)

@@ -216,7 +216,8 @@ static enum iscsi_verdict take_stage(struct login_turn *turn, bool wants_on)
 	if (login->stage == LOGIN_SECURITY)
 		return login_prove(turn, wants_on);
 	if (!login_is_proven(login))
-		return login_fail(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+		return login_refuse(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+			ISCSI_REFUSED_METHOD,
 			"host %s must log in with CHAP, the initiator skips "
 			"the security stage",
 			login->host->name);

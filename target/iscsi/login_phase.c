@@ -19,6 +19,7 @@
 #define STATUS(class, detail) ((class) << 8 | (detail)) /* 11.13.5 */
 #define STATUS_TOO_MANY STATUS(2, 0x06)
 #define STATUS_NO_SESSION STATUS(2, 0x0a)
+#define STATUS_UNAVAILABLE STATUS(3, 0x01)
 #define STATUS_RESOURCES STATUS(3, 0x02)
 #define FLAG_TRANSIT 0x80 /* 11.13.2 */
 
@@ -52,6 +53,7 @@ static void send_failure(
 
 	connection_log(
 		connection, LOG_WARNING, "login refused", answer->reason);
+	notice_refused(connection);
 	answer->text_bytes = 0;
 	answer->flags &= (uint8_t)~FLAG_TRANSIT;
 	send_response(connection, request, pdu_get_tsih(request));
@@ -59,10 +61,11 @@ static void send_failure(
 }
 
 static void fail(struct iscsi_connection *connection, const uint8_t *request,
-	unsigned status, const char *reason)
+	unsigned status, enum iscsi_refusal refusal, const char *reason)
 {
 	struct iscsi_login_answer *answer = connection->login_answer;
 
+	answer->refusal = refusal;
 	answer->status_class = (uint8_t)(status >> 8);
 	answer->status_detail = (uint8_t)status;
 	snprintf(answer->reason, sizeof answer->reason, "%s", reason);
@@ -127,7 +130,8 @@ static void enter_full_feature(
 	if (connection->state == CONNECTION_CLOSING)
 		return;
 	if (!open_nexus(connection)) {
-		fail(connection, request, STATUS_RESOURCES, "out of memory");
+		fail(connection, request, STATUS_RESOURCES,
+			ISCSI_REFUSED_RESOURCES, "out of memory");
 		return;
 	}
 	send_response(connection, request, connection->session->tsih);
@@ -136,6 +140,7 @@ static void enter_full_feature(
 	connection->header_digest = connection->params.header_digest;
 	connection->data_digest = connection->params.data_digest;
 	connection->state = CONNECTION_FULL;
+	connection->since_ns = loop_now_ns(connection->lane->lane->loop);
 	end_login(connection);
 	nop_start(connection);
 	notice_send(connection, NULL);
@@ -187,14 +192,43 @@ static void register_session(
 		return;
 	case SESSION_UNKNOWN:
 		fail(connection, header, STATUS_NO_SESSION,
-			"no session with this TSIH");
+			ISCSI_REFUSED_PROTOCOL, "no session with this TSIH");
 		return;
 	case SESSION_TOO_MANY:
 		fail(connection, header, STATUS_TOO_MANY,
+			ISCSI_REFUSED_PROTOCOL,
 			"a second connection for one session");
 		return;
 	case SESSION_FULL:
-	default: fail(connection, header, STATUS_RESOURCES, "out of memory");
+	default:
+		fail(connection, header, STATUS_RESOURCES,
+			ISCSI_REFUSED_RESOURCES, "out of memory");
+	}
+}
+
+static bool is_barred(const struct iscsi_connection *connection)
+{
+	struct iscsi_lane *lane = connection->lane;
+
+	return bars_hold(&lane->server->bars, connection->host,
+		connection->world.peer, loop_now_ns(lane->lane->loop));
+}
+
+/* The host is proven and has agreed with us on everything. */
+static void conclude(struct iscsi_connection *connection, const uint8_t *header)
+{
+	char reason[128];
+
+	if (!take_result(connection)) {
+		connection_drop(connection, "out of memory");
+	} else if (is_barred(connection)) {
+		snprintf(reason, sizeof reason,
+			"host %s is kept out for a while by an administrator",
+			connection->host);
+		fail(connection, header, STATUS_UNAVAILABLE,
+			ISCSI_REFUSED_BARRED, reason);
+	} else {
+		register_session(connection, header);
 	}
 }
 
@@ -235,12 +269,7 @@ void login_body(struct iscsi_connection *connection, const uint8_t *header,
 	case ISCSI_LOGIN_CONTINUE:
 		send_response(connection, header, pdu_get_tsih(header));
 		return;
-	case ISCSI_LOGIN_READY:
-		if (take_result(connection))
-			register_session(connection, header);
-		else
-			connection_drop(connection, "out of memory");
-		return;
+	case ISCSI_LOGIN_READY: conclude(connection, header); return;
 	case ISCSI_LOGIN_FAILED: send_failure(connection, header); return;
 	case ISCSI_LOGIN_DROP:
 	default: connection_drop(connection, "login refused");

@@ -56,7 +56,8 @@ static enum iscsi_verdict choose_method(struct login_turn *turn)
 	struct shown shown;
 
 	if (!list_has(offered, method))
-		return login_fail(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+		return login_refuse(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+			ISCSI_REFUSED_METHOD,
 			"host %s is set up for AuthMethod=%s, the initiator "
 			"offers %s",
 			login->host->name, method, show(&shown, offered));
@@ -75,13 +76,14 @@ static enum iscsi_verdict refuse_algorithms(
 	struct shown shown;
 
 	if (weak != CHAP_NONE)
-		return login_fail(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+		return login_refuse(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+			ISCSI_REFUSED_HASH,
 			"host %s forbids CHAP with MD5 or SHA-1, the initiator "
 			"offers nothing stronger than %s (CHAP_A=%s)",
 			host->name, chap_name(weak), show(&shown, offered));
-	return login_fail(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
-		"host %s: no hash in common (CHAP_A=%s)", host->name,
-		show(&shown, offered));
+	return login_refuse(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+		ISCSI_REFUSED_HASH, "host %s: no hash in common (CHAP_A=%s)",
+		host->name, show(&shown, offered));
 }
 
 static enum iscsi_verdict send_challenge(struct login_turn *turn)
@@ -94,7 +96,8 @@ static enum iscsi_verdict send_challenge(struct login_turn *turn)
 	if (algorithm == CHAP_NONE)
 		return refuse_algorithms(turn, offered);
 	if (!chap_challenge(&login->challenge, algorithm))
-		return login_fail(turn->answer, ISCSI_LOGIN_TARGET_ERROR,
+		return login_refuse(turn->answer, ISCSI_LOGIN_TARGET_ERROR,
+			ISCSI_REFUSED_RESOURCES,
 			"no random numbers for a challenge");
 	keytext_add_number(&turn->out, "CHAP_A", algorithm);
 	keytext_add_number(&turn->out, "CHAP_I", login->challenge.id);
@@ -106,6 +109,23 @@ static enum iscsi_verdict send_challenge(struct login_turn *turn)
 
 /* -- the response ---------------------------------------------------------- */
 
+static bool may_try(
+	const struct iscsi_login_world *world, const struct iscsi_try *try)
+{
+	struct iscsi_watcher *watcher = world->watcher;
+
+	return !watcher || !watcher->may_try || watcher->may_try(watcher, try);
+}
+
+static void tell_tried(const struct iscsi_login_world *world,
+	const struct iscsi_try *try, bool passed)
+{
+	struct iscsi_watcher *watcher = world->watcher;
+
+	if (watcher && watcher->tried)
+		watcher->tried(watcher, try, passed);
+}
+
 static enum iscsi_verdict check_response(struct login_turn *turn)
 {
 	const struct iscsi_login *login = turn->login;
@@ -114,19 +134,32 @@ static enum iscsi_verdict check_response(struct login_turn *turn)
 	uint8_t response[CHAP_DIGEST_BYTES];
 	int bytes = keytext_binary(
 		turn->offer.value[KEYS_CHAP_R], response, sizeof response);
+	const struct iscsi_try try = {
+		.peer = login->world->peer,
+		.host = login->host->name,
+		.user = name,
+	};
 	struct shown shown;
 	bool fits, known;
 
 	if (bytes < 0)
-		return login_fail(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+		return login_refuse(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+			ISCSI_REFUSED_SECRET,
 			"host %s: CHAP_R=%s is no response", login->host->name,
 			show(&shown, turn->offer.value[KEYS_CHAP_R]));
+	if (!may_try(login->world, &try))
+		return login_refuse(turn->answer, ISCSI_LOGIN_UNAVAILABLE,
+			ISCSI_REFUSED_TRIES,
+			"host %s: too many failed tries (CHAP_N=%s)",
+			login->host->name, show(&shown, name));
 	fits = chap_check(
 		&login->challenge, chap->secret, response, (size_t)bytes);
 	known = chap->user && chap_equal(chap->user, name);
+	tell_tried(login->world, &try, fits && known);
 	if (fits && known)
 		return ISCSI_LOGIN_CONTINUE;
-	return login_fail(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+	return login_refuse(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+		known ? ISCSI_REFUSED_SECRET : ISCSI_REFUSED_USER,
 		"host %s: wrong CHAP %s (CHAP_N=%s)", login->host->name,
 		known ? "secret" : "user name", show(&shown, name));
 }
@@ -164,17 +197,20 @@ static enum iscsi_verdict respond(
 
 	if (!keytext_number(turn->offer.value[KEYS_CHAP_I], &id) || id > 255 ||
 		bytes <= 0)
-		return login_fail(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+		return login_refuse(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+			ISCSI_REFUSED_MUTUAL,
 			"host %s: its CHAP_I or CHAP_C is malformed",
 			login->host->name);
 	if (is_our_challenge(login, value, bytes))
-		return login_fail(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+		return login_refuse(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+			ISCSI_REFUSED_MUTUAL,
 			"host %s: it sends our own CHAP challenge back",
 			login->host->name);
 	length = chap_respond(login->challenge.algorithm, (uint8_t)id,
 		chap->mutual_secret, value, (size_t)bytes, response);
 	if (length == 0)
-		return login_fail(turn->answer, ISCSI_LOGIN_TARGET_ERROR,
+		return login_refuse(turn->answer, ISCSI_LOGIN_TARGET_ERROR,
+			ISCSI_REFUSED_RESOURCES,
 			"the hash is not available any more");
 	keytext_add(&turn->out, "CHAP_N", chap->mutual_user);
 	keytext_add_binary(&turn->out, "CHAP_R", response, length);
@@ -188,8 +224,9 @@ static enum iscsi_verdict prove_ourselves(struct login_turn *turn)
 	int bytes;
 
 	if (fault)
-		return login_fail(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
-			"host %s: %s", turn->login->host->name, fault);
+		return login_refuse(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+			ISCSI_REFUSED_MUTUAL, "host %s: %s",
+			turn->login->host->name, fault);
 	bytes = keytext_binary(
 		turn->offer.value[KEYS_CHAP_C], value, sizeof value);
 	return respond(turn, value, bytes);
@@ -253,7 +290,8 @@ enum iscsi_verdict login_prove(struct login_turn *turn, bool wants_on)
 
 	if (present == 0 && login->proof == PROOF_METHOD && wants_on &&
 		login_needs_chap(login))
-		return login_fail(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+		return login_refuse(turn->answer, ISCSI_LOGIN_AUTHENTICATION,
+			ISCSI_REFUSED_METHOD,
 			"host %s must log in with CHAP, the initiator offers "
 			"nothing",
 			login->host->name);

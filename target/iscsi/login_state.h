@@ -52,10 +52,13 @@ struct login_turn {
 	struct iscsi_login_answer *answer;
 };
 
-/* Sets status and reason; returns ISCSI_LOGIN_FAILED. */
-enum iscsi_verdict login_fail(struct iscsi_login_answer *answer,
-	enum iscsi_login_status status, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+/* Sets status, refusal and reason; returns ISCSI_LOGIN_FAILED. */
+enum iscsi_verdict login_refuse(struct iscsi_login_answer *answer,
+	enum iscsi_login_status status, enum iscsi_refusal refusal,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same for what is no login at all. */
+#define login_fail(answer, status, ...) \
+	login_refuse(answer, status, ISCSI_REFUSED_PROTOCOL, __VA_ARGS__)
 
 /* The keys that say who logs in to what; with the first text it finds host and
  * target. ISCSI_LOGIN_CONTINUE or ISCSI_LOGIN_FAILED. */

@@ -82,6 +82,7 @@ struct iscsi_server *iscsi_server_new(struct block_core *core,
 	server->watcher = watcher;
 	LIST_INIT(&server->portals);
 	session_registry_init(&server->registry);
+	bars_init(&server->bars);
 	return server;
 }
 
@@ -91,6 +92,7 @@ void iscsi_server_free(struct iscsi_server *server)
 	portal_close_all(server);
 	portal_free_all(server);
 	session_registry_fini(&server->registry);
+	bars_fini(&server->bars);
 	if (server->table)
 		access_put(server->table);
 	free(server);
@@ -99,6 +101,22 @@ void iscsi_server_free(struct iscsi_server *server)
 unsigned iscsi_server_connections(const struct iscsi_server *server)
 {
 	return atomic_load(&((struct iscsi_server *)server)->connections);
+}
+
+static uint64_t control_now_ns(const struct iscsi_server *server)
+{
+	return loop_now_ns(block_core_lane(server->core, 0)->loop);
+}
+
+unsigned iscsi_server_bars(
+	struct iscsi_server *server, struct iscsi_bar bars[ISCSI_BARS])
+{
+	return bars_list(&server->bars, bars, control_now_ns(server));
+}
+
+bool iscsi_server_unbar(struct iscsi_server *server, const char *host)
+{
+	return bars_remove(&server->bars, host);
 }
 
 /* -- lanes ----------------------------------------------------------------- */

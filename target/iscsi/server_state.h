@@ -16,6 +16,7 @@
 
 #include "blockcore/base/log.h"
 #include "blockcore/base/slab.h"
+#include "target/iscsi/bars.h"
 #include "target/iscsi/iscsi.h"
 #include "target/iscsi/session.h"
 
@@ -51,11 +52,17 @@ struct iscsi_server {
 	struct iscsi_lane *lane[BLOCK_MAX_LANES]; /* by index; NULL: none */
 	unsigned next_lane; /* control lane: dealt out in turn */
 	struct session_registry registry;
+	struct bars bars;
 	struct access_table *table; /* control lane */
 	LIST_HEAD(, iscsi_portal) portals; /* control lane */
 	struct loop_timer accept_again; /* after EMFILE; control lane */
 	struct log_limit accept_log;
 	atomic_uint connections, logins;
+	atomic_uint sessions; /* in full feature phase */
+	/* control lane: totals, and the latest refused logins in a circle */
+	struct iscsi_figures figures;
+	uint64_t refusals;
+	struct iscsi_refused refused[ISCSI_REFUSED_KEPT];
 };
 
 #endif

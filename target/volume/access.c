@@ -164,6 +164,14 @@ static int best_name_rank(const struct access_host *host, const char *iqn)
 	return best;
 }
 
+bool access_knows_name(const struct access_table *table, const char *iqn)
+{
+	for (unsigned i = 0; i < table->hosts; i++)
+		if (best_name_rank(&table->host[i], iqn) >= 0)
+			return true;
+	return false;
+}
+
 static int network_rank(
 	const struct access_host *host, const struct sockaddr *peer)
 {

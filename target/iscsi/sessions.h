@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A session as others see it; iscsi.h has the rest.
+ */
+#ifndef TARGET_ISCSI_SESSIONS_H
+#define TARGET_ISCSI_SESSIONS_H
+
+#include "target/iscsi/connection.h"
+
+/* All of `info`, of a connection whose session is registered; on its lane. */
+void sessions_fill(
+	struct iscsi_connection *connection, struct iscsi_session_info *info);
+
+/* Ends the session as an administrator's act: the host is told that it is dropped
+ * and when it may come back. `reason` is copied. On its lane. */
+void sessions_drop(struct iscsi_connection *connection, const char *reason,
+	uint32_t keep_out_s);
+
+#endif
