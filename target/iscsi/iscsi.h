@@ -140,9 +140,9 @@ int iscsi_portal_open(struct iscsi_server *server,
 	const struct access_portal *portal, uint16_t *bound_port,
 	struct err *err);
 
-/* Stops listening on the open portal of that name. Its sessions go on or, with
- * `end_sessions`, are ended (`kick` without keeping anybody out). 0 or -ENOENT; in
- * a coroutine on the control lane. */
+/* Stops listening on what is open under that name. Sessions that came through it
+ * go on or, with `end_sessions`, are ended as by iscsi_session_kick_co. 0 or
+ * -ENOENT; in a coroutine on the control lane. */
 int iscsi_portal_close_co(struct iscsi_server *server, const char *name,
 	bool end_sessions, struct err *err);
 

@@ -17,6 +17,7 @@
 #include "blockcore/base/list.h"
 #include "target/iscsi/framing.h"
 #include "target/iscsi/lifecycle.h"
+#include "target/iscsi/sessions.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -287,36 +288,121 @@ static struct iscsi_portal *copy_portal(const struct access_portal *from)
 	return NULL;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && !strcmp(a, b));
+}
+
+/* A closed one that was the same: opening and closing takes no more memory each
+ * time, though no portal is freed while connections may refer to it. */
+static struct iscsi_portal *find_closed(
+	const struct iscsi_server *server, const struct access_portal *wanted)
+{
+	struct iscsi_portal *portal;
+
+	LIST_FOREACH (portal, &server->portals, link) {
+		const struct access_portal *was = &portal->portal;
+
+		if (!portal->open && was->port == wanted->port &&
+			was->group == wanted->group &&
+			!strcmp(was->name, wanted->name) &&
+			!strcmp(was->address, wanted->address) &&
+			same_text(was->advertised, wanted->advertised))
+			return portal;
+	}
+	return NULL;
+}
+
+static struct iscsi_portal *find_or_make(
+	struct iscsi_server *server, const struct access_portal *wanted)
+{
+	struct iscsi_portal *portal = find_closed(server, wanted);
+
+	if (portal)
+		return portal;
+	portal = copy_portal(wanted);
+	if (!portal)
+		return NULL;
+	portal->server = server;
+	portal->watch.ready = ready;
+	LIST_INSERT_HEAD(&server->portals, portal, link);
+	return portal;
+}
+
 int iscsi_portal_open(struct iscsi_server *server,
 	const struct access_portal *portal, uint16_t *bound_port,
 	struct err *err)
 {
-	struct iscsi_portal *made = copy_portal(portal);
+	struct iscsi_portal *made = find_or_make(server, portal);
+	uint16_t port = 0;
 	int fd, result;
 
 	if (!made)
 		return err_set(
 			err, ENOMEM, "portal %s: no memory", portal->name);
-	fd = open_socket(portal, &made->portal.port, err);
-	if (fd < 0) {
-		free_portal(made);
+	fd = open_socket(portal, &port, err);
+	if (fd < 0)
 		return fd;
-	}
-	made->server = server;
+	if (made->portal.port != port) /* nobody refers to it yet */
+		made->portal.port = port;
 	made->watch.fd = fd;
-	made->watch.ready = ready;
 	made->watch.interest = LOOP_READABLE;
 	result = loop_watch(control_loop(server), &made->watch);
 	if (result < 0) {
 		close(fd);
-		free_portal(made);
 		return err_set(err, -result, "portal %s: cannot be watched",
 			portal->name);
 	}
 	made->open = true;
-	LIST_INSERT_HEAD(&server->portals, made, link);
 	if (bound_port)
-		*bound_port = made->portal.port;
+		*bound_port = port;
+	return 0;
+}
+
+/* -- closing --------------------------------------------------------------- */
+
+static void close_portal(struct iscsi_portal *portal)
+{
+	loop_unwatch(control_loop(portal->server), &portal->watch);
+	close(portal->watch.fd);
+	portal->open = false;
+}
+
+struct closing {
+	struct iscsi_server *server;
+	const char *name;
+};
+
+static void end_sessions_here(struct block_lane *lane, void *argument)
+{
+	const struct closing *closing = argument;
+	struct iscsi_lane *own = closing->server->lane[lane->index];
+	struct iscsi_connection *connection;
+
+	if (!own)
+		return;
+	TAILQ_FOREACH (connection, &own->connections, link)
+		if (!strcmp(connection->world.portal->name, closing->name))
+			sessions_drop(connection, "its portal was closed", 0);
+}
+
+int iscsi_portal_close_co(struct iscsi_server *server, const char *name,
+	bool end_sessions, struct err *err)
+{
+	struct closing closing = {.server = server, .name = name};
+	struct iscsi_portal *portal;
+	bool found = false;
+
+	LIST_FOREACH (portal, &server->portals, link) {
+		if (!portal->open || strcmp(portal->portal.name, name))
+			continue;
+		close_portal(portal);
+		found = true;
+	}
+	if (!found)
+		return err_set(err, ENOENT, "no portal '%s' is open", name);
+	if (end_sessions)
+		block_broadcast_co(server->core, end_sessions_here, &closing);
 	return 0;
 }
 
@@ -325,13 +411,9 @@ void portal_close_all(struct iscsi_server *server)
 	struct iscsi_portal *portal;
 
 	loop_timer_clear(control_loop(server), &server->accept_again);
-	LIST_FOREACH (portal, &server->portals, link) {
-		if (!portal->open)
-			continue;
-		loop_unwatch(control_loop(server), &portal->watch);
-		close(portal->watch.fd);
-		portal->open = false;
-	}
+	LIST_FOREACH (portal, &server->portals, link)
+		if (portal->open)
+			close_portal(portal);
 }
 
 void portal_free_all(struct iscsi_server *server)

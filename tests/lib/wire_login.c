@@ -58,6 +58,26 @@ void wire_expect_login_refused(
 	wire_close(wire);
 }
 
+void wire_renew(struct wire *wire)
+{
+	struct wire new = {0};
+
+	memcpy(new.isid, wire->isid, sizeof new.isid);
+	*wire = new;
+}
+
+void wire_expect_dropped(struct wire *wire, unsigned wait_s)
+{
+	static struct wire_pdu pdu;
+
+	wire_expect(wire, WIRE_ASYNC, &pdu);
+	assert_int_equal(pdu.bhs[36], 3); /* RFC 7143 11.9.1 */
+	assert_int_equal(pdu.bhs[40] << 8 | pdu.bhs[41], wait_s);
+	wire_expect_closed(wire);
+	wire_close(wire);
+	wire_renew(wire);
+}
+
 const char *wire_value_of(const struct wire_pdu *pdu, const char *key)
 {
 	const char *at = (const char *)pdu->data, *end = at + pdu->bytes;

@@ -28,6 +28,12 @@ unsigned wire_say_login(struct wire *wire, uint8_t flags, const char *text,
 void wire_expect_login_refused(
 	struct wire *wire, uint8_t flags, const char *text, unsigned status);
 
+/* For a new session of the same initiator port. */
+void wire_renew(struct wire *wire);
+/* The target says that it drops the session (async event 3) and that the host may
+ * come back after `wait_s`, then does so; ready for wire_open. */
+void wire_expect_dropped(struct wire *wire, unsigned wait_s);
+
 /* The value of a key in an answer, "absent" without it. */
 const char *wire_value_of(const struct wire_pdu *pdu, const char *key);
 /* Decodes 0x...; returns the number of bytes. */

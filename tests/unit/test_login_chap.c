@@ -328,6 +328,67 @@ static void test_wrong_answers(void **state)
 	}
 }
 
+/* Who limits guesses: asked before anything is verified, told how it ended. */
+struct limiter {
+	struct iscsi_watcher watcher;
+	unsigned left, passed, failed;
+	char user[32], host[32];
+	bool peer_known;
+};
+
+static bool limiter_may_try(
+	struct iscsi_watcher *watcher, const struct iscsi_try *try)
+{
+	struct limiter *limiter = (struct limiter *)watcher;
+
+	snprintf(limiter->user, sizeof limiter->user, "%s", try->user);
+	snprintf(limiter->host, sizeof limiter->host, "%s", try->host);
+	limiter->peer_known = try->peer->sa_family == AF_INET;
+	return limiter->left && limiter->left--;
+}
+
+static void limiter_tried(
+	struct iscsi_watcher *watcher, const struct iscsi_try *try, bool passed)
+{
+	struct limiter *limiter = (struct limiter *)watcher;
+
+	(void)try;
+	limiter->passed += passed;
+	limiter->failed += !passed;
+}
+
+static void test_tries_are_limited(void **state)
+{
+	struct limiter limiter = {.watcher.may_try = limiter_may_try,
+		.watcher.tried = limiter_tried,
+		.left = 2};
+	struct talk *talk = *state;
+	char value[128];
+
+	talk->world.watcher = &limiter.watcher;
+	get_challenge(talk, LOCKED_HOST, "7");
+	answer_challenge(talk, &hashes[2], "wrong", false, value);
+	say_response(talk, "0x1234", value, "");
+	talk_expect_failure(talk, 0x201, "wrong CHAP secret");
+	assert_int_equal(talk->answer.refusal, ISCSI_REFUSED_SECRET);
+	assert_int_equal(limiter.failed, 1);
+	get_challenge(talk, LOCKED_HOST, "7");
+	answer_challenge(talk, &hashes[2], SECRET, false, value);
+	say_response(talk, "0x1234", value, "");
+	assert_int_equal(talk->verdict, ISCSI_LOGIN_CONTINUE);
+	assert_int_equal(limiter.passed, 1);
+	/* The third one is right, too, and is not looked at. */
+	get_challenge(talk, LOCKED_HOST, "7");
+	answer_challenge(talk, &hashes[2], SECRET, false, value);
+	say_response(talk, "0x1234", value, "");
+	talk_expect_failure(talk, 0x301, "too many failed tries");
+	assert_int_equal(talk->answer.refusal, ISCSI_REFUSED_TRIES);
+	assert_int_equal(limiter.passed + limiter.failed, 2);
+	assert_string_equal(limiter.user, "0x1234");
+	assert_string_equal(limiter.host, "locked");
+	assert_true(limiter.peer_known);
+}
+
 static void test_malformed_answers(void **state)
 {
 	static const char *const bad[] = {
@@ -409,6 +470,7 @@ int main(void)
 		TEST(test_reflection),
 		TEST(test_challenge_too_long),
 		TEST(test_wrong_answers),
+		TEST(test_tries_are_limited),
 		TEST(test_malformed_answers),
 		TEST(test_keys_out_of_order),
 	};
