@@ -64,10 +64,11 @@ LIBS_TESTS = $(call pkg,--libs,$(PACKAGES_TESTS))
 
 # -- what there is -----------------------------------------------------------
 find_c = $(sort $(shell find $(1) -name '*.c' 2>/dev/null))
-PROGRAM_MAINS = target/cairnd.c blockcore/cairn_stack.c $(wildcard webui/cli/cairn.c)
+PROGRAM_MAINS = target/cairnd.c blockcore/cairn_stack.c $(wildcard webui/cli/cairn.c) \
+	webui/api/tools/yaml_to_json.c
 BLOCKCORE_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,blockcore))
 TARGET_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,target))
-API_C = $(call find_c,webui/api)
+API_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,webui/api))
 CLI_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,webui/cli))
 TESTLIB_C = $(call find_c,tests/lib)
 TEST_MAINS = $(sort $(wildcard $(foreach d,unit stack wire sim,tests/$(d)/test_*.c)))
@@ -127,8 +128,28 @@ endef
 $(eval $(call archive,libblockcore.a,$(BLOCKCORE_C)))
 $(eval $(call archive,libtarget.a,$(TARGET_C)))
 $(eval $(call archive,libapi.a,$(API_C)))
+$(B)/libapi.a: $(B)/obj/webui/api/assets_data.o
 $(eval $(call archive,libcli.a,$(CLI_C)))
 $(eval $(call archive,libtests.a,$(TESTLIB_C)))
+
+# Files that the daemon carries: in read-only memory, and without asking for an
+# executable stack.
+$(B)/yaml-to-json: $(B)/obj/webui/api/tools/yaml_to_json.o $(B)/libblockcore.a
+	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_BLOCKCORE)
+$(B)/assets/openapi.json: webui/api/openapi.yaml $(B)/yaml-to-json
+	@mkdir -p $(@D)
+	$(call say,JSON)$(B)/yaml-to-json $< >$@
+ASSETS = $(B)/assets/openapi.json
+$(B)/assets/assets_data.S: $(ASSETS) Makefile
+	@{ echo '.section .rodata'; for file in $(ASSETS); do \
+		name=asset_$$(basename $$file | tr -c 'a-z0-9\n' _); \
+		echo ".global $$name, $${name}_end"; \
+		echo "$$name: .incbin \"$$file\""; \
+		echo "$${name}_end: .byte 0"; done; \
+		echo '.section .note.GNU-stack,"",@progbits'; } >$@
+$(B)/obj/webui/api/assets_data.o: $(B)/assets/assets_data.S
+	@mkdir -p $(@D)
+	$(call say,AS  )$(CC) -c -o $@ $<
 
 $(B)/cairnd: $(B)/obj/target/cairnd.o $(B)/libapi.a $(B)/libtarget.a \
 		$(B)/libblockcore.a

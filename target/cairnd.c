@@ -11,6 +11,7 @@
 #include "blockcore/spec.h"
 #include "target/control/daemon.h"
 #include "target/control/document.h"
+#include "webui/api/api.h"
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -33,7 +34,7 @@ static const char usage[] =
 	"  --apply FILE      appliance document to put in force and to keep;\n"
 	"                    without it the one that is kept\n"
 	"  --port-file FILE  is written when it is ready: NAME=ADDRESS:PORT,\n"
-	"                    a line for each portal\n"
+	"                    a line for each portal, and one for api\n"
 	"  --check-config    read both files, say what is wrong, do no more\n"
 	"  --help            this, every key of both files, all drivers\n"
 	"  --version         which cairnd this is\n";
@@ -127,7 +128,8 @@ static int run(const struct command_line *line)
 		return fail(&err);
 	struct daemon_orders orders = {.settings = &settings,
 		.document = line->document,
-		.port_file = line->port_file};
+		.port_file = line->port_file,
+		.face = &api_face};
 	int status;
 	log_set_level(settings.log_level);
 	if (line->check) {

@@ -40,6 +40,7 @@ struct daemon {
 	struct block_core *core;
 	struct iscsi_server *server;
 	struct appliance *appliance;
+	void *face;
 
 	struct loop_message begin;
 	struct co *story; /* while it waits for a signal */
@@ -129,6 +130,13 @@ static int open_portals(struct daemon *daemon, struct err *err)
 	return 0;
 }
 
+static void print_port(
+	FILE *out, const char *name, const char *address, uint16_t port)
+{
+	fprintf(out, strchr(address, ':') ? "%s=[%s]:%u\n" : "%s=%s:%u\n", name,
+		address, port);
+}
+
 /* Appears whole or not at all. */
 static int write_port_file(const struct daemon *daemon, struct err *err)
 {
@@ -140,10 +148,11 @@ static int write_port_file(const struct daemon *daemon, struct err *err)
 	FILE *out = fopen(draft, "we");
 	for (unsigned i = 0; out && i < daemon->settings->portals; i++) {
 		const struct access_portal *p = &daemon->settings->portal[i];
-		fprintf(out,
-			strchr(p->address, ':') ? "%s=[%s]:%u\n" : "%s=%s:%u\n",
-			p->name, p->address, p->port);
+		print_port(out, p->name, p->address, p->port);
 	}
+	if (out && daemon->face && daemon->settings->api.enabled)
+		print_port(out, "api", daemon->settings->api.address,
+			daemon->settings->api.port);
 	if (!out || fclose(out) || rename(draft, path))
 		return err_set(
 			err, errno, "port file %s: %s", path, strerror(errno));
@@ -175,6 +184,18 @@ static int open_appliance_co(struct daemon *daemon, struct err *err)
 		: appliance_restore_co(daemon->appliance, err);
 }
 
+static int open_face_co(struct daemon *daemon, struct err *err)
+{
+	struct daemon_parts parts = {.settings = daemon->settings,
+		.control = daemon->control,
+		.core = daemon->core,
+		.server = daemon->server,
+		.state = daemon->state,
+		.appliance = daemon->appliance};
+	const struct daemon_face *face = daemon->orders->face;
+	return face ? face->start_co(&parts, &daemon->face, err) : 0;
+}
+
 /* The story as far as "ready". Connections that come before the document is in
  * force wait in the portals' queues. */
 static int start_co(struct daemon *daemon, struct err *err)
@@ -190,12 +211,16 @@ static int start_co(struct daemon *daemon, struct err *err)
 	if (!failed)
 		failed = open_appliance_co(daemon, err);
 	if (!failed)
+		failed = open_face_co(daemon, err);
+	if (!failed)
 		failed = write_port_file(daemon, err);
 	return failed;
 }
 
 static void stop_co(struct daemon *daemon)
 {
+	if (daemon->face)
+		daemon->orders->face->stop_co(daemon->face);
 	if (daemon->server)
 		iscsi_server_stop_co(daemon->server, GRACE_NS);
 	if (daemon->appliance)
@@ -253,6 +278,8 @@ static int set_up(struct daemon *daemon, struct err *err)
 	int failed = directory_make(daemon->secrets_directory, 0700, err);
 	if (!failed)
 		failed = directory_make(settings->data_directory, 0700, err);
+	if (!failed && daemon->orders->face)
+		failed = directory_make(settings->run_directory, 0755, err);
 	if (failed)
 		return failed;
 	daemon->world = ring_world_real(settings->ring, err);

@@ -3,8 +3,8 @@
  * The daemon: threads, and the order in which everything starts and stops.
  *
  *	start	state (lock) -> world of files -> threads -> lanes -> iSCSI
- *		-> portals -> document -> ready
- *	stop	portals, sessions (1 s of grace) -> volumes (flushed, closed)
+ *		-> portals -> document -> face -> ready
+ *	stop	face -> portals, sessions (1 s of grace) -> volumes (flushed, closed)
  *		-> lanes -> threads -> world -> state
  *
  * Invariants
@@ -18,10 +18,38 @@
 #include "blockcore/base/err.h"
 #include "target/control/settings.h"
 
+struct appliance;
+struct block_core;
+struct iscsi_server;
+struct reactor;
+struct state;
+
+/* What runs, for the face: to be used on the control reactor until stop_co has
+ * returned. */
+struct daemon_parts {
+	struct settings *settings;
+	struct reactor *control;
+	struct block_core *core;
+	struct iscsi_server *server;
+	struct state *state;
+	struct appliance *appliance;
+};
+
+/* What manages the daemon from outside (REST). It lies above this floor, so the
+ * roof hands it in. */
+struct daemon_face {
+	/* Opens its sockets; ports that were 0 are filled in. 0 or -errno. */
+	int (*start_co)(
+		const struct daemon_parts *parts, void **face, struct err *err);
+	/* Finishes what it is doing and closes everything. */
+	void (*stop_co)(void *face);
+};
+
 struct daemon_orders {
 	struct settings *settings; /* ports that were 0 are filled in */
 	const char *document; /* file to apply, NULL: what is stored */
 	const char *port_file; /* gets NAME=ADDRESS:PORT lines, NULL: none */
+	const struct daemon_face *face; /* NULL: none */
 };
 
 /* Checks what can be checked without starting: settings were read, this reads the

@@ -20,11 +20,12 @@
 /* -- the tables ------------------------------------------------------------- */
 
 struct top_options {
-	char *data_directory, *state_directory, *naming_authority;
+	char *data_directory, *state_directory, *run_directory;
+	char *naming_authority;
 	int log_level, ring;
 	uint64_t reactors, spin_us, buffer_bytes;
 	bool pin_reactors;
-	const struct doc *iscsi, *portals;
+	const struct doc *api, *iscsi, *portals;
 };
 
 static const char *const log_levels[] = {
@@ -47,6 +48,12 @@ static const struct opt_spec top_specs[] = {
 		.offset = TOP(state_directory),
 		.max = 1024,
 		.help = "where the daemon keeps its database"},
+	{.name = "run_directory",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = TOP(run_directory),
+		.max = 90, /* a socket's path has 108 bytes */
+		.help = "where its socket lies; absent: beside its database"},
 	{.name = "naming_authority",
 		.type = OPT_STRING,
 		.offset = TOP(naming_authority),
@@ -93,6 +100,12 @@ static const struct opt_spec top_specs[] = {
 		.type = OPT_DOC,
 		.offset = TOP(portals),
 		.help = "addresses to listen on: {name, address, port, ...}"},
+	{.name = "api",
+		.type = OPT_DOC,
+		.flags = OPT_OPTIONAL,
+		.offset = TOP(api),
+		.help = "where REST and the panel are: {enabled, address, "
+			"port}"},
 	{.name = "iscsi",
 		.type = OPT_DOC,
 		.flags = OPT_OPTIONAL,
@@ -180,6 +193,33 @@ static const struct opt_spec portal_specs[] = {
 		.max = 65535,
 		.fallback = "1",
 		.help = "target portal group tag"},
+	OPT_END};
+
+struct api_options {
+	bool enabled;
+	char *address;
+	uint64_t port;
+};
+
+#define API(field) offsetof(struct api_options, field)
+static const struct opt_spec api_specs[] = {
+	{.name = "enabled",
+		.type = OPT_BOOL,
+		.offset = API(enabled),
+		.fallback = "true",
+		.help = "listen on TCP; the unix socket is always there"},
+	{.name = "address",
+		.type = OPT_STRING,
+		.offset = API(address),
+		.max = 63,
+		.fallback = "127.0.0.1",
+		.help = "numeric IPv4 or IPv6 address; 0.0.0.0, \"::\": all"},
+	{.name = "port",
+		.type = OPT_UINT,
+		.offset = API(port),
+		.max = 65535,
+		.fallback = "8443",
+		.help = "TCP port of https; 0: a free one"},
 	OPT_END};
 
 /* -- portals ---------------------------------------------------------------- */
@@ -289,6 +329,20 @@ static int read_iscsi(
 	return 0;
 }
 
+/* -- api -------------------------------------------------------------------- */
+
+static int read_api(
+	struct settings_api *api, const struct doc *node, struct err *err)
+{
+	struct api_options o;
+	if (opts_parse(api_specs, node, NULL, &o, sizeof o, err))
+		return -EINVAL;
+	*api = (struct settings_api){.enabled = o.enabled,
+		.address = o.address,
+		.port = (uint16_t)o.port};
+	return node ? check_address(node, api->address, err) : 0;
+}
+
 /* -- the whole -------------------------------------------------------------- */
 
 static unsigned allowed_cpus(void)
@@ -305,6 +359,7 @@ static void take_top(struct settings *settings, struct top_options *top)
 {
 	settings->data_directory = top->data_directory;
 	settings->state_directory = top->state_directory;
+	settings->run_directory = top->run_directory;
 	settings->naming_authority = top->naming_authority;
 	log_level_from_name(log_levels[top->log_level], &settings->log_level);
 	settings->ring = top->ring ? rings[top->ring] : NULL;
@@ -313,6 +368,17 @@ static void take_top(struct settings *settings, struct top_options *top)
 	settings->pin_reactors = top->pin_reactors;
 	settings->spin_us = (uint32_t)top->spin_us;
 	settings->buffer_bytes = top->buffer_bytes;
+}
+
+static int name_run_directory(struct settings *settings, struct err *err)
+{
+	if (settings->run_directory)
+		return 0;
+	if (asprintf(&settings->run_directory, "%s/run",
+		    settings->state_directory) >= 0)
+		return 0;
+	settings->run_directory = NULL;
+	return err_set(err, ENOMEM, "out of memory");
 }
 
 static int read_tree(
@@ -325,7 +391,11 @@ static int read_tree(
 	if (!name_is_iqn(settings->naming_authority))
 		return doc_error(doc_find(root, "naming_authority"), err,
 			EINVAL, NAME_IQN_RULE, settings->naming_authority);
-	int result = read_iscsi(&settings->iscsi, top.iscsi, err);
+	int result = name_run_directory(settings, err);
+	if (!result)
+		result = read_api(&settings->api, top.api, err);
+	if (!result)
+		result = read_iscsi(&settings->iscsi, top.iscsi, err);
 	return result ? result : read_portals(settings, top.portals, err);
 }
 
@@ -352,6 +422,8 @@ void settings_free(struct settings *settings)
 	free(settings->portal);
 	free(settings->data_directory);
 	free(settings->state_directory);
+	free(settings->run_directory);
+	free(settings->api.address);
 	free(settings->naming_authority);
 	memset(settings, 0, sizeof *settings);
 }
@@ -360,6 +432,8 @@ void settings_print_help(FILE *out)
 {
 	fputs("Settings (such as etc/cairn.yaml):\n", out);
 	opts_print_help(top_specs, out);
+	fputs("In api:\n", out);
+	opts_print_help(api_specs, out);
 	fputs("Each of portals:\n", out);
 	opts_print_help(portal_specs, out);
 	fputs("In iscsi:\n", out);

@@ -27,6 +27,7 @@
 struct settings {
 	char *data_directory; /* volumes' files; relative: to where we started */
 	char *state_directory; /* database, lock */
+	char *run_directory; /* socket of the command line */
 	char *naming_authority; /* "iqn.2026-11.example.cairn" */
 	enum log_level log_level;
 	unsigned
@@ -36,6 +37,11 @@ struct settings {
 	const char *ring; /* NULL: choose; "io_uring", "threads" */
 	uint64_t buffer_bytes; /* data buffers of each reactor */
 	struct iscsi_settings iscsi;
+	struct settings_api {
+		bool enabled; /* over TCP; the socket is always there */
+		char *address;
+		uint16_t port; /* 0: a free one */
+	} api;
 	struct access_portal *portal;
 	unsigned portals;
 };

@@ -309,3 +309,8 @@ struct loop *reactor_loop(struct reactor *reactor)
 {
 	return &reactor->loop;
 }
+
+struct event_base *reactor_event_base(struct reactor *reactor)
+{
+	return reactor->base;
+}

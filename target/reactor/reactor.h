@@ -2,7 +2,8 @@
 /*
  * Reactors: threads with a libevent loop each, the implementation of
  * blockcore/loop.h that cairnd runs on. Reactor 0 is the control thread; the
- * others carry connections. Nobody above sees libevent.
+ * others carry connections. Nobody above sees libevent but webui/api, which
+ * speaks HTTP by it (reactor_event_base).
  *
  * Invariants
  *  1. A turn: event_base_loop once (without sleeping while a hook has work or
@@ -18,6 +19,7 @@
 #include "blockcore/base/err.h"
 #include "blockcore/loop.h"
 
+struct event_base;
 struct reactor;
 
 /* `name` becomes the thread's name ("control", "reactor-1"). */
@@ -26,6 +28,9 @@ struct reactor *reactor_new(
 /* Its thread has ended (or was never started). */
 void reactor_free(struct reactor *reactor);
 struct loop *reactor_loop(struct reactor *reactor);
+/* libevent itself, for what speaks HTTP on the control reactor; nobody else.
+ * Its callbacks run in a turn as those of watches do. Has no locks. */
+struct event_base *reactor_event_base(struct reactor *reactor);
 
 /* Runs the loop on a new thread, pinned to `cpu` (-1: not pinned), until
  * reactor_stop; or on the calling thread. */

@@ -73,10 +73,12 @@ wait_until() {
 
 # Settings for one daemon; more YAML lines may be given.
 write_settings() { # PORT [LINES]
-	mkdir -p "$work/data" "$work/state"
+	mkdir -p "$work/data" "$work/state" "$work/run"
 	cat >"$work/cairn.yaml" <<YAML
 data_directory: $work/data
 state_directory: $work/state
+run_directory: $work/run
+api: {port: 0}
 portals:
   - {name: main, address: 127.0.0.1, port: $1}
 ${2:-}
@@ -124,6 +126,7 @@ start_daemon() {
 		return 1
 	fi
 	port=$(sed -n 's/.*:\([0-9]*\)$/\1/p' "$work/ports" | head -n 1)
+	api_port=$(sed -n 's/^api=.*:\([0-9]*\)$/\1/p' "$work/ports")
 	port6=$(sed -n 's/.*\[::1\]:\([0-9]*\)$/\1/p' "$work/ports")
 	url="iscsi://127.0.0.1:$port/$iqn"
 }

@@ -48,10 +48,10 @@ check "a word too much: status 2" status 2 cairnd --config x y
 
 settings_with 'colour: red'
 check "an unknown setting, by the check" refused_with \
-	"$work/bad.yaml:6:1: colour: unknown key" \
+	"$work/bad.yaml:8:1: colour: unknown key" \
 	--config "$work/bad.yaml" --check-config
 check "an unknown setting, at start" refused_with \
-	"$work/bad.yaml:6:1: colour: unknown key" --config "$work/bad.yaml"
+	"$work/bad.yaml:8:1: colour: unknown key" --config "$work/bad.yaml"
 settings_with 'spin_us: [1'
 check "broken YAML" refused_with "$work/bad.yaml:" --config "$work/bad.yaml"
 check "no settings" refused_with "$work/none.yaml" --config "$work/none.yaml"

@@ -7,7 +7,8 @@
 . "$(dirname "$0")/lib.sh"
 
 # etc/cairn.yaml and etc/demo.yaml, on free ports and in a folder of our own.
-sed -e "s|var/|$work/var/|" -e 's/port: 3260/port: 0/' etc/cairn.yaml \
+sed -e "s|var/|$work/var/|" -e 's/port: 3260/port: 0/' \
+	-e 's/port: 8443/port: 0/' etc/cairn.yaml \
 	>"$work/cairn.yaml"
 cp etc/demo.yaml "$work/document.yaml"
 start() {

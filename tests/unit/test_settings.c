@@ -59,6 +59,10 @@ static void defaults_are_those_of_the_target(void **state)
 	assert_memory_equal(&s.iscsi, &defaults, sizeof defaults);
 	assert_string_equal(s.data_directory, "d");
 	assert_string_equal(s.state_directory, "s");
+	assert_string_equal(s.run_directory, "s/run");
+	assert_true(s.api.enabled);
+	assert_string_equal(s.api.address, "127.0.0.1");
+	assert_int_equal(s.api.port, 8443);
 	assert_string_equal(s.naming_authority, "iqn.2026-11.example.cairn");
 	assert_in_range(s.reactors, 1, BLOCK_MAX_LANES - 1);
 	assert_int_equal(s.log_level, LOG_INFO);

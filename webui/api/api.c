@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server's life: opened when everything runs, closed before anything stops.
+ */
+#include "webui/api/api.h"
+
+#include "blockcore/base/co.h"
+#include "blockcore/base/log.h"
+#include "target/reactor/reactor.h"
+#include "webui/api/private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t unix_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void free_api(struct api *api)
+{
+	api_listen_close(api);
+	api_connections_free(api->connections);
+	free(api);
+}
+
+static int open_api(struct api *api, struct err *err)
+{
+	api->connections = api_connections_new(api);
+	if (!api->connections)
+		return err_set(err, ENOMEM, "out of memory");
+	int failed = api_listen_local(api, err);
+	if (!failed && api->parts.settings->api.enabled)
+		failed = api_listen_tls(api, err);
+	return failed;
+}
+
+static int start_co(
+	const struct daemon_parts *parts, void **face, struct err *err)
+{
+	struct api *api = calloc(1, sizeof *api);
+	if (!api)
+		return err_set(err, ENOMEM, "out of memory");
+	api->parts = *parts;
+	api->loop = reactor_loop(parts->control);
+	api->started_ms = unix_ms();
+	LIST_INIT(&api->calls);
+	if (getentropy(&api->id_salt, sizeof api->id_salt))
+		api->id_salt = (uint32_t)api->started_ms;
+	int failed = open_api(api, err);
+	if (failed) {
+		free_api(api);
+		return failed;
+	}
+	*face = api;
+	return 0;
+}
+
+static void stop_co(void *face)
+{
+	struct api *api = face;
+	api->closing = true;
+	if (api->running) {
+		api->stopping = co_self();
+		co_yield ();
+	}
+	free_api(api);
+}
+
+const struct daemon_face api_face = {.start_co = start_co, .stop_co = stop_co};

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether the libevent that runs has the repairs of 2026: eight holes in evhttp,
+ * one of them a write outside its memory when it listens on a unix socket.
+ * Upstream has them from 2.1.13 on. Debian put them into 2.1.12 without another
+ * version of the library itself, so there the package's revision is what tells:
+ * from 2.1.12-stable-8+deb12u1 (or another +debNuM) on.
+ */
+#ifndef WEBUI_API_LIBEVENT_VERSION_H
+#define WEBUI_API_LIBEVENT_VERSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* `number` is event_get_version_number(), `package` Debian's version of the
+ * package, "" if it is not known. */
+bool libevent_is_repaired(uint32_t number, const char *package);
+
+/* Finds the version of libevent-extra-2.1-7 in dpkg's database (the file `path`).
+ * False, and "", if it is not there. */
+bool libevent_find_package(const char *path, char *version, size_t bytes);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the server share; handlers include handler.h only.
+ *
+ *	api.c		start and stop
+ *	listen.c	sockets, evhttp and its limits
+ *	connection.c	TLS connections: how many, how long
+ *	call.c		one request, from evhttp to its answer
+ *	parse.c		path, query, templates: pure functions
+ *	guard.c		who asks, and whether he may
+ *	answer.c	answers; problem.c problems
+ */
+#ifndef WEBUI_API_PRIVATE_H
+#define WEBUI_API_PRIVATE_H
+
+#include "blockcore/loop.h"
+#include "webui/api/handler.h"
+#include "webui/api/parse.h"
+
+#include <openssl/ssl.h>
+#include <sys/queue.h>
+
+#define API_MAX_CALLS 128u /* requests at a time */
+#define API_MAX_HEADERS_BYTES (16u << 10)
+#define API_MAX_BODY_BYTES (1u << 20)
+#define API_MAX_LARGE_BODY_BYTES (16u << 20)
+#define API_MAX_ANSWER_HEADERS 8u
+
+struct co;
+struct evhttp;
+struct evhttp_request;
+struct api_connections;
+
+struct api {
+	struct daemon_parts parts;
+	struct loop *loop;
+	struct evhttp *tls, *local;
+	SSL_CTX *ctx;
+	char socket_path[108];
+	struct api_connections *connections;
+
+	LIST_HEAD(, api_call) calls;
+	unsigned running;
+	struct co *stopping; /* waits until running is 0 */
+	bool closing;
+	uint64_t next_id;
+	uint32_t id_salt;
+	int64_t started_ms;
+};
+
+struct api_answer {
+	int status; /* 0: not answered */
+	json_t *json;
+	const char *type; /* NULL: by json */
+	const void *data;
+	size_t bytes;
+	char *owned; /* to be freed with the call */
+	char etag[72];
+	struct {
+		const char *name;
+		char *value;
+	} header[API_MAX_ANSWER_HEADERS];
+	unsigned headers;
+};
+
+/* One request on its way. */
+struct api_call {
+	struct api_request request; /* the first member */
+	struct evhttp_request *http; /* NULL: the client is gone */
+	const char *method;
+	char *uri; /* raw */
+	char *text; /* the body, NULL: none */
+	struct parsed_target target; /* points into itself */
+	struct api_answer answer;
+	char *audit_object;
+	json_t *audit_before, *audit_after;
+	uint64_t started_ns;
+	bool local; /* over the unix socket */
+	struct loop_message finish;
+	LIST_ENTRY(api_call) link;
+};
+
+static inline struct api_call *api_call_of(const struct api_request *request)
+{
+	return (struct api_call *)request;
+}
+
+/* -- routes.c ---------------------------------------------------------------- */
+
+extern const struct api_route *const api_routes[]; /* ends with NULL */
+/* The row for method and path. NULL: *allowed (of `bytes`) has the methods that
+ * the path knows, "" if there is no such path. */
+const struct api_route *api_find_route(const char *method,
+	struct parsed_target *target, char *allowed, size_t bytes);
+
+/* -- listen.c ---------------------------------------------------------------- */
+
+int api_listen_tls(struct api *api, struct err *err);
+int api_listen_local(struct api *api, struct err *err);
+void api_listen_close(struct api *api);
+
+/* -- connection.c ------------------------------------------------------------ */
+
+struct bufferevent;
+struct event_base;
+
+struct api_connections *api_connections_new(struct api *api);
+void api_connections_free(struct api_connections *connections);
+/* evhttp's: a bufferevent for one that comes over TLS. */
+struct bufferevent *api_connection_accept(
+	struct event_base *base, void *connections);
+
+/* -- call.c ------------------------------------------------------------------ */
+
+/* evhttp's: a request is there, over TLS or the socket. */
+void api_call_tls(struct evhttp_request *http, void *api);
+void api_call_local(struct evhttp_request *http, void *api);
+
+/* -- guard.c ----------------------------------------------------------------- */
+
+/* False: refused and answered. */
+bool api_guard(struct api_call *call);
+
+/* -- answer.c, problem.c ------------------------------------------------------ */
+
+void api_answer_send(struct api_call *call);
+void api_answer_free(struct api_answer *answer);
+const char *api_status_phrase(int status);
+
+struct api_problem_kind {
+	const char *name, *title;
+	int status;
+	const char *cause, *cure;
+};
+extern const struct api_problem_kind api_problem_kinds[]; /* ends: name NULL */
+const struct api_problem_kind *api_problem_find(const char *name);
+
+#endif

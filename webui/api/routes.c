@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every operation there is: the arrays of the files of handlers, and how the row
+ * of a request is found.
+ */
+#include "webui/api/private.h"
+
+#include <string.h>
+
+extern const struct api_route api_public_routes[], api_system_routes[];
+
+const struct api_route *const api_routes[] = {
+	api_public_routes, /* public.c */
+	api_system_routes, /* system.c */
+	NULL,
+};
+
+static void add_method(char *allowed, size_t bytes, const char *method)
+{
+	size_t used = strlen(allowed);
+	if (parse_list_has(allowed, method) ||
+		used + strlen(method) + 3 > bytes)
+		return;
+	if (used)
+		strcat(allowed, ", ");
+	strcat(allowed, method);
+}
+
+static void add_methods(char *allowed, size_t bytes, const char *method)
+{
+	add_method(allowed, bytes, method);
+	if (!strcmp(method, "GET"))
+		add_method(allowed, bytes, "HEAD");
+}
+
+const struct api_route *api_find_route(const char *method,
+	struct parsed_target *target, char *allowed, size_t bytes)
+{
+	const char *wanted = strcmp(method, "HEAD") ? method : "GET";
+	allowed[0] = '\0';
+	for (const struct api_route *const *list = api_routes; *list; list++) {
+		for (const struct api_route *row = *list; row->operation;
+			row++) {
+			if (!parse_match(row->path, target))
+				continue;
+			if (!strcmp(row->method, wanted))
+				return row;
+			add_methods(allowed, bytes, row->method);
+		}
+	}
+	if (*allowed)
+		add_method(allowed, bytes, "OPTIONS");
+	return NULL;
+}
