@@ -13,6 +13,7 @@
  */
 #include "blockcore/alias.h"
 
+#include "blockcore/figures.h"
 #include "blockcore/kinds.h"
 
 #include <stdio.h>
@@ -82,6 +83,11 @@ static int alias_resize_co(
 	return error;
 }
 
+static int alias_allocated_co(struct block_driver *driver, uint64_t *bytes)
+{
+	return block_source_allocated_co(alias_of(driver)->source, bytes);
+}
+
 static struct block_source *alias_below(
 	struct block_driver *driver, unsigned index)
 {
@@ -102,5 +108,6 @@ const struct block_kind alias_kind = {
 	.close_co = alias_close_co,
 	.submit = alias_submit,
 	.resize_co = alias_resize_co,
+	.allocated_co = alias_allocated_co,
 	.below = alias_below,
 };

@@ -286,6 +286,8 @@ struct block_kind {
 		struct block_driver *driver, void *options, struct err *err);
 	int (*resize_co)(
 		struct block_driver *driver, uint64_t bytes, struct err *err);
+	/* Bytes in use below a bottom; 0 or -errno. Optional. */
+	int (*allocated_co)(struct block_driver *driver, uint64_t *bytes);
 	/* A verb of its own ("hold", "release" ...); text for people and JSON
 	 * members go to `out`. Optional. */
 	int (*command_co)(struct block_driver *driver, const char *verb,

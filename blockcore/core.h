@@ -27,6 +27,7 @@ struct block_lane_private {
 	struct slab children;
 	struct buf_pool *pool; /* the lane's */
 	struct compare_memory compare;
+	uint64_t started_ns; /* fixed while it runs */
 	bool started;
 };
 

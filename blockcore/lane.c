@@ -136,6 +136,7 @@ int block_lane_start(struct block_core *core, unsigned index, struct loop *loop,
 	buf_pool_notify(lane->pool, &private->complete.again);
 	private->complete.run = lane_complete_run;
 	loop_hook_add(loop, LOOP_COMPLETE, &private->complete);
+	private->started_ns = loop_now_ns(loop);
 	private->started = true;
 	return 0;
 }

@@ -98,6 +98,8 @@ struct ring_world_ops {
 	 * data. Blocking (SEEK_DATA, SEEK_HOLE). 0 or -errno. */
 	int (*extent)(struct ring_file *file, uint64_t offset, uint64_t *length,
 		bool *data);
+	/* Bytes that the file takes up. Blocking. 0; -EOPNOTSUPP of a device. */
+	int (*allocated)(struct ring_file *file, uint64_t *bytes);
 	int (*ring_new)(struct ring_world *world, struct loop *loop,
 		struct ring **ring, struct err *err);
 	void (*ring_free)(struct ring *ring);
@@ -110,8 +112,16 @@ struct ring_world_ops {
 struct ring_world {
 	const struct ring_world_ops *ops;
 };
+
+/* Since the ring was made; its thread's. */
+struct ring_figures {
+	uint64_t queued, done; /* operations */
+	uint64_t submits; /* calls that gave the kernel or the threads work */
+	uint64_t full; /* times that not all of a turn's work fitted */
+};
 struct ring {
 	struct ring_world *world;
+	struct ring_figures figures;
 };
 
 /* The world of real files: io_uring if the kernel allows it, else threads (one
@@ -167,6 +177,11 @@ static inline int ring_file_extent(
 	return file->world->ops->extent(file, offset, length, data);
 }
 
+static inline int ring_file_allocated(struct ring_file *file, uint64_t *bytes)
+{
+	return file->world->ops->allocated(file, bytes);
+}
+
 /* A ring on the calling thread's loop; adds its own hooks. Stays with its
  * thread: the kernel refuses operations from another one. */
 static inline int ring_new(struct ring_world *world, struct loop *loop,
@@ -200,6 +215,7 @@ static inline void ring_forget_file(struct ring *ring, struct ring_file *file)
 
 static inline void ring_queue(struct ring *ring, struct ring_op *op)
 {
+	ring->figures.queued++;
 	ring->world->ops->queue(ring, op);
 }
 

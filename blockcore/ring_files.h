@@ -56,5 +56,6 @@ int ring_files_lock(struct ring_file *file, uint64_t taken, uint64_t refused,
 	struct err *err);
 int ring_files_extent(
 	struct ring_file *file, uint64_t offset, uint64_t *length, bool *data);
+int ring_files_allocated(struct ring_file *file, uint64_t *bytes);
 
 #endif

@@ -167,6 +167,7 @@ static bool threads_submit(struct loop_hook *hook)
 	self->todo_count += self->pending_count;
 	threads_start_drainers(self);
 	pthread_mutex_unlock(&self->lock);
+	self->ring.figures.submits++;
 	self->in_flight += self->pending_count;
 	self->pending_count = 0;
 	return false;
@@ -193,6 +194,7 @@ static bool threads_reap(struct loop_hook *hook)
 	while ((op = STAILQ_FIRST(&finished))) {
 		STAILQ_REMOVE_HEAD(&finished, link);
 		self->in_flight--;
+		self->ring.figures.done++;
 		op->done(op);
 	}
 	return false;
@@ -273,6 +275,7 @@ static const struct ring_world_ops threads_ops = {
 	.resize = ring_files_resize,
 	.lock = ring_files_lock,
 	.extent = ring_files_extent,
+	.allocated = ring_files_allocated,
 	.ring_new = threads_ring_new,
 	.ring_free = threads_ring_free,
 	.register_buffers = threads_register_buffers,

@@ -214,6 +214,8 @@ static bool uring_submit(struct loop_hook *hook)
 		uring_fill(self);
 		if (!io_uring_sq_ready(&self->kernel))
 			return uring_arm_wake(self);
+		self->ring.figures.submits++;
+		self->ring.figures.full += !STAILQ_EMPTY(&self->pending);
 		int sent = io_uring_submit_and_get_events(&self->kernel);
 		/* No memory for requests (-EAGAIN), or a signal: the entries
 		 * are still there, next turn. */
@@ -227,9 +229,10 @@ static bool uring_submit(struct loop_hook *hook)
 static void uring_complete(struct uring *self, struct ring_op *op, int result)
 {
 	self->in_flight--;
-	if (ring_transfer_step(op, result))
+	if (ring_transfer_step(op, result)) {
+		self->ring.figures.done++;
 		op->done(op);
-	else
+	} else
 		STAILQ_INSERT_HEAD(&self->pending, op, link);
 }
 
@@ -407,6 +410,7 @@ static const struct ring_world_ops uring_ops = {
 	.resize = ring_files_resize,
 	.lock = ring_files_lock,
 	.extent = ring_files_extent,
+	.allocated = ring_files_allocated,
 	.ring_new = uring_ring_new,
 	.ring_free = uring_ring_free,
 	.register_buffers = uring_register_buffers,

@@ -8,6 +8,7 @@
  */
 #include "blockcore/format/format.h"
 
+#include "blockcore/figures.h"
 #include "blockcore/kinds.h"
 
 #include <errno.h>
@@ -148,6 +149,13 @@ static int raw_view_resize_co(
 	return error;
 }
 
+/* Of the file, whatever part of it this is. */
+static int raw_view_allocated_co(struct block_driver *driver, uint64_t *bytes)
+{
+	return block_source_allocated_co(
+		raw_view_of(driver)->view.format->file, bytes);
+}
+
 static struct block_source *raw_view_below(
 	struct block_driver *driver, unsigned index)
 {
@@ -168,6 +176,7 @@ const struct block_kind raw_view_kind = {
 	.close_co = raw_view_close_co,
 	.submit = raw_view_submit,
 	.resize_co = raw_view_resize_co,
+	.allocated_co = raw_view_allocated_co,
 	.below = raw_view_below,
 };
 

@@ -208,5 +208,6 @@ const struct block_kind file_kind = {
 	.lane_stop = file_lane_stop,
 	.submit = file_submit,
 	.resize_co = file_open_resize_co,
+	.allocated_co = file_open_allocated_co,
 	.status = file_status,
 };

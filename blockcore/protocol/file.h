@@ -155,6 +155,7 @@ struct file_driver {
 
 int file_open_co(struct block_driver *driver, struct err *err);
 void file_open_close_co(struct block_driver *driver);
+int file_open_allocated_co(struct block_driver *driver, uint64_t *bytes);
 int file_open_resize_co(
 	struct block_driver *driver, uint64_t bytes, struct err *err);
 

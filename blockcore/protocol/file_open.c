@@ -209,6 +209,29 @@ void file_open_close_co(struct block_driver *driver)
 	free(file->path);
 }
 
+/* -- space ---------------------------------------------------------------- */
+
+struct file_space {
+	struct ring_file *file;
+	uint64_t *bytes;
+};
+
+static int space_work(void *argument)
+{
+	const struct file_space *space = argument;
+
+	return ring_file_allocated(space->file, space->bytes);
+}
+
+int file_open_allocated_co(struct block_driver *driver, uint64_t *bytes)
+{
+	struct file_driver *file = (struct file_driver *)driver;
+	struct file_space space = {.file = file->file, .bytes = bytes};
+
+	return loop_work_co(
+		block_core_lane(driver->core, 0)->loop, space_work, &space);
+}
+
 /* -- resizing ------------------------------------------------------------- */
 
 static int resize_work(void *argument)

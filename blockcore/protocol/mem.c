@@ -220,6 +220,12 @@ static int mem_resize_co(
 	return 0;
 }
 
+static int mem_allocated_co(struct block_driver *driver, uint64_t *bytes)
+{
+	*bytes = atomic_load(&mem_of(driver)->pages_made) * MEM_PAGE_BYTES;
+	return 0;
+}
+
 static void mem_status(struct block_driver *driver, FILE *out)
 {
 	struct mem *mem = mem_of(driver);
@@ -243,5 +249,6 @@ const struct block_kind mem_kind = {
 	.close_co = mem_close_co,
 	.submit = mem_submit,
 	.resize_co = mem_resize_co,
+	.allocated_co = mem_allocated_co,
 	.status = mem_status,
 };

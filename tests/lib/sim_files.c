@@ -140,6 +140,14 @@ int sim_files_extent(
 	return 0;
 }
 
+int sim_files_allocated(struct ring_file *file, uint64_t *bytes)
+{
+	if (sim_world_of(file->world)->off)
+		return -EIO;
+	*bytes = sim_disk_space_bytes(((struct sim_file *)file)->inode->disk);
+	return 0;
+}
+
 /* -- locks -------------------------------------------------------------------- */
 
 int sim_files_lock(struct ring_file *file, uint64_t taken, uint64_t refused,

@@ -355,6 +355,7 @@ static bool sim_reap(struct loop_hook *hook)
 	while ((op = STAILQ_FIRST(&self->completed))) {
 		STAILQ_REMOVE_HEAD(&self->completed, link);
 		self->out--;
+		self->ring.figures.done++;
 		op->done(op);
 	}
 	return false;
@@ -420,6 +421,7 @@ static const struct ring_world_ops sim_ops = {
 	.resize = sim_files_resize,
 	.lock = sim_files_lock,
 	.extent = sim_files_extent,
+	.allocated = sim_files_allocated,
 	.ring_new = sim_ring_new,
 	.ring_free = sim_ring_free,
 	.register_buffers = sim_register_buffers,

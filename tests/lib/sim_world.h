@@ -79,6 +79,7 @@ int sim_files_lock(struct ring_file *file, uint64_t taken, uint64_t refused,
 	struct err *err);
 int sim_files_extent(
 	struct ring_file *file, uint64_t offset, uint64_t *length, bool *data);
+int sim_files_allocated(struct ring_file *file, uint64_t *bytes);
 
 /* One more point is passed: looks, and maybe cuts (sim_power.c). */
 void sim_world_pass_point(struct sim_world *self);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the block core can say of itself to who watches it: what each lane and its
+ * ring do, and how much space a source takes up. Nothing is counted for this that
+ * costs a request more than an addition.
+ *
+ * Invariant: all of it belongs to the lanes; it is fetched by one visit to each,
+ * so a lane that is stuck is not hidden but waited for.
+ */
+#ifndef BLOCKCORE_FIGURES_H
+#define BLOCKCORE_FIGURES_H
+
+#include "blockcore/block.h"
+#include "blockcore/ring.h"
+
+struct block_lane_figures {
+	/* CPU time of the lane's thread (a spin counts as busy), and time since
+	 * the lane was started: what is left of it was idle or not ours. */
+	uint64_t busy_ns, up_ns;
+	uint64_t turns; /* of its loop */
+	uint64_t buffer_bytes, buffer_used_bytes; /* data buffers */
+	struct ring_figures ring;
+};
+
+/* Fills figures[0 .. block_core_lanes - 1]; in a coroutine on the control lane. */
+void block_figures_co(
+	struct block_core *core, struct block_lane_figures *figures);
+
+/* Space that the source takes up below, as far as the file system tells: of a
+ * sparse file what is in use, not its size. 0; -EOPNOTSUPP: nobody knows (block
+ * devices, null); -EBUSY: a change of the source is under way, ask again later. In
+ * a coroutine on the control lane; closing the source meanwhile waits for it. */
+int block_source_allocated_co(struct block_source *source, uint64_t *bytes);
+
+#endif
