@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Values in the languages of connect texts: each writes one complete literal.
+ */
+#ifndef TARGET_CONTROL_CONNECT_QUOTE_H
+#define TARGET_CONTROL_CONNECT_QUOTE_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* Bare where a shell takes it as it is, else in single quotes. */
+void quote_shell(FILE *out, const char *text);
+/* In single quotes. */
+void quote_powershell(FILE *out, const char *text);
+/* As the value of an attribute, without the quotes around it. */
+void quote_xml(FILE *out, const char *text);
+/* A value of QEMU's key=value lists, where a comma is doubled; then for a shell. */
+void quote_qemu(FILE *out, const char *key, const char *text);
+/* ADDRESS:PORT, [ADDRESS]:PORT for IPv6. */
+void quote_portal(FILE *out, const char *address, uint16_t port);
+
+#endif
