@@ -7,7 +7,11 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
 #include "target/reactor/reactor.h"
+#include "webui/api/connection.h"
+#include "webui/api/events.h"
+#include "webui/api/keys.h"
 #include "webui/api/private.h"
+#include "webui/api/stream.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,13 +29,19 @@ static void free_api(struct api *api)
 {
 	api_listen_close(api);
 	api_connections_free(api->connections);
+	api_streams_free(api->streams);
+	api_events_free(api->events);
+	api_keys_free(api->keys);
 	free(api);
 }
 
 static int open_api(struct api *api, struct err *err)
 {
 	api->connections = api_connections_new(api);
-	if (!api->connections)
+	api->streams = api_streams_new(api);
+	api->events = api_events_new(api->started_ms);
+	api->keys = api_keys_new();
+	if (!api->connections || !api->streams || !api->events || !api->keys)
 		return err_set(err, ENOMEM, "out of memory");
 	int failed = api_listen_local(api, err);
 	if (!failed && api->parts.settings->api.enabled)
@@ -57,6 +67,8 @@ static int start_co(
 		return failed;
 	}
 	*face = api;
+	api_emit(api, "system", "started",
+		json_pack("{ss}", "version", CAIRN_VERSION));
 	return 0;
 }
 

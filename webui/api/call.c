@@ -14,11 +14,16 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "webui/api/connection.h"
+#include "webui/api/events.h"
+#include "webui/api/keys.h"
 #include "webui/api/private.h"
+#include "webui/api/stream.h"
 
 #include <assert.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <stdio.h>
@@ -96,6 +101,27 @@ bool api_query_bool(
 	return false;
 }
 
+/* -- what others hear ------------------------------------------------------- */
+
+void api_audit(struct api_request *request, const char *object, json_t *before,
+	json_t *after)
+{
+	struct api_call *call = api_call_of(request);
+	free(call->audit_object);
+	call->audit_object = strdup(object);
+	json_decref(call->audit_before);
+	json_decref(call->audit_after);
+	call->audit_before = before;
+	call->audit_after = after;
+}
+
+void api_emit(
+	struct api *api, const char *topic, const char *type, json_t *data)
+{
+	api_events_add(api->events, topic, type, data);
+	api_streams_wake(api->streams);
+}
+
 /* -- the end of a call ------------------------------------------------------ */
 
 static void free_call(struct api_call *call)
@@ -105,6 +131,7 @@ static void free_call(struct api_call *call)
 	api->running--;
 	if (call->request.body)
 		json_decref(call->request.body);
+	free(call->stream);
 	free(call->audit_object);
 	json_decref(call->audit_before);
 	json_decref(call->audit_after);
@@ -119,6 +146,21 @@ static void free_call(struct api_call *call)
 	}
 }
 
+static void send_answer(struct api_call *call)
+{
+	struct evhttp_connection *connection =
+		evhttp_request_get_connection(call->http);
+	if (call->answer.stream) {
+		call->answer.stream(call);
+		return;
+	}
+	evhttp_connection_set_closecb(connection, NULL, NULL);
+	if (!call->local)
+		api_connection_idle(
+			evhttp_connection_get_bufferevent(connection));
+	api_answer_send(call);
+}
+
 static void finish(struct loop_message *message)
 {
 	struct api_call *call = container_of(message, struct api_call, finish);
@@ -129,11 +171,9 @@ static void finish(struct loop_message *message)
 		*call->request.who.name ? call->request.who.name : "-",
 		call->method, call->uri, call->answer.status,
 		(unsigned long long)us);
-	if (call->http) {
-		evhttp_connection_set_closecb(
-			evhttp_request_get_connection(call->http), NULL, NULL);
-		api_answer_send(call);
-	}
+	api_keys_end(call);
+	if (call->http)
+		send_answer(call);
 	free_call(call);
 }
 
@@ -143,14 +183,18 @@ static void end(struct api_call *call)
 	loop_post(call->request.api->loop, &call->finish);
 }
 
+void api_request_gone(struct evhttp_request *http)
+{
+	if (!evhttp_request_get_connection(http))
+		evhttp_request_free(http);
+}
+
 static void client_gone(struct evhttp_connection *connection, void *argument)
 {
 	struct api_call *call = argument;
-	struct evhttp_request *http = call->http;
 	(void)connection;
+	api_request_gone(call->http);
 	call->http = NULL;
-	if (http && !evhttp_request_get_connection(http))
-		evhttp_request_free(http);
 }
 
 /* -- the body --------------------------------------------------------------- */
@@ -354,7 +398,7 @@ static void run(struct api_call *call)
 {
 	struct api_request *request = &call->request;
 	bool well = find_route(call) && api_guard(call) && check_query(call) &&
-		check_match(request) && read_body(call);
+		check_match(request) && read_body(call) && api_keys_begin(call);
 	if (well && co_start(run_co, call))
 		return;
 	if (!call->answer.status)
@@ -415,23 +459,26 @@ static void begin(struct evhttp_request *http, struct api *api, bool local)
 {
 	struct evhttp_connection *connection =
 		evhttp_request_get_connection(http);
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(connection);
 	/* Read nothing more until this one is answered. */
-	bufferevent_disable(
-		evhttp_connection_get_bufferevent(connection), EV_READ);
-	struct api_call *call = new_call(api, http, local);
+	bufferevent_disable(bev, EV_READ);
+	bool plain = !local && !bufferevent_openssl_get_ssl(bev);
+	struct api_call *call = plain ? NULL : new_call(api, http, local);
 	if (!call) {
 		evhttp_send_error(http, 503, NULL);
 		return;
 	}
+	if (!local)
+		api_connection_busy(bev);
 	evhttp_connection_set_closecb(connection, client_gone, call);
-	if (api->closing || api->running > API_MAX_CALLS) {
-		api_problem(&call->request, "busy", "%s",
-			api->closing ? "the daemon is stopping"
-				     : "too many requests at once");
-		end(call);
+	if (!api->closing && api->running <= API_MAX_CALLS) {
+		run(call);
 		return;
 	}
-	run(call);
+	api_problem(&call->request, "busy", "%s",
+		api->closing ? "the daemon is stopping"
+			     : "too many requests at once");
+	end(call);
 }
 
 void api_call_tls(struct evhttp_request *http, void *api)

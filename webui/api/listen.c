@@ -11,6 +11,7 @@
 #include "blockcore/base/log.h"
 #include "target/reactor/reactor.h"
 #include "webui/api/certificate.h"
+#include "webui/api/connection.h"
 #include "webui/api/libevent_version.h"
 #include "webui/api/private.h"
 

@@ -4,7 +4,9 @@
  *
  *	api.c		start and stop
  *	listen.c	sockets, evhttp and its limits
- *	connection.c	TLS connections: how many, how long
+ *	connection.h	TLS connections: how many, how long
+ *	events.h	the latest events; stream.h those who listen
+ *	keys.h		answers kept for Idempotency-Key
  *	call.c		one request, from evhttp to its answer
  *	parse.c		path, query, templates: pure functions
  *	guard.c		who asks, and whether he may
@@ -26,10 +28,15 @@
 #define API_MAX_LARGE_BODY_BYTES (16u << 20)
 #define API_MAX_ANSWER_HEADERS 8u
 
+struct api_call;
 struct co;
 struct evhttp;
 struct evhttp_request;
 struct api_connections;
+struct api_events;
+struct api_streams;
+struct api_key;
+struct api_keys;
 
 struct api {
 	struct daemon_parts parts;
@@ -38,6 +45,9 @@ struct api {
 	SSL_CTX *ctx;
 	char socket_path[108];
 	struct api_connections *connections;
+	struct api_events *events;
+	struct api_streams *streams;
+	struct api_keys *keys;
 
 	LIST_HEAD(, api_call) calls;
 	unsigned running;
@@ -61,6 +71,8 @@ struct api_answer {
 		char *value;
 	} header[API_MAX_ANSWER_HEADERS];
 	unsigned headers;
+	/* Instead of all that: takes over `call->http` when the handler is over. */
+	void (*stream)(struct api_call *call);
 };
 
 /* One request on its way. */
@@ -72,6 +84,8 @@ struct api_call {
 	char *text; /* the body, NULL: none */
 	struct parsed_target target; /* points into itself */
 	struct api_answer answer;
+	void *stream; /* the answer's, see there */
+	struct api_key *key; /* Idempotency-Key; NULL: none */
 	char *audit_object;
 	json_t *audit_before, *audit_after;
 	uint64_t started_ns;
@@ -93,28 +107,27 @@ extern const struct api_route *const api_routes[]; /* ends with NULL */
 const struct api_route *api_find_route(const char *method,
 	struct parsed_target *target, char *allowed, size_t bytes);
 
+/* Figures for the topic stats, once a second while somebody listens. */
+struct api_stats_part {
+	const char *name; /* NULL ends */
+	json_t *(*make)(struct api *api);
+};
+extern const struct api_stats_part api_stats_parts[];
+
 /* -- listen.c ---------------------------------------------------------------- */
 
 int api_listen_tls(struct api *api, struct err *err);
 int api_listen_local(struct api *api, struct err *err);
 void api_listen_close(struct api *api);
 
-/* -- connection.c ------------------------------------------------------------ */
-
-struct bufferevent;
-struct event_base;
-
-struct api_connections *api_connections_new(struct api *api);
-void api_connections_free(struct api_connections *connections);
-/* evhttp's: a bufferevent for one that comes over TLS. */
-struct bufferevent *api_connection_accept(
-	struct event_base *base, void *connections);
-
 /* -- call.c ------------------------------------------------------------------ */
 
 /* evhttp's: a request is there, over TLS or the socket. */
 void api_call_tls(struct evhttp_request *http, void *api);
 void api_call_local(struct evhttp_request *http, void *api);
+/* closecb of a connection: the client is gone, and so is what libevent has. Frees
+ * the request if libevent has let go of it. */
+void api_request_gone(struct evhttp_request *http);
 
 /* -- guard.c ----------------------------------------------------------------- */
 

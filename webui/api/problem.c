@@ -159,6 +159,7 @@ static void answer_problem(struct api_request *request,
 		json_object_set_new(
 			body, "errors", one_error(pointer, detail, allowed));
 	api_call_of(request)->answer.type = "application/problem+json";
+	api_call_of(request)->answer.etag[0] = '\0';
 	if (kind->status == 429 || kind->status == 503)
 		api_set_header(request, "Retry-After", "5");
 	api_answer(request, kind->status, body);

@@ -7,12 +7,18 @@
 
 #include <string.h>
 
-extern const struct api_route api_public_routes[], api_system_routes[];
+extern const struct api_route api_events_routes[], api_public_routes[],
+	api_system_routes[];
 
 const struct api_route *const api_routes[] = {
+	api_events_routes, /* events_api.c */
 	api_public_routes, /* public.c */
 	api_system_routes, /* system.c */
 	NULL,
+};
+
+const struct api_stats_part api_stats_parts[] = {
+	{NULL, NULL},
 };
 
 static void add_method(char *allowed, size_t bytes, const char *method)
