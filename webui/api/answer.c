@@ -235,33 +235,50 @@ static bool is_unmodified(const struct api_call *call)
 		tags && parse_tags_match(tags, call->answer.etag, true);
 }
 
+/* How long the body is; HEAD gets no more of it, which evhttp leaves to us. */
+static void add_length(
+	struct api_call *call, struct evkeyvalq *headers, struct evbuffer *body)
+{
+	char text[24];
+	size_t bytes = body ? evbuffer_get_length(body) : 0;
+	int status = call->answer.status;
+	if (status == 204 || status == 304)
+		return;
+	snprintf(text, sizeof text, "%zu", bytes);
+	evhttp_add_header(headers, "Content-Length", text);
+	if (body && !strcmp(call->method, "HEAD"))
+		evbuffer_drain(body, bytes);
+}
+
+static struct evbuffer *prepare_body(
+	struct api_call *call, struct evkeyvalq *headers)
+{
+	struct api_answer *answer = &call->answer;
+	if (is_unmodified(call)) {
+		answer->status = 304;
+		return NULL;
+	}
+	struct evbuffer *body = make_body(answer);
+	if (!body)
+		answer->status = 500;
+	else if (type_of(answer))
+		evhttp_add_header(headers, "Content-Type", type_of(answer));
+	return body;
+}
+
 void api_answer_send(struct api_call *call)
 {
 	struct api_answer *answer = &call->answer;
 	struct evkeyvalq *headers =
 		evhttp_request_get_output_headers(call->http);
-	struct evbuffer *body = NULL;
 	char tag[80];
 	add_headers(call, headers);
 	if (*answer->etag) {
 		snprintf(tag, sizeof tag, "\"%s\"", answer->etag);
 		evhttp_add_header(headers, "ETag", tag);
 	}
-	if (is_unmodified(call)) {
-		answer->status = 304;
-	} else {
-		body = make_body(answer);
-		if (type_of(answer))
-			evhttp_add_header(
-				headers, "Content-Type", type_of(answer));
-		if (!body || (answer->status == 500 && !answer->json))
-			evhttp_add_header(headers, "Connection", "close");
-		if (!body)
-			answer->status = 500;
-	}
-	if (answer->status != 204 && answer->status != 304 &&
-		(!body || !evbuffer_get_length(body)))
-		evhttp_add_header(headers, "Content-Length", "0");
+	struct evbuffer *body = prepare_body(call, headers);
+	add_length(call, headers, body);
 	evhttp_send_reply(call->http, answer->status,
 		api_status_phrase(answer->status), body);
 	if (body)

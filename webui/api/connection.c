@@ -35,6 +35,7 @@ struct api_connections {
 	unsigned open; /* counted and not doomed */
 	unsigned long closed;
 	size_t input; /* of all */
+	uint64_t handshake_ns, request_ns; /* patience */
 	struct loop_message count;
 	bool counting; /* the message is posted */
 	bool freed; /* once the last of what it owns has gone */
@@ -159,11 +160,11 @@ static void count_new(struct loop_message *message)
 
 static bool is_late(const struct connection *connection, uint64_t now)
 {
+	const struct api_connections *self = connection->all;
 	if (!SSL_is_init_finished(connection->ssl))
-		return now - connection->accepted_ns >
-			CONNECTION_HANDSHAKE_S * NS_PER_S;
+		return now - connection->accepted_ns > self->handshake_ns;
 	return connection->request_ns &&
-		now - connection->request_ns > CONNECTION_REQUEST_S * NS_PER_S;
+		now - connection->request_ns > self->request_ns;
 }
 
 static void sweep(struct loop_timer *timer)
@@ -315,6 +316,8 @@ struct api_connections *api_connections_new(struct api *api)
 		return NULL;
 	}
 	self->api = api;
+	self->handshake_ns = CONNECTION_HANDSHAKE_S * NS_PER_S;
+	self->request_ns = CONNECTION_REQUEST_S * NS_PER_S;
 	self->count.run = count_new;
 	self->sweep.expired = sweep;
 	TAILQ_INIT(&self->list);
@@ -328,6 +331,13 @@ void api_connections_free(struct api_connections *self)
 	loop_timer_clear(self->api->loop, &self->sweep);
 	self->freed = true;
 	free_if_over(self);
+}
+
+void api_connections_set_patience(struct api_connections *self,
+	uint64_t handshake_ns, uint64_t request_ns)
+{
+	self->handshake_ns = handshake_ns;
+	self->request_ns = request_ns;
 }
 
 unsigned api_connections_open(const struct api_connections *self)

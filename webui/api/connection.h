@@ -29,6 +29,7 @@
 #define WEBUI_API_CONNECTION_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct api;
 struct bufferevent;
@@ -54,6 +55,10 @@ struct bufferevent *api_connection_accept(
  * are not ours are fine. */
 void api_connection_busy(struct bufferevent *bev);
 void api_connection_idle(struct bufferevent *bev);
+
+/* Other times than those above; for tests. */
+void api_connections_set_patience(struct api_connections *connections,
+	uint64_t handshake_ns, uint64_t request_ns);
 
 unsigned api_connections_open(const struct api_connections *connections);
 /* How many were closed because of a limit. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "webui/api/events.h"
 
-#include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,9 +59,10 @@ static size_t find_topic(const char *name, size_t bytes)
 static char *print(
 	uint64_t id, const char *topic, const char *type, json_t *data)
 {
-	json_t *event = json_pack("{sI, so, ss, ss, sO*}", "id", (json_int_t)id,
-		"time", api_time_now(), "topic", topic, "type", type, "data",
-		data);
+	char number[24];
+	snprintf(number, sizeof number, "%" PRIu64, id);
+	json_t *event = json_pack("{ss, so, ss, ss, sO?}", "id", number, "time",
+		api_time_now(), "topic", topic, "type", type, "data", data);
 	char *text = json_dumps(event, JSON_COMPACT);
 	json_decref(event);
 	return text;

@@ -5,8 +5,6 @@
 #include "webui/api/events.h"
 #include "webui/api/stream.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,13 +64,9 @@ static void add_items(struct api_request *request, json_t *items,
 static json_t *next_of(json_t *items, uint64_t limit)
 {
 	size_t count = json_array_size(items);
-	char text[24];
-	if (count < limit)
-		return json_null();
-	snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT,
-		json_integer_value(json_object_get(
-			json_array_get(items, count - 1), "id")));
-	return json_string(text);
+	json_t *last = count ? json_array_get(items, count - 1) : NULL;
+	return count < limit ? json_null()
+			     : json_incref(json_object_get(last, "id"));
 }
 
 static void events_co(struct api_request *request)

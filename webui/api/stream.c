@@ -113,8 +113,8 @@ static void add_reset(struct evbuffer *out, struct stream *stream)
 {
 	uint64_t newest = api_events_newest(stream->all->api->events);
 	evbuffer_add_printf(out,
-		"id: %" PRIu64 "\nevent: reset\ndata: {\"newest\":%" PRIu64
-		"}\n\n",
+		"id: %" PRIu64 "\nevent: reset\ndata: {\"newest\":\"%" PRIu64
+		"\"}\n\n",
 		newest, newest);
 	stream->last_id = newest;
 	stream->reset = false;
