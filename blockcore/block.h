@@ -264,6 +264,10 @@ struct block_kind {
 	size_t driver_bytes; /* struct that begins with struct block_driver */
 	size_t lane_bytes; /* its state on each lane, zeroed at the start */
 
+	/* What the table of options cannot say of them; opens nothing. `map` is
+	 * where they stand, for messages. Any thread; optional. */
+	int (*check)(
+		const struct doc *map, const void *options, struct err *err);
 	/* `driver->options` is parsed; sets driver->info if it is a bottom. */
 	int (*open_co)(struct block_driver *driver, struct err *err);
 	/* No request is in it. */

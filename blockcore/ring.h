@@ -78,6 +78,7 @@ enum ring_open_flag {
 	RING_OPEN_TRY_DIRECT = 4, /* O_DIRECT where the file system has it */
 	RING_OPEN_CREATE = 8, /* make it if absent: sparse, create_bytes; that
 				 it exists is durable when open returns */
+	RING_OPEN_PREALLOCATE = 16, /* ... with all its space allocated */
 };
 
 struct ring;

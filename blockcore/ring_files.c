@@ -65,12 +65,17 @@ static void slot_give_back(
 
 /* -- open and close ----------------------------------------------------------- */
 
+static char *files_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? strndup(path, (size_t)(slash - path + 1)) : strdup(".");
+}
+
 /* A new file is there after a power cut only if its folder knows it. */
 static int files_sync_folder(const char *path)
 {
-	const char *slash = strrchr(path, '/');
-	char *folder =
-		slash ? strndup(path, (size_t)(slash - path + 1)) : strdup(".");
+	char *folder = files_folder(path);
 	if (!folder)
 		return ENOMEM;
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -83,22 +88,75 @@ static int files_sync_folder(const char *path)
 	return failed;
 }
 
-/* Makes the file, durably, if it is absent. 1 made, 0 was there, -errno. */
-static int files_create(const char *path, uint64_t bytes, struct err *err)
+/* 0 or errno. */
+static int files_fill(int fd, uint64_t bytes, bool preallocate)
+{
+	if (ftruncate(fd, (off_t)bytes))
+		return errno;
+	if (preallocate && fallocate(fd, 0, 0, (off_t)bytes))
+		return errno;
+	return fsync(fd) ? errno : 0;
+}
+
+/* A file without a name that gets it when it is whole: who is killed meanwhile
+ * leaves nothing behind. 0, or errno; ENOTSUP where that does not work. */
+static int files_create_whole(
+	const char *path, uint64_t bytes, bool preallocate)
+{
+	char *folder = files_folder(path), self[32];
+	if (!folder)
+		return ENOMEM;
+	int fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+	free(folder);
+	if (fd < 0)
+		return ENOTSUP;
+	int failed = files_fill(fd, bytes, preallocate);
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	if (!failed &&
+		linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW))
+		failed = errno == EEXIST ? EEXIST : ENOTSUP;
+	close(fd);
+	return failed;
+}
+
+/* The same where a file has a name from the start. */
+static int files_create_named(
+	const char *path, uint64_t bytes, bool preallocate)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 && errno == EEXIST)
-		return 0;
 	if (fd < 0)
-		return err_set(err, errno, "cannot create '%s': %s", path,
-			strerror(errno));
-	int failed = ftruncate(fd, (off_t)bytes) || fsync(fd) ? errno : 0;
+		return errno;
+	int failed = files_fill(fd, bytes, preallocate);
 	close(fd);
-	if (!failed)
+	if (failed)
+		unlink(path);
+	return failed;
+}
+
+/* Makes the file, durably, if it is absent. 1 made, 0 was there, -errno. */
+static int files_create(
+	const char *path, uint64_t bytes, unsigned flags, struct err *err)
+{
+	bool preallocate = flags & RING_OPEN_PREALLOCATE;
+	/* Most starts: nothing to make. */
+	int failed = access(path, F_OK) == 0
+		? EEXIST
+		: files_create_whole(path, bytes, preallocate);
+	if (failed == ENOTSUP)
+		failed = files_create_named(path, bytes, preallocate);
+	if (failed == EEXIST)
+		return 0;
+	if (!failed) {
 		failed = files_sync_folder(path);
-	if (!failed)
-		return 1;
-	unlink(path);
+		if (!failed)
+			return 1;
+		unlink(path);
+	}
+	if (failed == EOPNOTSUPP && preallocate)
+		return err_set(err, failed,
+			"cannot create '%s': its file system cannot set space "
+			"aside; leave preallocate out",
+			path);
 	return err_set(err, failed, "cannot create '%s' of %llu bytes: %s",
 		path, (unsigned long long)bytes, strerror(failed));
 }
@@ -209,7 +267,7 @@ int ring_files_open(struct ring_world *world, const char *path, unsigned flags,
 	self->file.world = world;
 	int made = 0;
 	if (flags & RING_OPEN_CREATE)
-		made = files_create(path, create_bytes, err);
+		made = files_create(path, create_bytes, flags, err);
 	int failed = made < 0 ? made : files_open_into(self, flags, err);
 	if (failed) {
 		if (made > 0)

@@ -169,6 +169,23 @@ static int spec_check_options(const struct opt_spec *specs, size_t bytes,
 	return 0;
 }
 
+/* Of a driver: its table, then its own word. */
+static int spec_check_driver(
+	const struct block_kind *kind, const struct doc *map, struct err *err)
+{
+	void *options;
+	int error = spec_options(kind->options, kind->options_bytes, map,
+		spec_driver_keys, &options, err);
+
+	if (error)
+		return error;
+	if (kind->check)
+		error = kind->check(map, options, err);
+	opts_free(kind->options, options);
+	free(options);
+	return error;
+}
+
 int spec_check_listener(const struct doc *listener, struct err *err)
 {
 	const struct block_kind *kind;
@@ -176,8 +193,7 @@ int spec_check_listener(const struct doc *listener, struct err *err)
 
 	if (error)
 		return error;
-	return spec_check_options(kind->options, kind->options_bytes, listener,
-		spec_driver_keys, err);
+	return spec_check_driver(kind, listener, err);
 }
 
 /* -- bottoms -------------------------------------------------------------- */
@@ -298,8 +314,7 @@ int spec_check_bottom(const struct doc *document, struct err *err)
 	error = spec_kind(bottom, BLOCK_PROTOCOL, &kind, err);
 	if (error)
 		return error;
-	return spec_check_options(kind->options, kind->options_bytes, bottom,
-		spec_driver_keys, err);
+	return spec_check_driver(kind, bottom, err);
 }
 
 /* -- names ---------------------------------------------------------------- */

@@ -90,6 +90,20 @@ static void fault_submit(
 
 /* -- opening, lanes, figures ---------------------------------------------- */
 
+static int fault_check(
+	const struct doc *map, const void *values, struct err *err)
+{
+	const struct fault_options *o = values;
+	struct fault_driver nobody = {.next_number = 0};
+	struct fault_table *table = fault_change_parse(&nobody, o->rules, err);
+
+	(void)map;
+	if (!table)
+		return err ? -err->code : -EINVAL;
+	fault_change_free(table);
+	return 0;
+}
+
 static int fault_open_co(struct block_driver *driver, struct err *err)
 {
 	struct fault_driver *fault = (struct fault_driver *)driver;
@@ -163,6 +177,7 @@ const struct block_kind fault_kind = {
 	.options_bytes = sizeof(struct fault_options),
 	.driver_bytes = sizeof(struct fault_driver),
 	.lane_bytes = sizeof(struct fault_lane),
+	.check = fault_check,
 	.open_co = fault_open_co,
 	.close_co = fault_close_co,
 	.lane_start = fault_lane_start,

@@ -72,8 +72,8 @@ static int table_append(struct fault_driver *fault, struct fault_table *table,
 	struct fault_rule *rule;
 
 	if (table->count == FAULT_MAX_RULES)
-		return err_set(err, ENOSPC, "more than %u rules; remove some",
-			FAULT_MAX_RULES);
+		return doc_error(node, err, ENOSPC,
+			"more than %u rules; remove some", FAULT_MAX_RULES);
 	rule = fault_rules_parse(node, hold, ++fault->next_number, err);
 	if (!rule)
 		return err ? -err->code : -EINVAL;

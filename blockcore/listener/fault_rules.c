@@ -119,7 +119,8 @@ static const struct opt_spec options[] = {
 
 /* -- making --------------------------------------------------------------- */
 
-static int find_error(struct fault_rule *rule, struct err *err)
+static int find_error(
+	const struct doc *node, struct fault_rule *rule, struct err *err)
 {
 	const char *name = rule->options.error;
 	char known[256] = "";
@@ -138,17 +139,19 @@ static int find_error(struct fault_rule *rule, struct err *err)
 		used += (size_t)snprintf(known + used, sizeof known - used,
 			" %s", errors[i].name);
 	}
-	return err_set(err, EINVAL, "error: %s is not one of%s", name, known);
+	return doc_error(doc_find(node, "error"), err, EINVAL,
+		"%s is not one of%s", name, known);
 }
 
-static int check(struct fault_rule *rule, struct err *err)
+static int check(
+	const struct doc *node, struct fault_rule *rule, struct err *err)
 {
 	const struct fault_rule_options *o = &rule->options;
 
 	if (o->hold && o->delay_us)
-		return err_set(err, EINVAL,
+		return doc_error(node, err, EINVAL,
 			"a rule either holds or delays (delay_us), not both");
-	return find_error(rule, err);
+	return find_error(node, rule, err);
 }
 
 struct fault_rule *fault_rules_parse(
@@ -173,7 +176,7 @@ struct fault_rule *fault_rules_parse(
 			rule->options.name);
 	else
 		snprintf(rule->name, sizeof rule->name, "rule-%u", number);
-	if (check(rule, err)) {
+	if (check(node, rule, err)) {
 		fault_rules_free(rule);
 		return NULL;
 	}

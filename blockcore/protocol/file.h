@@ -43,7 +43,7 @@ struct file_options {
 	char *path;
 	uint64_t size_bytes;
 	int cache;
-	bool read_only, locking;
+	bool read_only, locking, preallocate;
 };
 
 /* -- one request ---------------------------------------------------------- */
@@ -153,6 +153,8 @@ struct file_driver {
 
 /* -- file_open.c: the kind's functions ------------------------------------ */
 
+int file_open_check(
+	const struct doc *map, const void *options, struct err *err);
 int file_open_co(struct block_driver *driver, struct err *err);
 void file_open_close_co(struct block_driver *driver);
 int file_open_allocated_co(struct block_driver *driver, uint64_t *bytes);

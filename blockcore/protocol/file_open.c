@@ -30,24 +30,51 @@ struct file_opening {
 };
 
 /* "a/../b", "/etc/x" and "" name nothing in the data directory. */
-static int make_path(struct file_driver *file, struct err *err)
+static int check_path(const char *path, struct err *err)
 {
-	const struct file_options *o = file->driver.options;
-	const char *part = o->path, *end;
+	const char *part = path, *end;
 
 	if (!*part)
-		return err_set(err, EINVAL, "path: is empty");
+		return err_set(err, EINVAL, "is empty");
 	for (; part; part = end ? end + 1 : NULL) {
 		end = strchr(part, '/');
 		if (!strncmp(part, "..", 2) && (part[2] == '/' || !part[2]))
 			return err_set(err, EINVAL,
-				"%s: a path must not contain '..'", o->path);
+				"%s: a path must not contain '..'", path);
 	}
-	if (*o->path == '/' && strncmp(o->path, "/dev/", 5))
+	if (*path == '/' && strncmp(path, "/dev/", 5))
 		return err_set(err, EINVAL,
 			"%s: lies outside of the data directory; give a path "
 			"relative to it, or a device in /dev",
-			o->path);
+			path);
+	return 0;
+}
+
+int file_open_check(const struct doc *map, const void *options, struct err *err)
+{
+	const struct file_options *o = options;
+	const struct doc *preallocate = doc_find(map, "preallocate");
+	struct err why = {0};
+
+	if (check_path(o->path, &why))
+		return doc_error(
+			doc_find(map, "path"), err, why.code, "%s", why.text);
+	if (!o->preallocate)
+		return 0;
+	if (!o->size_bytes || o->read_only || *o->path == '/')
+		return doc_error(preallocate, err, EINVAL,
+			"is for a file that is made; give its size, and not "
+			"read_only");
+	return 0;
+}
+
+static int make_path(struct file_driver *file, struct err *err)
+{
+	const struct file_options *o = file->driver.options;
+	int error = check_path(o->path, err);
+
+	if (error)
+		return error;
 	if (*o->path == '/')
 		file->path = strdup(o->path);
 	else if (asprintf(&file->path, "%s/%s",
@@ -82,7 +109,8 @@ static int open_with(struct file_driver *file, unsigned flags, struct err *err)
 	if (!o->read_only)
 		flags |= RING_OPEN_WRITABLE;
 	if (o->size_bytes && !o->read_only && *o->path != '/')
-		flags |= RING_OPEN_CREATE;
+		flags |= RING_OPEN_CREATE |
+			(o->preallocate ? RING_OPEN_PREALLOCATE : 0u);
 	result = ring_file_open(block_core_world(file->driver.core), file->path,
 		flags, o->size_bytes, &file->file, err);
 	return result == -ENOENT ? refuse_absent(file, err) : result;

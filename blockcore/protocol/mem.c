@@ -59,6 +59,14 @@ static struct mem *mem_of(struct block_driver *driver)
 	return container_of(driver, struct mem, driver);
 }
 
+static int mem_check(
+	const struct doc *map, const void *options, struct err *err)
+{
+	const struct mem_options *o = options;
+
+	return protocol_check_place(map, o->size_bytes, err);
+}
+
 static int mem_open_co(struct block_driver *driver, struct err *err)
 {
 	const struct mem_options *options = driver->options;
@@ -245,6 +253,7 @@ const struct block_kind mem_kind = {
 	.options = mem_option_specs,
 	.options_bytes = sizeof(struct mem_options),
 	.driver_bytes = sizeof(struct mem),
+	.check = mem_check,
 	.open_co = mem_open_co,
 	.close_co = mem_close_co,
 	.submit = mem_submit,

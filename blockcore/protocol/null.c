@@ -25,6 +25,14 @@ static const struct opt_spec null_option_specs[] = {
 	OPT_END,
 };
 
+static int null_check(
+	const struct doc *map, const void *options, struct err *err)
+{
+	const struct null_options *o = options;
+
+	return protocol_check_place(map, o->size_bytes, err);
+}
+
 static int null_open_co(struct block_driver *driver, struct err *err)
 {
 	const struct null_options *options = driver->options;
@@ -72,6 +80,7 @@ const struct block_kind null_kind = {
 	.options = null_option_specs,
 	.options_bytes = sizeof(struct null_options),
 	.driver_bytes = sizeof(struct block_driver),
+	.check = null_check,
 	.open_co = null_open_co,
 	.submit = null_submit,
 	.resize_co = null_resize_co,

@@ -26,6 +26,18 @@ static inline int protocol_check_size(uint64_t bytes, struct err *err)
 	return 0;
 }
 
+/* The same with the place of the mistake. */
+static inline int protocol_check_place(
+	const struct doc *map, uint64_t bytes, struct err *err)
+{
+	struct err why = {0};
+
+	if (protocol_check_size(bytes, &why))
+		return doc_error(
+			doc_find(map, "size"), err, EINVAL, "%s", why.text);
+	return 0;
+}
+
 /* The answer "all of the range is the same". */
 static inline void protocol_one_extent(struct block_request *r, unsigned flags)
 {

@@ -80,15 +80,31 @@ check "a secret that others can read" refused_with 'chmod 600' \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
 
 
-# Mistakes that only the start finds have a place too.
+# What a driver alone knows: said by the check and at start, with its place.
 document_with 's/type: mem, size: 1M/type: file, path: ..\/up/'
 check "a path out of the data directory" refused_with \
-	"$work/bad-document.yaml:2:23: volumes[0].source: volume a: file 'file': ../up" \
+	"$work/bad-document.yaml:2:53: volumes[0].source.protocol.path: ../up" \
+	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml" --check-config
+check "and at start" refused_with \
+	"$work/bad-document.yaml:2:53: volumes[0].source.protocol.path: ../up" \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
 document_with "s/type: mem, size: 1M}/type: mem, size: 1M}, listeners: [{type: fault, name: f, rules: [{op: sing}]}]/"
 check "a rule that is none" refused_with \
-	"$work/bad-document.yaml:2:105: rules[0].op" \
-	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
+	"$work/bad-document.yaml:2:105: volumes[0].source.listeners[0].rules[0].op" \
+	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml" --check-config
+document_with "s/type: mem, size: 1M}/type: mem, size: 1M}, listeners: [{type: fault, name: f, rules: [{error: EWHAT}]}]/"
+check "an error that is none" refused_with \
+	"$work/bad-document.yaml:2:108: volumes[0].source.listeners[0].rules[0].error: EWHAT" \
+	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml" --check-config
+document_with 's/size: 1M/size: 1000/'
+check "a size that is no number of sectors" refused_with \
+	"$work/bad-document.yaml:2:52: volumes[0].source.protocol.size: size 1000" \
+	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml" --check-config
+document_with 's/type: mem, size: 1M/type: file, path: up, preallocate: true/'
+check "space for a file that is not made" refused_with \
+	"$work/bad-document.yaml:2:70: volumes[0].source.protocol.preallocate: is for" \
+	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml" --check-config
+# Mistakes that only the start finds have a place too.
 document_with 's/source:/block_size: 4096, source:/; s/size: 1M/size: 512/'
 check "a source smaller than a block" refused_with 'not one block of 4096' \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -72,6 +73,50 @@ static void test_what_is_no_disk_is_refused(void **state)
 	char path[200];
 	snprintf(path, sizeof path, "%s/none/disk", rig->folder);
 	expect_refusal(rig, path, MAKE, ENOENT, "create");
+}
+
+static void test_preallocation(void **state)
+{
+	struct ring_rig *rig = *state;
+	struct stat st;
+	struct ring_file *file =
+		ring_rig_open(rig, MAKE | RING_OPEN_PREALLOCATE, 3 * MIB);
+	ring_file_close(file);
+	assert_int_equal(stat(rig->path, &st), 0);
+	assert_int_equal(st.st_size, 3 * MIB);
+	assert_true(st.st_blocks * 512 >= 3 * MIB);
+	/* More than there is: refused, and nothing is left behind. */
+	unlink(rig->path);
+	struct err err = {0};
+	assert_true(ring_file_open(rig->world, rig->path,
+			    MAKE | RING_OPEN_PREALLOCATE, 1ull << 43, &file,
+			    &err) < 0);
+	assert_non_null(strstr(err.text, "cannot create"));
+	assert_int_equal(access(rig->path, F_OK), -1);
+}
+
+/* Killed before it has its size, a file is not there at all: else the next start
+ * would find an empty one. */
+static void test_half_made_files_are_not_there(void **state)
+{
+	struct ring_rig *rig = *state;
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct rlimit limit = {.rlim_cur = MIB, .rlim_max = MIB};
+		struct ring_file *file;
+
+		setrlimit(RLIMIT_FSIZE, &limit);
+		signal(SIGXFSZ, SIG_DFL);
+		ring_file_open(
+			rig->world, rig->path, MAKE, 3 * MIB, &file, NULL);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+	assert_int_equal(access(rig->path, F_OK), -1);
 }
 
 static void test_create_makes_once_and_keeps(void **state)
@@ -449,6 +494,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_what_is_no_disk_is_refused),
+		CASE(test_preallocation),
+		CASE(test_half_made_files_are_not_there),
 		CASE(test_create_makes_once_and_keeps),
 		CASE(test_direct_is_kept_or_refused),
 		CASE(test_empty_file_can_be_used_directly),
