@@ -35,6 +35,13 @@ struct buf_pool {
 	struct waiter_list waiting, waking;
 	int returned; /* a buffer came back since the last wake */
 	bool *wake_wanted; /* buf_pool_notify's, or NULL */
+
+	/* The claim: who has it, where, how much of the budget; what is free
+	 * there is on lists of its own. */
+	const struct buf_waiter *claimant; /* NULL: none */
+	const uint8_t *claim; /* BUF_MAX_BYTES; NULL: none */
+	size_t claimed_bytes;
+	struct buf_list claimed[BUF_CLASSES];
 };
 
 /* Reserves `bytes` aligned to BUF_MAX_BYTES, so that huge pages fit in. */
@@ -84,6 +91,7 @@ void buf_pool_free(struct buf_pool *pool)
 {
 	assert(pool->used_bytes == 0);
 	assert(TAILQ_EMPTY(&pool->waiting) && TAILQ_EMPTY(&pool->waking));
+	assert(!pool->claimant);
 	asan_unpoison(pool->base, pool->region_bytes);
 	munmap(pool->base, pool->region_bytes);
 	free(pool->pages);
@@ -121,10 +129,19 @@ static struct buf *make_block(
 	return block;
 }
 
+static bool is_claimed(const struct buf_pool *pool, const struct buf *block)
+{
+	return pool->claim && block->data >= pool->claim &&
+		block->data < pool->claim + BUF_MAX_BYTES;
+}
+
 static void add_free(struct buf_pool *pool, struct buf *block)
 {
+	struct buf_list *list =
+		is_claimed(pool, block) ? pool->claimed : pool->free;
+
 	block->joinable = 1;
-	LIST_INSERT_HEAD(&pool->free[block->class], block, link);
+	LIST_INSERT_HEAD(&list[block->class], block, link);
 }
 
 static void remove_free(struct buf *block)
@@ -166,21 +183,35 @@ static int join_recent(struct buf_pool *pool)
 }
 
 /* The smallest free block that is large enough, NULL if there is none. */
-static struct buf *take_free(struct buf_pool *pool, unsigned class)
+static struct buf *take_listed(const struct buf_list *list, unsigned class)
 {
 	struct buf *block;
 
 	for (; class < BUF_CLASSES; class ++) {
-		block = LIST_FIRST(&pool->free[class]);
+		block = LIST_FIRST(&list[class]);
 		if (block) {
 			remove_free(block);
 			return block;
 		}
 	}
-	if (pool->carved_bytes == pool->region_bytes)
-		return NULL;
-	block = make_block(pool, pool->carved_bytes, TOP_CLASS);
+	return NULL;
+}
+
+/* What no one has used yet; there is some. */
+static struct buf *carve(struct buf_pool *pool)
+{
+	struct buf *block = make_block(pool, pool->carved_bytes, TOP_CLASS);
+
 	pool->carved_bytes += BUF_MAX_BYTES;
+	return block;
+}
+
+static struct buf *take_free(struct buf_pool *pool, unsigned class)
+{
+	struct buf *block = take_listed(pool->free, class);
+
+	if (!block && pool->carved_bytes < pool->region_bytes)
+		block = carve(pool);
 	return block;
 }
 
@@ -204,7 +235,8 @@ static unsigned class_of(uint32_t bytes)
 	return pages > 1 ? 32u - (unsigned)__builtin_clz(pages - 1) : 0;
 }
 
-static struct buf *find_block(struct buf_pool *pool, unsigned class)
+static struct buf *find_block(
+	struct buf_pool *pool, unsigned class, bool claimant)
 {
 	struct buf *block = LIST_FIRST(&pool->recent[class]);
 
@@ -216,21 +248,25 @@ static struct buf *find_block(struct buf_pool *pool, unsigned class)
 	block = take_free(pool, class);
 	if (!block && join_recent(pool))
 		block = take_free(pool, class);
+	if (!block && claimant)
+		block = take_listed(pool->claimed, class);
 	if (block && block->class > class)
 		block = split(pool, block, class);
 	return block;
 }
 
-struct buf *buf_get(struct buf_pool *pool, uint32_t bytes)
+static struct buf *get(struct buf_pool *pool, uint32_t bytes, bool claimant)
 {
+	size_t others = claimant ? 0 : pool->claimed_bytes;
 	struct buf *block;
 	unsigned class;
 
 	assert(bytes > 0 && bytes <= BUF_MAX_BYTES);
 	class = class_of(bytes);
-	if (pool->used_bytes + (BUF_MIN_BYTES << class) > pool->budget_bytes)
+	if (pool->used_bytes + others + (BUF_MIN_BYTES << class) >
+		pool->budget_bytes)
 		return NULL;
-	block = find_block(pool, class);
+	block = find_block(pool, class, claimant);
 	if (!block)
 		return NULL;
 	asan_unpoison(block->data, block->capacity);
@@ -238,6 +274,105 @@ struct buf *buf_get(struct buf_pool *pool, uint32_t bytes)
 	pool->used_bytes += block->capacity;
 	return block;
 }
+
+struct buf *buf_get(struct buf_pool *pool, uint32_t bytes)
+{
+	return get(pool, bytes, false);
+}
+
+/* -- claims ---------------------------------------------------------------- */
+
+/* Bytes in use of 8 MiB that are carved: blocks lie side by side. */
+static size_t used_at(const struct buf_pool *pool, size_t offset)
+{
+	size_t end = offset + BUF_MAX_BYTES, used = 0;
+
+	while (offset < end) {
+		const struct buf *block = &pool->pages[offset / BUF_MIN_BYTES];
+
+		used += block->refs ? block->capacity : 0;
+		offset += block->capacity;
+	}
+	return used;
+}
+
+/* Where the least is to be waited for. */
+static size_t emptiest(const struct buf_pool *pool)
+{
+	size_t best = 0, least = SIZE_MAX;
+
+	for (size_t at = 0; at < pool->carved_bytes; at += BUF_MAX_BYTES) {
+		size_t used = used_at(pool, at);
+
+		if (used < least) {
+			least = used;
+			best = at;
+		}
+	}
+	return best;
+}
+
+/* Puts the free blocks of the claim onto the lists where they belong now. */
+static void sort_free(struct buf_pool *pool, struct buf_list *from)
+{
+	for (unsigned class = 0; class < BUF_CLASSES; class ++) {
+		struct buf_list all = from[class];
+		struct buf *block, *next;
+
+		if (LIST_FIRST(&all))
+			LIST_FIRST(&all)->link.le_prev = &all.lh_first;
+		LIST_INIT(&from[class]);
+		for (block = LIST_FIRST(&all); block; block = next) {
+			next = LIST_NEXT(block, link);
+			remove_free(block);
+			add_free(pool, block);
+		}
+	}
+}
+
+static void claim_begin(
+	struct buf_pool *pool, const struct buf_waiter *waiter, uint32_t bytes)
+{
+	join_recent(pool);
+	while (pool->carved_bytes < pool->region_bytes)
+		add_free(pool, carve(pool));
+	pool->claimant = waiter;
+	pool->claim = pool->base + emptiest(pool);
+	pool->claimed_bytes = BUF_MIN_BYTES << class_of(bytes);
+	sort_free(pool, pool->free);
+}
+
+static void claim_end(struct buf_pool *pool, struct buf_waiter *waiter)
+{
+	waiter->refused = 0;
+	if (pool->claimant != waiter)
+		return;
+	pool->claimant = NULL;
+	pool->claim = NULL;
+	pool->claimed_bytes = 0;
+	sort_free(pool, pool->claimed);
+}
+
+struct buf *buf_get_or_wait(
+	struct buf_pool *pool, uint32_t bytes, struct buf_waiter *waiter)
+{
+	struct buf *block = get(pool, bytes, pool->claimant == waiter);
+
+	if (block) {
+		if (waiter->refused)
+			claim_end(pool, waiter);
+		return block;
+	}
+	waiter->refused++;
+	if (pool->claimant == waiter && waiter->refused >= BUF_CLAIM_TRIES)
+		claim_end(pool, waiter);
+	else if (!pool->claimant && waiter->refused >= BUF_PATIENCE)
+		claim_begin(pool, waiter, bytes);
+	buf_wait(pool, waiter);
+	return NULL;
+}
+
+/* -- back ------------------------------------------------------------------ */
 
 void buf_ref(struct buf *buf)
 {
@@ -263,7 +398,8 @@ void buf_put(struct buf *buf)
 	pool->used_bytes -= buf->capacity;
 	pool->returned = 1;
 	want_wake(pool);
-	if (pool->recent_count[buf->class] < SHORT_LIST_MAX) {
+	if (pool->recent_count[buf->class] < SHORT_LIST_MAX &&
+		!is_claimed(pool, buf)) {
 		LIST_INSERT_HEAD(&pool->recent[buf->class], buf, link);
 		pool->recent_count[buf->class]++;
 	} else {
@@ -287,6 +423,8 @@ void buf_wait_cancel(struct buf_pool *pool, struct buf_waiter *waiter)
 	else if (waiter->queued == WAKING)
 		TAILQ_REMOVE(&pool->waking, waiter, link);
 	waiter->queued = NOT_QUEUED;
+	if (waiter->refused)
+		claim_end(pool, waiter);
 }
 
 /* All are called, not only as many as memory would do for: one that asks for

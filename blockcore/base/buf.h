@@ -24,7 +24,11 @@
  *     has written all of what is shown.
  *  4. The kernel may still be writing to a buffer whose user has gone: the last
  *     reference is dropped only in a completion.
- *  5. Under AddressSanitizer the bytes of a free buffer are poisoned.
+ *  5. Nobody waits for ever for a large buffer while others turn over small ones:
+ *     who has been refused BUF_PATIENCE times in a row claims 8 MiB. What comes
+ *     back there is kept for it, and as much of the budget, until it has its
+ *     buffer; one claim at a time, which ends if it leads to nothing.
+ *  6. Under AddressSanitizer the bytes of a free buffer are poisoned.
  */
 #ifndef BLOCKCORE_BASE_BUF_H
 #define BLOCKCORE_BASE_BUF_H
@@ -37,6 +41,8 @@
 #define BUF_MIN_BYTES 4096u
 #define BUF_MAX_BYTES (8u << 20)
 #define BUF_CLASSES 12
+#define BUF_PATIENCE 64u
+#define BUF_CLAIM_TRIES 4096u
 
 struct buf_pool;
 
@@ -56,7 +62,8 @@ struct buf {
 struct buf_waiter {
 	void (*ready)(struct buf_waiter *waiter);
 	TAILQ_ENTRY(buf_waiter) link;
-	int queued; /* zero it before the first use */
+	int queued; /* zero these before the first use */
+	unsigned refused; /* in a row; the pool's */
 };
 
 /* The region is reserved (not touched) at once; NULL without address space. */
@@ -69,6 +76,9 @@ void buf_pool_region(const struct buf_pool *pool, void **base, size_t *bytes);
 
 /* A buffer of at least `bytes` (1 to BUF_MAX_BYTES) with one reference. */
 struct buf *buf_get(struct buf_pool *pool, uint32_t bytes);
+/* The same; if there is none the waiter is registered, and may come to claim. */
+struct buf *buf_get_or_wait(
+	struct buf_pool *pool, uint32_t bytes, struct buf_waiter *waiter);
 void buf_ref(struct buf *buf);
 void buf_put(struct buf *buf);
 

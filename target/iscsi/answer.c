@@ -33,11 +33,13 @@ void answer_sent(struct stream_chunk *chunk, bool ok)
 	struct iscsi_task *task =
 		container_of(chunk, struct iscsi_task, answer.chunk);
 	struct iscsi_connection *connection = task->connection;
+	uint64_t bytes = out_chunk_bytes(chunk);
 
 	if (--task->outs == 0)
 		task_put(task);
 	if (ok) {
-		connection->heard = connection->moved = true;
+		connection->heard = true;
+		connection->moved_bytes += bytes;
 		connection_relieve(connection);
 	}
 }

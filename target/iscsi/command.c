@@ -13,6 +13,7 @@
 #include "target/iscsi/answer.h"
 #include "target/iscsi/data_out.h"
 #include "target/iscsi/handlers.h"
+#include "target/iscsi/shortage.h"
 
 #include "blockcore/base/list.h"
 
@@ -59,7 +60,11 @@ void command_resume(struct buf_waiter *waiter)
 	if (connection->stalled) {
 		connection->stalled = false;
 		connection_relieve(connection);
+		return; /* which asks again */
 	}
+	/* Who waited may be gone: nothing is kept for it any more. */
+	buf_wait_cancel(connection->lane->lane->pool, waiter);
+	shortage_end(connection);
 }
 
 /* -- the header ------------------------------------------------------------ */

@@ -79,8 +79,9 @@ struct iscsi_connection {
 	bool header_digest, data_digest; /* in force now */
 	bool discovery, stalled, nexus_open, nexus_closing;
 	bool heard; /* something came or went since the timer last looked */
-	bool moved; /* the same of data */
+	bool starving; /* a command of it waits for a buffer that is not there */
 	uint8_t stuck; /* looks in a row with data due and none moved */
+	uint8_t shortage_looks; /* the same, of the lane's when buffers lack */
 	bool pinged, counted_login, refreshing;
 	bool up; /* the watcher knows of it */
 	void (*quiet)(struct iscsi_connection *connection);
@@ -102,6 +103,8 @@ struct iscsi_connection {
 	STAILQ_HEAD(, iscsi_task) waiting; /* for a buffer, in order */
 	struct buf_waiter waiter;
 	size_t held_bytes; /* data buffers */
+	uint64_t moved_bytes; /* of data, both ways, for those who look: */
+	uint64_t stuck_bytes, shortage_bytes; /* what there was when they did */
 	uint32_t next_transfer_tag;
 
 	struct loop_timer timer;

@@ -30,6 +30,7 @@ static void piece_sent(struct stream_chunk *chunk, bool ok)
 		container_of(chunk, struct data_piece, out.chunk);
 	struct iscsi_task *task = piece->task;
 	struct iscsi_connection *connection = task->connection;
+	uint64_t bytes = out_chunk_bytes(chunk);
 
 	slab_put(&connection->lane->pieces, piece);
 	task->outs--;
@@ -40,7 +41,8 @@ static void piece_sent(struct stream_chunk *chunk, bool ok)
 		data_in_continue(task);
 	}
 	if (ok) {
-		connection->heard = connection->moved = true;
+		connection->heard = true;
+		connection->moved_bytes += bytes;
 		connection_relieve(connection);
 	}
 }

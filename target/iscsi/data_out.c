@@ -208,8 +208,7 @@ void data_out_body(struct iscsi_connection *connection, const uint8_t *header,
 		data_out_damaged(task, header);
 		return;
 	}
-	if (pdu_get_data_bytes(header))
-		connection->moved = true;
+	connection->moved_bytes += pdu_get_data_bytes(header);
 	task->received += pdu_get_data_bytes(header);
 	task->data_sn++;
 	if (pdu_is_final(header))

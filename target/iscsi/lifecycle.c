@@ -9,6 +9,7 @@
 #include "target/iscsi/answer.h"
 #include "target/iscsi/handlers.h"
 #include "target/iscsi/notice.h"
+#include "target/iscsi/shortage.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -185,6 +186,7 @@ static void teardown(struct loop_message *message)
 	stream_close(&connection->stream);
 	loop_timer_clear(lane->loop, &connection->timer);
 	buf_wait_cancel(lane->pool, &connection->waiter);
+	shortage_end(connection);
 	if (connection->receive.step == RECEIVE_DATA ||
 		connection->receive.step == RECEIVE_TAIL)
 		buf_put(connection->receive.hold);

@@ -73,11 +73,11 @@ static bool is_stuck(struct iscsi_connection *connection)
 	bool due = connection->incoming ||
 		stream_unsent_bytes(&connection->stream);
 
-	if (!due || connection->moved)
+	if (!due || connection->moved_bytes != connection->stuck_bytes)
 		connection->stuck = 0;
 	else
 		connection->stuck++;
-	connection->moved = false;
+	connection->stuck_bytes = connection->moved_bytes;
 	return connection->stuck >= STUCK_LOOKS;
 }
 

@@ -25,6 +25,15 @@ enum out_number {
 	OUT_STATUS, /* takes a StatSN */
 };
 
+static inline uint64_t out_chunk_bytes(const struct stream_chunk *chunk)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < chunk->slices; i++)
+		bytes += chunk->slice[i].iov_len;
+	return bytes;
+}
+
 /* Numbers the header, adds digests, queues. `out->chunk.sent` is set; `data`
  * may be NULL if `bytes` is 0. */
 void out_send(struct iscsi_connection *connection, struct iscsi_out *out,

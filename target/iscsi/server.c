@@ -7,6 +7,7 @@
 #include "target/iscsi/handlers.h"
 #include "target/iscsi/lifecycle.h"
 #include "target/iscsi/portal.h"
+#include "target/iscsi/shortage.h"
 #include "target/iscsi/task.h"
 
 #include "blockcore/base/list.h"
@@ -148,6 +149,7 @@ int iscsi_lane_start(
 	made->lane = lane;
 	made->quota_bytes = quota(lane);
 	made->published.run = receive_table;
+	shortage_init(made);
 	if (server->table)
 		made->table = access_get(server->table);
 	/* Bounded for each connection, see connection.h. */
@@ -168,7 +170,7 @@ static void stop_lane(struct block_lane *lane, void *argument)
 
 	if (!made)
 		return;
-	assert(TAILQ_EMPTY(&made->connections));
+	assert(TAILQ_EMPTY(&made->connections) && !made->starving);
 	slab_fini(&made->tasks);
 	slab_fini(&made->pieces);
 	slab_fini(&made->controls);

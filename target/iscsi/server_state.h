@@ -44,6 +44,8 @@ struct iscsi_lane {
 	struct iscsi_connection_list logins; /* of these: half-open, by age */
 	struct log_limit log;
 	size_t quota_bytes; /* of data buffers, for one connection */
+	unsigned starving; /* connections that wait for a buffer */
+	struct loop_timer shortage;
 };
 
 struct iscsi_server {

@@ -5,6 +5,8 @@
  */
 #include "target/iscsi/task.h"
 
+#include "target/iscsi/shortage.h"
+
 #include <assert.h>
 
 /* Hosts count their tags up, or put an age into the upper half. */
@@ -121,13 +123,18 @@ bool task_take_buffer(struct iscsi_task *task)
 	if (task->buffer_bytes == 0)
 		return true;
 	/* One command always fits, whatever its size. */
-	if (connection->held_bytes == 0 ||
-		would_hold <= connection->lane->quota_bytes)
-		task->scsi.data = buf_get(pool, task->buffer_bytes);
-	if (!task->scsi.data) {
+	if (connection->held_bytes &&
+		would_hold > connection->lane->quota_bytes) {
 		buf_wait(pool, &connection->waiter);
 		return false;
 	}
+	task->scsi.data =
+		buf_get_or_wait(pool, task->buffer_bytes, &connection->waiter);
+	if (!task->scsi.data) {
+		shortage_begin(connection);
+		return false;
+	}
+	shortage_end(connection);
 	connection->held_bytes += task->scsi.data->capacity;
 	return true;
 }

@@ -289,6 +289,122 @@ static void test_waiters_may_wait_again(void **state)
 	buf_pool_free(all.pool);
 }
 
+/* -- claims ----------------------------------------------------------------- */
+
+#define SMALL 65536u
+#define SMALLS (2 * BUF_MAX_BYTES / SMALL)
+
+struct turnover {
+	struct buf_pool *pool;
+	struct buf *small[SMALLS];
+	struct buf_waiter waiter;
+	struct buf *large;
+	unsigned wanted;
+};
+
+static void on_large(struct buf_waiter *waiter)
+{
+	struct turnover *all = container_of(waiter, struct turnover, waiter);
+
+	if (!all->large && all->wanted)
+		all->large = buf_get_or_wait(all->pool, all->wanted, waiter);
+}
+
+static void turnover_init(struct turnover *all, unsigned wanted)
+{
+	memset(all, 0, sizeof *all);
+	all->pool = buf_pool_new(2 * BUF_MAX_BYTES);
+	all->waiter.ready = on_large;
+	all->wanted = wanted;
+	for (unsigned i = 0; i < SMALLS; i++)
+		all->small[i] = buf_get(all->pool, SMALL);
+	on_large(&all->waiter);
+	assert_null(all->large);
+}
+
+/* One small buffer comes back and is wanted again at once, before anybody is
+ * called. Those that are out when it is not to be had stay out. */
+static void turn(struct turnover *all, unsigned i)
+{
+	i %= SMALLS;
+	if (all->small[i])
+		buf_put(all->small[i]);
+	all->small[i] = buf_get(all->pool, SMALL);
+	buf_pool_wake(all->pool);
+}
+
+static void turnover_fini(struct turnover *all)
+{
+	buf_wait_cancel(all->pool, &all->waiter);
+	for (unsigned i = 0; i < SMALLS; i++)
+		if (all->small[i])
+			buf_put(all->small[i]);
+	if (all->large)
+		buf_put(all->large);
+	buf_pool_free(all->pool);
+}
+
+static void test_large_ones_do_not_starve(void **state)
+{
+	struct turnover all;
+	unsigned turns = 0;
+
+	(void)state;
+	turnover_init(&all, BUF_MAX_BYTES);
+	while (!all.large && turns < 10 * SMALLS)
+		turn(&all, turns++ * 7);
+	assert_non_null(all.large);
+	/* And the others have all the rest. */
+	unsigned left = 0;
+	for (unsigned i = 0; i < SMALLS; i++)
+		turn(&all, i);
+	for (unsigned i = 0; i < SMALLS; i++)
+		left += all.small[i] != NULL;
+	assert_int_equal(left, SMALLS / 2);
+	buf_put(all.large);
+	all.large = NULL;
+	for (unsigned i = 0; i < SMALLS; i++)
+		turn(&all, i);
+	assert_int_equal(buf_pool_used_bytes(all.pool), 2 * BUF_MAX_BYTES);
+	turnover_fini(&all);
+}
+
+/* Half of what it needs never comes back: the claim ends, all is free again. */
+static void test_a_claim_without_end_is_given_up(void **state)
+{
+	struct turnover all;
+
+	(void)state;
+	turnover_init(&all, BUF_MAX_BYTES);
+	for (unsigned i = 0; i < BUF_CLAIM_TRIES + SMALLS; i++)
+		turn(&all, i % 2 ? i : i + 1); /* the even ones are kept */
+	assert_null(all.large);
+	for (unsigned i = 0; i < SMALLS; i++)
+		turn(&all, i % 2 ? i : i + 1);
+	assert_true(all.waiter.refused < BUF_CLAIM_TRIES);
+	all.wanted = 0;
+	buf_wait_cancel(all.pool, &all.waiter);
+	for (unsigned i = 0; i < SMALLS; i++)
+		turn(&all, i);
+	assert_int_equal(buf_pool_used_bytes(all.pool), 2 * BUF_MAX_BYTES);
+	turnover_fini(&all);
+}
+
+static void test_who_leaves_claims_nothing(void **state)
+{
+	struct turnover all;
+
+	(void)state;
+	turnover_init(&all, SMALL * 2);
+	for (unsigned i = 0; i < BUF_PATIENCE + 1; i++)
+		turn(&all, i * 2);
+	buf_wait_cancel(all.pool, &all.waiter);
+	for (unsigned i = 0; i < SMALLS; i++)
+		turn(&all, i);
+	assert_int_equal(buf_pool_used_bytes(all.pool), 2 * BUF_MAX_BYTES);
+	turnover_fini(&all);
+}
+
 static void test_free_buffers_are_poisoned(void **state)
 {
 #ifdef CAIRN_ASAN
@@ -320,6 +436,9 @@ int main(void)
 		cmocka_unit_test(test_waiters_are_called_in_order),
 		cmocka_unit_test(test_waiters_may_leave),
 		cmocka_unit_test(test_waiters_may_wait_again),
+		cmocka_unit_test(test_large_ones_do_not_starve),
+		cmocka_unit_test(test_a_claim_without_end_is_given_up),
+		cmocka_unit_test(test_who_leaves_claims_nothing),
 		cmocka_unit_test(test_free_buffers_are_poisoned),
 	};
 

@@ -453,6 +453,87 @@ static void immediate_data_waits_for_buffers(void **state)
 	target_rig_free(rig);
 }
 
+/* Small commands of another host take every buffer that comes back; the one of
+ * 8 MiB is done all the same. */
+static void two_large(struct target_rig_setup *setup)
+{
+	setup->lanes = 2;
+	setup->pool_bytes = 16u << 20;
+}
+
+static bool has_come(struct wire *wire)
+{
+	uint8_t byte;
+
+	return recv(wire->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+static void a_large_command_does_not_starve(void **state)
+{
+	static uint8_t all[8u << 20];
+	struct target_rig *rig = rig_with(two_large);
+	struct wire small = {.isid = {0x40, 2}}, large = {0};
+	const struct wire_command read = {.flags = WIRE_R,
+		.expected = 256u << 10,
+		.cdb = {0x28, [7] = 2}};
+	const struct wire_command whole = {
+		.flags = WIRE_R, .expected = 8u << 20, .cdb = {0x28, [7] = 64}};
+	uint32_t next, tag;
+
+	(void)state;
+	wire_open(&small, rig->port, "MaxRecvDataSegmentLength=262144\n");
+	wire_open(&large, rig->port, "MaxRecvDataSegmentLength=262144\n");
+	next = small.tag;
+	for (unsigned i = 0; i < 100; i++)
+		wire_send_command(&small, &read);
+	tag = wire_send_command(&large, &whole);
+	for (; !has_come(&large); next++) {
+		wire_send_command(&small, &read);
+		wire_expect_data(&small, next, got, &pdu);
+	}
+	assert_int_equal(wire_expect_data(&large, tag, all, &pdu), 8u << 20);
+	for (unsigned i = 0; i < 100; i++)
+		wire_expect_data(&small, next + i, got, &pdu);
+	wire_logout(&large);
+	wire_logout(&small);
+	target_rig_free(rig);
+}
+
+/* It has been asked for 16 MiB, pings, and sends nothing: as soon as another needs
+ * buffers it has to go, long before the ping timer would say so. */
+static void slow_pings(struct target_rig_setup *setup)
+{
+	two_large(setup);
+	setup->settings.ping_interval_s = 3600;
+}
+
+static void who_keeps_all_buffers_has_to_go(void **state)
+{
+	struct target_rig *rig = rig_with(slow_pings);
+	struct wire idle[2] = {{.isid = {0x40, 2}}, {.isid = {0x40, 3}}};
+	struct wire good = {0};
+
+	(void)state;
+	wire_open(&good, rig->port, "");
+	for (unsigned i = 0; i < 2; i++) {
+		wire_open(&idle[i], rig->port,
+			"ImmediateData=No\nMaxBurstLength=1048576\n");
+		for (unsigned k = 0; k < 8; k++)
+			wire_send_write(&idle[i], 0, 2048, NULL, 0);
+		for (unsigned k = 0; k < 8; k++)
+			wire_expect(&idle[i], WIRE_R2T, &pdu);
+	}
+	fill(1);
+	expect_written(&good, 0);
+	expect_read(&good, 0);
+	while (rig->sessions_down == 0)
+		expect_ready(&good);
+	for (unsigned i = 0; i < 2; i++)
+		wire_close(&idle[i]);
+	wire_logout(&good);
+	target_rig_free(rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +549,8 @@ int main(void)
 		cmocka_unit_test(a_host_that_stops_reading_costs_only_itself),
 		cmocka_unit_test(commands_wait_for_buffers),
 		cmocka_unit_test(immediate_data_waits_for_buffers),
+		cmocka_unit_test(a_large_command_does_not_starve),
+		cmocka_unit_test(who_keeps_all_buffers_has_to_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
