@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,77 +72,6 @@ static void test_what_is_no_disk_is_refused(void **state)
 	char path[200];
 	snprintf(path, sizeof path, "%s/none/disk", rig->folder);
 	expect_refusal(rig, path, MAKE, ENOENT, "create");
-}
-
-static void test_preallocation(void **state)
-{
-	struct ring_rig *rig = *state;
-	struct stat st;
-	struct ring_file *file =
-		ring_rig_open(rig, MAKE | RING_OPEN_PREALLOCATE, 3 * MIB);
-	ring_file_close(file);
-	assert_int_equal(stat(rig->path, &st), 0);
-	assert_int_equal(st.st_size, 3 * MIB);
-	assert_true(st.st_blocks * 512 >= 3 * MIB);
-	/* More than there is: refused, and nothing is left behind. */
-	unlink(rig->path);
-	struct err err = {0};
-	assert_true(ring_file_open(rig->world, rig->path,
-			    MAKE | RING_OPEN_PREALLOCATE, 1ull << 43, &file,
-			    &err) < 0);
-	assert_non_null(strstr(err.text, "cannot create"));
-	assert_int_equal(access(rig->path, F_OK), -1);
-}
-
-/* Killed before it has its size, a file is not there at all: else the next start
- * would find an empty one. */
-static void test_half_made_files_are_not_there(void **state)
-{
-	struct ring_rig *rig = *state;
-	int status;
-	pid_t child = fork();
-
-	assert_true(child >= 0);
-	if (child == 0) {
-		struct rlimit limit = {.rlim_cur = MIB, .rlim_max = MIB};
-		struct ring_file *file;
-
-		setrlimit(RLIMIT_FSIZE, &limit);
-		signal(SIGXFSZ, SIG_DFL);
-		ring_file_open(
-			rig->world, rig->path, MAKE, 3 * MIB, &file, NULL);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
-	assert_int_equal(access(rig->path, F_OK), -1);
-}
-
-static void test_create_makes_once_and_keeps(void **state)
-{
-	struct ring_rig *rig = *state;
-	struct ring_file *file = ring_rig_open(rig, MAKE, 3 * MIB);
-	assert_int_equal(file->size_bytes, 3 * MIB);
-	assert_true(file->writable);
-	assert_false(file->direct);
-	assert_false(file->block_device);
-	assert_int_equal(file->direct_align_bytes, 1);
-	assert_int_equal(file->memory_align_bytes, 1);
-	struct stat st;
-	assert_int_equal(stat(rig->path, &st), 0);
-	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(st.st_blocks, 0); /* sparse */
-	ring_rig_close(rig, file);
-	file = ring_rig_open(rig, MAKE, 9 * MIB);
-	assert_int_equal(file->size_bytes, 3 * MIB);
-	ring_rig_close(rig, file);
-	file = ring_rig_open(rig, 0, 0);
-	assert_false(file->writable);
-	uint8_t *data = ring_rig_pattern(512, 1);
-	assert_int_equal(
-		ring_rig_transfer(rig, file, RING_WRITE, data, 512, 0), -EBADF);
-	free(data);
-	ring_rig_close(rig, file);
 }
 
 /* Insisting gives direct I/O or a refusal that names the way out; trying gives
@@ -494,9 +422,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_what_is_no_disk_is_refused),
-		CASE(test_preallocation),
-		CASE(test_half_made_files_are_not_there),
-		CASE(test_create_makes_once_and_keeps),
 		CASE(test_direct_is_kept_or_refused),
 		CASE(test_empty_file_can_be_used_directly),
 		CASE(test_resize),
