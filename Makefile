@@ -27,7 +27,7 @@ B = $(O)/$(V)
 # -- flags -------------------------------------------------------------------
 PACKAGES_BLOCKCORE = liburing yaml-0.1
 PACKAGES_TARGET = libevent libevent_pthreads libcrypto sqlite3 jansson
-PACKAGES_API = libevent_openssl libssl
+PACKAGES_API = libevent_openssl libssl zlib
 PACKAGES_CLI = jansson libevent libevent_openssl libssl libcrypto
 PACKAGES_TESTS = cmocka libiscsi
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)

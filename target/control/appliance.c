@@ -416,6 +416,26 @@ const struct access_table *appliance_table(const struct appliance *appliance)
 	return appliance->table;
 }
 
+struct volume *appliance_find_volume(
+	const struct appliance *appliance, const char *name)
+{
+	struct appliance_volume *v;
+	TAILQ_FOREACH (v, &appliance->volumes, link) {
+		if (!strcmp(v->settings.name, name))
+			return v->volume;
+	}
+	return NULL;
+}
+
+struct volume *appliance_next_volume(
+	const struct appliance *appliance, const void **cursor)
+{
+	const struct appliance_volume *v = *cursor;
+	v = v ? TAILQ_NEXT(v, link) : TAILQ_FIRST(&appliance->volumes);
+	*cursor = v;
+	return v ? v->volume : NULL;
+}
+
 void appliance_close_co(struct appliance *appliance)
 {
 	struct appliance_volume *v;

@@ -49,6 +49,14 @@ int appliance_restore_co(struct appliance *appliance, struct err *err);
 /* Who may reach what now; valid until the next apply. */
 const struct access_table *appliance_table(const struct appliance *appliance);
 
+/* The volume of that name, NULL if there is none; valid until the caller yields. */
+struct volume *appliance_find_volume(
+	const struct appliance *appliance, const char *name);
+/* Volume after volume, in no order: *cursor starts as NULL; NULL ends. The caller
+ * does not yield meanwhile. */
+struct volume *appliance_next_volume(
+	const struct appliance *appliance, const void **cursor);
+
 /* Sessions are gone: takes all volumes offline, flushed, and frees everything. */
 void appliance_close_co(struct appliance *appliance);
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files that show running things (live_*.c) share.
+ */
+#ifndef WEBUI_API_LIVE_H
+#define WEBUI_API_LIVE_H
+
+#include "target/iscsi/iscsi.h"
+
+#include <jansson.h>
+
+/* Text that a host may have sent: what is no UTF-8 becomes U+FFFD. */
+json_t *live_text(const char *text);
+
+json_t *live_session_json(const struct iscsi_session_info *info);
+
+struct volume_book;
+json_t *live_figures_json(const struct volume_book *book);
+
+/* What the doctor finds, as a list; live_checks.c. Control thread. */
+struct api;
+json_t *live_checks(const struct api *api);
+
+#endif
