@@ -104,16 +104,61 @@ static size_t key_path(const struct doc *node, char *out, size_t size)
 	return used < size ? used : size - 1;
 }
 
+/* Appends a key to a JSON Pointer: '~' and '/' are escaped (RFC 6901 3). False:
+ * it does not fit. */
+static bool append_token(char *out, size_t size, size_t *used, const char *key)
+{
+	for (; *key && *used + 3 < size; key++) {
+		if (*key != '~' && *key != '/') {
+			out[(*used)++] = *key;
+			continue;
+		}
+		out[(*used)++] = '~';
+		out[(*used)++] = *key == '~' ? '0' : '1';
+	}
+	out[*used] = '\0';
+	return !*key;
+}
+
+/* "/volumes/0/source/type"; "" if it does not fit. */
+static bool pointer_to(
+	const struct doc *node, char *out, size_t size, size_t *used)
+{
+	char index[16];
+
+	if (!node->parent)
+		return true;
+	if (!pointer_to(node->parent, out, size, used) || *used + 2 > size)
+		return false;
+	out[(*used)++] = '/';
+	snprintf(
+		index, sizeof index, "%u", node->key ? 0 : index_in_list(node));
+	return append_token(out, size, used, node->key ? node->key : index);
+}
+
+static void set_pointer(const struct doc *at, struct err *err)
+{
+	size_t used = 0;
+
+	if (!err)
+		return;
+	err->pointer[0] = '\0';
+	if (!pointer_to(at, err->pointer, sizeof err->pointer, &used))
+		err->pointer[0] = '\0';
+}
+
 static int error_at(const struct doc *at, uint32_t line, uint32_t column,
 	struct err *err, int code, const char *text)
 {
-	char path[256];
+	char path[256], place[300] = "";
 
-	if (!key_path(at, path, sizeof path))
-		return err_set(err, code, "%s:%u:%u: %s", at->file, line,
-			column, text);
-	return err_set(err, code, "%s:%u:%u: %s: %s", at->file, line, column,
-		path, text);
+	if (*at->file)
+		snprintf(place, sizeof place, "%.240s:%u:%u: ", at->file, line,
+			column);
+	key_path(at, path, sizeof path);
+	err_set(err, code, "%s%s%s%s", place, path, *path ? ": " : "", text);
+	set_pointer(at, err);
+	return -code;
 }
 
 int doc_error(const struct doc *at, struct err *err, int code,

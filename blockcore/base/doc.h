@@ -52,7 +52,8 @@ const struct doc *doc_find(const struct doc *map, const char *key);
 uint32_t doc_count(const struct doc *list_or_map);
 
 /* Sets "FILE:LINE:COLUMN: KEY: text" (the key path from the root, such as
- * volumes[0].source.protocol.type). Returns -code. */
+ * volumes[0].source.protocol.type) and err->pointer. Of a document without a file
+ * (""), which came over the network, the place is left out. Returns -code. */
 int doc_error(const struct doc *at, struct err *err, int code,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 

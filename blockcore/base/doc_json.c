@@ -94,7 +94,9 @@ static bool is_json_number(const char *text)
 	const char *p = text + (*text == '-'), *digits = p;
 
 	p = skip_digits(p);
-	if (p == digits || (*digits == '0' && p > digits + 1))
+	/* More than 20 digits are no number of ours, but a name or a UUID. */
+	if (p == digits || p > digits + 20 ||
+		(*digits == '0' && p > digits + 1))
 		return false;
 	if (*p == '.') {
 		digits = ++p;

@@ -21,6 +21,7 @@ int err_set(struct err *err, int code, const char *format, ...)
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	err->code = code;
+	err->pointer[0] = '\0';
 	memcpy(err->text, text, sizeof text);
 	return -code;
 }

@@ -13,10 +13,14 @@
 #define BLOCKCORE_BASE_ERR_H
 
 #define ERR_TEXT_BYTES 512
+#define ERR_POINTER_BYTES 256
 
 struct err {
 	int code; /* positive errno value; 0 while nothing was set */
 	char text[ERR_TEXT_BYTES];
+	/* What of a document is meant: a JSON Pointer (RFC 6901), "" if nothing
+	 * is or the pointer is too long. Set by doc_error. */
+	char pointer[ERR_POINTER_BYTES];
 };
 
 /* Sets code and text (an earlier text is replaced). Returns -code, so that a
