@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A running source becomes what its new document says, by the smallest list of
+ * steps, while hosts go on.
+ *
+ *	listeners   gone: detach; new: attach; other live options: configure; other
+ *		    options: detach and attach; then the order
+ *	bottom	    a file that only grows: resize; any other difference: swap
+ *
+ *	plan --begin--> all steps but the swap --swap--> durable, behind the gate
+ *	     --undo---> the inverse of what was done, in reverse
+ *
+ * Invariants
+ *  1. Control lane, in a coroutine; one change of a source at a time.
+ *  2. A swap of the bottom is the last step and is made durable while the gate is
+ *     closed: no acknowledged write can be on a bottom that a restart forgets.
+ *  3. After undo the source is as it was, but for what listeners remember.
+ */
+#ifndef TARGET_CONTROL_LIVE_CHANGE_H
+#define TARGET_CONTROL_LIVE_CHANGE_H
+
+#include "blockcore/spec.h"
+
+#include <jansson.h>
+
+struct live_change;
+
+enum live_step_kind {
+	LIVE_DETACH,
+	LIVE_ATTACH,
+	LIVE_CONFIGURE,
+	LIVE_REORDER,
+	LIVE_RESIZE,
+	LIVE_SWAP,
+};
+
+/* The steps from one source document to another; both were checked. NULL without
+ * memory. */
+struct live_change *live_change_plan(const json_t *from, const json_t *to);
+void live_change_free(struct live_change *change);
+
+/* For people: "attach listener limit (throttle)" for step 0, 1 ...; false: no
+ * more. *kind says what it is. */
+bool live_change_describe(const struct live_change *change, unsigned step,
+	enum live_step_kind *kind, char *text, size_t bytes);
+bool live_change_swaps(const struct live_change *change);
+
+/* All steps but the swap. On failure what was done is undone. */
+int live_change_begin_co(struct live_change *change,
+	struct block_source *source, struct err *err);
+/* The swap; `durable_co` is spec_swap's. */
+int live_change_swap_co(struct live_change *change,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err);
+void live_change_undo_co(struct live_change *change);
+
+#endif

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finding the steps between two source documents.
+ *
+ * A listener is the same if its name and type are; one without a name is called
+ * by its type, the second one TYPE-2 and so on, as spec.h does it. So a name that
+ * is left out means the same listener before and after.
+ */
+#include "target/control/live_plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A document's listeners with the names that they have when they run. */
+struct named {
+	unsigned count;
+	struct {
+		char name[BLOCK_NAME_BYTES];
+		const char *type;
+		const json_t *document;
+	} item[BLOCK_MAX_DRIVERS];
+};
+
+static bool is_taken(const struct named *list, const char *name)
+{
+	for (unsigned i = 0; i < list->count; i++) {
+		if (!strcmp(list->item[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+static void make_name(struct named *list, unsigned index)
+{
+	const char *type = list->item[index].type;
+	char name[BLOCK_NAME_BYTES];
+	snprintf(name, sizeof name, "%s", type);
+	for (unsigned n = 2; is_taken(list, name); n++)
+		snprintf(name, sizeof name, "%.50s-%u", type, n);
+	memcpy(list->item[index].name, name, sizeof name);
+}
+
+/* Given names first: those that are made keep out of their way. */
+static void name_all(const json_t *source, struct named *list)
+{
+	const json_t *listeners = json_object_get(source, "listeners");
+	const json_t *one;
+	size_t i;
+	list->count = 0;
+	json_array_foreach(listeners, i, one)
+	{
+		const char *name =
+			json_string_value(json_object_get(one, "name"));
+		if (list->count == BLOCK_MAX_DRIVERS)
+			return;
+		snprintf(list->item[list->count].name, BLOCK_NAME_BYTES, "%s",
+			name ? name : "");
+		list->item[list->count].type =
+			json_string_value(json_object_get(one, "type"));
+		list->item[list->count++].document = one;
+	}
+	for (unsigned n = 0; n < list->count; n++) {
+		if (!*list->item[n].name)
+			make_name(list, n);
+	}
+}
+
+/* Where the listener of that name and type stands; count if nowhere. */
+static unsigned find(
+	const struct named *list, const char *name, const char *type)
+{
+	unsigned i;
+	for (i = 0; i < list->count; i++) {
+		if (!strcmp(list->item[i].name, name) &&
+			!strcmp(list->item[i].type, type))
+			break;
+	}
+	return i;
+}
+
+/* -- steps ------------------------------------------------------------------ */
+
+static struct live_step *add_step(struct live_change *change,
+	enum live_step_kind kind, const char *name, const char *type)
+{
+	struct live_step *step = &change->step[change->steps++];
+	step->kind = kind;
+	snprintf(step->name, sizeof step->name, "%s", name);
+	snprintf(step->type, sizeof step->type, "%s", type);
+	return step;
+}
+
+/* The listener with the name that it runs under. */
+static json_t *with_name(const json_t *document, const char *name)
+{
+	json_t *copy = json_copy((json_t *)document);
+	json_object_set_new(copy, "name", json_string(name));
+	return copy;
+}
+
+static void add_detach(
+	struct live_change *change, const struct named *list, unsigned i)
+{
+	struct live_step *step = add_step(
+		change, LIVE_DETACH, list->item[i].name, list->item[i].type);
+	step->before = with_name(list->item[i].document, list->item[i].name);
+}
+
+static void add_attach(
+	struct live_change *change, const struct named *list, unsigned i)
+{
+	struct live_step *step = add_step(
+		change, LIVE_ATTACH, list->item[i].name, list->item[i].type);
+	step->after = with_name(list->item[i].document, list->item[i].name);
+}
+
+/* -- options ---------------------------------------------------------------- */
+
+static bool is_live(const struct block_kind *kind, const char *option)
+{
+	for (const struct opt_spec *o = kind->options; o && o->name; o++) {
+		if (!strcmp(o->name, option))
+			return o->flags & OPT_LIVE;
+	}
+	return false;
+}
+
+/* True if what differs can be set while it runs: live options that both name, for
+ * leaving one out means its default. The values of those in *before, *after. */
+static bool differs_live(const char *type, const json_t *from, const json_t *to,
+	json_t *before, json_t *after)
+{
+	const struct block_kind *kind = block_kind_find(BLOCK_LISTENER, type);
+	const char *key;
+	json_t *value;
+	if (!kind || !kind->configure_co ||
+		json_object_size(from) != json_object_size(to))
+		return false;
+	json_object_foreach((json_t *)to, key, value)
+	{
+		json_t *old = json_object_get(from, key);
+		if (!old)
+			return false;
+		if (json_equal(old, value))
+			continue;
+		if (!is_live(kind, key))
+			return false;
+		json_object_set(before, key, old);
+		json_object_set(after, key, value);
+	}
+	return true;
+}
+
+/* True: a step was added. False: it has to be detached and attached. */
+static bool add_configure(struct live_change *change, const struct named *from,
+	unsigned f, const struct named *to, unsigned t)
+{
+	json_t *before = json_object(), *after = json_object();
+	json_t *old = with_name(from->item[f].document, from->item[f].name);
+	json_t *new = with_name(to->item[t].document, to->item[t].name);
+	bool live = differs_live(from->item[f].type, old, new, before, after);
+	if (live) {
+		struct live_step *step = add_step(change, LIVE_CONFIGURE,
+			to->item[t].name, to->item[t].type);
+		step->before = json_incref(before);
+		step->after = json_incref(after);
+	}
+	json_decref(before);
+	json_decref(after);
+	json_decref(old);
+	json_decref(new);
+	return live;
+}
+
+/* -- listeners -------------------------------------------------------------- */
+
+static bool same(const struct named *from, unsigned f, const struct named *to,
+	unsigned t)
+{
+	json_t *old = with_name(from->item[f].document, from->item[f].name);
+	json_t *new = with_name(to->item[t].document, to->item[t].name);
+	bool equal = json_equal(old, new);
+	json_decref(old);
+	json_decref(new);
+	return equal;
+}
+
+/* What has to be attached is marked; what stays is not. */
+static void plan_old(struct live_change *change, const struct named *from,
+	const struct named *to, bool *attach)
+{
+	for (unsigned f = 0; f < from->count; f++) {
+		unsigned t = find(to, from->item[f].name, from->item[f].type);
+		if (t == to->count) {
+			add_detach(change, from, f);
+			continue;
+		}
+		attach[t] = false;
+		if (same(from, f, to, t) ||
+			add_configure(change, from, f, to, t))
+			continue;
+		add_detach(change, from, f);
+		attach[t] = true;
+	}
+}
+
+static json_t *names_of(const struct named *list)
+{
+	json_t *names = json_array();
+	for (unsigned i = 0; i < list->count; i++)
+		json_array_append_new(names, json_string(list->item[i].name));
+	return names;
+}
+
+/* After detaching and attaching, the order is asked for whenever what stays or
+ * comes could stand elsewhere; an order that is right already costs nothing. */
+static void plan_order(struct live_change *change, const struct named *from,
+	const struct named *to)
+{
+	json_t *before = names_of(from), *after = names_of(to);
+	if (to->count > 1 && !json_equal(before, after)) {
+		struct live_step *step =
+			add_step(change, LIVE_REORDER, "order", "");
+		step->after = json_incref(after);
+	}
+	change->order = before;
+	json_decref(after);
+}
+
+static void plan_listeners(struct live_change *change,
+	const json_t *from_source, const json_t *to_source)
+{
+	struct named from, to;
+	bool attach[BLOCK_MAX_DRIVERS];
+	name_all(from_source, &from);
+	name_all(to_source, &to);
+	memset(attach, true, sizeof attach);
+	plan_old(change, &from, &to, attach);
+	for (unsigned t = 0; t < to.count; t++) {
+		if (attach[t])
+			add_attach(change, &to, t);
+	}
+	plan_order(change, &from, &to);
+}
+
+/* -- the bottom ------------------------------------------------------------- */
+
+static json_t *bottom_of(const json_t *source)
+{
+	json_t *bottom = json_copy((json_t *)source);
+	json_object_del(bottom, "listeners");
+	return bottom;
+}
+
+/* Sizes as people write them, "10GiB" or a number. */
+static bool size_of(const json_t *value, uint64_t *bytes)
+{
+	char text[64];
+	if (json_is_integer(value)) {
+		*bytes = (uint64_t)json_integer_value(value);
+		return true;
+	}
+	if (!json_is_string(value))
+		return false;
+	snprintf(text, sizeof text, "%s", json_string_value(value));
+	struct doc *doc = doc_parse("", text, strlen(text), NULL);
+	bool is = doc && !doc_size(doc, 1, UINT64_MAX, bytes, NULL);
+	doc_free(doc);
+	return is;
+}
+
+/* True: the same protocol, but for a size that is larger. */
+static bool only_grows(
+	const json_t *from, const json_t *to, uint64_t *before, uint64_t *after)
+{
+	json_t *old = json_deep_copy(json_object_get(from, "protocol"));
+	json_t *new = json_deep_copy(json_object_get(to, "protocol"));
+	bool sizes = old &&
+		new &&size_of(json_object_get(old, "size"), before) &&
+		size_of(json_object_get(new, "size"), after) &&
+		*after > *before;
+	json_object_del(old, "size");
+	json_object_del(new, "size");
+	bool grows = sizes && json_equal(old, new);
+	json_decref(old);
+	json_decref(new);
+	return grows;
+}
+
+static void plan_bottom(
+	struct live_change *change, const json_t *from, const json_t *to)
+{
+	uint64_t before, after;
+	if (json_equal(from, to))
+		return;
+	if (only_grows(from, to, &before, &after)) {
+		struct live_step *step =
+			add_step(change, LIVE_RESIZE, "size", "");
+		step->bytes_before = before;
+		step->bytes_after = after;
+		return;
+	}
+	struct live_step *step = add_step(change, LIVE_SWAP, "bottom", "");
+	step->before = json_incref((json_t *)from);
+	step->after = json_incref((json_t *)to);
+}
+
+/* -- the plan --------------------------------------------------------------- */
+
+struct live_change *live_change_plan(const json_t *from, const json_t *to)
+{
+	struct live_change *change = calloc(1, sizeof *change);
+	if (!change)
+		return NULL;
+	json_t *old = bottom_of(from), *new = bottom_of(to);
+	plan_listeners(change, from, to);
+	plan_bottom(change, old, new);
+	json_decref(old);
+	json_decref(new);
+	return change;
+}
+
+void live_change_free(struct live_change *change)
+{
+	if (!change)
+		return;
+	for (unsigned i = 0; i < change->steps; i++) {
+		json_decref(change->step[i].before);
+		json_decref(change->step[i].after);
+	}
+	json_decref(change->order);
+	free(change);
+}
+
+bool live_change_swaps(const struct live_change *change)
+{
+	return change->steps &&
+		change->step[change->steps - 1].kind == LIVE_SWAP;
+}
+
+bool live_change_describe(const struct live_change *change, unsigned step,
+	enum live_step_kind *kind, char *text, size_t bytes)
+{
+	static const char *const verb[] = {
+		[LIVE_DETACH] = "detach listener",
+		[LIVE_ATTACH] = "attach listener",
+		[LIVE_CONFIGURE] = "configure listener",
+		[LIVE_REORDER] = "change the order of listeners",
+		[LIVE_RESIZE] = "grow it",
+		[LIVE_SWAP] = "swap what lies below: other content",
+	};
+	if (step >= change->steps)
+		return false;
+	const struct live_step *s = &change->step[step];
+	*kind = s->kind;
+	if (*s->type)
+		snprintf(text, bytes, "%s %s (%s)", verb[s->kind], s->name,
+			s->type);
+	else
+		snprintf(text, bytes, "%s", verb[s->kind]);
+	return true;
+}

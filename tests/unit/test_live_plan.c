@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From one source document to another: which steps.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "target/control/live_change.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MEM "'protocol': {'type': 'mem', 'size': '1M'}"
+#define LIMIT(iops) "{'type': 'throttle', 'name': 'limit', 'iops': " iops "}"
+
+static json_t *read_json(const char *text)
+{
+	char copy[1024];
+	snprintf(copy, sizeof copy, "%s", text);
+	for (char *p = copy; *p; p++)
+		*p = *p == '\'' ? '"' : *p;
+	json_t *json = json_loads(copy, 0, NULL);
+	assert_non_null(json);
+	return json;
+}
+
+/* The descriptions of all steps, ended by ';' each. */
+static void expect(const char *from, const char *to, const char *steps)
+{
+	enum live_step_kind kind;
+	char all[1024] = "", one[160];
+	json_t *a = read_json(from), *b = read_json(to);
+	struct live_change *change = live_change_plan(a, b);
+	assert_non_null(change);
+	for (unsigned i = 0;
+		live_change_describe(change, i, &kind, one, sizeof one); i++) {
+		strcat(all, one);
+		strcat(all, ";");
+	}
+	assert_string_equal(all, steps);
+	live_change_free(change);
+	json_decref(a);
+	json_decref(b);
+}
+
+static void test_nothing(void **state)
+{
+	(void)state;
+	expect("{'listeners': [" LIMIT("1") "], " MEM "}",
+		"{" MEM ", 'listeners': [" LIMIT("1") "]}", "");
+}
+
+static void test_listeners(void **state)
+{
+	(void)state;
+	expect("{" MEM "}", "{'listeners': [" LIMIT("1") "], " MEM "}",
+		"attach listener limit (throttle);");
+	expect("{'listeners': [" LIMIT("1") "], " MEM "}", "{" MEM "}",
+		"detach listener limit (throttle);");
+	expect("{'listeners': [" LIMIT("1") "], " MEM "}",
+		"{'listeners': [" LIMIT("2") "], " MEM "}",
+		"configure listener limit (throttle);");
+	/* An option that is left out has its default again. */
+	expect("{'listeners': [" LIMIT("1") "], " MEM "}",
+		"{'listeners': [{'type': 'throttle', 'name': 'limit'}], " MEM
+		"}",
+		"detach listener limit (throttle);"
+		"attach listener limit (throttle);");
+}
+
+/* Without names they are called by their types, and stay the same ones. */
+static void test_names_that_are_left_out(void **state)
+{
+	(void)state;
+	expect("{'listeners': [{'type': 'stats'}], " MEM "}",
+		"{'listeners': [{'type': 'stats', 'name': 'stats'}], " MEM "}",
+		"");
+	expect("{'listeners': [{'type': 'stats'}, {'type': 'stats'}], " MEM "}",
+		"{'listeners': [{'type': 'stats'}], " MEM "}",
+		"detach listener stats-2 (stats);");
+}
+
+static void test_order(void **state)
+{
+	(void)state;
+	expect("{'listeners': [{'type': 'stats', 'name': 'a'},"
+	       " {'type': 'stats', 'name': 'b'}], " MEM "}",
+		"{'listeners': [{'type': 'stats', 'name': 'b'},"
+		" {'type': 'stats', 'name': 'a'}], " MEM "}",
+		"change the order of listeners;");
+}
+
+static void test_bottom(void **state)
+{
+	(void)state;
+	expect("{'protocol': {'type': 'mem', 'size': '1M'}}",
+		"{'protocol': {'type': 'mem', 'size': 2097152}}", "grow it;");
+	expect("{'protocol': {'type': 'mem', 'size': '2M'}}",
+		"{'protocol': {'type': 'mem', 'size': '1M'}}",
+		"swap what lies below: other content;");
+	expect("{" MEM "}", "{'source': 'other'}",
+		"swap what lies below: other content;");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_listeners),
+		cmocka_unit_test(test_names_that_are_left_out),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_bottom),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
