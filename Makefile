@@ -187,7 +187,7 @@ fuzzers: $(FUZZERS)
 run:
 	@packaging/install-deps build
 	@$(MAKE) --no-print-directory -j$(J) all
-	@exec $(B)/cairnd --config etc/cairn.yaml --apply etc/demo.yaml
+	@exec $(B)/cairnd --config etc/cairn.yaml --init etc/demo.yaml
 
 # -- tests -------------------------------------------------------------------
 # Every suite speaks TAP; tests/run adds them up and prints the closing line.

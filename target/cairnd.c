@@ -23,16 +23,19 @@
 
 struct command_line {
 	const char *config, *document, *port_file;
-	bool check, help, version;
+	bool only_first, check, help, version;
 };
 
 static const char usage[] =
-	"usage: cairnd --config FILE [--apply FILE] [--port-file FILE]\n"
+	"usage: cairnd --config FILE [--apply FILE | --init FILE] "
+	"[--port-file FILE]\n"
 	"       cairnd --config FILE [--apply FILE] --check-config\n"
 	"\n"
 	"  --config FILE     settings of the daemon, such as etc/cairn.yaml\n"
 	"  --apply FILE      appliance document to put in force and to keep;\n"
 	"                    without it the one that is kept\n"
+	"  --init FILE       the same, but only if nothing was ever kept: so\n"
+	"                    what was changed meanwhile stays\n"
 	"  --port-file FILE  is written when it is ready: NAME=ADDRESS:PORT,\n"
 	"                    a line for each portal, and one for api\n"
 	"  --check-config    read both files, say what is wrong, do no more\n"
@@ -42,6 +45,7 @@ static const char usage[] =
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
 	{"apply", required_argument, NULL, 'a'},
+	{"init", required_argument, NULL, 'i'},
 	{"port-file", required_argument, NULL, 'p'},
 	{"check-config", no_argument, NULL, 'k'},
 	{"help", no_argument, NULL, 'h'},
@@ -55,7 +59,11 @@ static bool parse(int argc, char **argv, struct command_line *line)
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case 'c': line->config = optarg; break;
-		case 'a': line->document = optarg; break;
+		case 'a':
+		case 'i':
+			line->document = optarg;
+			line->only_first = option == 'i';
+			break;
 		case 'p': line->port_file = optarg; break;
 		case 'k': line->check = true; break;
 		case 'h': line->help = true; break;
@@ -128,6 +136,7 @@ static int run(const struct command_line *line)
 		return fail(&err);
 	struct daemon_orders orders = {.settings = &settings,
 		.document = line->document,
+		.only_first = line->only_first,
 		.port_file = line->port_file,
 		.face = &api_face};
 	int status;

@@ -6,6 +6,7 @@
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
 #include "target/control/appliance_volume.h"
+#include "target/control/live_change.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -175,11 +176,19 @@ static void bury_co(void *argument)
 struct apply {
 	struct appliance *appliance;
 	struct document *document;
-	bool restores; /* what was stored: nothing is refused, or kept again */
-	bool strict; /* what is new must be there */
+	const struct appliance_order *order;
 	struct volume **volume; /* one per volume of the document */
 	struct appliance_volume_list fresh, gone;
+	struct running *running; /* one per volume that changes as it runs */
+	unsigned runnings, begun;
 	struct burial *burial;
+};
+
+/* A volume whose source changes while hosts go on. */
+struct running {
+	struct appliance_volume *volume;
+	const struct document_volume *wanted;
+	struct live_change *change;
 };
 
 static bool is_wanted(const struct apply *apply, const struct volume *volume)
@@ -189,6 +198,19 @@ static bool is_wanted(const struct apply *apply, const struct volume *volume)
 			return true;
 	}
 	return false;
+}
+
+static bool add_running(struct apply *apply, struct appliance_volume *v,
+	const struct document_volume *wanted)
+{
+	struct running *running = &apply->running[apply->runnings];
+	running->volume = v;
+	running->wanted = wanted;
+	running->change = appliance_volume_plan(v, wanted);
+	if (!running->change)
+		return false;
+	apply->runnings++;
+	return true;
 }
 
 /* Running volumes that the document wants as they are stay; the others are moved
@@ -201,7 +223,12 @@ static void plan(struct apply *apply)
 		const struct document_volume *wanted =
 			&apply->document->volume[i];
 		v = find_volume(appliance, wanted->settings.uuid);
-		if (v && appliance_volume_equals(v, wanted))
+		if (!v)
+			continue;
+		if (appliance_volume_equals(v, wanted))
+			apply->volume[i] = v->volume;
+		else if (appliance_volume_may_run_on(v, wanted) &&
+			add_running(apply, v, wanted))
 			apply->volume[i] = v->volume;
 	}
 	TAILQ_FOREACH_SAFE (v, &appliance->volumes, link, after) {
@@ -241,7 +268,8 @@ static int prepare_one_co(struct apply *apply, unsigned i, struct err *err)
 	if (!failed)
 		return 0;
 	/* -EINVAL: a mistake in the document that only opening finds. */
-	if (!apply->restores && (apply->strict || failed == -EINVAL))
+	if (!apply->order->restores &&
+		(apply->order->strict || failed == -EINVAL))
 		return refuse_volume(wanted, &why, err);
 	if (!v->hopeless)
 		appliance_volume_fail_co(v, why.text);
@@ -265,10 +293,60 @@ static int prepare_co(struct apply *apply, struct err *err)
 	return 0;
 }
 
+/* -- volumes that run on ---------------------------------------------------- */
+
+static int check_swaps(struct apply *apply, struct err *err)
+{
+	unsigned swaps = 0;
+	for (unsigned i = 0; i < apply->runnings; i++)
+		swaps += live_change_swaps(apply->running[i].change);
+	return swaps <= 1
+		? 0
+		: err_set(err, EOPNOTSUPP,
+			  "%u volumes would get other content in one change: "
+			  "swap one at a time",
+			  swaps);
+}
+
+static int begin_running_co(struct apply *apply, struct err *err)
+{
+	int failed = check_swaps(apply, err);
+	for (; !failed && apply->begun < apply->runnings; apply->begun++) {
+		struct running *running = &apply->running[apply->begun];
+		failed = live_change_begin_co(running->change,
+			atomic_load(&running->volume->volume->source), err);
+		if (failed)
+			return err_wrap(err, "volume %s",
+				running->wanted->settings.name);
+	}
+	return failed;
+}
+
+/* Durable, behind the closed gate if a bottom is swapped. */
+static int keep_co(struct apply *apply, struct err *err)
+{
+	const struct appliance_order *order = apply->order;
+	for (unsigned i = 0; i < apply->runnings; i++) {
+		if (live_change_swaps(apply->running[i].change))
+			return live_change_swap_co(apply->running[i].change,
+				order->keep_co, order->argument, err);
+	}
+	return order->keep_co ? order->keep_co(order->argument, err) : 0;
+}
+
+static void end_running(struct apply *apply)
+{
+	for (unsigned i = 0; i < apply->runnings; i++)
+		live_change_free(apply->running[i].change);
+	free(apply->running);
+}
+
 /* Everything as before. */
 static void refuse_co(struct apply *apply)
 {
 	struct appliance_volume *v;
+	while (apply->begun)
+		live_change_undo_co(apply->running[--apply->begun].change);
 	while ((v = TAILQ_FIRST(&apply->fresh))) {
 		TAILQ_REMOVE(&apply->fresh, v, link);
 		appliance_volume_free_co(v);
@@ -285,6 +363,9 @@ static void publish(struct apply *apply)
 {
 	struct appliance *appliance = apply->appliance;
 	struct appliance_volume *v;
+	for (unsigned i = 0; i < apply->runnings; i++)
+		appliance_volume_take_source(
+			apply->running[i].volume, apply->running[i].wanted);
 	TAILQ_FOREACH (v, &apply->fresh, link)
 		appliance_volume_publish(v);
 	TAILQ_CONCAT(&appliance->volumes, &apply->fresh, link);
@@ -305,90 +386,54 @@ static void bury(struct apply *apply)
 		bury_co(burial); /* no memory for another: we wait ourselves */
 }
 
+static int run_co(struct apply *apply, struct err *err)
+{
+	plan(apply);
+	int failed = prepare_co(apply, err);
+	if (!failed)
+		failed = begin_running_co(apply, err);
+	if (!failed)
+		failed = keep_co(apply, err);
+	if (failed) {
+		refuse_co(apply);
+		return failed;
+	}
+	publish(apply);
+	bury(apply);
+	return 0;
+}
+
 static int apply_co(struct apply *apply, struct err *err)
 {
-	struct document *document = apply->document;
+	unsigned volumes = apply->document->volumes;
+	int failed = -ENOMEM;
 	TAILQ_INIT(&apply->fresh);
 	TAILQ_INIT(&apply->gone);
-	apply->volume = calloc(document->volumes + 1, sizeof *apply->volume);
+	apply->volume = calloc(volumes + 1, sizeof *apply->volume);
+	apply->running = calloc(volumes + 1, sizeof *apply->running);
 	apply->burial = calloc(1, sizeof *apply->burial);
-	int failed = -ENOMEM;
-	if (apply->volume && apply->burial) {
-		plan(apply);
-		failed = prepare_co(apply, err);
-		if (!failed && !apply->restores)
-			failed = document_save(
-				document, apply->appliance->world.state, err);
-		if (failed) {
-			refuse_co(apply);
-		} else {
-			publish(apply);
-			bury(apply);
-		}
-	} else {
+	if (apply->volume && apply->running && apply->burial)
+		failed = run_co(apply, err);
+	else
 		err_set(err, ENOMEM, "out of memory");
-	}
 	apply->appliance->retry_ms = RETRY_FIRST_MS;
 	watch_offline(apply->appliance);
+	end_running(apply);
 	free(apply->burial);
 	free(apply->volume);
 	return failed;
 }
 
-int appliance_apply_co(struct appliance *appliance, struct document *document,
-	bool strict, struct err *err)
+int appliance_apply_co(struct appliance *appliance,
+	const struct appliance_order *order, struct err *err)
 {
-	const struct appliance_world *world = &appliance->world;
-	struct apply apply = {
-		.appliance = appliance, .document = document, .strict = strict};
+	struct apply apply = {.appliance = appliance,
+		.document = order->document,
+		.order = order};
 	co_mutex_lock_co(&appliance->applying);
-	int failed = document_identify(document, world->state, err);
-	if (!failed)
-		failed = document_find_secrets(
-			document, world->state, world->secrets_directory, err);
-	if (!failed)
-		failed = apply_co(&apply, err);
+	int failed = apply_co(&apply, err);
 	co_mutex_unlock(&appliance->applying);
-	document_free(document);
-	return failed;
-}
-
-/* -- what was stored -------------------------------------------------------- */
-
-/* The stored document, an empty one if there is none. */
-static struct doc *load_stored(struct state *state, struct err *err)
-{
-	char *json;
-	if (state_load_document(state, &json, err))
-		return NULL;
-	struct doc *tree = doc_parse("stored document", json ? json : "",
-		json ? strlen(json) : 0, err);
-	free(json);
-	return tree;
-}
-
-int appliance_restore_co(struct appliance *appliance, struct err *err)
-{
-	const struct appliance_world *world = &appliance->world;
-	struct doc *tree = load_stored(world->state, err);
-	if (!tree)
-		return -EINVAL;
-	struct document *document = document_read(tree, world->settings, err);
-	if (!document)
-		return err_wrap(err,
-			"the stored document does not fit the "
-			"settings; apply another");
-	struct apply apply = {
-		.appliance = appliance, .document = document, .restores = true};
-	co_mutex_lock_co(&appliance->applying);
-	int failed = document_identify(document, world->state, err);
-	if (!failed) {
-		document_find_stored_secrets(
-			document, world->state, world->secrets_directory);
-		failed = apply_co(&apply, err);
-	}
-	co_mutex_unlock(&appliance->applying);
-	document_free(document);
+	document_free(order->document);
 	return failed;
 }
 

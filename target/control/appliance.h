@@ -3,15 +3,18 @@
  * The appliance: the volumes that run, and the way from a document to them.
  *
  *	document --plan--> keep | add | change | remove, for each volume
- *		 --prepare--> sources are opened
+ *		 --prepare--> sources are opened, or changed while hosts go on
  *		 --keep--> the document is in the state
  *		 --publish--> volumes online, access table to the protocols
  *		 --bury--> what is gone is freed when its last host has let go
  *
  * Invariants
  *  1. Control lane only; one apply at a time. Until `keep` nothing has changed
- *     that hosts can see, but for volumes under change, which are offline for the
- *     time (their files can be open once only) and come back if all is refused.
+ *     that hosts can see, but for two: listeners of a running source (taken back if
+ *     all is refused), and volumes whose settings change, which are offline for the
+ *     time (their files can be open once only) and come back.
+ *     At most one bottom is swapped in an apply: its gate is open again only when
+ *     the document is durable.
  *  2. A volume whose source cannot be opened is offline with its reason and tried
  *     again, soon at first, then every 5 seconds; all others run. A strict apply
  *     (an operator waits for the answer) is refused if it is new or changed.
@@ -39,12 +42,18 @@ struct appliance_world {
 struct appliance *appliance_new(
 	const struct appliance_world *world, struct err *err);
 
-/* Applies a document that was read (and takes it over). 0, or -errno with *err and
- * everything as before. */
-int appliance_apply_co(struct appliance *appliance, struct document *document,
-	bool strict, struct err *err);
-/* Puts the stored document in force, or an empty one. */
-int appliance_restore_co(struct appliance *appliance, struct err *err);
+struct appliance_order {
+	struct document *document; /* taken over; with identities and secrets */
+	bool restores; /* what was kept: nothing is refused */
+	bool strict; /* a volume that cannot be opened refuses the whole */
+	/* Makes it durable: after everything was prepared, before hosts see any
+	 * of it. Non-zero: all is as before. NULL: it is kept already. */
+	int (*keep_co)(void *argument, struct err *err);
+	void *argument;
+};
+/* Puts a document in force. 0, or -errno with *err and everything as before. */
+int appliance_apply_co(struct appliance *appliance,
+	const struct appliance_order *order, struct err *err);
 
 /* Who may reach what now; valid until the next apply. */
 const struct access_table *appliance_table(const struct appliance *appliance);

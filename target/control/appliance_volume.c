@@ -4,6 +4,7 @@
 
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
+#include "target/control/live_change.h"
 #include "target/reservation/reservation.h"
 
 #include <assert.h>
@@ -116,23 +117,70 @@ void appliance_volume_free_co(struct appliance_volume *self)
 	free(self);
 }
 
+static bool same_settings(
+	const struct volume_settings *a, const struct volume_settings *b)
+{
+	return !memcmp(a->uuid, b->uuid, 16) && !strcmp(a->name, b->name) &&
+		!strcmp(a->vendor, b->vendor) &&
+		!strcmp(a->product, b->product) &&
+		a->block_bytes == b->block_bytes &&
+		a->physical_block_bytes == b->physical_block_bytes &&
+		a->read_only == b->read_only && a->thin == b->thin &&
+		a->removable == b->removable;
+}
+
 bool appliance_volume_equals(const struct appliance_volume *self,
 	const struct document_volume *wanted)
 {
-	const struct volume_settings *a = &self->settings,
-				     *b = &wanted->settings;
-	if (memcmp(a->uuid, b->uuid, 16) || strcmp(a->name, b->name) ||
-		strcmp(a->vendor, b->vendor) || strcmp(a->product, b->product))
-		return false;
-	if (a->block_bytes != b->block_bytes ||
-		a->physical_block_bytes != b->physical_block_bytes ||
-		a->read_only != b->read_only || a->thin != b->thin ||
-		a->removable != b->removable)
+	if (!same_settings(&self->settings, &wanted->settings))
 		return false;
 	char *json = appliance_json(wanted->source);
 	bool same = json && !strcmp(json, self->source_json);
 	free(json);
 	return same;
+}
+
+/* -- another source as it runs ---------------------------------------------- */
+
+bool appliance_volume_may_run_on(const struct appliance_volume *self,
+	const struct document_volume *wanted)
+{
+	return appliance_volume_online(self) &&
+		same_settings(&self->settings, &wanted->settings);
+}
+
+struct live_change *appliance_volume_plan(const struct appliance_volume *self,
+	const struct document_volume *wanted)
+{
+	char *text = appliance_json(wanted->source);
+	json_t *to = text ? json_loads(text, 0, NULL) : NULL;
+	json_t *from = json_loads(self->source_json, 0, NULL);
+	struct live_change *change =
+		from && to ? live_change_plan(from, to) : NULL;
+	json_decref(from);
+	json_decref(to);
+	free(text);
+	return change;
+}
+
+/* Without memory the old text stays: then the next change is planned from it, and
+ * refused where that is wrong. */
+void appliance_volume_take_source(
+	struct appliance_volume *self, const struct document_volume *wanted)
+{
+	char *json = appliance_json(wanted->source);
+	struct doc *source = json
+		? doc_parse(wanted->source->file, json, strlen(json), NULL)
+		: NULL;
+	if (!source) {
+		free(json);
+		return;
+	}
+	doc_copy_places(source, wanted->source);
+	doc_free(self->source);
+	free(self->source_json);
+	self->source = source;
+	self->source_json = json;
 }
 
 /* -- the source ------------------------------------------------------------- */

@@ -9,6 +9,8 @@
 #include "target/control/document.h"
 #include "target/control/state.h"
 
+struct live_change;
+
 struct appliance_volume {
 	struct volume *volume;
 	struct volume_settings settings;
@@ -30,6 +32,17 @@ void appliance_volume_free_co(struct appliance_volume *self);
 /* True if a document wants it just as it is. */
 bool appliance_volume_equals(const struct appliance_volume *self,
 	const struct document_volume *wanted);
+
+/* True if only its source is to be another one, and it is online: then it can
+ * change as it runs. */
+bool appliance_volume_may_run_on(const struct appliance_volume *self,
+	const struct document_volume *wanted);
+/* The steps of that. NULL without memory. */
+struct live_change *appliance_volume_plan(const struct appliance_volume *self,
+	const struct document_volume *wanted);
+/* The source runs as `wanted` says now. */
+void appliance_volume_take_source(
+	struct appliance_volume *self, const struct document_volume *wanted);
 
 /* Opens the source: `prepared`, or an error. */
 int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err);

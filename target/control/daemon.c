@@ -11,6 +11,7 @@
 #include "blockcore/base/log.h"
 #include "blockcore/ring.h"
 #include "target/control/appliance.h"
+#include "target/control/config/config.h"
 #include "target/control/directory.h"
 #include "target/control/lanes.h"
 #include "target/control/report.h"
@@ -40,6 +41,7 @@ struct daemon {
 	struct block_core *core;
 	struct iscsi_server *server;
 	struct appliance *appliance;
+	struct config *config;
 	void *face;
 
 	struct loop_message begin;
@@ -162,15 +164,21 @@ static int write_port_file(const struct daemon *daemon, struct err *err)
 /* Not strict: one disk that is missing must not keep the others from hosts. */
 static int apply_file_co(struct daemon *daemon, struct err *err)
 {
-	struct document *document =
-		document_load(daemon->orders->document, daemon->settings, err);
-	if (!document)
+	struct config_outcome outcome;
+	struct config_whole whole = {
+		.root = document_load_tree(daemon->orders->document, err),
+		.who = "apply",
+		.title = "document applied at the start"};
+	if (!whole.root)
 		return -EINVAL;
-	return appliance_apply_co(daemon->appliance, document, false, err);
+	int failed = config_replace_co(daemon->config, &whole, &outcome, err);
+	config_outcome_free(&outcome);
+	return failed;
 }
 
-static int open_appliance_co(struct daemon *daemon, struct err *err)
+static int open_config_co(struct daemon *daemon, struct err *err)
 {
+	const struct daemon_orders *orders = daemon->orders;
 	struct appliance_world world = {.core = daemon->core,
 		.state = daemon->state,
 		.server = daemon->server,
@@ -179,9 +187,13 @@ static int open_appliance_co(struct daemon *daemon, struct err *err)
 	daemon->appliance = appliance_new(&world, err);
 	if (!daemon->appliance)
 		return -ENOMEM;
-	return daemon->orders->document
-		? apply_file_co(daemon, err)
-		: appliance_restore_co(daemon->appliance, err);
+	daemon->config = config_open(&world, daemon->appliance, err);
+	if (!daemon->config)
+		return -EIO;
+	bool applies = orders->document &&
+		!(orders->only_first && config_generation(daemon->config));
+	return applies ? apply_file_co(daemon, err)
+		       : config_restore_co(daemon->config, err);
 }
 
 static int open_face_co(struct daemon *daemon, struct err *err)
@@ -191,7 +203,8 @@ static int open_face_co(struct daemon *daemon, struct err *err)
 		.core = daemon->core,
 		.server = daemon->server,
 		.state = daemon->state,
-		.appliance = daemon->appliance};
+		.appliance = daemon->appliance,
+		.config = daemon->config};
 	const struct daemon_face *face = daemon->orders->face;
 	return face ? face->start_co(&parts, &daemon->face, err) : 0;
 }
@@ -209,7 +222,7 @@ static int start_co(struct daemon *daemon, struct err *err)
 	if (!failed)
 		failed = open_portals(daemon, err);
 	if (!failed)
-		failed = open_appliance_co(daemon, err);
+		failed = open_config_co(daemon, err);
 	if (!failed)
 		failed = open_face_co(daemon, err);
 	if (!failed)
@@ -225,6 +238,7 @@ static void stop_co(struct daemon *daemon)
 		iscsi_server_stop_co(daemon->server, GRACE_NS);
 	if (daemon->appliance)
 		appliance_close_co(daemon->appliance);
+	config_close(daemon->config);
 	if (daemon->server)
 		iscsi_server_free(daemon->server);
 	lanes_stop_co(daemon->lanes);

@@ -18,8 +18,11 @@
 #include "blockcore/base/err.h"
 #include "target/control/settings.h"
 
+#include <stdbool.h>
+
 struct appliance;
 struct block_core;
+struct config;
 struct iscsi_server;
 struct reactor;
 struct state;
@@ -33,6 +36,7 @@ struct daemon_parts {
 	struct iscsi_server *server;
 	struct state *state;
 	struct appliance *appliance;
+	struct config *config;
 };
 
 /* What manages the daemon from outside (REST). It lies above this floor, so the
@@ -48,6 +52,7 @@ struct daemon_face {
 struct daemon_orders {
 	struct settings *settings; /* ports that were 0 are filled in */
 	const char *document; /* file to apply, NULL: what is stored */
+	bool only_first; /* apply it only if nothing was ever kept */
 	const char *port_file; /* gets NAME=ADDRESS:PORT lines, NULL: none */
 	const struct daemon_face *face; /* NULL: none */
 };

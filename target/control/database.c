@@ -34,6 +34,22 @@ static const char *const migrations[] = {
 	" kind INTEGER NOT NULL,"
 	" secret TEXT NOT NULL,"
 	" PRIMARY KEY (host, kind)) WITHOUT ROWID;",
+	/* Objects one by one; `document` is only what was kept before this. */
+	"CREATE TABLE object("
+	" kind INTEGER NOT NULL,"
+	" id TEXT NOT NULL,"
+	" position INTEGER NOT NULL,"
+	" generation INTEGER NOT NULL,"
+	" created INTEGER NOT NULL,"
+	" changed INTEGER NOT NULL,"
+	" json TEXT NOT NULL,"
+	" PRIMARY KEY (kind, id)) WITHOUT ROWID;"
+	"CREATE TABLE history("
+	" number INTEGER PRIMARY KEY,"
+	" time INTEGER NOT NULL,"
+	" who TEXT NOT NULL,"
+	" title TEXT NOT NULL,"
+	" changes TEXT NOT NULL);",
 };
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 

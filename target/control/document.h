@@ -71,7 +71,9 @@ struct document {
  * *err. */
 struct document *document_read(
 	struct doc *root, const struct settings *settings, struct err *err);
-/* The same from a file, which must not be empty. */
+/* The tree of a file, which must not be empty. NULL with *err. */
+struct doc *document_load_tree(const char *path, struct err *err);
+/* Both. */
 struct document *document_load(
 	const char *path, const struct settings *settings, struct err *err);
 void document_free(struct document *document);
@@ -90,10 +92,6 @@ int document_find_secrets(struct document *document, struct state *state,
  * in the log each, and all others are served. */
 void document_find_stored_secrets(
 	struct document *document, struct state *state, const char *directory);
-
-/* Writes the document to `state`, with identities and secrets. */
-int document_save(
-	struct document *document, struct state *state, struct err *err);
 
 /* To be freed; NULL without memory. */
 char *document_json(const struct document *document);

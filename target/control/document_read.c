@@ -93,17 +93,22 @@ struct document *document_read(
 	return NULL;
 }
 
+struct doc *document_load_tree(const char *path, struct err *err)
+{
+	struct doc *root = doc_parse_file(path, err);
+	if (!root || root->kind != DOC_NULL)
+		return root;
+	/* More likely a file cut off than a wish to export nothing. */
+	doc_error(root, err, EINVAL,
+		"the document is empty; to export nothing, write {}");
+	doc_free(root);
+	return NULL;
+}
+
 struct document *document_load(
 	const char *path, const struct settings *settings, struct err *err)
 {
-	struct doc *root = doc_parse_file(path, err);
-	if (root && root->kind == DOC_NULL) {
-		/* More likely a file cut off than a wish to export nothing. */
-		doc_error(root, err, EINVAL,
-			"the document is empty; to export nothing, write {}");
-		doc_free(root);
-		return NULL;
-	}
+	struct doc *root = document_load_tree(path, err);
 	return root ? document_read(root, settings, err) : NULL;
 }
 
@@ -190,58 +195,6 @@ char *document_json(const struct document *document)
 		return NULL;
 	}
 	return text;
-}
-
-/* Secrets that came with the document or were kept for it before; those in files
- * stay there. */
-static unsigned list_secrets(
-	const struct document *document, struct state_host_secret *list)
-{
-	unsigned count = 0;
-	for (unsigned i = 0; i < document->hosts; i++) {
-		const struct access_host *host = &document->table->host[i];
-		const char *secret[2] = {
-			host->chap.secret, host->chap.mutual_secret};
-		for (int kind = 0; kind < 2; kind++) {
-			if (!secret[kind] || document->host[i].file[kind])
-				continue;
-			list[count++] =
-				(struct state_host_secret){.host = host->name,
-					.kind = (enum state_secret)kind,
-					.secret = secret[kind]};
-		}
-	}
-	return count;
-}
-
-int document_save(
-	struct document *document, struct state *state, struct err *err)
-{
-	assert(document->table);
-	char *json = document_json(document);
-	struct state_volume *volume =
-		calloc(document->volumes + 1, sizeof *volume);
-	struct state_host_secret *secret =
-		calloc(2 * document->hosts + 1, sizeof *secret);
-	int failed = -ENOMEM;
-	if (json && volume && secret) {
-		for (unsigned i = 0; i < document->volumes; i++)
-			volume[i] = (struct state_volume){
-				document->volume[i].settings.name,
-				document->volume[i].settings.uuid};
-		struct state_document kept = {.json = json,
-			.volumes = document->volumes,
-			.volume = volume,
-			.secrets = list_secrets(document, secret),
-			.secret = secret};
-		failed = state_save_document(state, &kept, err);
-	} else {
-		err_set(err, ENOMEM, "out of memory");
-	}
-	free(json);
-	free(volume);
-	free(secret);
-	return failed;
 }
 
 struct access_table *document_take_table(

@@ -36,83 +36,6 @@ int state_load_document(struct state *state, char **json, struct err *err)
 	return lost ? err_set(err, ENOMEM, "out of memory") : failed;
 }
 
-static int put_json(sqlite3 *db, const char *json, struct err *err)
-{
-	struct statement s;
-	statement_begin(&s, db,
-		"INSERT OR REPLACE INTO document(one, json) VALUES (1, ?)");
-	statement_text(&s, 1, json);
-	statement_run(&s);
-	return statement_end(&s, err);
-}
-
-/* Volumes that are not named go, with their blobs; names are moved aside first,
- * as two volumes may have exchanged them. */
-static int put_volumes(
-	sqlite3 *db, const struct state_document *document, struct err *err)
-{
-	struct statement s;
-	int failed = database_run(db,
-		"CREATE TEMP TABLE IF NOT EXISTS keep(uuid BLOB, name TEXT);"
-		"DELETE FROM keep;",
-		err);
-	if (failed)
-		return failed;
-	statement_begin(&s, db, "INSERT INTO keep VALUES (?, ?)");
-	for (unsigned i = 0; i < document->volumes; i++) {
-		statement_blob(&s, 1, document->volume[i].uuid, 16);
-		statement_text(&s, 2, document->volume[i].name);
-		statement_run(&s);
-	}
-	failed = statement_end(&s, err);
-	return failed ? failed
-		      : database_run(db,
-				"DELETE FROM volume WHERE uuid NOT IN"
-				" (SELECT uuid FROM keep);"
-				"UPDATE volume SET name = '/' || hex(uuid);"
-				"INSERT INTO volume(uuid, name)"
-				" SELECT uuid, name FROM keep WHERE true"
-				" ON CONFLICT (uuid)"
-				" DO UPDATE SET name = excluded.name;",
-				err);
-}
-
-static int put_secrets(
-	sqlite3 *db, const struct state_document *document, struct err *err)
-{
-	struct statement s;
-	int failed = database_run(db, "DELETE FROM secret", err);
-	if (failed)
-		return failed;
-	statement_begin(&s, db, "INSERT INTO secret VALUES (?, ?, ?)");
-	for (unsigned i = 0; i < document->secrets; i++) {
-		statement_text(&s, 1, document->secret[i].host);
-		statement_number(&s, 2, (int)document->secret[i].kind);
-		statement_text(&s, 3, document->secret[i].secret);
-		statement_run(&s);
-	}
-	return statement_end(&s, err);
-}
-
-int state_save_document(struct state *state,
-	const struct state_document *document, struct err *err)
-{
-	sqlite3 *db = state->db;
-	int failed = database_run(db, "BEGIN IMMEDIATE", err);
-	if (failed)
-		return failed;
-	failed = put_volumes(db, document, err);
-	if (!failed)
-		failed = put_secrets(db, document, err);
-	if (!failed)
-		failed = put_json(db, document->json, err);
-	if (!failed)
-		failed = database_run(db, "COMMIT", err);
-	if (failed)
-		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	return failed;
-}
-
 /* -- volumes and secrets ---------------------------------------------------- */
 
 int state_find_volume(struct state *state, const char *name, uint8_t uuid[16],
@@ -209,6 +132,11 @@ static int store_save_co(struct volume_store *store, const uint8_t *uuid,
 {
 	struct state *state = container_of(store, struct state, store);
 	return state_save_blob(state, uuid, kind, data, bytes, err);
+}
+
+sqlite3 *state_database(struct state *state)
+{
+	return state->db;
 }
 
 struct volume_store *state_volume_store(struct state *state)

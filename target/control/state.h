@@ -4,8 +4,8 @@
  * directory (cairn.db; WAL, synchronous=FULL), and the lock that keeps a second
  * daemon out of it.
  *
- *	document	the appliance document as it was last applied, as JSON,
- *			without secrets
+ *	object, history	the appliance document, object by object, without secrets,
+ *			and its latest changes: config/store.c
  *	volume		names and UUIDs: identities that never change
  *	blob		what hosts made durable, per volume: "reservation",
  *			"modepages"
@@ -38,7 +38,8 @@ struct state;
 struct state *state_open(const char *directory, struct err *err);
 void state_close(struct state *state);
 
-/* The document, NULL if none was ever applied; free it. 0 or -errno. */
+/* The document of a database from before there were objects, NULL if there is
+ * none; free it. 0 or -errno. */
 int state_load_document(struct state *state, char **json, struct err *err);
 
 /* The UUID of the volume of that name; -ENOENT without *err if it has none. */
@@ -54,23 +55,8 @@ int state_find_secret(struct state *state, const char *host,
 	enum state_secret kind, char **secret, struct err *err);
 void state_free_secret(char *secret); /* wipes; NULL is fine */
 
-/* A new document with all that belongs to it: volumes, blobs and secrets that are
- * not in it any more are gone with the same commit. */
-struct state_document {
-	const char *json;
-	unsigned volumes, secrets;
-	const struct state_volume {
-		const char *name;
-		const uint8_t *uuid; /* 16 bytes */
-	} * volume;
-	const struct state_host_secret {
-		const char *host;
-		enum state_secret kind;
-		const char *secret;
-	} * secret;
-};
-int state_save_document(struct state *state,
-	const struct state_document *document, struct err *err);
+/* For the files of target/control that keep tables of their own there. */
+struct sqlite3 *state_database(struct state *state);
 
 /* Blobs of a volume that the document names (refused otherwise). Saving none (0
  * bytes) deletes. Loading: *data is NULL if there is none; free it. */

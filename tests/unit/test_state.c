@@ -5,6 +5,7 @@
  */
 #include "target/control/database.h"
 #include "target/control/state.h"
+#include "tests/lib/kept.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,23 +62,30 @@ static int close_place(void **state)
 	return system(command);
 }
 
-static const struct state_volume both[] = {{"a", uuid_a}, {"b", uuid_b}};
-static const struct state_volume swapped[] = {{"b", uuid_a}, {"a", uuid_b}};
-static const struct state_host_secret secrets[] = {
-	{"web", STATE_CHAP, "twelve-bytes"},
-	{"web", STATE_MUTUAL, "other-twelve"},
-};
+#define VOLUME(name, uuid) \
+	"- {name: " name ", uuid: " uuid \
+	", source: {protocol: {type: 'null', size: 1M}}}\n"
+#define UUID_A "61616161616161616161616161616161"
+#define UUID_B "62626262626262626262626262626262"
+#define HOSTS \
+	"hosts:\n- {name: web, iscsi: {iqn: ['*'], chap: {user: u, " \
+	"secret: twelve-bytes, mutual: {user: c, secret: other-twelve}}}}\n"
+static const char both[] =
+	"volumes:\n" VOLUME("a", UUID_A) VOLUME("b", UUID_B) HOSTS;
+static const char swapped[] =
+	"volumes:\n" VOLUME("b", UUID_A) VOLUME("a", UUID_B) HOSTS;
 
-static void save(struct place *place, const char *json,
-	const struct state_volume *volume, unsigned volumes)
+static int try_save(struct place *place, const char *text, struct err *err)
+{
+	static struct settings settings = {
+		.naming_authority = "iqn.2026-11.example.cairn"};
+	return kept_save(place->state, text, &settings, place->root, err);
+}
+
+static void save(struct place *place, const char *text)
 {
 	struct err err = {0};
-	struct state_document document = {.json = json,
-		.volumes = volumes,
-		.volume = volume,
-		.secrets = 2,
-		.secret = secrets};
-	if (state_save_document(place->state, &document, &err))
+	if (try_save(place, text, &err))
 		fail_msg("%s", err.text);
 }
 
@@ -100,11 +108,12 @@ static void document_survives(void **state)
 	struct err err = {0};
 	char *text;
 	uint8_t uuid[16];
-	save(place, "{\"first\": 1}", both, 2);
-	save(place, "{\"second\": 2}", both, 2);
+	save(place, "volumes:\n" VOLUME("a", UUID_A));
+	save(place, both);
 	reopen(place);
-	assert_int_equal(state_load_document(place->state, &text, &err), 0);
-	assert_string_equal(text, "{\"second\": 2}");
+	text = kept_json(place->state);
+	assert_non_null(strstr(text, "\"name\": \"b\""));
+	assert_null(strstr(text, "twelve"));
 	free(text);
 	assert_int_equal(state_find_volume(place->state, "b", uuid, &err), 0);
 	assert_memory_equal(uuid, uuid_b, 16);
@@ -139,7 +148,7 @@ static void blobs_go_with_their_volume(void **state)
 	struct place *place = *state;
 	struct volume_store *store = state_volume_store(place->state);
 	struct err err = {0};
-	save(place, "{}", both, 2);
+	save(place, both);
 	assert_int_equal(
 		store->save_co(store, uuid_a, "reservation", "old", 3, &err),
 		0);
@@ -151,10 +160,10 @@ static void blobs_go_with_their_volume(void **state)
 		0);
 	reopen(place);
 	expect_blob(place, uuid_a, "key");
-	save(place, "{}", swapped, 2); /* names change, identities stay */
+	save(place, swapped); /* names change, identities stay */
 	expect_blob(place, uuid_a, "key");
 	expect_blob(place, uuid_b, "two");
-	save(place, "{}", both, 1); /* b goes */
+	save(place, "volumes:\n" VOLUME("a", UUID_A) HOSTS); /* b goes */
 	expect_blob(place, uuid_a, "key");
 	expect_blob(place, uuid_b, NULL);
 	store = state_volume_store(place->state);
@@ -167,7 +176,7 @@ static void blobs_without_volume_or_bounds_are_refused(void **state)
 {
 	struct place *place = *state;
 	struct err err = {0};
-	save(place, "{}", both, 1);
+	save(place, "volumes:\n" VOLUME("a", UUID_A) HOSTS);
 	assert_true(state_save_blob(place->state, uuid_b, "modepages", "x", 1,
 			    &err) < 0);
 	char *large = calloc(1, VOLUME_BLOB_BYTES + 1);
@@ -180,26 +189,38 @@ static void blobs_without_volume_or_bounds_are_refused(void **state)
 	free(large);
 }
 
-/* Two volumes of one name break a rule of the database in the middle of the
- * transaction: all is as before. */
+static void run_sql(struct place *place, const char *sql)
+{
+	sqlite3 *db;
+	state_close(place->state);
+	place->state = NULL;
+	assert_int_equal(sqlite3_open(place->database, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+/* What is written last breaks a rule of the database: all is as before. */
 static void failed_save_changes_nothing(void **state)
 {
-	static const struct state_volume twice[] = {
-		{"same", uuid_a}, {"same", uuid_b}};
 	struct place *place = *state;
 	struct err err = {0};
-	struct state_document document = {
-		.json = "{\"new\": 1}", .volumes = 2, .volume = twice};
 	uint8_t uuid[16];
-	char *json;
-	save(place, "{\"old\": 1}", both, 2);
-	assert_true(state_save_document(place->state, &document, &err) < 0);
-	assert_non_null(strstr(err.text, "cairn.db"));
-	assert_int_equal(state_load_document(place->state, &json, &err), 0);
-	assert_string_equal(json, "{\"old\": 1}");
-	free(json);
+	save(place, both);
+	run_sql(place,
+		"CREATE TRIGGER no BEFORE INSERT ON history"
+		" BEGIN SELECT RAISE(ABORT, 'not now'); END");
+	reopen(place);
+	char *before = kept_json(place->state);
+	assert_true(
+		try_save(place, "volumes:\n" VOLUME("c", UUID_A), &err) < 0);
+	assert_non_null(strstr(err.text, "not now"));
+	char *after = kept_json(place->state);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
 	assert_int_equal(state_find_volume(place->state, "b", uuid, &err), 0);
-	save(place, "{}", both, 2);
+	assert_int_equal(
+		state_find_volume(place->state, "c", uuid, &err), -ENOENT);
 }
 
 static void files_are_private(void **state)
@@ -207,7 +228,7 @@ static void files_are_private(void **state)
 	struct place *place = *state;
 	struct stat found;
 	char path[128];
-	save(place, "{}", both, 2);
+	save(place, both);
 	assert_int_equal(stat(place->directory, &found), 0);
 	assert_int_equal(found.st_mode & 0777, 0700);
 	static const char *const names[] = {"", "-wal", "-shm"};
@@ -230,16 +251,6 @@ static void second_daemon_is_refused(void **state)
 	assert_non_null(strstr(err.text, place->directory));
 }
 
-static void run_sql(struct place *place, const char *sql)
-{
-	sqlite3 *db;
-	state_close(place->state);
-	place->state = NULL;
-	assert_int_equal(sqlite3_open(place->database, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
-}
-
 static void expect_refusal(struct place *place, const char *word)
 {
 	struct err err = {0};
@@ -251,10 +262,9 @@ static void expect_refusal(struct place *place, const char *word)
 
 static void newer_schema_is_refused(void **state)
 {
-	run_sql(*state, "PRAGMA user_version = 1000");
-	expect_refusal(*state, "newer cairnd (schema 1000");
-	run_sql(*state, "PRAGMA user_version = 1");
-	reopen(*state);
+	struct place *place = *state;
+	run_sql(place, "PRAGMA user_version = 1000");
+	expect_refusal(place, "newer cairnd (schema 1000");
 }
 
 static void foreign_database_is_refused(void **state)

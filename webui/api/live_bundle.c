@@ -9,7 +9,7 @@
 #include "blockcore/base/trace.h"
 #include "blockcore/figures.h"
 #include "target/control/appliance.h"
-#include "target/control/state.h"
+#include "target/control/config/config.h"
 #include "target/volume/view.h"
 #include "webui/api/archive.h"
 #include "webui/api/live.h"
@@ -101,16 +101,6 @@ static void add_machine(struct bundle *bundle)
 }
 
 /* -- the appliance ---------------------------------------------------------- */
-
-static json_t *kept_document_json(const struct daemon_parts *parts)
-{
-	char *text = NULL;
-	if (state_load_document(parts->state, &text, NULL) || !text)
-		return json_object();
-	json_t *json = json_loads(text, 0, NULL);
-	free(text);
-	return json;
-}
 
 static json_t *sessions_json_co(const struct daemon_parts *parts)
 {
@@ -214,7 +204,7 @@ static void fill_co(struct bundle *bundle, struct api_request *request)
 {
 	const struct daemon_parts *parts = request->parts;
 	add_json(bundle, "document.json", "what is exported to whom",
-		kept_document_json(parts));
+		config_document(parts->config));
 	add_json(bundle, "checks.json", "what the doctor finds",
 		live_checks(request->api));
 	add_json(bundle, "volumes.json", "volumes and their figures",

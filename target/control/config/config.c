@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One change after the other; see config.h. */
+#include "target/control/config/config.h"
+
+#include "blockcore/base/co.h"
+#include "blockcore/base/log.h"
+#include "target/control/config/impact.h"
+#include "target/control/config/json_doc.h"
+#include "target/control/config/proposal.h"
+#include "target/control/config/store.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct config {
+	struct appliance_world world;
+	struct appliance *appliance;
+	struct config_objects objects;
+	uint64_t number; /* newest of the history */
+	char *legacy; /* the document of an older database, until it is ours */
+	bool in_force; /* the appliance runs as the objects say */
+	struct co_mutex changing;
+};
+
+/* -- looking ---------------------------------------------------------------- */
+
+const struct config_object *config_find(
+	const struct config *config, enum config_kind kind, const char *id)
+{
+	return objects_find(&config->objects, kind, id);
+}
+
+const struct config_object *config_next(const struct config *config,
+	enum config_kind kind, const struct config_object *after)
+{
+	const struct config_list *list = &config->objects.list[kind];
+	unsigned position = after ? after->position + 1 : 0;
+	return position < list->count ? list->item[position] : NULL;
+}
+
+json_t *config_document(const struct config *config)
+{
+	return proposal_document(&config->objects);
+}
+
+uint64_t config_generation(const struct config *config)
+{
+	return config->number;
+}
+
+void config_outcome_free(struct config_outcome *outcome)
+{
+	json_decref(outcome->changes);
+	json_decref(outcome->impact);
+	*outcome = (struct config_outcome){NULL};
+}
+
+/* -- what was applied ------------------------------------------------------- */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The objects as the proposal has them. Memory that is missing here would leave
+ * us with less than is kept, so it ends the process: a restart reads it again. */
+static void take(struct config *config, const struct config_proposal *proposal,
+	int64_t when_ms)
+{
+	struct config_objects fresh;
+	if (objects_init(&fresh))
+		abort();
+	for (unsigned i = 0; i < proposal->items; i++) {
+		const struct config_item *item = &proposal->item[i];
+		struct config_object *object =
+			objects_add(&fresh, item->kind, item->id, item->value);
+		if (!object)
+			abort();
+		object->generation =
+			item->present ? item->present->generation : 0;
+		object->created_ms =
+			item->present ? item->present->created_ms : when_ms;
+		object->changed_ms =
+			item->changes ? when_ms : item->present->changed_ms;
+		object->generation += item->changes;
+	}
+	objects_free(&config->objects);
+	config->objects = fresh;
+}
+
+/* -- applying --------------------------------------------------------------- */
+
+struct keeping {
+	struct config *config;
+	struct store_commit commit;
+};
+
+static int keep_co(void *argument, struct err *err)
+{
+	struct keeping *keeping = argument;
+	return store_save(keeping->config->world.state, &keeping->commit, err);
+}
+
+static int find_secrets(
+	struct config *config, struct document *document, struct err *err)
+{
+	const struct appliance_world *world = &config->world;
+	int failed = document_identify(document, world->state, err);
+	if (!failed)
+		failed = document_find_secrets(
+			document, world->state, world->secrets_directory, err);
+	return failed;
+}
+
+static int apply_co(struct config *config, struct config_proposal *proposal,
+	const struct config_change *change, bool strict,
+	struct config_outcome *outcome, struct err *err)
+{
+	struct keeping keeping = {.config = config,
+		.commit = {.proposal = proposal,
+			.changes = outcome->changes,
+			.who = change->who,
+			.title = change->title,
+			.now_ms = now_ms(),
+			.number = config->number + 1}};
+	struct appliance_order order = {.document = proposal->document,
+		.strict = strict,
+		.keep_co = keep_co,
+		.argument = &keeping};
+	int failed = appliance_apply_co(config->appliance, &order, err);
+	proposal->document = NULL;
+	if (failed)
+		return failed;
+	config->in_force = true;
+	take(config, proposal, keeping.commit.now_ms);
+	outcome->number = config->number = keeping.commit.number;
+	free(config->legacy);
+	config->legacy = NULL;
+	return 0;
+}
+
+/* What is kept already. */
+static int put_in_force_co(struct config *config,
+	struct config_proposal *proposal, struct err *err)
+{
+	struct appliance_order order = {
+		.document = proposal->document, .restores = true};
+	proposal->document = NULL;
+	int failed = appliance_apply_co(config->appliance, &order, err);
+	config->in_force = !failed;
+	return failed;
+}
+
+static int run_co(struct config *config, struct config_proposal *proposal,
+	const struct config_change *change, bool strict,
+	struct config_outcome *outcome, struct err *err)
+{
+	int failed = find_secrets(config, proposal->document, err);
+	if (failed)
+		return failed;
+	outcome->changes = proposal_changes(proposal);
+	bool same = proposal_is_empty(proposal) && !config->legacy;
+	outcome->impact = same ? json_array()
+			       : impact_list_co(proposal, config->world.server,
+					 config->appliance);
+	if (change->dry_run)
+		return 0;
+	if (!same)
+		return apply_co(config, proposal, change, strict, outcome, err);
+	return config->in_force ? 0 : put_in_force_co(config, proposal, err);
+}
+
+static int propose_co(struct config *config, struct doc *root,
+	const struct config_change *change, bool strict,
+	struct config_outcome *outcome, struct err *err)
+{
+	struct config_proposal proposal;
+	*outcome = (struct config_outcome){NULL};
+	int failed = proposal_read(
+		&proposal, root, &config->objects, config->world.settings, err);
+	if (!failed)
+		failed =
+			run_co(config, &proposal, change, strict, outcome, err);
+	proposal_free(&proposal);
+	if (failed)
+		config_outcome_free(outcome);
+	return failed;
+}
+
+/* -- edits ------------------------------------------------------------------ */
+
+/* Where the first edit's value stands in the document that would be. */
+static unsigned first_position(
+	const struct config *config, const struct config_change *change)
+{
+	const struct config_edit *first = &change->edit[0];
+	unsigned position = 0, gone = 0;
+	if (first->id) {
+		const struct config_object *object =
+			objects_find(&config->objects, first->kind, first->id);
+		return object ? object->position : 0;
+	}
+	for (unsigned i = 0; i < change->edits; i++)
+		gone += change->edit[i].kind == first->kind &&
+			change->edit[i].id && !change->edit[i].value;
+	position = config->objects.list[first->kind].count - gone;
+	return position;
+}
+
+/* "/volumes/3/source" becomes "/source", and the text likewise, for who knows only
+ * the one object. */
+static void localize(const struct config *config,
+	const struct config_change *change, struct err *err)
+{
+	char pointer[48], path[48];
+	const char *list = config_kind_list(change->edit[0].kind);
+	unsigned position = first_position(config, change);
+	snprintf(pointer, sizeof pointer, "/%s/%u", list, position);
+	snprintf(path, sizeof path, "%s[%u]", list, position);
+	size_t bytes = strlen(pointer), used = strlen(path);
+	if (strncmp(err->pointer, pointer, bytes) != 0 ||
+		isdigit((unsigned char)err->pointer[bytes]))
+		return;
+	memmove(err->pointer, err->pointer + bytes,
+		strlen(err->pointer + bytes) + 1);
+	char *at = strstr(err->text, path);
+	if (!at)
+		return;
+	used += at[used] == '.' ? 1 : at[used] == ':' ? 2 : 0;
+	memmove(at, at + used, strlen(at + used) + 1);
+}
+
+int config_change_co(struct config *config, const struct config_change *change,
+	struct config_outcome *outcome, struct err *err)
+{
+	*outcome = (struct config_outcome){NULL};
+	co_mutex_lock_co(&config->changing);
+	struct doc *root = proposal_edit(&config->objects, change, err);
+	int failed = root ? propose_co(config, root, change, true, outcome, err)
+			  : -ENOENT;
+	if (failed && err)
+		localize(config, change, err);
+	co_mutex_unlock(&config->changing);
+	return failed && err ? -err->code : failed;
+}
+
+int config_replace_co(struct config *config, const struct config_whole *whole,
+	struct config_outcome *outcome, struct err *err)
+{
+	struct config_change change = {.who = whole->who,
+		.title = whole->title,
+		.dry_run = whole->dry_run};
+	co_mutex_lock_co(&config->changing);
+	int failed = propose_co(
+		config, whole->root, &change, whole->strict, outcome, err);
+	co_mutex_unlock(&config->changing);
+	return failed;
+}
+
+/* -- the history ------------------------------------------------------------ */
+
+int config_history(struct config *config, uint64_t before, unsigned limit,
+	json_t **list, struct err *err)
+{
+	return store_history(config->world.state, before, limit, list, err);
+}
+
+int config_history_entry(
+	struct config *config, uint64_t number, json_t **entry, struct err *err)
+{
+	return store_history_entry(config->world.state, number, entry, err);
+}
+
+/* Takes one change of an entry back in `document`, {kind list: {id: value}}. */
+static void take_back(json_t *objects, const json_t *change)
+{
+	const char *kind = json_string_value(json_object_get(change, "kind"));
+	const char *id = json_string_value(json_object_get(change, "id"));
+	json_t *before = json_object_get(change, "before");
+	json_t *list = json_object_get(objects, kind ? kind : "");
+	if (!list || !id)
+		return;
+	if (json_is_object(before))
+		json_object_set(list, id, before);
+	else
+		json_object_del(list, id);
+}
+
+static json_t *objects_by_id(const struct config *config)
+{
+	json_t *all = json_object();
+	for (int kind = 0; kind < CONFIG_KINDS; kind++) {
+		const struct config_list *list = &config->objects.list[kind];
+		json_t *map = json_object();
+		for (unsigned i = 0; i < list->count; i++)
+			json_object_set(
+				map, list->item[i]->id, list->item[i]->value);
+		json_object_set_new(all, config_kind_name(kind), map);
+	}
+	return all;
+}
+
+static json_t *document_of(const json_t *objects)
+{
+	json_t *document = json_object();
+	for (int kind = 0; kind < CONFIG_KINDS; kind++) {
+		json_t *array = json_array();
+		const char *id;
+		json_t *value;
+		json_object_foreach(
+			json_object_get(objects, config_kind_name(kind)), id,
+			value) json_array_append(array, value);
+		json_object_set_new(document, config_kind_list(kind), array);
+	}
+	return document;
+}
+
+/* The document as it was right after change `number`. */
+static int document_at(struct config *config, uint64_t number,
+	json_t **document, struct err *err)
+{
+	json_t *entry, *entries, *one;
+	size_t i, k;
+	int failed = config_history_entry(config, number, &entry, err);
+	if (failed)
+		return failed;
+	json_decref(entry);
+	failed = config_history(config, 0, CONFIG_HISTORY, &entries, err);
+	if (failed) {
+		json_decref(entries);
+		return failed;
+	}
+	json_t *objects = objects_by_id(config);
+	json_array_foreach(entries, i, entry)
+	{
+		if ((uint64_t)json_integer_value(
+			    json_object_get(entry, "number")) <= number)
+			break;
+		json_array_foreach(json_object_get(entry, "changes"), k, one)
+			take_back(objects, one);
+	}
+	*document = document_of(objects);
+	json_decref(objects);
+	json_decref(entries);
+	return 0;
+}
+
+int config_history_restore_co(struct config *config, uint64_t number,
+	const char *who, bool dry_run, struct config_outcome *outcome,
+	struct err *err)
+{
+	char title[64];
+	json_t *document = NULL;
+	*outcome = (struct config_outcome){NULL};
+	snprintf(title, sizeof title, "back to change %" PRIu64, number);
+	struct config_change change = {
+		.who = who, .title = title, .dry_run = dry_run};
+	co_mutex_lock_co(&config->changing);
+	int failed = document_at(config, number, &document, err);
+	struct doc *root = failed ? NULL : json_to_doc(document, err);
+	json_decref(document);
+	if (root)
+		failed = propose_co(config, root, &change, true, outcome, err);
+	else if (!failed)
+		failed = -ENOMEM;
+	co_mutex_unlock(&config->changing);
+	return failed;
+}
+
+/* -- life ------------------------------------------------------------------- */
+
+struct config *config_open(const struct appliance_world *world,
+	struct appliance *appliance, struct err *err)
+{
+	struct config *config = calloc(1, sizeof *config);
+	if (!config || objects_init(&config->objects)) {
+		err_set(err, ENOMEM, "out of memory");
+		free(config);
+		return NULL;
+	}
+	config->world = *world;
+	config->appliance = appliance;
+	co_mutex_init(&config->changing);
+	if (!store_load(world->state, &config->objects, &config->number,
+		    &config->legacy, err))
+		return config;
+	config_close(config);
+	return NULL;
+}
+
+void config_close(struct config *config)
+{
+	if (!config)
+		return;
+	objects_free(&config->objects);
+	free(config->legacy);
+	free(config);
+}
+
+/* What is kept, as a tree; of an older database its document. */
+static struct doc *kept(struct config *config, struct err *err)
+{
+	if (config->legacy)
+		return doc_parse("stored document", config->legacy,
+			strlen(config->legacy), err);
+	json_t *document = config_document(config);
+	struct doc *root = document ? json_to_doc(document, err) : NULL;
+	json_decref(document);
+	return root;
+}
+
+int config_restore_co(struct config *config, struct err *err)
+{
+	const struct appliance_world *world = &config->world;
+	struct config_proposal proposal;
+	struct doc *root = kept(config, err);
+	if (!root)
+		return -EINVAL;
+	co_mutex_lock_co(&config->changing);
+	int failed = proposal_read(
+		&proposal, root, &config->objects, world->settings, err);
+	if (failed) {
+		err_wrap(err,
+			"the stored document does not fit the settings; "
+			"apply another");
+	} else {
+		failed =
+			document_identify(proposal.document, world->state, err);
+	}
+	if (!failed) {
+		document_find_stored_secrets(proposal.document, world->state,
+			world->secrets_directory);
+		struct config_change change = {
+			.who = "cairnd", .title = "kept by an older version"};
+		struct config_outcome outcome = {NULL};
+		if (config->legacy) {
+			outcome.changes = proposal_changes(&proposal);
+			failed = apply_co(config, &proposal, &change, false,
+				&outcome, err);
+		} else {
+			failed = put_in_force_co(config, &proposal, err);
+		}
+		config_outcome_free(&outcome);
+	}
+	proposal_free(&proposal);
+	co_mutex_unlock(&config->changing);
+	return failed;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration: the appliance document as objects that are changed one by
+ * one, or as a whole, while everything runs.
+ *
+ *	edits or document --propose--> the document that would be, checked whole
+ *		--compare--> what changes, and what hosts would notice
+ *		--apply--> appliance.h, with our commit as its `keep`
+ *
+ * An object has a kind, an id that names it (volumes, hosts and portals: their
+ * name; targets: their IQN; exports: "IQN,LUN"), the members that a document has
+ * for it, and a generation that rises with each change.
+ *
+ * Invariants
+ *  1. Control lane; one change at a time, others wait. All of a change happens or
+ *     nothing: checked, prepared, made durable in one transaction, published.
+ *  2. What is kept of an object is what was written, without secrets; a secret that
+ *     is left null is the one that is kept.
+ *  3. The history has the latest CONFIG_HISTORY changes, each with what was before
+ *     and after, so that going back to one is a change like any other. It has no
+ *     secrets and no data: those stay as they are.
+ *  4. Values that functions hand out are borrowed and valid until the caller
+ *     yields, unless it says otherwise.
+ */
+#ifndef TARGET_CONTROL_CONFIG_CONFIG_H
+#define TARGET_CONTROL_CONFIG_CONFIG_H
+
+#include "target/control/appliance.h"
+#include "target/control/config/object.h"
+
+struct config;
+
+/* The appliance, state and settings outlive it. NULL with *err. Reads what is
+ * kept; nothing is applied yet. */
+struct config *config_open(const struct appliance_world *world,
+	struct appliance *appliance, struct err *err);
+void config_close(struct config *config);
+
+/* Puts in force what is kept; what cannot be opened is offline. */
+int config_restore_co(struct config *config, struct err *err);
+
+/* -- looking ---------------------------------------------------------------- */
+
+/* NULL: there is none. Names of targets are folded. */
+const struct config_object *config_find(
+	const struct config *config, enum config_kind kind, const char *id);
+/* In the order of the document; NULL begins and ends. */
+const struct config_object *config_next(const struct config *config,
+	enum config_kind kind, const struct config_object *after);
+/* The whole document, without secrets: a new reference, NULL without memory. */
+json_t *config_document(const struct config *config);
+/* Rises with every change. */
+uint64_t config_generation(const struct config *config);
+
+/* -- changing --------------------------------------------------------------- */
+
+/* 0, or -errno with *err and everything as before: EINVAL, ENOENT (a reference),
+ * EEXIST, EBUSY with pointers relative to the first edit's value. */
+int config_change_co(struct config *config, const struct config_change *change,
+	struct config_outcome *outcome, struct err *err);
+
+/* The whole document: what it does not have goes. Takes `root` over, whose file
+ * name stands in errors. `strict`: what cannot be opened refuses it. */
+struct config_whole {
+	struct doc *root;
+	const char *who, *title;
+	bool dry_run, strict;
+};
+int config_replace_co(struct config *config, const struct config_whole *whole,
+	struct config_outcome *outcome, struct err *err);
+
+/* -- the history ------------------------------------------------------------ */
+
+/* Numbers fall: the entries below `before` (0: from the newest), at most `limit`:
+ * [{number, time, who, title, changes: [...]}], a new reference. */
+int config_history(struct config *config, uint64_t before, unsigned limit,
+	json_t **list, struct err *err);
+/* One entry; -ENOENT. */
+int config_history_entry(struct config *config, uint64_t number, json_t **entry,
+	struct err *err);
+/* Everything as it was right after that change. */
+int config_history_restore_co(struct config *config, uint64_t number,
+	const char *who, bool dry_run, struct config_outcome *outcome,
+	struct err *err);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See impact.h. */
+#include "target/control/config/impact.h"
+
+#include "blockcore/spec.h"
+#include "target/control/live_change.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PARKED_MS ((json_int_t)(SPEC_GATE_DEADLINE_NS / 1000000))
+
+static const char *const effects[] = {
+	"none", "live", "parked", "offline", "sessions_closed"};
+enum effect { NONE, LIVE, PARKED, OFFLINE, SESSIONS_CLOSED };
+
+struct impact {
+	const struct config_proposal *proposal;
+	const struct iscsi_session_list *sessions; /* all; NULL: unknown */
+	const struct access_table *table; /* in force */
+	json_t *list;
+};
+
+/* -- who notices ------------------------------------------------------------ */
+
+static bool exports_volume(const struct access_target *target,
+	const char *volume, const char *host)
+{
+	for (unsigned e = 0; e < target->exports; e++) {
+		const struct access_export *export = &target->export[e];
+		if (strcmp(export->volume->settings.name, volume) != 0)
+			continue;
+		for (unsigned h = 0; h < export->hosts; h++) {
+			if (!strcmp(export->host[h]->name, host))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool sees_volume(const struct access_table *table,
+	const struct iscsi_session_info *info, const char *volume)
+{
+	for (unsigned t = 0; table && t < table->targets; t++) {
+		if (!strcmp(table->target[t].iqn, info->target) &&
+			exports_volume(&table->target[t], volume, info->host))
+			return true;
+	}
+	return false;
+}
+
+static bool notices(const struct impact *impact,
+	const struct iscsi_session_info *info, enum config_kind kind,
+	const char *id)
+{
+	size_t bytes = strlen(info->target);
+	switch (kind) {
+	case CONFIG_VOLUME: return sees_volume(impact->table, info, id);
+	case CONFIG_HOST: return !strcmp(info->host, id);
+	case CONFIG_TARGET: return !strcmp(info->target, id);
+	default: break;
+	}
+	return bytes && !strncmp(info->target, id, bytes) && id[bytes] == ',';
+}
+
+static void add(const struct impact *impact, enum config_kind kind,
+	const char *id, enum effect effect, const char *text)
+{
+	char object[ACCESS_NAME_BYTES + 80];
+	json_t *ids = json_array(), *hosts = json_array();
+	snprintf(object, sizeof object, "%s %s", config_kind_name(kind), id);
+	for (unsigned i = 0; impact->sessions && i < impact->sessions->count;
+		i++) {
+		const struct iscsi_session_info *info =
+			&impact->sessions->session[i];
+		if (effect == NONE || !notices(impact, info, kind, id))
+			continue;
+		json_array_append_new(ids, json_integer((json_int_t)info->id));
+		json_array_append_new(hosts, json_string(info->host));
+	}
+	json_t *one = json_pack("{ss, ss, ss, so, so}", "object", object,
+		"effect", effects[effect], "text", text, "sessions", ids,
+		"hosts", hosts);
+	if (effect == PARKED)
+		json_object_set_new(
+			one, "parked_ms_max", json_integer(PARKED_MS));
+	json_array_append_new(impact->list, one);
+}
+
+/* -- volumes ---------------------------------------------------------------- */
+
+static bool same_but_source(const json_t *before, const json_t *after)
+{
+	json_t *a = json_copy((json_t *)before),
+	       *b = json_copy((json_t *)after);
+	json_object_del(a, "source");
+	json_object_del(b, "source");
+	bool same = json_equal(a, b);
+	json_decref(a);
+	json_decref(b);
+	return same;
+}
+
+static void add_steps(
+	const struct impact *impact, const struct config_item *item)
+{
+	enum live_step_kind kind;
+	enum effect effect = LIVE;
+	char all[480] = "", one[160];
+	struct live_change *change = live_change_plan(
+		json_object_get(item->present->value, "source"),
+		json_object_get(item->value, "source"));
+	for (unsigned i = 0; change &&
+		live_change_describe(change, i, &kind, one, sizeof one);
+		i++) {
+		size_t used = strlen(all);
+		snprintf(all + used, sizeof all - used, "%s%s",
+			used ? "; " : "", one);
+		if (kind != LIVE_CONFIGURE && kind != LIVE_RESIZE)
+			effect = PARKED;
+	}
+	live_change_free(change);
+	add(impact, CONFIG_VOLUME, item->id, effect, all);
+}
+
+static void add_volume(
+	const struct impact *impact, const struct config_item *item)
+{
+	if (!item->present)
+		add(impact, CONFIG_VOLUME, item->id, NONE,
+			"it is made; nobody sees it before it is exported");
+	else if (same_but_source(item->present->value, item->value))
+		add_steps(impact, item);
+	else
+		add(impact, CONFIG_VOLUME, item->id, OFFLINE,
+			"its settings change: it is offline for a moment, and "
+			"hosts must look at it anew");
+}
+
+/* -- all -------------------------------------------------------------------- */
+
+static void add_item(
+	const struct impact *impact, const struct config_item *item)
+{
+	switch (item->kind) {
+	case CONFIG_VOLUME: add_volume(impact, item); break;
+	case CONFIG_EXPORT:
+		add(impact, item->kind, item->id, LIVE,
+			item->present ? "hosts see it as it says now"
+				      : "its hosts see a new disk");
+		break;
+	default:
+		add(impact, item->kind, item->id, item->present ? LIVE : NONE,
+			item->present
+				? "holds for logins from now on; sessions "
+				  "that it does not allow any more end"
+				: "nothing changes for others");
+	}
+}
+
+static void add_gone(
+	const struct impact *impact, const struct config_object *object)
+{
+	static const char *const texts[] = {
+		[CONFIG_VOLUME] = "hosts lose it; its file stays",
+		[CONFIG_HOST] = "its sessions end, it cannot log in again",
+		[CONFIG_TARGET] = "its sessions end",
+		[CONFIG_EXPORT] = "its hosts lose the disk",
+	};
+	add(impact, object->kind, object->id,
+		object->kind == CONFIG_VOLUME		? OFFLINE
+			: object->kind == CONFIG_EXPORT ? LIVE
+							: SESSIONS_CLOSED,
+		texts[object->kind]);
+}
+
+json_t *impact_list_co(const struct config_proposal *proposal,
+	struct iscsi_server *server, const struct appliance *appliance)
+{
+	struct iscsi_session_list *sessions = iscsi_sessions_co(server, NULL);
+	struct impact impact = {.proposal = proposal,
+		.sessions = sessions,
+		.table = appliance_table(appliance),
+		.list = json_array()};
+	for (unsigned i = 0; i < proposal->items; i++) {
+		if (proposal->item[i].changes)
+			add_item(&impact, &proposal->item[i]);
+	}
+	for (unsigned i = 0; i < proposal->gones; i++)
+		add_gone(&impact, proposal->gone[i]);
+	free(sessions);
+	return impact.list;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What hosts would notice of a proposal.
+ */
+#ifndef TARGET_CONTROL_CONFIG_IMPACT_H
+#define TARGET_CONTROL_CONFIG_IMPACT_H
+
+#include "target/control/appliance.h"
+#include "target/control/config/proposal.h"
+
+/* [{object, effect, text, sessions: [id], hosts: [name], parked_ms_max?}] for each
+ * change, a new reference; effect is none, live, parked, offline or
+ * sessions_closed. In a coroutine on the control lane. */
+json_t *impact_list_co(const struct config_proposal *proposal,
+	struct iscsi_server *server, const struct appliance *appliance);
+
+#endif

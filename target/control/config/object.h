@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this folder speak of: objects, edits, changes. The rules that
+ * they keep stand in config.h.
+ */
+#ifndef TARGET_CONTROL_CONFIG_OBJECT_H
+#define TARGET_CONTROL_CONFIG_OBJECT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONFIG_HISTORY 100u
+
+enum config_kind {
+	CONFIG_VOLUME,
+	CONFIG_HOST,
+	CONFIG_TARGET,
+	CONFIG_EXPORT,
+	CONFIG_KINDS
+};
+/* "volume"; "volumes" in a document. */
+const char *config_kind_name(enum config_kind kind);
+const char *config_kind_list(enum config_kind kind);
+
+struct config_object {
+	enum config_kind kind;
+	char *id;
+	uint64_t generation; /* 1.. */
+	int64_t created_ms, changed_ms; /* since 1970 */
+	json_t *value;
+	unsigned position; /* in its list of the document */
+};
+
+struct config_edit {
+	enum config_kind kind;
+	const char *id; /* NULL: an object that is not there yet */
+	json_t *value; /* borrowed; NULL: it goes */
+};
+
+struct config_change {
+	const struct config_edit *edit;
+	unsigned edits;
+	const char *who; /* "root", "apply": for the history */
+	const char *title; /* "volume db01 resized" */
+	bool dry_run; /* nothing is touched */
+};
+
+/* What changed, or would. To be freed by config_outcome_free. */
+struct config_outcome {
+	json_t *changes; /* [{kind, id, operation, before, after}] */
+	json_t *impact; /* [{object, effect, text, sessions, parked_ms_max?}] */
+	uint64_t number; /* in the history; 0: none, as nothing changed */
+};
+void config_outcome_free(struct config_outcome *outcome);
+
+#endif
