@@ -141,13 +141,12 @@ static enum framing_plan no_room(struct iscsi_task *task)
 {
 	struct iscsi_connection *connection = task->connection;
 
-	scsi_task_drop(&task->scsi);
 	if (connection->incoming || !STAILQ_EMPTY(&connection->waiting)) {
-		task->scsi.status = SCSI_TASK_SET_FULL;
-		task->scsi.sense_bytes = 0;
-		answer_send(task);
+		scsi_task_refuse(&task->scsi, SCSI_TASK_SET_FULL);
+		answer_task(task);
 		return FRAMING_DISCARD;
 	}
+	scsi_task_drop(&task->scsi);
 	task_leave(task);
 	task_put(task);
 	connection->stalled = true;

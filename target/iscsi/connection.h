@@ -74,6 +74,7 @@ struct connection_figures {
 struct iscsi_connection {
 	struct stream stream;
 	struct iscsi_lane *lane;
+	uint64_t serial; /* rises along the lane's list */
 	enum connection_state state;
 	bool header_digest, data_digest; /* in force now */
 	bool discovery, stalled, nexus_open, nexus_closing;

@@ -156,8 +156,8 @@ struct iscsi_session_list {
 	struct iscsi_session_info session[]; /* by rising id */
 };
 /* The sessions that are up now: all, or (if not NULL) those that see `volume`.
- * One visit to each lane; at most max_connections entries. NULL without memory.
- * Freed with free(). */
+ * At most max_connections entries, of one moment on each lane up to 64 of them. NULL
+ * without memory. Freed with free(). */
 struct iscsi_session_list *iscsi_sessions_co(
 	struct iscsi_server *server, const struct volume *volume);
 /* One of them; -ENOENT. */

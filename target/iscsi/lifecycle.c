@@ -75,6 +75,7 @@ static void teardown(struct loop_message *message);
 static void init(struct iscsi_connection *connection, struct iscsi_lane *lane)
 {
 	connection->lane = lane;
+	connection->serial = ++lane->last_serial;
 	connection->state = CONNECTION_LOGIN;
 	connection->counted_login = true;
 	connection->window = lane->server->settings.command_window;

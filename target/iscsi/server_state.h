@@ -40,6 +40,7 @@ struct iscsi_lane {
 	_Atomic(struct access_table *) next_table;
 	struct loop_message published;
 	struct iscsi_connection_list connections;
+	uint64_t last_serial;
 	struct iscsi_connection_list logins; /* of these: half-open, by age */
 	struct log_limit log;
 	size_t quota_bytes; /* of data buffers, for one connection */

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Looking at sessions and ending them from the control lane. Everything of a
- * session belongs to its lane, so each question is one visit to every lane; the
- * lane answers into memory of the question's own and counts nothing on the way of
- * a command that it would not count anyway.
+ * session belongs to its lane, so a question is a visit to every lane, which
+ * answers into memory of the question's own; a long list is several visits.
  */
 #include "target/iscsi/sessions.h"
 
@@ -127,58 +126,85 @@ static bool is_up(const struct iscsi_connection *connection)
 			connection->state == CONNECTION_LOGOUT);
 }
 
-static bool sees(
-	const struct iscsi_connection *connection, const struct volume *volume)
-{
-	const struct access_target *target = connection->nexus.target;
-	const struct access_host *host = connection->nexus.host;
+/* What one visit to a lane brings: few enough that commands do not wait for it. */
+#define CHUNK_SESSIONS 64u
 
-	if (!volume)
-		return true;
-	if (!connection->nexus_open)
-		return false;
-	for (unsigned i = 0; i < target->exports; i++) {
-		const struct access_export *export = &target->export[i];
-
-		if (export->volume == volume &&
-			access_find_lun(target, host, export->lun) == export)
-			return true;
-	}
-	return false;
-}
+struct chunk {
+	struct chunk *next;
+	unsigned count;
+	struct iscsi_session_info session[CHUNK_SESSIONS];
+};
 
 struct listing {
 	struct iscsi_server *server;
 	const struct volume *volume;
 	struct listing_part {
-		struct iscsi_session_info *session;
-		unsigned count;
-		bool failed;
+		struct chunk *chunks;
+		uint64_t last; /* serial of the last connection looked at */
+		bool more, failed;
 	} part[BLOCK_MAX_LANES];
 };
+
+static bool is_wanted(const struct listing *listing,
+	const struct iscsi_connection *connection)
+{
+	if (!is_up(connection))
+		return false;
+	return !listing->volume ||
+		(connection->nexus_open &&
+			scsi_nexus_sees(&connection->nexus, listing->volume));
+}
+
+static void fill_chunk(struct listing *listing, struct iscsi_lane *own,
+	struct listing_part *part)
+{
+	struct chunk *chunk = part->chunks;
+	struct iscsi_connection *connection;
+
+	TAILQ_FOREACH (connection, &own->connections, link) {
+		if (connection->serial <= part->last)
+			continue;
+		if (chunk->count == CHUNK_SESSIONS) {
+			part->more = true;
+			return;
+		}
+		part->last = connection->serial;
+		if (is_wanted(listing, connection))
+			sessions_fill(
+				connection, &chunk->session[chunk->count++]);
+	}
+}
 
 static void list_lane(struct block_lane *lane, void *argument)
 {
 	struct listing *listing = argument;
 	struct listing_part *part = &listing->part[lane->index];
 	struct iscsi_lane *own = listing->server->lane[lane->index];
-	struct iscsi_connection *connection;
-	unsigned room = 0;
+	struct chunk *chunk;
 
-	if (!own)
+	part->more = false;
+	if (!own || part->failed || TAILQ_EMPTY(&own->connections))
 		return;
-	TAILQ_FOREACH (connection, &own->connections, link)
-		room += is_up(connection) && sees(connection, listing->volume);
-	if (!room)
+	chunk = malloc(sizeof *chunk);
+	part->failed = !chunk;
+	if (!chunk)
 		return;
-	part->session = malloc(room * sizeof *part->session);
-	part->failed = !part->session;
-	if (part->failed)
-		return;
-	TAILQ_FOREACH (connection, &own->connections, link)
-		if (is_up(connection) && sees(connection, listing->volume))
-			sessions_fill(
-				connection, &part->session[part->count++]);
+	chunk->count = 0;
+	chunk->next = part->chunks;
+	part->chunks = chunk;
+	fill_chunk(listing, own, part);
+}
+
+static void list_all_co(struct listing *listing)
+{
+	bool more;
+
+	do {
+		block_broadcast_co(listing->server->core, list_lane, listing);
+		more = false;
+		for (unsigned i = 0; i < BLOCK_MAX_LANES; i++)
+			more = more || listing->part[i].more;
+	} while (more);
 }
 
 static int by_id(const void *a, const void *b)
@@ -188,30 +214,42 @@ static int by_id(const void *a, const void *b)
 	return first->id < second->id ? -1 : first->id > second->id;
 }
 
-/* The parts in one, which are freed. */
-static struct iscsi_session_list *join(struct listing *listing)
+static struct iscsi_session_list *make_list(const struct listing *listing)
 {
 	struct iscsi_session_list *list;
-	bool failed = false;
 	size_t count = 0;
 
 	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++) {
-		count += listing->part[i].count;
-		failed = failed || listing->part[i].failed;
+		const struct listing_part *part = &listing->part[i];
+
+		if (part->failed)
+			return NULL;
+		for (struct chunk *c = part->chunks; c; c = c->next)
+			count += c->count;
 	}
-	list = failed ? NULL
-		      : malloc(sizeof *list + count * sizeof list->session[0]);
+	list = malloc(sizeof *list + count * sizeof list->session[0]);
 	if (list)
 		list->count = 0;
-	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++) {
-		struct listing_part *part = &listing->part[i];
+	return list;
+}
 
-		if (list && part->count)
-			memcpy(&list->session[list->count], part->session,
-				part->count * sizeof *part->session);
-		if (list)
-			list->count += part->count;
-		free(part->session);
+/* All in one list, if there is memory for it; the chunks are freed. */
+static struct iscsi_session_list *join(struct listing *listing)
+{
+	struct iscsi_session_list *list = make_list(listing);
+	struct chunk *chunk;
+
+	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++) {
+		while ((chunk = listing->part[i].chunks)) {
+			listing->part[i].chunks = chunk->next;
+			if (list) {
+				memcpy(&list->session[list->count],
+					chunk->session,
+					chunk->count * sizeof list->session[0]);
+				list->count += chunk->count;
+			}
+			free(chunk);
+		}
 	}
 	return list;
 }
@@ -226,7 +264,7 @@ struct iscsi_session_list *iscsi_sessions_co(
 		return NULL;
 	listing->server = server;
 	listing->volume = volume;
-	block_broadcast_co(server->core, list_lane, listing);
+	list_all_co(listing);
 	list = join(listing);
 	free(listing);
 	if (list)

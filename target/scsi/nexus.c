@@ -63,6 +63,15 @@ struct scsi_logical_unit *scsi_unit_find(
 	return unit_search(nexus, (unsigned)number);
 }
 
+bool scsi_nexus_sees(
+	const struct scsi_nexus *nexus, const struct volume *volume)
+{
+	for (unsigned i = 0; i < nexus->units; i++)
+		if (nexus->unit[i]->nexus.volume == volume)
+			return true;
+	return false;
+}
+
 /* -- making the list ------------------------------------------------------ */
 
 static struct scsi_logical_unit *unit_new(

@@ -135,12 +135,18 @@ int scsi_nexus_refresh(struct scsi_nexus *nexus, struct access_table *table,
 	const struct access_target *target, const struct access_host *host,
 	void (*done)(struct scsi_nexus *nexus));
 
+/* True if one of its units is `volume`; on the lane. */
+bool scsi_nexus_sees(
+	const struct scsi_nexus *nexus, const struct volume *volume);
+
 /* False: the task is complete already (status is set; `done` is not called). */
 bool scsi_task_begin(struct scsi_task *task);
 void scsi_task_execute(struct scsi_task *task);
 /* For a task that was begun and will not be executed (the transport failed to
  * get its data). `done` is not called. */
 void scsi_task_drop(struct scsi_task *task);
+/* The same, with a status that the host gets (BUSY, TASK SET FULL). */
+void scsi_task_refuse(struct scsi_task *task, enum scsi_status status);
 /* Completes a task that was begun with CHECK CONDITION, as protocol errors owe:
  * no `done`. */
 void scsi_task_fail(struct scsi_task *task, uint8_t key, uint16_t asc_ascq);

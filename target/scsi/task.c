@@ -444,6 +444,15 @@ void scsi_task_drop(struct scsi_task *task)
 		unit_settle(nexus);
 }
 
+void scsi_task_refuse(struct scsi_task *task, enum scsi_status status)
+{
+	scsi_figures_begin(task);
+	scsi_task_drop(task);
+	task->status = (uint8_t)status;
+	task->sense_bytes = 0;
+	scsi_figures_end(task);
+}
+
 void scsi_task_fail(struct scsi_task *task, uint8_t key, uint16_t asc_ascq)
 {
 	scsi_sense_set(task, key, asc_ascq);

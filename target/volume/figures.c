@@ -174,6 +174,23 @@ static void add_host(
 	}
 }
 
+uint64_t volume_book_nexuses(const struct volume_book *book)
+{
+	uint64_t nexuses = 0;
+
+	for (unsigned i = 0; i <= OTHERS; i++) {
+		const struct volume_book_host *host = host_at(book, i);
+
+		for (unsigned j = 0; host && j < BLOCK_MAX_LANES; j++) {
+			const struct volume_page *page = page_at(host, j);
+
+			if (page)
+				nexuses += counter_get(&page->nexuses);
+		}
+	}
+	return nexuses;
+}
+
 void volume_book_sum(
 	const struct volume_book *book, struct volume_figures *figures)
 {

@@ -135,7 +135,8 @@ struct volume_figures {
 	} op[VOLUME_OPS];
 };
 
-/* All hosts together, since the volume was made. */
+/* Of all hosts together: `nexuses` alone, and everything, since the volume was made. */
+uint64_t volume_book_nexuses(const struct volume_book *book);
 void volume_book_sum(
 	const struct volume_book *book, struct volume_figures *figures);
 /* Entry by entry: *cursor starts at 0; NULL ends. The entry of the others (name

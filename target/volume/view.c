@@ -36,7 +36,6 @@ static void view_source(const struct volume *volume, struct volume_view *view)
 void volume_view_get(const struct volume *volume, struct volume_view *view)
 {
 	unsigned flags = volume_flags(volume);
-	struct volume_figures figures;
 
 	memset(view, 0, sizeof *view);
 	view->offline_reason = volume->offline_reason;
@@ -50,8 +49,7 @@ void volume_view_get(const struct volume *volume, struct volume_view *view)
 	view_source(volume, view);
 	view->read_only = volume_read_only(volume) ||
 		(view->online && view->info.read_only);
-	volume_book_sum(&volume->book, &figures);
-	view->nexuses = figures.nexuses;
+	view->nexuses = volume_book_nexuses(&volume->book);
 	view_reservations(volume, view);
 }
 

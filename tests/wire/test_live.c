@@ -319,6 +319,28 @@ static void a_host_is_kept_out(void **state)
 	wire_logout(&wire);
 }
 
+#define MANY 134u /* more than one visit to a lane brings */
+
+static void a_long_list_is_whole(void **state)
+{
+	static struct wire wire[MANY];
+	struct iscsi_session_list *found;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		wire[i] = (struct wire){.isid = {0x40, 0, 0, 9, 0, (uint8_t)i}};
+		wire_open(&wire[i], ((struct target_rig *)*state)->port, "");
+	}
+	found = list(*state, NULL);
+	assert_int_equal(found->count, MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_int_equal(found->session[i].tsih, wire[i].tsih);
+		assert_int_equal(found->session[i].isid[5], i);
+	}
+	free(found);
+	for (unsigned i = 0; i < MANY; i++)
+		wire_logout(&wire[i]);
+}
+
 /* Lists are made while sessions come, work and go. */
 static void looking_disturbs_nobody(void **state)
 {
@@ -410,6 +432,7 @@ int main(void)
 		TEST(sessions_of_a_volume),
 		TEST(a_session_is_kicked),
 		TEST(a_host_is_kept_out),
+		TEST(a_long_list_is_whole),
 		TEST(looking_disturbs_nobody),
 		TEST(refused_logins_are_kept),
 	};
