@@ -139,7 +139,7 @@ $(B)/yaml-to-json: $(B)/obj/webui/api/tools/yaml_to_json.o $(B)/libblockcore.a
 $(B)/assets/openapi.json: webui/api/openapi.yaml $(B)/yaml-to-json
 	@mkdir -p $(@D)
 	$(call say,JSON)$(B)/yaml-to-json $< >$@
-ASSETS = $(B)/assets/openapi.json
+ASSETS = $(B)/assets/openapi.json webui/api/docs.html
 $(B)/assets/assets_data.S: $(ASSETS) Makefile
 	@{ echo '.section .rodata'; for file in $(ASSETS); do \
 		name=asset_$$(basename $$file | tr -c 'a-z0-9\n' _); \

@@ -50,6 +50,7 @@ static const char *const migrations[] = {
 	" who TEXT NOT NULL,"
 	" title TEXT NOT NULL,"
 	" changes TEXT NOT NULL);",
+	"CREATE TABLE job(id INTEGER PRIMARY KEY, json TEXT NOT NULL);",
 };
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 

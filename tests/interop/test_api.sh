@@ -5,39 +5,13 @@
 # what is refused and how.
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/api.sh"
 needs curl openssl
 
 write_settings 0
 write_document <<'END'
 disk source: {protocol: {type: mem, size: 16MiB}}
 END
-
-# local_api and tls_api [CURL OPTIONS] PATH: headers in $work/head, body in
-# $work/body, the status in $status.
-request() {
-	status=$(curl -sk -m 30 -o "$work/body" -D "$work/head" \
-		-w '%{http_code}' "$@") || return 1
-}
-local_api() { request --unix-socket "$work/run/cairn.sock" "${@:1:$#-1}" "http://cairn${!#}"; }
-tls_api() { request "${@:1:$#-1}" "https://127.0.0.1:$api_port${!#}"; }
-answers() { # STATUS WAY ARGUMENTS...
-	local wanted=$1
-	shift
-	"$@" || return 1
-	[ "$status" = "$wanted" ] && return 0
-	echo "status $status, not $wanted:"
-	cat "$work/head" "$work/body"
-	return 1
-}
-problem() { # NAME STATUS WAY ARGUMENTS...
-	local name=$1
-	shift
-	answers "$@" && has_header 'content-type: application/problem+json' &&
-		grep -q "\"type\":\"/problems/$name\"" "$work/body"
-}
-has_header() { grep -qi "^$1"$'\r'"\?$" "$work/head" || { cat "$work/head"; return 1; }; }
-body_has() { grep -qF -- "$1" "$work/body" || { cat "$work/body"; return 1; }; }
-no_body() { [ ! -s "$work/body" ]; }
 
 check "the daemon starts" start_daemon
 check "the port file names the interface" [ -n "$api_port" ]
@@ -74,6 +48,52 @@ check "headers that forbid" answers 200 tls_api /healthz
 check "no sniffing" has_header 'x-content-type-options: nosniff'
 check "no keeping" has_header 'cache-control: no-store'
 check "every answer has a number" grep -qi '^x-request-id: ' "$work/head"
+
+check "the page of the contract" answers 200 tls_api /docs
+allowed_by_digest() { # TAG: the policy names the digest of what stands in it
+	local digest
+	digest=$(sed -n "/^<$1>/,/^<\/$1>/p" "$work/body" | sed "1s/^<$1>//; \$d" |
+		head -c -0 | openssl dgst -sha256 -binary | base64)
+	grep -qiF "$1-src 'sha256-$digest'" "$work/head" || {
+		echo "$digest"; grep -i security-policy "$work/head"; return 1; }
+}
+check "its script is the one that the policy allows" allowed_by_digest script
+check "and its style" allowed_by_digest style
+nothing_from_elsewhere() { ! grep -nE "(src|href)=[\"']?(https?:)?//" "$work/body"; }
+check "nothing in it is from elsewhere" nothing_from_elsewhere
+
+check "nobody reads figures" problem unauthenticated 401 tls_api /metrics
+check "figures" answers 200 local_api /metrics
+check "as OpenMetrics" has_header \
+	'content-type: application/openmetrics-text; version=1.0.0; charset=utf-8'
+ends_well() { [ "$(tail -n 1 "$work/body")" = '# EOF' ]; }
+check "they end as they must" ends_well
+check "which cairnd this is" body_has 'cairn_build_info{version="'
+check "requests by operation and status" \
+	body_has 'cairn_http_requests_total{operation="getHealth",status="200"}'
+check "who was refused" grep -q '^cairn_auth_failures_total [1-9]' "$work/body"
+well_formed() { # each family is named before its samples, no sample twice
+	awk '
+	/^# EOF$/ { next }
+	/^# TYPE / { if ($3 in kind) { print "twice: " $3; wrong = 1 } kind[$3] = $4; family = $3; next }
+	/^# (HELP|UNIT) / { if ($3 != family) { print "not of its family: " $0; wrong = 1 } next }
+	/^#/ { print "unknown: " $0; wrong = 1; next }
+	{
+		name = $0; sub(/[{ ].*/, "", name)
+		series = $0; sub(/ [^ ]*$/, "", series)
+		if (index(name, family) != 1) { print "not of " family ": " $0; wrong = 1 }
+		if (series in seen) { print "twice: " series; wrong = 1 }
+		seen[series] = 1
+		if ($NF !~ /^[-+0-9.eE]+$|^NaN$|^\+Inf$/) { print "no number: " $0; wrong = 1 }
+	}
+	END { exit wrong }' "$work/body"
+}
+check "they are well formed" well_formed
+check "in the classic format" answers 200 local_api -H 'Accept: text/plain' /metrics
+check "it says so" has_header 'content-type: text/plain; version=0.0.4; charset=utf-8'
+check "well formed too" well_formed
+no_end() { ! grep -q '# EOF' "$work/body"; }
+check "without the end of the other" no_end
 
 gone() { [ ! -e "$work/run/cairn.sock" ]; }
 check "it ends in good order" stop_daemon

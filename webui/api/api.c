@@ -9,6 +9,7 @@
 #include "target/reactor/reactor.h"
 #include "webui/api/connection.h"
 #include "webui/api/events.h"
+#include "webui/api/jobs.h"
 #include "webui/api/keys.h"
 #include "webui/api/private.h"
 #include "webui/api/stream.h"
@@ -17,6 +18,8 @@
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+
+#define FAREWELL_NS (20ull * 1000 * 1000)
 
 static int64_t unix_ms(void)
 {
@@ -43,6 +46,9 @@ static int open_api(struct api *api, struct err *err)
 	api->keys = api_keys_new();
 	if (!api->connections || !api->streams || !api->events || !api->keys)
 		return err_set(err, ENOMEM, "out of memory");
+	api->jobs = api_jobs_new(api, err);
+	if (!api->jobs)
+		return err_wrap(err, "jobs");
 	int failed = api_listen_local(api, err);
 	if (!failed && api->parts.settings->api.enabled)
 		failed = api_listen_tls(api, err);
@@ -63,6 +69,7 @@ static int start_co(
 		api->id_salt = (uint32_t)api->started_ms;
 	int failed = open_api(api, err);
 	if (failed) {
+		api_jobs_stop_co(api->jobs);
 		free_api(api);
 		return failed;
 	}
@@ -76,10 +83,14 @@ static void stop_co(void *face)
 {
 	struct api *api = face;
 	api->closing = true;
+	api_jobs_stop_co(api->jobs);
+	api->jobs = NULL;
 	if (api->running) {
 		api->stopping = co_self();
 		co_yield ();
 	}
+	/* Answers that were given go out in the next turns. */
+	loop_sleep_co(api->loop, FAREWELL_NS);
 	free_api(api);
 }
 

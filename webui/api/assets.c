@@ -5,9 +5,12 @@
 
 /* Made by the Makefile (assets.S): NAME with what is no letter as '_'. */
 #define ASSET(symbol) extern const char symbol[], symbol##_end[]
+ASSET(asset_docs_html);
 ASSET(asset_openapi_json);
 
 const struct api_asset api_assets[] = {
+	{"docs.html", "text/html; charset=utf-8", asset_docs_html,
+		asset_docs_html_end},
 	{"openapi.json", "application/json", asset_openapi_json,
 		asset_openapi_json_end},
 	{NULL, NULL, NULL, NULL},

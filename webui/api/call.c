@@ -166,6 +166,8 @@ static void finish(struct loop_message *message)
 	struct api_call *call = container_of(message, struct api_call, finish);
 	struct api *api = call->request.api;
 	uint64_t us = (loop_now_ns(api->loop) - call->started_ns) / 1000;
+	api_counters_add(&api->counters, call->request.route->operation,
+		call->answer.status, us);
 	log_debug("api", "request", "%s %s %s %s %s: %d, %llu us",
 		call->request.id, call->request.who.address,
 		*call->request.who.name ? call->request.who.name : "-",
@@ -289,7 +291,9 @@ static bool read_body(struct api_call *call)
 	}
 	const char *type = api_header(request, "Content-Type");
 	bool yaml = flags & API_YAML && is_type(type, "application/yaml");
-	if (!yaml && !is_type(type, "application/json")) {
+	bool json = is_type(type, "application/json") ||
+		is_type(type, "application/merge-patch+json");
+	if (!yaml && !json) {
 		api_problem(request, "media-type",
 			"Content-Type is %s; application/json%s is expected",
 			type ? type : "missing",

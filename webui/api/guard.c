@@ -57,6 +57,7 @@ bool api_guard(struct api_call *call)
 	if (request->who.role <= request->route->role)
 		return true;
 	if (request->who.role == API_PUBLIC) {
+		request->api->counters.auth_failures++;
 		api_set_header(request, "WWW-Authenticate", "Bearer");
 		api_problem(request, "unauthenticated",
 			"%s needs a session, a token or the unix socket",

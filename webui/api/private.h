@@ -16,6 +16,7 @@
 #define WEBUI_API_PRIVATE_H
 
 #include "blockcore/loop.h"
+#include "webui/api/counters.h"
 #include "webui/api/handler.h"
 #include "webui/api/parse.h"
 
@@ -37,6 +38,7 @@ struct api_events;
 struct api_streams;
 struct api_key;
 struct api_keys;
+struct api_jobs;
 
 struct api {
 	struct daemon_parts parts;
@@ -48,6 +50,8 @@ struct api {
 	struct api_events *events;
 	struct api_streams *streams;
 	struct api_keys *keys;
+	struct api_jobs *jobs;
+	struct api_counters counters;
 
 	LIST_HEAD(, api_call) calls;
 	unsigned running;

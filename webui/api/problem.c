@@ -205,5 +205,7 @@ void api_fail(struct api_request *request, const struct err *err)
 	if (kind->status == 500)
 		log_error("api", "internal", "%s %s: error %d: %s", request->id,
 			request->route->operation, err->code, err->text);
-	answer_problem(request, kind, detail, NULL, NULL);
+	answer_problem(request, kind, detail,
+		*err->pointer || kind->status == 422 ? err->pointer : NULL,
+		NULL);
 }

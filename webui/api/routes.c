@@ -3,11 +3,15 @@
  * Every operation there is: the arrays of the files of handlers, and how the row
  * of a request is found.
  */
+#include "webui/api/jobs.h"
 #include "webui/api/private.h"
 
 #include <string.h>
 
+extern const struct api_route api_docs_routes[];
 extern const struct api_route api_events_routes[];
+extern const struct api_route api_jobs_routes[];
+extern const struct api_route api_metrics_routes[];
 extern const struct api_route api_public_routes[];
 extern const struct api_route api_system_routes[];
 extern const struct api_route api_session_routes[];
@@ -17,7 +21,10 @@ extern const struct api_route api_check_routes[];
 extern const struct api_route api_bundle_routes[];
 
 const struct api_route *const api_routes[] = {
+	api_docs_routes, /* docs.c */
 	api_events_routes, /* events_api.c */
+	api_jobs_routes, /* jobs_api.c */
+	api_metrics_routes, /* metrics.c */
 	api_public_routes, /* public.c */
 	api_system_routes, /* system.c */
 	api_session_routes, /* live_sessions.c */
@@ -29,6 +36,7 @@ const struct api_route *const api_routes[] = {
 };
 
 const struct api_stats_part api_stats_parts[] = {
+	{"jobs", api_jobs_stats},
 	{NULL, NULL},
 };
 
