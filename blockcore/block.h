@@ -476,5 +476,11 @@ bool block_source_holds(
 int block_transfer_co(struct block_source *source, struct block_lane *lane,
 	enum block_opcode op, unsigned flags, uint64_t offset_bytes,
 	uint64_t length_bytes, void *data);
+/* The same; while it waits *note is the request, so that others on the lane can
+ * cancel it. */
+int block_transfer_noted_co(struct block_source *source,
+	struct block_lane *lane, enum block_opcode op, unsigned flags,
+	uint64_t offset_bytes, uint64_t length_bytes, void *data,
+	struct block_request **note);
 
 #endif

@@ -147,6 +147,8 @@ struct block_source {
 	uint64_t last_generation;
 	TAILQ_HEAD(, block_stack) stacks; /* alive, oldest first */
 	struct co_mutex change;
+	/* A bottom that is open and about to be published; NULL: none. */
+	const struct block_driver *coming;
 	STAILQ_HEAD(, block_source_waiter) waiters;
 	LIST_HEAD(, block_claim) claims;
 	LIST_HEAD(, block_source_watch) watches;

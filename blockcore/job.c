@@ -36,6 +36,7 @@ struct job {
 	uint64_t done_at_start;
 	struct loop_timer timer;
 	struct co *stopped; /* in job_step_co, to be resumed */
+	struct block_request *moving; /* in job_transfer_co; NULL: none */
 	STAILQ_HEAD(, job_waiter) waiters;
 };
 
@@ -194,6 +195,8 @@ void job_cancel(struct job *job)
 	if (job_ended(job))
 		return;
 	job->progress.state = JOB_CANCELLING;
+	if (job->moving)
+		block_cancel(job->moving);
 	job_wake(job);
 }
 
@@ -257,6 +260,17 @@ void job_set_total(struct job *job, uint64_t total, uint64_t done)
 {
 	job->progress.total = total;
 	job->progress.done = job->done_at_start = done;
+}
+
+int job_transfer_co(struct job *job, enum block_opcode op,
+	uint64_t offset_bytes, uint64_t length_bytes, void *data)
+{
+	struct block_lane *lane = block_core_lane(job->core, 0);
+
+	if (job->progress.state == JOB_CANCELLING)
+		return -ECANCELED;
+	return block_transfer_noted_co(job->source, lane, op, BLOCK_INTERNAL,
+		offset_bytes, length_bytes, data, &job->moving);
 }
 
 /* By the limit, when the next chunk may start: what was slow is not caught up. */

@@ -7,7 +7,8 @@
  *  1. A job reads and writes through sources with BLOCK_INTERNAL, so gates and
  *     throttles hold for it like for anybody.
  *  2. It calls job_step_co between chunks of at most JOB_CHUNK_BYTES: there it
- *     is paused, slowed down and cancelled; so a cancel takes one chunk.
+ *     is paused, slowed down and cancelled; so a cancel takes one chunk, and less
+ *     if what the chunk moves with job_transfer_co is held up.
  *  3. The cursor handed to job_step_co is where a restart may go on.
  */
 #ifndef BLOCKCORE_JOB_H
@@ -71,6 +72,9 @@ struct block_core *job_core(struct job *job);
 const void *job_options(const struct job *job);
 /* All there is to do, and what of it was done before (a restart). */
 void job_set_total(struct job *job, uint64_t total, uint64_t done);
+/* Moves bytes of its source; a cancel reaches what is parked, throttled, held. */
+int job_transfer_co(struct job *job, enum block_opcode op,
+	uint64_t offset_bytes, uint64_t length_bytes, void *data);
 /* After each chunk: where a restart may go on, and how large it was.
  * -ECANCELED: stop now. */
 int job_step_co(struct job *job, uint64_t cursor, uint64_t chunk_bytes);

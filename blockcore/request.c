@@ -386,9 +386,10 @@ static void transfer_done(struct block_request *request)
 	co_resume(transfer->co);
 }
 
-int block_transfer_co(struct block_source *source, struct block_lane *lane,
-	enum block_opcode op, unsigned flags, uint64_t offset_bytes,
-	uint64_t length_bytes, void *data)
+int block_transfer_noted_co(struct block_source *source,
+	struct block_lane *lane, enum block_opcode op, unsigned flags,
+	uint64_t offset_bytes, uint64_t length_bytes, void *data,
+	struct block_request **note)
 {
 	struct request_transfer transfer;
 	struct iovec iov = {data,
@@ -406,8 +407,20 @@ int block_transfer_co(struct block_source *source, struct block_lane *lane,
 	request->done = transfer_done;
 	transfer.co = co_self();
 	transfer.done = false;
+	*note = request;
 	block_submit(source, request);
 	while (!transfer.done)
 		co_yield ();
+	*note = NULL;
 	return request->result;
+}
+
+int block_transfer_co(struct block_source *source, struct block_lane *lane,
+	enum block_opcode op, unsigned flags, uint64_t offset_bytes,
+	uint64_t length_bytes, void *data)
+{
+	struct block_request *note;
+
+	return block_transfer_noted_co(source, lane, op, flags, offset_bytes,
+		length_bytes, data, &note);
 }

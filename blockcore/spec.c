@@ -84,22 +84,48 @@ int spec_open_listener_co(struct block_core *core, const struct doc *listener,
 /* -- sources below -------------------------------------------------------- */
 
 static bool spec_leads_to(
+	const struct block_source *from, const struct block_source *to);
+
+static bool spec_driver_leads_to(
+	const struct block_driver *driver, const struct block_source *to)
+{
+	struct block_driver *asked = (struct block_driver *)driver;
+	const struct block_source *below;
+
+	for (unsigned n = 0;
+		driver->kind->below && (below = driver->kind->below(asked, n));
+		n++) {
+		if (spec_leads_to(below, to))
+			return true;
+	}
+	return false;
+}
+
+/* What it stands on, or is about to. */
+static bool spec_leads_to(
 	const struct block_source *from, const struct block_source *to)
 {
 	if (from == to)
 		return true;
+	if (from->coming && spec_driver_leads_to(from->coming, to))
+		return true;
 	for (unsigned i = 0; from->current && i < from->current->count; i++) {
-		struct block_driver *driver = from->current->driver[i];
-		const struct block_source *below;
-
-		for (unsigned n = 0; driver->kind->below &&
-			(below = driver->kind->below(driver, n));
-			n++) {
-			if (spec_leads_to(below, to))
-				return true;
-		}
+		if (spec_driver_leads_to(from->current->driver[i], to))
+			return true;
 	}
 	return false;
+}
+
+int spec_announce(struct block_source *source,
+	const struct block_driver *bottom, struct err *err)
+{
+	source->coming = bottom;
+	if (!spec_driver_leads_to(bottom, source))
+		return 0;
+	return err_set(err, ELOOP,
+		"the new bottom comes to stand on '%s' itself, by another "
+		"change that is under way",
+		source->name);
 }
 
 static int spec_find_below(struct block_core *core, const struct doc *node,

@@ -36,6 +36,7 @@ static void spec_plan_begin_co(
 
 static int spec_plan_end_co(struct spec_plan *plan, int error, struct err *err)
 {
+	plan->source->coming = NULL;
 	if (error && plan->fresh)
 		block_driver_close_co(plan->fresh);
 	co_mutex_unlock(&plan->source->change);
@@ -271,6 +272,8 @@ static int spec_swap_planned_co(
 		spec_name_free(plan->driver, last, spec_type_of(bottom), name);
 	error = spec_open_bottom_co(plan->source->core, plan->source->name,
 		plan->source, swap->document, name, &plan->fresh, err);
+	if (!error)
+		error = spec_announce(plan->source, plan->fresh, err);
 	if (error)
 		return error;
 	plan->driver[last] = plan->fresh;

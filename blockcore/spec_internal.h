@@ -64,6 +64,11 @@ int spec_open_bottom_co(struct block_core *core, const char *source_name,
 	const struct block_source *into, const struct doc *document,
 	const char *name, struct block_driver **driver, struct err *err);
 
+/* Says, until source->coming is cleared, what bottom a source will have, so that
+ * two changes at a time build no circle: -ELOOP for the one that comes second. */
+int spec_announce(struct block_source *source,
+	const struct block_driver *bottom, struct err *err);
+
 /* One entry of a document's source: `protocol`, `format` or `source`; the
  * document is checked. */
 const struct doc *spec_bottom_doc(const struct doc *document);

@@ -72,16 +72,16 @@ static int fill_write_co(struct fill *fill, uint64_t offset, uint64_t bytes)
 {
 	for (uint64_t at = 0; at < bytes; at += BLOCK_SECTOR_BYTES)
 		fill_sector(fill->options->seed, offset + at, fill->data + at);
-	return block_transfer_co(fill->source, fill->lane, BLOCK_WRITE,
-		BLOCK_INTERNAL, offset, bytes, fill->data);
+	return job_transfer_co(
+		fill->job, BLOCK_WRITE, offset, bytes, fill->data);
 }
 
 static int fill_verify_co(
 	struct fill *fill, uint64_t offset, uint64_t bytes, struct err *err)
 {
 	uint8_t expected[BLOCK_SECTOR_BYTES];
-	int error = block_transfer_co(fill->source, fill->lane, BLOCK_READ,
-		BLOCK_INTERNAL, offset, bytes, fill->data);
+	int error = job_transfer_co(
+		fill->job, BLOCK_READ, offset, bytes, fill->data);
 
 	if (error)
 		return error;
@@ -112,9 +112,8 @@ static int fill_chunk_co(
 			   : fill_write_co(fill, offset, *bytes);
 	/* What is verified is what is durable. */
 	if (!error && cursor + *bytes == fill->length_bytes)
-		error = block_transfer_co(fill->source, fill->lane, BLOCK_FLUSH,
-			BLOCK_INTERNAL, 0, 0, NULL);
-	if (error && err && !err->code)
+		error = job_transfer_co(fill->job, BLOCK_FLUSH, 0, 0, NULL);
+	if (error && error != -ECANCELED && err && !err->code)
 		err_set(err, -error,
 			"%s of %" PRIu64 " bytes at %" PRIu64 ": %s",
 			verify ? "read" : "write", *bytes, offset,

@@ -162,6 +162,34 @@ static void rate_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+/* A chunk that is held does not hold up a cancel, whatever it does. */
+static void held_chunk_co(struct stack_rig *rig, void *argument)
+{
+	static const char *const rules[] = {
+		"{op: write, after: 1}", "{op: read}", "{op: flush}"};
+	struct block_source *source = stack_rig_source_co(rig,
+		"{listeners: [{type: fault, name: f}], "
+		"protocol: {type: mem, size: 8M}}");
+	struct job_progress progress;
+
+	(void)argument;
+	for (unsigned i = 0; i < 3; i++) {
+		struct job *job;
+
+		command_co(rig, source, "hold", rules[i]);
+		job = start_co(rig, source, "{}", 0);
+		stack_rig_until_co(rig, source, "held", 1);
+		job_cancel(job);
+		job_wait_co(job);
+		job_get_progress(job, &progress);
+		CHECK_INT(progress.state, JOB_CANCELLED);
+		CHECK_INT(progress.error.code, 0);
+		job_free(job);
+		command_co(rig, source, "clear", "{}");
+	}
+	block_source_put_co(source);
+}
+
 static void failure_co(struct stack_rig *rig, void *argument)
 {
 	struct block_source *source = stack_rig_source_co(rig, SOURCE);
@@ -226,6 +254,7 @@ int main(void)
 		ROW(damage_co),
 		ROW(pause_co),
 		ROW(rate_co),
+		ROW(held_chunk_co),
 		ROW(failure_co),
 		ROW(swap_co),
 	};

@@ -228,6 +228,55 @@ static void claims_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+/* Two changes at a time that would each put a source onto the other: the second
+ * is refused, be it early or when its bottom is open. */
+struct swapper {
+	struct stack_rig_task task;
+	struct block_source *source;
+	const char *onto;
+	int result;
+};
+
+static void swapper_co(struct stack_rig_task *task)
+{
+	struct swapper *swapper = container_of(task, struct swapper, task);
+	struct err err = {0};
+
+	swapper->result = swap_co(task->rig, swapper->source, swapper->onto,
+		20ull * 1000 * 1000 * 1000, &err);
+	if (swapper->result)
+		CHECK_INT(err.code, ELOOP);
+}
+
+static void circle_co(struct stack_rig *rig, void *argument)
+{
+	struct swapper swapper[2] = {
+		{.task.run_co = swapper_co, .onto = "source: source-2"},
+		{.task.run_co = swapper_co, .onto = "source: source-1"}};
+	unsigned refused = 0;
+
+	(void)argument;
+	for (unsigned i = 0; i < 2; i++)
+		swapper[i].source = stack_rig_source_co(
+			rig, "protocol: {type: mem, size: 1M}");
+	for (unsigned i = 0; i < 2; i++)
+		stack_rig_start(rig, 0, &swapper[i].task);
+	for (unsigned i = 0; i < 2; i++)
+		stack_rig_join_co(&swapper[i].task);
+	for (unsigned i = 0; i < 2; i++)
+		refused += swapper[i].result == -ELOOP;
+	CHECK_INT(refused, 1);
+	/* And both can be used. */
+	for (unsigned i = 0; i < 2; i++)
+		put_byte_co(rig, swapper[i].source, 0, 7);
+	for (unsigned i = 0; i < 2; i++)
+		CHECK_INT(byte_at_co(rig, swapper[i].source, 0), 7);
+	refused =
+		swapper[0].result ? 1 : 0; /* who stands on the other: first */
+	block_source_put_co(swapper[refused].source);
+	block_source_put_co(swapper[!refused].source);
+}
+
 /* On threads, and in the simulator, where every interleaving is repeatable. */
 #define ROW(body) \
 	STACK_RIG_CASE(body, threads, .world = "threads", .lanes = 2), \
@@ -241,6 +290,7 @@ int main(void)
 		ROW(rules_co),
 		ROW(configure_co),
 		ROW(claims_co),
+		ROW(circle_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
