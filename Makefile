@@ -183,11 +183,13 @@ helpers: $(HELPERS)
 fuzzers: $(FUZZERS)
 
 # -- run ---------------------------------------------------------------------
+CONFIG ?= etc/cairn.yaml
+DOCUMENT ?= etc/demo.yaml
 .PHONY: run
 run:
 	@packaging/install-deps build
 	@$(MAKE) --no-print-directory -j$(J) all
-	@exec $(B)/cairnd --config etc/cairn.yaml --init etc/demo.yaml
+	@exec $(B)/cairnd --config $(CONFIG) --init $(DOCUMENT)
 
 # -- tests -------------------------------------------------------------------
 # Every suite speaks TAP; tests/run adds them up and prints the closing line.
