@@ -25,7 +25,7 @@ DESTDIR ?=
 B = $(O)/$(V)
 
 # -- flags -------------------------------------------------------------------
-PACKAGES_BLOCKCORE = liburing yaml-0.1
+PACKAGES_BLOCKCORE = liburing yaml-0.1 zlib libzstd
 PACKAGES_TARGET = libevent libevent_pthreads libcrypto sqlite3 jansson
 PACKAGES_API = libevent_openssl libssl zlib
 PACKAGES_CLI = jansson libevent libevent_openssl libssl libcrypto

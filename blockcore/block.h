@@ -303,6 +303,10 @@ struct block_kind {
 	 * lane, behind the closed gate. Optional. */
 	void (*content_changed)(struct block_driver *driver,
 		uint64_t offset_bytes, uint64_t length_bytes);
+	/* Writes the protocol document of what is called `name` where this lies:
+	 * of a file beside this one. -EINVAL with a text. Optional. */
+	int (*beside)(struct block_driver *driver, const char *name, FILE *out,
+		struct err *err);
 	/* The sources that the driver holds, from index 0; NULL ends. Optional
 	 * (views, aliases, listeners with a source of their own). */
 	struct block_source *(*below)(
@@ -470,6 +474,11 @@ void block_source_put_co(struct block_source *source);
  * Control lane. */
 bool block_source_holds(
 	const struct block_source *source, const struct block_driver *driver);
+
+/* block_kind.beside of the source's bottom, or of what that stands on. Control
+ * lane. */
+int block_source_beside(struct block_source *source, const char *name,
+	FILE *out, struct err *err);
 
 /* In a coroutine on `lane`: one request, as if it blocked. 0 or -errno. `data`
  * holds length_bytes (COMPARE_AND_WRITE: twice as much), NULL without data. */

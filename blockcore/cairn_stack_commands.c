@@ -295,8 +295,8 @@ const struct tool_command tool_stack_commands[] = {
 static const struct tool_command *tool_find(const char *name)
 {
 	for (const struct tool_command *c = tool_io_commands; c->name; c++) {
-		bool waits =
-			!strcmp(c->name, "wait") || !strcmp(c->name, "map");
+		bool waits = !strcmp(c->name, "wait") ||
+			!strcmp(c->name, "map") || !strcmp(c->name, "save");
 
 		if (!strcmp(c->name, name) ||
 			(!waits && !strncmp(name, "aio-", 4) &&

@@ -6,11 +6,15 @@
 #include "blockcore/cairn_stack_tool.h"
 
 #include "blockcore/base/co.h"
+#include "blockcore/base/iov.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define SAVE_BYTES (1u << 20) /* a step of `save` */
 
 struct tool_io {
 	struct block_request request;
@@ -362,6 +366,64 @@ static int io_map_co(
 	return 0;
 }
 
+/* -- the whole content into a file ---------------------------------------- */
+
+struct saving {
+	FILE *to;
+	const uint8_t *data;
+	uint64_t offset_bytes;
+	size_t bytes;
+};
+
+/* On the worker pool; zeroes are left out, so the file is sparse. */
+static int save_work(void *argument)
+{
+	const struct saving *s = argument;
+
+	if (bytes_are_zero(s->data, s->bytes))
+		return 0;
+	if (fseeko(s->to, (off_t)s->offset_bytes, SEEK_SET) ||
+		fwrite(s->data, 1, s->bytes, s->to) != s->bytes)
+		return -errno;
+	return 0;
+}
+
+static int save_all_co(struct tool *tool, struct saving *s, uint8_t *data)
+{
+	uint64_t size = block_source_info(tool->source, tool->lane).size_bytes;
+	int error = 0;
+
+	s->data = data;
+	for (uint64_t at = 0; at < size && !error; at += s->bytes) {
+		s->offset_bytes = at;
+		s->bytes = size - at < SAVE_BYTES ? size - at : SAVE_BYTES;
+		error = block_transfer_co(tool->source, tool->lane, BLOCK_READ,
+			0, at, s->bytes, data);
+		if (!error)
+			error = loop_work_co(tool->lane->loop, save_work, s);
+	}
+	if (!error && (fflush(s->to) || ftruncate(fileno(s->to), (off_t)size)))
+		error = -errno;
+	return error;
+}
+
+static int io_save_co(
+	struct tool *tool, const struct tool_line *line, struct err *err)
+{
+	struct saving s = {.to = fopen(line->word[1], "w")};
+	uint8_t *data = aligned_alloc(4096, SAVE_BYTES);
+	int error = s.to ? 0 : -errno;
+
+	if (!error)
+		error = data ? save_all_co(tool, &s, data) : -ENOMEM;
+	free(data);
+	if (s.to && fclose(s.to) && !error)
+		error = -errno;
+	return error ? err_set(err, -error, "save at %" PRIu64 ": %s",
+			       s.offset_bytes, strerror(-error))
+		     : 0;
+}
+
 const struct tool_command tool_io_commands[] = {
 	{"read", "[-v] [-P BYTE] OFFSET LENGTH",
 		"read; -v shows the data, -P checks it", 2, 5, io_read_co},
@@ -377,5 +439,6 @@ const struct tool_command tool_io_commands[] = {
 		io_compare_co},
 	{"wait", "", "for all that aio-COMMAND has started", 0, 0, io_wait_co},
 	{"map", "", "what is allocated where", 0, 0, io_map_co},
+	{"save", "FILE", "write all that is read to a file", 1, 1, io_save_co},
 	{0},
 };

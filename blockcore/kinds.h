@@ -15,6 +15,7 @@ extern const struct block_kind null_kind;
 
 /* views, aliases: what spec_build makes for `format` and `source` */
 extern const struct block_kind raw_view_kind;
+extern const struct block_kind qcow2_view_kind;
 extern const struct block_kind alias_kind;
 
 /* listeners, in order of bands */

@@ -16,6 +16,7 @@ const struct block_kind *const block_kinds[] = {
 	&null_kind,
 	/* views and aliases */
 	&raw_view_kind,
+	&qcow2_view_kind,
 	&alias_kind,
 	/* listeners, in order of bands */
 	&stats_kind,
@@ -28,6 +29,7 @@ const struct block_kind *const block_kinds[] = {
 
 const struct block_format_kind *const block_format_kinds[] = {
 	&raw_format_kind,
+	&qcow2_format_kind,
 	NULL,
 };
 

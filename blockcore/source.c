@@ -122,6 +122,25 @@ struct block_info block_source_info(
 	return source->channel[lane->index].stack->info;
 }
 
+int block_source_beside(struct block_source *source, const char *name,
+	FILE *out, struct err *err)
+{
+	struct block_driver *bottom = block_stack_bottom(source->current);
+	struct block_source *below;
+
+	while (!bottom->kind->beside) {
+		below = bottom->kind->below ? bottom->kind->below(bottom, 0)
+					    : NULL;
+		if (!below)
+			return err_set(err, ENOTSUP,
+				"nothing lies beside %s '%s': say in the "
+				"document what '%s' is",
+				bottom->kind->name, bottom->name, name);
+		bottom = block_stack_bottom(below->current);
+	}
+	return bottom->kind->beside(bottom, name, out, err);
+}
+
 /* -- references ----------------------------------------------------------- */
 
 void block_source_get(struct block_source *source)

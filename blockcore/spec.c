@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SPEC_DEPTH_MAX 64u /* sources below each other */
+
 /* -- drivers -------------------------------------------------------------- */
 
 static bool spec_borrows(const struct opt_spec *specs)
@@ -146,22 +148,65 @@ static int spec_find_below(struct block_core *core, const struct doc *node,
 	return 0;
 }
 
-static int spec_build_new_co(struct block_core *core, const char *name,
-	bool listed, const uint8_t *uuid, const struct doc *document,
-	struct block_source **out, struct err *err);
+/* A source that is built: on a stack of its own, as chains of images may be
+ * long. */
+struct spec_new {
+	struct block_core *core;
+	const char *name;
+	bool listed;
+	unsigned depth; /* sources above it */
+	const uint8_t *uuid;
+	const struct doc *document;
+	struct block_source **out;
+	struct err *err;
+	struct co *co;
+	bool done;
+	int result;
+};
+static int spec_build_new_co(const struct spec_new *new);
+
+static void spec_build_run_co(void *argument)
+{
+	struct spec_new *new = argument;
+
+	new->result = spec_build_new_co(new);
+	new->done = true;
+	if (new->co)
+		co_resume(new->co);
+}
+
+static int spec_build_below_co(struct spec_new *new)
+{
+	if (new->depth > SPEC_DEPTH_MAX)
+		return err_set(new->err, ELOOP,
+			"more than %u sources above each other: does an image "
+			"lead back to itself?",
+			SPEC_DEPTH_MAX);
+	if (!co_start(spec_build_run_co, new))
+		return err_set(new->err, ENOMEM, "no memory for a coroutine");
+	new->co = co_self();
+	while (!new->done)
+		co_yield ();
+	return new->result;
+}
 
 /* The source that `node` names or describes, with a reference. */
-static int spec_open_below_co(struct block_core *core, const char *name,
-	const struct block_source *into, const struct doc *node,
-	struct block_source **out, struct err *err)
+static int spec_open_below_co(const struct block_source *above, const char *key,
+	const struct doc *node, struct block_source **out, struct err *err)
 {
-	char below[BLOCK_NAME_BYTES];
+	char name[BLOCK_NAME_BYTES];
+	struct spec_new new = {.core = above->core,
+		.name = name,
+		.depth = above->depth + 1,
+		.document = node,
+		.out = out,
+		.err = err};
 
 	if (node->kind == DOC_SCALAR)
-		return spec_find_below(core, node, into, out, err);
+		return spec_find_below(above->core, node, above, out, err);
 	/* Only messages show it; a long one is cut. */
-	snprintf(below, sizeof(below), "%.40s/%s", name, node->key);
-	return spec_build_new_co(core, below, false, NULL, node, out, err);
+	snprintf(name, sizeof(name), "%.40s/%s", above->name, key);
+	return spec_build_below_co(&new);
 }
 
 /* -- bottoms -------------------------------------------------------------- */
@@ -200,12 +245,49 @@ static int spec_open_view_co(struct block_format *format, const char *name,
 	return error;
 }
 
-static int spec_open_format_co(struct block_core *core, const char *source_name,
-	const struct block_source *into, const struct doc *map,
-	const char *name, struct block_driver **out, struct err *err)
+/* The backing file that the image itself names, if the document has none. */
+static int spec_open_named_backing_co(const struct block_source *above,
+	const struct block_format_kind *kind, struct block_source *file,
+	struct block_source **backing, struct err *err)
+{
+	char *text = NULL;
+	int error = kind->backing_co(above->core, file, &text, err);
+
+	if (error || !text)
+		return error;
+	struct doc *document =
+		doc_parse("backing file", text, strlen(text), err);
+	error = document ? spec_check(document, err) : -EINVAL;
+	if (!error)
+		error = spec_open_below_co(
+			above, "backing", document, backing, err);
+	doc_free(document);
+	free(text);
+	/* Once, however long the chain is. */
+	return error && !above->depth ? err_wrap(err, "backing file") : error;
+}
+
+static int spec_open_backing_co(const struct block_source *above,
+	const struct block_format_kind *kind, const struct doc *map,
+	struct block_source *file, struct block_source **backing,
+	struct err *err)
+{
+	const struct doc *node = doc_find(map, "backing");
+
+	*backing = NULL;
+	if (node)
+		return spec_open_below_co(above, "backing", node, backing, err);
+	if (kind->backing_co)
+		return spec_open_named_backing_co(
+			above, kind, file, backing, err);
+	return 0;
+}
+
+static int spec_open_format_co(const struct block_source *above,
+	const struct doc *map, const char *name, struct block_driver **out,
+	struct err *err)
 {
 	const struct block_format_kind *kind = NULL;
-	const struct doc *backing_doc = doc_find(map, "backing");
 	struct block_source *file = NULL, *backing = NULL;
 	struct block_format *format;
 	void *options;
@@ -214,12 +296,10 @@ static int spec_open_format_co(struct block_core *core, const char *source_name,
 	if (error)
 		return error;
 	error = spec_open_below_co(
-		core, source_name, into, doc_find(map, "file"), &file, err);
+		above, "file", doc_find(map, "file"), &file, err);
 	if (error)
 		return error;
-	if (backing_doc)
-		error = spec_open_below_co(
-			core, source_name, into, backing_doc, &backing, err);
+	error = spec_open_backing_co(above, kind, map, file, &backing, err);
 	if (!error)
 		error = spec_options(kind->options, kind->options_bytes, map,
 			spec_format_keys, &options, err);
@@ -229,8 +309,8 @@ static int spec_open_format_co(struct block_core *core, const char *source_name,
 		block_source_put_co(file);
 		return error;
 	}
-	error = block_format_open_co(
-		core, kind, source_name, options, file, backing, &format, err);
+	error = block_format_open_co(above->core, kind, above->name, options,
+		file, backing, &format, err);
 	if (error)
 		return error;
 	error = spec_open_view_co(format, name, out, err);
@@ -238,9 +318,9 @@ static int spec_open_format_co(struct block_core *core, const char *source_name,
 	return error;
 }
 
-int spec_open_bottom_co(struct block_core *core, const char *source_name,
-	const struct block_source *into, const struct doc *document,
-	const char *name, struct block_driver **driver, struct err *err)
+int spec_open_bottom_co(const struct block_source *above,
+	const struct doc *document, const char *name,
+	struct block_driver **driver, struct err *err)
 {
 	const struct doc *bottom = spec_bottom_doc(document);
 	const struct block_kind *kind;
@@ -248,19 +328,18 @@ int spec_open_bottom_co(struct block_core *core, const char *source_name,
 	int error;
 
 	if (!strcmp(bottom->key, "format"))
-		return spec_open_format_co(
-			core, source_name, into, bottom, name, driver, err);
+		return spec_open_format_co(above, bottom, name, driver, err);
 	if (!strcmp(bottom->key, "protocol")) {
 		error = spec_kind(bottom, BLOCK_PROTOCOL, &kind, err);
 		if (error)
 			return error;
-		return spec_open_kind_co(core, kind, bottom, name, driver, err);
+		return spec_open_kind_co(
+			above->core, kind, bottom, name, driver, err);
 	}
-	error = spec_open_below_co(
-		core, source_name, into, bottom, &below, err);
+	error = spec_open_below_co(above, bottom->key, bottom, &below, err);
 	if (error)
 		return error;
-	error = spec_open_alias_co(core, name, below, driver, err);
+	error = spec_open_alias_co(above->core, name, below, driver, err);
 	block_source_put_co(below); /* the alias has its own */
 	return error;
 }
@@ -275,8 +354,8 @@ static int spec_open_all_co(struct block_source *source,
 	const struct doc *listeners = doc_find(document, "listeners");
 	const struct doc *node = listeners ? listeners->first : NULL;
 	unsigned bottom = names->count - 1, opened;
-	int error = spec_open_bottom_co(core, source->name, NULL, document,
-		names->name[bottom], &driver[bottom], err);
+	int error = spec_open_bottom_co(
+		source, document, names->name[bottom], &driver[bottom], err);
 
 	if (error)
 		return error;
@@ -314,27 +393,27 @@ static int spec_publish_first_co(struct block_source *source,
 	return error;
 }
 
-static int spec_build_new_co(struct block_core *core, const char *name,
-	bool listed, const uint8_t *uuid, const struct doc *document,
-	struct block_source **out, struct err *err)
+static int spec_build_new_co(const struct spec_new *new)
 {
 	struct block_driver *driver[BLOCK_MAX_DRIVERS];
 	struct spec_names names;
 	struct block_source *source;
-	int error = spec_names(document, &names, err);
+	struct err *err = new->err;
+	int error = spec_names(new->document, &names, err);
 
 	if (!error)
-		error = block_source_new(
-			core, name, listed, uuid, &source, err);
+		error = block_source_new(new->core, new->name, new->listed,
+			new->uuid, &source, err);
 	if (error)
 		return error;
-	error = spec_open_all_co(source, document, &names, driver, err);
+	source->depth = new->depth;
+	error = spec_open_all_co(source, new->document, &names, driver, err);
 	if (!error)
 		error = spec_publish_first_co(source, driver, names.count, err);
 	if (error)
 		block_source_discard(source);
 	else
-		*out = source;
+		*new->out = source;
 	return error;
 }
 
@@ -342,9 +421,14 @@ int spec_build_co(struct block_core *core, const char *name,
 	const uint8_t *uuid, const struct doc *document,
 	struct block_source **source, struct err *err)
 {
+	const struct spec_new new = {.core = core,
+		.name = name,
+		.listed = true,
+		.uuid = uuid,
+		.document = document,
+		.out = source,
+		.err = err};
 	int error = spec_check(document, err);
 
-	if (error)
-		return error;
-	return spec_build_new_co(core, name, true, uuid, document, source, err);
+	return error ? error : spec_build_new_co(&new);
 }

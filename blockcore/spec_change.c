@@ -270,7 +270,7 @@ static int spec_swap_planned_co(
 		snprintf(name, sizeof(name), "%s", given);
 	else
 		spec_name_free(plan->driver, last, spec_type_of(bottom), name);
-	error = spec_open_bottom_co(plan->source->core, plan->source->name,
+	error = spec_open_bottom_co(
 		plan->source, swap->document, name, &plan->fresh, err);
 	if (!error)
 		error = spec_announce(plan->source, plan->fresh, err);

@@ -55,14 +55,14 @@ void spec_name_free(struct block_driver *const *others, unsigned count,
 int spec_check_listener(const struct doc *listener, struct err *err);
 int spec_check_bottom(const struct doc *document, struct err *err);
 
-/* Opened drivers without a reference yet. `name`: the source's, for messages and
- * for names of sources below. `into`: the source that it is for, NULL if new:
- * refuses a bottom that leads back to it. */
+/* Opened drivers without a reference yet. `above`: the source that it is for:
+ * gives its name to messages and sources below; a bottom that leads back to it
+ * is refused. */
 int spec_open_listener_co(struct block_core *core, const struct doc *listener,
 	const char *name, struct block_driver **driver, struct err *err);
-int spec_open_bottom_co(struct block_core *core, const char *source_name,
-	const struct block_source *into, const struct doc *document,
-	const char *name, struct block_driver **driver, struct err *err);
+int spec_open_bottom_co(const struct block_source *above,
+	const struct doc *document, const char *name,
+	struct block_driver **driver, struct err *err);
 
 /* Says, until source->coming is cleared, what bottom a source will have, so that
  * two changes at a time build no circle: -ELOOP for the one that comes second. */

@@ -85,6 +85,8 @@ static void spec_print_format(
 		fputs(", ", out);
 		spec_print_below("backing", format->backing, status, out);
 	}
+	if (status && driver->kind->status)
+		spec_print_status(driver, out);
 	fprintf(out, "}, \"view\": \"%s\"", FORMAT_CURRENT);
 }
 

@@ -33,6 +33,11 @@ struct block_format_kind {
 	size_t format_bytes; /* struct that begins with struct block_format */
 	const struct block_kind *view;
 
+	/* Before it is opened: the document of the source (text, to be freed)
+	 * of the backing file that the image in `file` names; NULL: none.
+	 * Asked if the document has no `backing`. Optional. */
+	int (*backing_co)(struct block_core *core, struct block_source *file,
+		char **document, struct err *err);
 	int (*open_co)(struct block_format *format, struct err *err);
 	void (*close_co)(struct block_format *format);
 };
@@ -57,10 +62,12 @@ struct block_view {
 
 extern const struct block_format_kind *const block_format_kinds[];
 extern const struct block_format_kind raw_format_kind;
+extern const struct block_format_kind qcow2_format_kind;
 const struct block_format_kind *block_format_kind_find(const char *name);
 
 /* Comes with one reference, the caller's. Takes over `options` and the
- * references to `file` and `backing` (NULL: none), also when it fails. `holder` names the source it is made for, in messages. */
+ * references to `file` and `backing` (NULL: none), also when it fails. `holder`
+ * names the source it is made for, in messages. */
 int block_format_open_co(struct block_core *core,
 	const struct block_format_kind *kind, const char *holder, void *options,
 	struct block_source *file, struct block_source *backing,

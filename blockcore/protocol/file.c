@@ -215,5 +215,6 @@ const struct block_kind file_kind = {
 	.submit = file_submit,
 	.resize_co = file_open_resize_co,
 	.allocated_co = file_open_allocated_co,
+	.beside = file_open_beside,
 	.status = file_status,
 };

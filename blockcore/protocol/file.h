@@ -160,6 +160,8 @@ void file_open_close_co(struct block_driver *driver);
 int file_open_allocated_co(struct block_driver *driver, uint64_t *bytes);
 int file_open_resize_co(
 	struct block_driver *driver, uint64_t bytes, struct err *err);
+int file_open_beside(struct block_driver *driver, const char *name, FILE *out,
+	struct err *err);
 
 /* -- file_flush.c --------------------------------------------------------- */
 

@@ -5,11 +5,13 @@
  *
  * Invariants
  *  1. A read that comes back short (someone else cut the file) is -EIO: a host
- *     never sees bytes that were not read.
+ *     never sees bytes that were not read. Only the rest of the sector in which
+ *     the file has always ended is made up, of zeroes.
  *  2. The data of a fast write is not touched, copied or looked at.
  */
 #include "blockcore/protocol/file.h"
 
+#include "blockcore/base/iov.h"
 #include "blockcore/base/list.h"
 
 /* O_DIRECT wants every slice's address on memory_align_bytes and its length on
@@ -46,9 +48,27 @@ static void queue(struct file_io *io, enum ring_opcode opcode,
 	ring_queue(io->lane->lane->ring, &io->op);
 }
 
+/* A file that ended within its last sector when it was opened. */
+static void fill_last_sector(struct file_io *io)
+{
+	const struct block_request *r = io->request;
+	uint64_t end = io->file->file->size_bytes, missing;
+
+	if (io->op.result <= 0 || r->offset_bytes + io->op.result != end)
+		return;
+	missing = r->length_bytes - (uint64_t)io->op.result;
+	if (!missing || missing >= BLOCK_SECTOR_BYTES ||
+		(end + missing) % BLOCK_SECTOR_BYTES)
+		return;
+	iov_zero(r->iov, r->iov_count, (size_t)io->op.result, missing);
+	io->op.result = (int32_t)r->length_bytes;
+}
+
 static void read_done(struct ring_op *op)
 {
 	struct file_io *io = container_of(op, struct file_io, op);
+
+	fill_last_sector(io);
 
 	file_flush_finish(io, file_flush_result(io, io->request->length_bytes));
 }

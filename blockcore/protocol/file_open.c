@@ -6,6 +6,8 @@
  * Invariants
  *  1. A path stays inside the data directory, or names a device in /dev.
  *  2. A size is durable before anybody is told of it.
+ *  3. A file that ends within a sector is shown with all of that sector; what
+ *     is behind its end reads as zeroes (file_move.c).
  */
 #include "blockcore/protocol/file.h"
 
@@ -193,7 +195,8 @@ static void set_info(struct file_driver *file)
 	file->align_bytes = f->direct_align_bytes;
 	file->memory_align_bytes = f->memory_align_bytes;
 	file->driver.info = (struct block_info){
-		.size_bytes = f->size_bytes & ~(uint64_t)sector_mask,
+		.size_bytes =
+			(f->size_bytes + sector_mask) & ~(uint64_t)sector_mask,
 		.physical_block_bytes =
 			f->direct_align_bytes > BLOCK_SECTOR_BYTES
 			? f->direct_align_bytes
@@ -206,6 +209,36 @@ static void set_info(struct file_driver *file)
 		.volatile_cache = o->cache != FILE_WRITETHROUGH,
 		.rotational = f->rotational,
 	};
+}
+
+/* Below the data directory already, or relative to the folder of this file. */
+int file_open_beside(struct block_driver *driver, const char *name, FILE *out,
+	struct err *err)
+{
+	const struct file_options *o = driver->options;
+	const char *data = block_core_data_directory(driver->core);
+	const char *slash = strrchr(o->path, '/');
+	size_t folder = slash ? (size_t)(slash + 1 - o->path) : 0;
+	char *path;
+
+	if (name[0] == '/') {
+		folder = 0;
+		if (!strncmp(name, data, strlen(data)) &&
+			name[strlen(data)] == '/')
+			name += strlen(data) + 1;
+	} else if (o->path[0] == '/') {
+		return err_set(err, EINVAL,
+			"%s: nothing lies beside a device: say in the document "
+			"what '%s' is",
+			o->path, name);
+	}
+	if (asprintf(&path, "%.*s%s", (int)folder, o->path, name) < 0)
+		return err_set(err, ENOMEM, "out of memory");
+	fputs("{\"type\": \"file\", \"path\": ", out);
+	json_print_string(out, path);
+	fputs(", \"read_only\": true}", out);
+	free(path);
+	return 0;
 }
 
 int file_open_co(struct block_driver *driver, struct err *err)
