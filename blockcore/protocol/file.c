@@ -44,11 +44,6 @@ static const struct opt_spec options[] = {
 		.min = BLOCK_SECTOR_BYTES,
 		.max = INT64_MAX,
 		.help = "if the file is absent, make a sparse one this large"},
-	{.name = "preallocate",
-		.type = OPT_BOOL,
-		.offset = FIELD(preallocate),
-		.fallback = "false",
-		.help = "a file that is made gets all its space at once"},
 	{.name = "cache",
 		.type = OPT_ENUM,
 		.offset = FIELD(cache),
@@ -112,6 +107,7 @@ static void io_init(struct file_io *io, struct file_lane *lane,
 	io->bounce.data = NULL;
 	io->bounce.buf = NULL;
 	io->lock.state = FILE_LOCK_NONE;
+	io->lock.exclusive = false;
 }
 
 static void file_submit(
@@ -207,7 +203,6 @@ const struct block_kind file_kind = {
 	.options_bytes = sizeof(struct file_options),
 	.driver_bytes = sizeof(struct file_driver),
 	.lane_bytes = sizeof(struct file_lane),
-	.check = file_open_check,
 	.open_co = file_open_co,
 	.close_co = file_open_close_co,
 	.lane_start = file_lane_start,

@@ -76,6 +76,35 @@ struct sector_model *sector_model_new(uint32_t sectors)
 	return model;
 }
 
+static void *copy_of(const void *array, size_t bytes)
+{
+	void *copy = malloc(bytes ? bytes : 1);
+
+	CHECK(copy != NULL);
+	if (bytes)
+		memcpy(copy, array, bytes);
+	return copy;
+}
+
+struct sector_model *sector_model_copy(const struct sector_model *model)
+{
+	struct sector_model *copy = copy_of(model,
+		sizeof *model + model->sectors * sizeof model->sector[0]);
+	uint32_t i;
+
+	copy->version = copy_of(
+		model->version, model->versions * sizeof *model->version);
+	copy->room = model->versions;
+	for (i = 0; i < model->sectors; i++) {
+		struct sector *sector = &copy->sector[i];
+
+		sector->version = copy_of(sector->version,
+			sector->count * sizeof *sector->version);
+		sector->room = sector->count;
+	}
+	return copy;
+}
+
 void sector_model_free(struct sector_model *model)
 {
 	uint32_t i;

@@ -27,6 +27,8 @@ struct sector_model;
 /* All zero, durable. */
 struct sector_model *sector_model_new(uint32_t sectors);
 void sector_model_free(struct sector_model *model);
+/* As it is now, to be looked at later. */
+struct sector_model *sector_model_copy(const struct sector_model *model);
 
 /* A request that writes [first, first + count) is about to be submitted; returns
  * its version. `zero`: it writes zeroes. */

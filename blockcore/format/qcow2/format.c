@@ -9,7 +9,8 @@
  *     guessed from its content: a guest can write anything into a raw image.
  *  3. A corrupt image is shown read-only.
  */
-#include "blockcore/format/qcow2/qcow2.h"
+#include "blockcore/format/qcow2/check.h"
+#include "blockcore/format/qcow2/create.h"
 
 #include "blockcore/base/log.h"
 #include "blockcore/kinds.h"
@@ -18,6 +19,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+static const char *const versions[] = {"3", "2", NULL};
+static const char *const subclusters[] = {"auto", "on", "off", NULL};
+static const char *const preallocations[] = {
+	"off", "metadata", "falloc", "full", NULL};
 
 #define FIELD(name) offsetof(struct qcow2_options, name)
 static const struct opt_spec options[] = {
@@ -28,6 +34,67 @@ static const struct opt_spec options[] = {
 		.max = 1ull << 40,
 		.fallback = "64M",
 		.help = "memory for L2 tables; 8 MiB serve 64 GiB of image"},
+	{.name = "pool",
+		.type = OPT_SIZE,
+		.offset = FIELD(pool_bytes),
+		.max = 1ull << 30,
+		.fallback = "64M",
+		.help = "most space reserved ahead for writes; what a power "
+			"cut may leave as leaks"},
+	{.name = "size",
+		.type = OPT_SIZE,
+		.flags = OPT_OPTIONAL,
+		.offset = FIELD(size_bytes),
+		.min = BLOCK_SECTOR_BYTES,
+		.max = QCOW2_SIZE_MAX,
+		.help = "if the file holds nothing but zeroes, make an image "
+			"of this size in it"},
+	{.name = "version",
+		.type = OPT_ENUM,
+		.offset = FIELD(version),
+		.choices = versions,
+		.fallback = "3",
+		.help = "of a new image"},
+	{.name = "cluster_size",
+		.type = OPT_SIZE,
+		.flags = OPT_OPTIONAL,
+		.offset = FIELD(cluster_bytes),
+		.min = 512,
+		.max = 2u << 20,
+		.help = "of a new image; 128K with subclusters, else 64K"},
+	{.name = "subclusters",
+		.type = OPT_ENUM,
+		.offset = FIELD(subclusters),
+		.choices = subclusters,
+		.fallback = "auto",
+		.help = "of a new image: 32 in a cluster; auto: if clusters "
+			"have 128K or more"},
+	{.name = "refcount_bits",
+		.type = OPT_UINT,
+		.offset = FIELD(refcount_bits),
+		.min = 1,
+		.max = 64,
+		.fallback = "16",
+		.help = "of a new image: 1, 2, 4 ... 64"},
+	{.name = "preallocation",
+		.type = OPT_ENUM,
+		.offset = FIELD(preallocation),
+		.choices = preallocations,
+		.fallback = "off",
+		.help = "of a new image: tables, space too, zeroes written "
+			"too"},
+	{.name = "backing_name",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = FIELD(backing_name),
+		.max = QCOW2_NAME_BYTES - 1,
+		.help = "of a new image: its backing file, for others to find"},
+	{.name = "backing_format",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = FIELD(backing_format),
+		.max = 15,
+		.help = "of a new image: raw or qcow2"},
 	OPT_END};
 
 /* -- the header ----------------------------------------------------------- */
@@ -159,10 +226,13 @@ static int name_backing(const struct qcow2_header *header,
 static int backing_co(struct block_core *core, struct block_source *file,
 	char **document, struct err *err)
 {
-	struct qcow2_header *header = malloc(sizeof *header);
+	struct qcow2_header *header;
 	int error;
 
 	*document = NULL;
+	if (qcow2_create_is_empty_co(core, file))
+		return 0; /* an image that is to be made */
+	header = malloc(sizeof *header);
 	if (!header)
 		return err_set(err, ENOMEM, "no memory for the header");
 	error = read_header_co(core, file, header, NULL, err);
@@ -180,6 +250,7 @@ static void free_all(struct qcow2 *image)
 {
 	qcow2_map_close(&image->map);
 	qcow2_map_fini(image);
+	qcow2_refcount_close(image);
 }
 
 static void take_sizes(struct qcow2 *image)
@@ -197,50 +268,174 @@ static void take_sizes(struct qcow2 *image)
 		image->header.incompatible & QCOW2_EXTENDED_L2);
 }
 
-static void honour_bits(struct qcow2 *image)
+static void show_read_only(struct qcow2 *image, const char *why)
 {
-	if (!(image->header.incompatible & QCOW2_CORRUPT))
-		return;
 	image->corrupt = true;
 	image->format.read_only = true;
 	log_warning(block_source_name(image->format.file), "corrupt",
-		"the image is marked corrupt: it is shown read-only until it "
-		"has been repaired (cairn-stack: command qcow2 check)");
+		"qcow2: %s: it is shown read-only until it has been repaired "
+		"(qemu-img check -r all)",
+		why);
+}
+
+/* False: another table lies there. */
+static bool mark(struct qcow2 *image, uint64_t offset, uint64_t clusters)
+{
+	unsigned bits = image->geometry.cluster_bits;
+
+	if (offset & (image->geometry.cluster_bytes - 1))
+		return false;
+	if (offset >= image->file_bytes)
+		return false;
+	for (uint64_t i = 0; i < clusters; i++) {
+		if (qcow2_map_is_meta(image, offset + (i << bits)))
+			return false;
+	}
+	return qcow2_map_mark_meta(image, offset, clusters) == 0;
+}
+
+/* Where tables lie; false if two lie on each other or one cannot be there. */
+static bool mark_all(struct qcow2 *image)
+{
+	const struct qcow2_header *h = &image->header;
+	const struct qcow2_refcounts *r = &image->refcounts;
+	const struct qcow2_map *map = &image->map;
+	bool good = mark(image, 0, 1) &&
+		mark(image, h->reftable_offset, h->reftable_clusters);
+
+	if (h->l1_entries)
+		good = good &&
+			mark(image, h->l1_offset,
+				qcow2_clusters(&image->geometry,
+					8 * (uint64_t)h->l1_entries));
+	for (uint64_t i = 0; i < r->entries && good; i++) {
+		if (r->table[i])
+			good = mark(image, r->table[i], 1);
+	}
+	for (uint32_t i = 0; i < map->l1_entries && good; i++) {
+		if (map->l1[i] & QCOW2_OFFSET_MASK)
+			good = mark(image, map->l1[i] & QCOW2_OFFSET_MASK, 1);
+	}
+	return good;
+}
+
+/* Whoever wrote it last did not close it, and had put off its refcounts: they are
+ * counted anew, made durable, and only then the bit is cleared. */
+static int recount_co(struct qcow2 *image, struct err *err)
+{
+	struct qcow2_check check = {
+		.repair_leaks = true, .repair_errors = true};
+
+	log_info(block_source_name(image->format.file), "dirty",
+		"qcow2: was not closed: refcounts are counted anew");
+	int error = qcow2_write_begin_co(image);
+	if (error)
+		return err_set(err, -error, "the image cannot be written to");
+	error = qcow2_check_co(image, &check, err);
+	if (!error && check.errors > check.fixed_errors)
+		error = err_set(err, EIO,
+			"is dirty and cannot be repaired here (%s); use "
+			"qemu-img check -r all",
+			check.first);
+	if (error)
+		return error;
+	image->header.incompatible &= ~(uint64_t)QCOW2_DIRTY;
+	error = qcow2_io_header_co(image);
+	return error ? err_set(err, -error, "the header cannot be written") : 0;
+}
+
+static int open_for_writing_co(struct qcow2 *image, struct err *err)
+{
+	int error;
+
+	qcow2_pool_init(image);
+	error = qcow2_refcount_open_co(image, err);
+	if (error)
+		return error;
+	if (!mark_all(image)) {
+		show_read_only(image, "tables lie on each other or nowhere");
+		return 0;
+	}
+	return image->header.incompatible & QCOW2_DIRTY ? recount_co(image, err)
+							: 0;
+}
+
+static int open_tables_co(struct qcow2 *image, struct err *err)
+{
+	int error;
+
+	if (qcow2_map_init(image))
+		return err_set(err, ENOMEM, "no memory for tables");
+	qcow2_epoch_init(image);
+	TAILQ_INIT(&image->active);
+	TAILQ_INIT(&image->waiting);
+	image->drain_co = qcow2_view_drain_co;
+	error = qcow2_map_open_co(image, &image->map, image->header.l1_offset,
+		image->header.l1_entries, err);
+	if (!error && !image->format.read_only)
+		error = open_for_writing_co(image, err);
+	return error;
+}
+
+/* True if it has been made. */
+static int create_co(struct block_format *format, bool *made, struct err *err)
+{
+	const struct qcow2_options *o = format->options;
+
+	*made = o->size_bytes && !format->read_only &&
+		qcow2_create_is_empty_co(format->core, format->file);
+	return *made ? qcow2_create_co(format->core, format->file, o,
+			       o->size_bytes, err)
+		     : 0;
+}
+
+static void abandon_co(struct qcow2 *image)
+{
+	image->failed = true;
+	qcow2_io_wait_helpers_co(image);
+	if (image->view == NULL && image->map.root)
+		qcow2_epoch_end_co(image);
+	free_all(image);
 }
 
 static int open_co(struct block_format *format, struct err *err)
 {
 	struct qcow2 *image = qcow2_of(format);
-	int error;
+	bool made;
+	int error = create_co(format, &made, err);
 
 	image->home = block_core_lane(format->core, 0);
-	error = read_header_co(
-		format->core, format->file, &image->header, image->sector, err);
+	if (!error)
+		error = read_header_co(format->core, format->file,
+			&image->header, image->sector, err);
 	if (error)
 		return error;
 	if (image->header.backing[0] && !format->backing)
 		return err_set(err, ENOENT, "the backing file '%s' is missing",
 			image->header.backing);
 	take_sizes(image);
-	honour_bits(image);
-	if (qcow2_map_init(image))
-		error = err_set(err, ENOMEM, "no memory for tables");
-	if (!error)
-		error = qcow2_map_open_co(image, &image->map,
-			image->header.l1_offset, image->header.l1_entries, err);
+	if (image->header.incompatible & QCOW2_CORRUPT)
+		show_read_only(image, "the image is marked corrupt");
+	error = open_tables_co(image, err);
+	if (!error && made)
+		error = qcow2_create_fill_co(image, err);
 	if (error)
-		free_all(image);
+		abandon_co(image);
 	return error;
 }
 
 static void close_co(struct block_format *format)
 {
 	struct qcow2 *image = qcow2_of(format);
+	int error;
 
-	if (image->helpers) {
-		image->closer = co_self();
-		co_yield ();
-	}
+	qcow2_io_wait_helpers_co(image);
+	error = qcow2_epoch_end_co(image);
+	if (error)
+		log_error(block_source_name(format->file), "close",
+			"qcow2: what was not flushed may be lost: %s",
+			strerror(-error));
+	qcow2_io_wait_helpers_co(image);
 	free_all(image);
 }
 

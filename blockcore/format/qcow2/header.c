@@ -256,6 +256,7 @@ static int take_extension(struct qcow2_header *h, struct extensions *found,
 		found->features = data;
 		found->features_bytes = bytes;
 		return 0;
+	case QCOW2_EXT_BITMAPS: h->has_bitmaps = true; return 0;
 	default: return 0; /* kept: they are never rewritten */
 	}
 }

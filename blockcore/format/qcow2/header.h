@@ -47,6 +47,7 @@ enum qcow2_extension {
 	QCOW2_EXT_END = 0,
 	QCOW2_EXT_BACKING_FORMAT = 0xe2792aca,
 	QCOW2_EXT_FEATURES = 0x6803f857,
+	QCOW2_EXT_BITMAPS = 0x23852875,
 };
 
 struct qcow2_header {
@@ -54,6 +55,7 @@ struct qcow2_header {
 	uint32_t l1_entries, reftable_clusters, snapshots, header_bytes;
 	uint64_t size_bytes, l1_offset, reftable_offset, snapshots_offset;
 	uint64_t incompatible, compatible, autoclear;
+	bool has_bitmaps; /* an extension that names clusters of its own */
 	char backing[QCOW2_NAME_BYTES]; /* "": none */
 	char backing_format[32]; /* "": not said */
 };

@@ -299,6 +299,14 @@ bool qcow2_io_helper(struct qcow2 *image, void (*run_co)(void *image))
 	return false;
 }
 
+void qcow2_io_wait_helpers_co(struct qcow2 *image)
+{
+	while (image->helpers) {
+		image->closer = co_self();
+		co_yield ();
+	}
+}
+
 void qcow2_io_helper_done(struct qcow2 *image)
 {
 	if (atomic_fetch_sub(&image->helpers, 1) == 1 && image->closer) {

@@ -5,12 +5,13 @@
  *
  *	format.c	options, opening, closing
  *	view.c		the driver: requests come in, are counted, go out
+ *	check*.c	all references counted; repair (check.h)
+ *	resize.c	a larger or smaller image (create.h)
+ *	create.c	a new image
  *	zero.c		WRITE_ZEROES and DISCARD
  *	write.c		WRITE where something must be allocated or copied
  *	extents.c	EXTENTS
- *	resize.c	a larger or smaller image
- *	create.c	a new image
- *	check.c		all references counted; repair
+ *	lock.c		order between changes of the same clusters
  *	read.c		READ that is more than one run of one kind
  *	epoch.c		group commit: what makes changes of the map durable
  *	pool.c		clusters to be given out, reserved ahead
@@ -64,10 +65,20 @@
 struct qcow2;
 struct qcow2_view;
 
+/* Indices of the choices of options. */
+enum { QCOW2_VERSION_3, QCOW2_VERSION_2 };
+enum { QCOW2_SUBCLUSTERS_AUTO, QCOW2_SUBCLUSTERS_ON, QCOW2_SUBCLUSTERS_OFF };
+enum {
+	QCOW2_PREALLOCATE_OFF,
+	QCOW2_PREALLOCATE_METADATA,
+	QCOW2_PREALLOCATE_FALLOC,
+	QCOW2_PREALLOCATE_FULL
+};
+
 struct qcow2_options {
 	uint64_t size_bytes, cluster_bytes, refcount_bits;
 	uint64_t cache_bytes, pool_bytes;
-	int preallocation, version, subclusters, compression;
+	int preallocation, version, subclusters;
 	char *backing_name, *backing_format;
 };
 
@@ -135,9 +146,9 @@ struct qcow2_refcounts {
 /* References to give up: a run of clusters, each by one. */
 struct qcow2_freed {
 	uint64_t offset_bytes, clusters;
-	STAILQ_ENTRY(qcow2_freed) link;
+	TAILQ_ENTRY(qcow2_freed) link;
 };
-STAILQ_HEAD(qcow2_freed_list, qcow2_freed);
+TAILQ_HEAD(qcow2_freed_list, qcow2_freed);
 
 struct qcow2_waiter {
 	struct co *co;
@@ -191,6 +202,7 @@ struct qcow2 {
 	struct qcow2_slice_list slices;
 	uint64_t cached_bytes;
 	bool evicting;
+	bool sparse; /* new clusters are behind the end, without space */
 	struct co_mutex load[16], tables, begin;
 	uint8_t *meta; /* a bit for each host cluster that holds tables */
 	uint64_t meta_clusters;
@@ -200,6 +212,8 @@ struct qcow2 {
 	struct qcow2_op_list active, waiting; /* that lock a range */
 	_Atomic uint32_t helpers; /* messages and coroutines of its own */
 	struct co *closer;
+	/* Waits for requests that are in flight now: view.c's. */
+	void (*drain_co)(struct qcow2 *image);
 	/* How often what happened, for the status; home. */
 	uint64_t slow_writes, loads, allocated_clusters;
 };
@@ -297,6 +311,7 @@ int qcow2_io_failed(struct qcow2 *image, int error, const char *what);
 /* A coroutine of the image's own, which its end waits for. */
 bool qcow2_io_helper(struct qcow2 *image, void (*run_co)(void *image));
 void qcow2_io_helper_done(struct qcow2 *image);
+void qcow2_io_wait_helpers_co(struct qcow2 *image); /* one at a time */
 
 /* -- map.c ---------------------------------------------------------------- */
 
@@ -376,6 +391,9 @@ int qcow2_refcount_drop_co(
 int qcow2_refcount_collect(struct qcow2 *image, struct qcow2_write_list *list);
 /* Makes a block of this index, durable; `write` is held. */
 int qcow2_refcount_grow_co(struct qcow2 *image, uint64_t index);
+/* The same, at a cluster that is known to be free: for repair. */
+int qcow2_refcount_make_co(
+	struct qcow2 *image, uint64_t index, uint64_t offset);
 
 /* -- pool.c --------------------------------------------------------------- */
 
@@ -401,8 +419,6 @@ void qcow2_epoch_free(struct qcow2 *image, uint64_t offset, uint64_t clusters);
 void qcow2_epoch_free_entry(struct qcow2 *image, uint64_t word);
 /* Nothing is at work any more; what is left is freed, for the last time. */
 int qcow2_epoch_end_co(struct qcow2 *image);
-/* Waits for requests that are in flight now (view.c; NULL: nothing to do). */
-extern void (*qcow2_epoch_drain_co)(struct qcow2 *image);
 
 /* -- own.c ---------------------------------------------------------------- */
 
@@ -412,6 +428,7 @@ int qcow2_map_own_co(
 /* Home: a new entry in a pinned slice; in the epoch that is open. */
 void qcow2_map_set(struct qcow2_map *map, struct qcow2_slice *slice,
 	uint64_t offset, const uint64_t word[2]);
+void qcow2_map_flip_l1(struct qcow2_map *map, uint32_t l1_index);
 /* A longer L1 table of the same content, in memory. */
 int qcow2_map_lengthen_co(struct qcow2_map *map, uint32_t l1_entries);
 
@@ -431,45 +448,29 @@ void qcow2_read_end(struct qcow2_op *op, int result);
 void qcow2_read_send_home(
 	struct qcow2_op *op, void (*run_co)(struct qcow2_op *op));
 
+/* -- lock.c --------------------------------------------------------------- */
+
+/* Waits for its turn at these clusters, both inclusive. */
+void qcow2_lock_co(struct qcow2_op *op, uint64_t first, uint64_t last);
+void qcow2_unlock(struct qcow2_op *op);
+
 /* -- write.c, zero.c, extents.c ------------------------------------------- */
 
 void qcow2_write_start(struct qcow2_lane *lane, struct block_request *request);
 /* The bytes of `iov` to the image. The range is locked. */
 int qcow2_write_range_co(struct qcow2 *image, uint64_t offset, uint64_t bytes,
 	const struct iovec *iov, unsigned count);
-void qcow2_write_lock_co(struct qcow2_op *op, uint64_t first, uint64_t last);
-void qcow2_write_unlock(struct qcow2_op *op);
 /* Before the first change ever: invariant 4. */
 int qcow2_write_begin_co(struct qcow2 *image);
 void qcow2_write_flush_start(
 	struct qcow2_lane *lane, struct block_request *request);
 
+/* The range is locked. */
+int qcow2_zero_range_co(
+	struct qcow2 *image, uint64_t offset, uint64_t bytes, bool unmap);
 void qcow2_zero_start(struct qcow2_lane *lane, struct block_request *request);
 void qcow2_extents_start(
 	struct qcow2_lane *lane, struct block_request *request);
-
-/* -- check.c, create.c, resize.c ------------------------------------------ */
-
-struct qcow2_check {
-	uint64_t leaks, errors; /* clusters; entries and clusters */
-	uint64_t fixed_leaks, fixed_errors;
-	uint64_t clusters, allocated; /* of the guest */
-	uint64_t end_bytes; /* of the last used cluster */
-	bool repair_leaks, repair_errors;
-	char first[128]; /* the first error, in words */
-};
-int qcow2_check_co(
-	struct qcow2 *image, struct qcow2_check *check, struct err *err);
-
-int qcow2_create_co(struct block_core *core, struct block_source *file,
-	const struct qcow2_options *options, uint64_t size_bytes,
-	struct err *err);
-bool qcow2_create_is_empty_co(
-	struct block_core *core, struct block_source *file);
-/* Bytes of the file for an image with `data_bytes` allocated. */
-uint64_t qcow2_create_measure(const struct qcow2_options *options,
-	uint64_t size_bytes, uint64_t data_bytes);
-int qcow2_resize_co(struct qcow2 *image, uint64_t bytes, struct err *err);
 
 /* -- view.c --------------------------------------------------------------- */
 

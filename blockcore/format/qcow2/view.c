@@ -4,12 +4,19 @@
  * in here, so that a cluster is not reused before those have ended that may still
  * read or write it.
  */
-#include "blockcore/format/qcow2/qcow2.h"
+#include "blockcore/format/qcow2/check.h"
+#include "blockcore/format/qcow2/create.h"
 
 #include "blockcore/kinds.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
+
+#define VIEW_OPS \
+	(BLOCK_OPS_DATA | BLOCK_OP(BLOCK_WRITE_ZEROES) | \
+		BLOCK_OP(BLOCK_DISCARD) | BLOCK_OP(BLOCK_FLUSH) | \
+		BLOCK_OP(BLOCK_EXTENTS))
 
 static const struct opt_spec view_options[] = {OPT_END};
 
@@ -36,6 +43,10 @@ static bool left(struct block_request *request, struct block_frame *frame)
 static void (*const operations[BLOCK_OPCODES])(
 	struct qcow2_lane *lane, struct block_request *request) = {
 	[BLOCK_READ] = qcow2_read_start,
+	[BLOCK_WRITE] = qcow2_write_start,
+	[BLOCK_WRITE_ZEROES] = qcow2_zero_start,
+	[BLOCK_DISCARD] = qcow2_zero_start,
+	[BLOCK_FLUSH] = qcow2_write_flush_start,
 	[BLOCK_EXTENTS] = qcow2_extents_start,
 };
 
@@ -119,8 +130,8 @@ static void show(struct qcow2_view *view)
 			~(uint64_t)(BLOCK_SECTOR_BYTES - 1),
 		.physical_block_bytes = file.physical_block_bytes,
 		.discard_bytes = (uint32_t)image->geometry.cluster_bytes,
-		.ops = BLOCK_OP(BLOCK_READ) | BLOCK_OP(BLOCK_EXTENTS),
-		.read_only = true,
+		.ops = VIEW_OPS,
+		.read_only = !view->view.writable,
 		.volatile_cache = true,
 		.rotational = file.rotational,
 	};
@@ -161,6 +172,72 @@ static void close_co(struct block_driver *driver)
 	block_format_view_closed_co(&view->view);
 }
 
+static int resize_co(
+	struct block_driver *driver, uint64_t bytes, struct err *err)
+{
+	struct qcow2_view *view = view_of(driver);
+	int error;
+
+	if (!view->view.writable)
+		return err_set(err, EROFS, "the image is read-only");
+	error = qcow2_resize_co(view->image, bytes, err);
+	if (!error)
+		show(view);
+	return error;
+}
+
+/* -- verbs ---------------------------------------------------------------- */
+
+static void print_check(const struct qcow2_check *check, FILE *out)
+{
+	fprintf(out,
+		"\"leaks\": %" PRIu64 ", \"errors\": %" PRIu64
+		", \"fixed_leaks\": %" PRIu64 ", \"fixed_errors\": %" PRIu64
+		", \"clusters\": %" PRIu64 ", \"allocated\": %" PRIu64
+		", \"end_bytes\": %" PRIu64 ", \"first_error\": ",
+		check->leaks, check->errors, check->fixed_leaks,
+		check->fixed_errors, check->clusters, check->allocated,
+		check->end_bytes);
+	json_print_string(out, check->first);
+}
+
+/* {repair: leaks|all}; without, nothing is changed. */
+static int check_arguments(
+	const struct doc *arguments, struct qcow2_check *check, struct err *err)
+{
+	const struct doc *repair =
+		arguments ? doc_find(arguments, "repair") : NULL;
+	const char *what;
+
+	if (!repair)
+		return 0;
+	if (doc_text(repair, &what, err))
+		return -EINVAL;
+	if (strcmp(what, "leaks") && strcmp(what, "all"))
+		return doc_error(repair, err, EINVAL, "repair is leaks or all");
+	check->repair_leaks = true;
+	check->repair_errors = !strcmp(what, "all");
+	return 0;
+}
+
+static int command_co(struct block_driver *driver, const char *verb,
+	const struct doc *arguments, FILE *out, struct err *err)
+{
+	struct qcow2 *image = view_of(driver)->image;
+	struct qcow2_check check = {0};
+	int error;
+
+	if (strcmp(verb, "check"))
+		return err_set(
+			err, EINVAL, "'%s' is no verb; there is: check", verb);
+	error = check_arguments(arguments, &check, err);
+	if (!error)
+		error = qcow2_check_live_co(image, &check, err);
+	if (!error)
+		print_check(&check, out);
+	return error;
+}
+
 static struct block_source *below(struct block_driver *driver, unsigned index)
 {
 	struct block_format *format = view_of(driver)->view.format;
@@ -185,6 +262,11 @@ static void status(struct block_driver *driver, FILE *out)
 		1u << h->refcount_order, h->snapshots,
 		image->corrupt ? "true" : "false", image->cached_bytes,
 		image->loads);
+	fprintf(out,
+		", \"slow_writes\": %" PRIu64 ", \"commits\": %" PRIu64
+		", \"allocated_clusters\": %" PRIu64 ", \"failed\": %s",
+		image->slow_writes, image->epochs.commits,
+		image->allocated_clusters, image->failed ? "true" : "false");
 }
 
 const struct block_kind qcow2_view_kind = {
@@ -194,7 +276,7 @@ const struct block_kind qcow2_view_kind = {
 	.part = BLOCK_BACK,
 	.anchor = BLOCK_IMAGE,
 	.band = BAND_BOTTOM,
-	.handles = BLOCK_OP(BLOCK_READ) | BLOCK_OP(BLOCK_EXTENTS),
+	.handles = VIEW_OPS,
 	.options = view_options,
 	.driver_bytes = sizeof(struct qcow2_view),
 	.lane_bytes = sizeof(struct qcow2_lane),
@@ -203,6 +285,8 @@ const struct block_kind qcow2_view_kind = {
 	.lane_start = lane_start,
 	.lane_stop = lane_stop,
 	.submit = submit,
+	.resize_co = resize_co,
+	.command_co = command_co,
 	.status = status,
 	.below = below,
 };

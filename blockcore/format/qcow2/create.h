@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * qcow2: new images and other sizes.
+ */
+#ifndef BLOCKCORE_FORMAT_QCOW2_CREATE_H
+#define BLOCKCORE_FORMAT_QCOW2_CREATE_H
+
+#include "blockcore/format/qcow2/qcow2.h"
+
+/* An image as the options say, in a file that holds nothing. */
+int qcow2_create_co(struct block_core *core, struct block_source *file,
+	const struct qcow2_options *options, uint64_t size_bytes,
+	struct err *err);
+bool qcow2_create_is_empty_co(
+	struct block_core *core, struct block_source *file);
+/* What option preallocation says, in a new image. */
+int qcow2_create_fill_co(struct qcow2 *image, struct err *err);
+/* Bytes of the file for an image with `data_bytes` allocated. */
+int qcow2_create_measure(const struct qcow2_options *options,
+	uint64_t size_bytes, uint64_t data_bytes, uint64_t *bytes,
+	struct err *err);
+int qcow2_resize_co(struct qcow2 *image, uint64_t bytes, struct err *err);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * qcow2: the pool of clusters to be given out. A run of free clusters is taken
+ * ahead: zeroed, counted, and all that durable, before the first of them is used.
+ * So an allocation is an addition, a new cluster needs no zeroes around its data,
+ * and what a power cut loses is the rest of one run, as leaks.
+ *
+ * Invariant: what is in the pool is named by nothing, holds zeroes, and its
+ * refcount on disk is 1.
+ */
+#include "blockcore/format/qcow2/qcow2.h"
+
+#include <errno.h>
+
+#define RUN_BYTES_FIRST (1u << 20) /* the next is twice as long ... */
+#define ALIGN_BYTES 4096u /* of the file's end */
+
+void qcow2_pool_init(struct qcow2 *image)
+{
+	uint64_t most = qcow2_options(image)->pool_bytes;
+
+	image->pool.run_clusters = qcow2_clusters(&image->geometry,
+		most < RUN_BYTES_FIRST ? most : RUN_BYTES_FIRST);
+	if (!image->pool.run_clusters)
+		image->pool.run_clusters = 1;
+	co_mutex_init(&image->pool.refill);
+	image->pool.hint = 1;
+}
+
+int qcow2_pool_extend_co(struct qcow2 *image, uint64_t bytes)
+{
+	struct err err = {0};
+
+	bytes = (bytes + ALIGN_BYTES - 1) & ~(uint64_t)(ALIGN_BYTES - 1);
+	if (bytes <= image->file_bytes)
+		return 0;
+	int error = block_source_resize_co(image->format.file, bytes, &err);
+	if (error)
+		return error == -EOPNOTSUPP ? -ENOSPC : error;
+	image->file_bytes =
+		block_source_info(image->format.file, image->home).size_bytes;
+	return 0;
+}
+
+/* -- looking for free ones ------------------------------------------------ */
+
+/* The free clusters from `cluster` on, all counted by one block, at most `want`.
+ * *found 0: none up to the end of the block, *next. */
+struct search {
+	uint64_t cluster, want;
+	uint64_t start, found, next;
+};
+
+static int search_block_co(struct qcow2 *image, struct search *s)
+{
+	unsigned bits = qcow2_refcount_block_bits(image);
+	uint64_t first = s->cluster >> bits << bits, end = 1ull << bits;
+	struct qcow2_refblock *block;
+	uint64_t i = s->cluster - first;
+	int error = qcow2_refcount_load_co(image, s->cluster >> bits, &block);
+
+	if (error)
+		return error;
+	while (i < end && qcow2_refcount_get(image, block->data, i))
+		i++;
+	s->start = first + i;
+	while (i < end && s->found < s->want &&
+		!qcow2_refcount_get(image, block->data, i) &&
+		!qcow2_map_is_meta(
+			image, (first + i) << image->geometry.cluster_bits)) {
+		i++;
+		s->found++;
+	}
+	s->next = s->found ? first + i : first + end;
+	/* Free by its count, but a table lies there: it is not to be had. */
+	if (!s->found && i < end)
+		s->next = first + i + 1;
+	return 0;
+}
+
+/* `write` is held. */
+static int search_co(struct qcow2 *image, struct search *s)
+{
+	unsigned bits = qcow2_refcount_block_bits(image);
+	int error;
+
+	for (;;) {
+		error = search_block_co(image, s);
+		if (error == -EAGAIN)
+			continue;
+		if (error == -ENOENT) {
+			error = qcow2_refcount_grow_co(
+				image, s->cluster >> bits);
+			if (!error)
+				continue;
+		}
+		if (error || s->found)
+			return error;
+		s->cluster = s->next;
+	}
+}
+
+/* -- taking a run --------------------------------------------------------- */
+
+static int count_run_co(struct qcow2 *image, const struct search *s)
+{
+	unsigned bits = qcow2_refcount_block_bits(image);
+	uint64_t first = s->start & ((1ull << bits) - 1);
+	struct qcow2_write_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct qcow2_refblock *block;
+	int error;
+
+	do
+		error = qcow2_refcount_load_co(image, s->start >> bits, &block);
+	while (error == -EAGAIN);
+	if (error)
+		return error;
+	for (uint64_t i = 0; i < s->found; i++)
+		qcow2_refcount_set(image, block->data, first + i, 1);
+	qcow2_refcount_dirty(image, block);
+	error = qcow2_refcount_collect(image, &list);
+	if (!error)
+		error = qcow2_io_write_all_co(image, &list);
+	qcow2_io_free(&list);
+	return error;
+}
+
+static int zero_run_co(struct qcow2 *image, const struct search *s)
+{
+	unsigned bits = image->geometry.cluster_bits;
+	uint64_t offset = s->start << bits, bytes = s->found << bits;
+	bool behind = offset >= image->file_bytes;
+	int error = qcow2_pool_extend_co(image, offset + bytes);
+
+	if (error || (behind && image->sparse))
+		return error;
+	return qcow2_io_vector_co(image, image->format.file, BLOCK_WRITE_ZEROES,
+		offset, bytes, NULL, 0);
+}
+
+/* `write` is held: nobody else counts. Without space for a long run, a short one
+ * may do. */
+static int take_run_co(struct qcow2 *image)
+{
+	struct qcow2_pool *pool = &image->pool;
+	struct search s = {.cluster = pool->hint, .want = pool->run_clusters};
+	int error = search_co(image, &s);
+
+	if (!error)
+		error = zero_run_co(image, &s);
+	if (error == -ENOSPC && pool->run_clusters > 1) {
+		pool->run_clusters = 1;
+		s = (struct search){.cluster = pool->hint, .want = 1};
+		error = search_co(image, &s);
+		if (!error)
+			error = zero_run_co(image, &s);
+	}
+	if (error)
+		return error;
+	error = count_run_co(image, &s);
+	if (!error)
+		error = qcow2_io_flush_co(image);
+	if (error)
+		return qcow2_io_failed(image, error, "refcounts");
+	pool->next = s.start << image->geometry.cluster_bits;
+	pool->end = (s.start + s.found) << image->geometry.cluster_bits;
+	pool->hint = s.start + s.found;
+	return 0;
+}
+
+static int refill_co(struct qcow2 *image)
+{
+	struct qcow2_pool *pool = &image->pool;
+	uint64_t most = qcow2_clusters(
+		&image->geometry, qcow2_options(image)->pool_bytes);
+
+	co_mutex_lock_co(&image->refcounts.write);
+	int error = image->failed ? -EIO : take_run_co(image);
+	co_mutex_unlock(&image->refcounts.write);
+	if (!error && pool->run_clusters < most)
+		pool->run_clusters *= 2;
+	if (pool->run_clusters > most)
+		pool->run_clusters = most ? most : 1;
+	return error;
+}
+
+int qcow2_pool_take_co(struct qcow2 *image, uint64_t want, uint64_t *offset,
+	uint64_t *clusters)
+{
+	struct qcow2_pool *pool = &image->pool;
+	int error = 0;
+
+	while (pool->next == pool->end && !error) {
+		co_mutex_lock_co(&pool->refill);
+		if (pool->next == pool->end)
+			error = refill_co(image);
+		co_mutex_unlock(&pool->refill);
+	}
+	if (error)
+		return error;
+	uint64_t there =
+		(pool->end - pool->next) >> image->geometry.cluster_bits;
+	*clusters = want < there ? want : there;
+	*offset = pool->next;
+	pool->next += *clusters << image->geometry.cluster_bits;
+	image->allocated_clusters += *clusters;
+	return 0;
+}
+
+int qcow2_pool_return_co(struct qcow2 *image)
+{
+	struct qcow2_pool *pool = &image->pool;
+	unsigned bits = image->geometry.cluster_bits;
+	uint64_t offset = pool->next, bytes = pool->end - pool->next;
+
+	pool->next = pool->end = 0;
+	if (!bytes)
+		return 0;
+	int error = qcow2_refcount_drop_co(image, offset, bytes >> bits);
+	/* The space; that it is not given back does no harm. */
+	if (!error)
+		qcow2_io_vector_co(image, image->format.file, BLOCK_DISCARD,
+			offset, bytes, NULL, 0);
+	return error;
+}
