@@ -14,6 +14,13 @@ failures=0
 iqn=iqn.2026-11.example.cairn
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1}
 
+# What curl sends and gets is left in the folder API_RECORD, if there is one, to be
+# judged by the contract (webui/tests/records.mjs).
+curl() {
+	[ -n "${API_RECORD:-}" ] || { command curl "$@"; return; }
+	command curl --trace "$(mktemp "$API_RECORD/$(basename "$0" .sh).XXXXXXXX.trace")" "$@"
+}
+
 cleanup() {
 	stop_daemon
 	rm -rf "$work"
