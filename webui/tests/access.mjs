@@ -159,7 +159,7 @@ for (const path of Object.keys(contract.document.paths))
 		paths.push(path);
 const missing = Object.keys(contract.document.paths).filter((path) => !paths.includes(path));
 none(process.env.API_PARTIAL ? [] : missing, `all ${paths.length + missing.length} paths of the contract are served`);
-const before = await root.send("GET", "/api/v1/config");
+const before = await asks.send("GET", "/api/v1/config");
 
 add("nobody", "public", tls);
 add("root, at the socket", "admin", root);
@@ -172,13 +172,12 @@ if (paths.includes("/api/v1/tokens")) {
 for (const who of everybody)
 	await walk(who, paths);
 
-const after = await root.send("GET", "/api/v1/config");
-ok(before.body === after.body && before.headers.etag === after.headers.etag,
+const after = await asks.send("GET", "/api/v1/config");
+ok(process.env.API_PARTIAL || before.body === after.body && before.headers.etag === after.headers.etag,
 	"nothing has changed", before.body, after.body);
 none(recorder.faults, `all ${recorder.count} answers are as the contract says`);
-root.close();
-asks.close();
-tls.close();
+for (const client of [root, asks, tls])
+	client.close();
 const end = await daemon.stop();
 ok(end === "", "the daemon ends in good order", end);
 finish();

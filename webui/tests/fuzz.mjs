@@ -21,7 +21,8 @@ import {difference, idOf, judgeStep, stateOf} from "./model.mjs";
 import {finish, none, ok} from "./tap.mjs";
 
 const RUNS = Number(process.env.API_FUZZ_RUNS ?? 10000);
-const SEED = Number(process.env.API_FUZZ_SEED ?? Date.now() % 2 ** 31);
+/* What `make check` says must not depend on luck; longer runs look elsewhere. */
+const SEED = Number(process.env.API_FUZZ_SEED ?? (RUNS > 10000 ? Date.now() % 2 ** 31 : 1));
 const CHANGING = ["post", "put", "patch", "delete"];
 
 /* How often, where not 10: hashing passwords takes the daemon a second each, and
