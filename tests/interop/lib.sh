@@ -121,9 +121,12 @@ port_known() { [ -s "$work/ports" ] || ! kill -0 "$daemon_pid" 2>/dev/null; }
 
 # Starts the daemon with the files written before; $port is where it listens,
 # $port6 where its portal at ::1 does.
-start_daemon() {
+start_daemon() { start_daemon_with --apply "$work/document.yaml"; }
+# The same with what was kept.
+start_kept_daemon() { start_daemon_with; }
+start_daemon_with() {
 	rm -f "$work/ports"
-	"$BUILD/cairnd" --config "$work/cairn.yaml" --apply "$work/document.yaml" \
+	"$BUILD/cairnd" --config "$work/cairn.yaml" "$@" \
 		--port-file "$work/ports" >>"$work/daemon.log" 2>&1 &
 	daemon_pid=$!
 	wait_until port_known

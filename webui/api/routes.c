@@ -19,6 +19,12 @@ extern const struct api_route api_figures_routes[];
 extern const struct api_route api_connect_routes[];
 extern const struct api_route api_check_routes[];
 extern const struct api_route api_bundle_routes[];
+extern const struct api_route api_volume_routes[];
+extern const struct api_route api_source_routes[];
+extern const struct api_route api_qos_routes[];
+extern const struct api_route api_host_routes[];
+extern const struct api_route api_target_routes[];
+extern const struct api_route api_config_routes[];
 
 const struct api_route *const api_routes[] = {
 	api_docs_routes, /* docs.c */
@@ -32,6 +38,12 @@ const struct api_route *const api_routes[] = {
 	api_connect_routes, /* live_connect.c */
 	api_check_routes, /* live_checks.c */
 	api_bundle_routes, /* live_bundle.c */
+	api_volume_routes, /* objects_volumes.c */
+	api_source_routes, /* objects_source.c */
+	api_qos_routes, /* objects_qos.c */
+	api_host_routes, /* objects_hosts.c */
+	api_target_routes, /* objects_targets.c: exports, too */
+	api_config_routes, /* objects_config.c: history and portals, too */
 	NULL,
 };
 

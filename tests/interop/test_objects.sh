@@ -1,0 +1,182 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Objects over REST: made, seen by a host, changed while they run, refused with the
+# place of the mistake, gone; the whole as a document; the history and back.
+
+. "$(dirname "$0")/lib.sh"
+needs curl jq qemu-img
+
+write_settings 0
+
+# ask METHOD PATH [BODY] [CURL OPTIONS]: $status, headers in head, body in body.
+ask() {
+	local method=$1 path=$2 body=${3:-}
+	shift $(($# > 3 ? 3 : $#))
+	status=$(curl -sg -m 60 -X "$method" --unix-socket "$work/run/cairn.sock" \
+		-o "$work/body" -D "$work/head" -w '%{http_code}' \
+		${body:+-H 'Content-Type: application/json' -d "$body"} "$@" \
+		"http://cairn/api/v1$path")
+}
+gets() { # STATUS METHOD PATH [BODY] [CURL OPTIONS]
+	local wanted=$1
+	shift
+	ask "$@"
+	[ "$status" = "$wanted" ] && return 0
+	echo "status $status, not $wanted:"
+	cat "$work/head" "$work/body"
+	return 1
+}
+changes() { local wanted=$1; shift; gets "$wanted" "$1" "$2" "${3:-}" -H 'If-Match: *'; }
+says() { # JQ-FILTER VALUE: what the last body says there
+	local found
+	found=$(jq -c "$1" "$work/body" 2>&1)
+	[ "$found" = "$2" ] && return 0
+	echo "$1 is $found, not $2:"
+	cat "$work/body"
+	return 1
+}
+etag() { sed -n 's/^[Ee][Tt]ag: *\(.*\)\r$/\1/p' "$work/head"; }
+sees() { # NAME SIZE: what a host finds there
+	qemu-img info --output=json "$url:$1/0" >"$work/info" 2>&1
+	jq -e ".[\"virtual-size\"] == $2" "$work/info" >/dev/null || { cat "$work/info"; return 1; }
+}
+sees_nothing() { ! qemu-img info "$url:$1/0" >/dev/null 2>&1; }
+runs() { # LISTENERS: names of those that run, top first
+	gets 200 GET /volumes/a/listeners && says '[.items[].name] | join(" ")' "\"$1\""
+}
+
+check "the daemon starts" start_kept_daemon
+check "no volume" gets 200 GET /volumes
+check "as an empty page" says . '{"items":[],"next":null}'
+
+check "a host that may come" gets 201 POST /hosts \
+	'{"name": "any", "iscsi": {"iqn": ["*"]}}'
+check "a dry run of a volume and its export" gets 200 POST '/volumes?dryRun=true' \
+	'{"name": "a", "size": "4MiB", "export": {"hosts": ["any"]}}'
+check "it would make three objects" says '[.dry_run, (.changes | length)]' '[true,3]'
+check "nothing was made" gets 404 GET /volumes/a
+check "not even a file" [ ! -e "$work/data/a.raw" ]
+check "the volume and its export in one call" gets 201 POST /volumes \
+	'{"name": "a", "size": "4MiB", "export": {"hosts": ["any"]}}'
+check "it says where it is" grep -qi '^location: /api/v1/volumes/a' "$work/head"
+check "online" says '.status | [.state, .size_bytes]' '["online",4194304]'
+check "with an identity" says '.uuid | length' 36
+check "a host finds it" sees a 4194304
+check "its export" gets 200 GET "/exports/$iqn:a,0"
+check "with its parts" says '[.volume, .target, .lun]' "[\"a\",\"$iqn:a\",0]"
+check "its target, by the end of its name" gets 200 GET /targets/a
+check "what the host sees" gets 200 GET /hosts/any/luns
+check "one LUN" says '[.items[] | [.volume, .lun, .state]]' '[["a",0,"online"]]'
+
+check "the name again" gets 409 POST /volumes '{"name": "a", "size": "1MiB"}'
+check "a member that is not known" gets 422 POST /volumes \
+	'{"name": "b", "size": "1MiB", "colour": 1}'
+check "its pointer" says '.errors[0].pointer' '"/colour"'
+check "a wrong member deep down" gets 422 POST /volumes \
+	'{"name": "b", "source": {"protocol": {"type": "mem", "size": "x"}}}'
+check "its pointer, too" says '.errors[0].pointer' '"/source/protocol/size"'
+check "a host that is not there" gets 422 POST /volumes \
+	'{"name": "b", "size": "1MiB", "export": {"hosts": ["nobody"]}}'
+check "storage that is not there" gets 409 POST /volumes \
+	'{"name": "b", "source": {"protocol": {"type": "file", "path": "none.raw"}}}'
+check "nothing of all that was made" gets 200 GET /volumes
+check "but the first" says '[.items[].name]' '["a"]'
+
+check "a change without If-Match" gets 428 PATCH /volumes/a '{"read_only": true}'
+check "with an old one" gets 412 PATCH /volumes/a '{"read_only": true}' -H 'If-Match: "999"'
+check "the present one" gets 200 GET /volumes/a
+tag=$(etag)
+check "is taken" gets 200 PATCH /volumes/a '{"read_only": true}' -H "If-Match: $tag"
+check "it is read-only" says '[.read_only, .status.write_protected]' '[true,true]'
+check "once only" gets 412 PATCH /volumes/a '{"read_only": false}' -H "If-Match: $tag"
+check "null takes the default" changes 200 PATCH /volumes/a '{"read_only": null}'
+check "another identity" changes 422 PATCH /volumes/a \
+	'{"uuid": "00000000-0000-0000-0000-000000000001"}'
+check "its pointer" says '.errors[0].pointer' '"/uuid"'
+ask GET /volumes/a
+check "what was read may be put" changes 200 PUT /volumes/a "$(cat "$work/body")"
+
+check "a size that is smaller" gets 422 POST /volumes/a/resize '{"size": "1MiB"}'
+check "a larger one" gets 200 POST /volumes/a/resize '{"size": "8MiB"}'
+check "which it shows" says .status.size_bytes 8388608
+check "and hosts" sees a 8388608
+
+check "a listener" gets 201 POST /volumes/a/listeners \
+	'{"type": "throttle", "name": "limit", "iops": 1000000}'
+check "another, where it belongs" gets 201 POST /volumes/a/listeners '{"type": "stats"}'
+check "both run" runs "stats limit"
+check "an option, live" changes 200 PATCH /volumes/a/listeners/limit '{"iops": 900000}'
+check "is in force" says .iops 900000
+check "a wrong one" changes 422 PATCH /volumes/a/listeners/limit '{"iops": -1}'
+check "its pointer" says '.errors[0].pointer' '"/iops"'
+check "off again" changes 204 DELETE /volumes/a/listeners/limit
+check "the other stays" runs stats
+check "none of that name" changes 404 DELETE /volumes/a/listeners/limit
+check "limits" changes 200 PUT /volumes/a/qos '{"iops": 5000000, "bytes_per_second": "1GiB"}'
+check "as numbers" says '[.iops, .bytes_per_second, .active]' '[5000000,1073741824,true]'
+check "run as a throttle" runs "stats qos"
+check "other ones" changes 200 PUT /volumes/a/qos '{"iops": 6000000}'
+check "none" changes 204 DELETE /volumes/a/qos
+check "run no more" runs stats
+check "a whole stack" changes 200 PUT /volumes/a/source \
+	'{"listeners": [{"type": "fault", "name": "f"}], "protocol": {"type": "file", "path": "a.raw", "size": "8MiB"}}'
+check "is what runs" runs f
+check "a verb" gets 200 POST /volumes/a/listeners/f/commands '{"verb": "hold"}'
+check "and its end" gets 200 POST /volumes/a/listeners/f/commands '{"verb": "release"}'
+check "a verb that is none" gets 422 POST /volumes/a/listeners/f/commands '{"verb": "sing"}'
+
+check "a secret" changes 200 PUT /hosts/any/secret \
+	'{"user": "any", "secret": "not-to-be-seen"}'
+check "is not shown" says .iscsi.chap.secret null
+check "a host needs it now" sees_nothing a
+check "no answer and no log has it" \
+	[ "$(grep -c not-to-be-seen "$work/body" "$work/daemon.log" | cut -d: -f2 | tr '\n' ' ')" = "0 0 " ]
+check "away with it" changes 204 DELETE /hosts/any/secret
+check "its name is enough again" sees a 8388608
+
+check "a volume that is exported stays" changes 409 DELETE /volumes/a
+check "who holds it" says .held_by "[\"export $iqn:a,0\"]"
+check "a host that sees it stays" changes 409 DELETE /hosts/any
+check "a second volume" gets 201 POST /volumes '{"name": "b", "size": "1MiB"}'
+check "exported at the next LUN" gets 201 POST /exports \
+	"{\"volume\": \"b\", \"target\": \"a\", \"hosts\": [\"any\"]}"
+check "which is 1" says '[.lun, .id]' "[1,\"$iqn:a,1\"]"
+
+check "the whole" gets 200 GET /config
+cp "$work/body" "$work/whole"
+check "has all" says '[.volumes, .hosts, .targets, .exports | length]' '[2,1,1,2]'
+check "as YAML" gets 200 GET /config '' -H 'Accept: application/yaml'
+cp "$work/body" "$work/whole.yaml"
+check "that may be put, and changes nothing" gets 200 PUT /config '' -H 'If-Match: *' \
+	-H 'Content-Type: application/yaml' --data-binary "@$work/whole.yaml"
+check "nothing" says '.changes' '[]'
+check "a whole with a mistake" changes 422 PUT /config \
+	'{"volumes": [{"name": "a", "source": {"protocol": {"type": "mem", "size": 0}}}]}'
+check "its pointer" says '.errors[0].pointer' '"/volumes/0/source/protocol/size"'
+check "a whole whose storage is not there" changes 409 PUT /config \
+	'{"volumes": [{"name": "a", "source": {"protocol": {"type": "file", "path": "no"}}}]}'
+check "what would go" changes 200 PUT '/config?dryRun=true' '{}'
+check "all" says '[.changes[].operation] | unique' '["delete"]'
+check "the newest change" gets 200 GET '/history?limit=1'
+check "made by root" says '.items[0].user' '"root"'
+number=$(jq '.items[0].number' "$work/body")
+check "all goes" changes 200 PUT /config '{}'
+check "a host finds nothing" sees_nothing a
+check "back" gets 200 POST "/history/$number/restore"
+check "it is there again" sees a 8388608
+check "the same as before" gets 200 GET /config
+check "whole" [ "$(jq -S . "$work/body")" = "$(jq -S . "$work/whole")" ]
+
+kill_daemon
+check "the daemon starts again, after kill -9" start_kept_daemon
+check "all is as it was" gets 200 GET /config
+check "whole" [ "$(jq -S . "$work/body")" = "$(jq -S . "$work/whole")" ]
+check "and a host finds it" sees a 8388608
+check "with cascade it goes" changes 204 DELETE '/volumes/a?cascade=true'
+check "with its export" gets 404 GET "/exports/$iqn:a,0"
+check "its file stays" [ -e "$work/data/a.raw" ]
+check "purged it does not" changes 204 DELETE '/volumes/b?cascade=true&purge=true'
+check "that file" [ ! -e "$work/data/b.raw" ]
+
+finish

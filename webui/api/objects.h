@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Objects of the configuration over REST: what all kinds have in common. A kind is
+ * one row that says what its answers have beside what is kept, and what its
+ * requests are brought to.
+ *
+ *	GET	value + what runs (status) + generation, which is also the ETag
+ *	POST	value - what only answers have -> one change -> 201
+ *	PUT	the same for an object that is there; its name must be the same
+ *	PATCH	RFC 7396 on what is kept, then as PUT
+ *	DELETE	refused (409) naming who holds it, unless cascade takes that along
+ *
+ * Invariants
+ *  1. Every mutation is one config_change_co: all of it happens or nothing.
+ *  2. Members that only answers have are taken and ignored; what else is not known
+ *     is refused by the document's own checks, with its pointer.
+ *  3. No answer has a secret: what is kept of an object has none.
+ */
+#ifndef WEBUI_API_OBJECTS_H
+#define WEBUI_API_OBJECTS_H
+
+#include "target/control/config/config.h"
+#include "webui/api/handler.h"
+
+#define OBJECT_ID_BYTES 320u
+#define OBJECT_MAX_EDITS 512u
+
+/* The edits of one change, with the values that they own. */
+struct object_edits {
+	struct config_edit edit[OBJECT_MAX_EDITS];
+	unsigned count;
+	bool full; /* one did not fit */
+};
+struct object_kind {
+	enum config_kind kind;
+	const char *collection; /* "volumes" */
+	const char *parameter; /* of the path: "name" */
+	const char *id_member; /* of the value, NULL: none is the id alone */
+	/* Adds what only answers have. */
+	void (*complete)(struct api_request *request,
+		const struct config_object *object, json_t *json);
+	/* Brings a whole value to what is kept: what only answers have is gone
+	 * already. `present` NULL: a new one. False: answered. */
+	bool (*prepare)(struct api_request *request,
+		const struct config_object *present, json_t *value);
+	/* Fills in edits for who holds the object: with `cascade` they let go.
+	 * Names of holders go to `held_by`. */
+	void (*release)(struct api_request *request,
+		const struct config_object *object, struct object_edits *edits,
+		json_t *held_by);
+};
+
+/* `id` NULL: a new one; `value` NULL: it goes, else taken over. */
+void object_edit(struct object_edits *edits, enum config_kind kind,
+	const char *id, json_t *value);
+void object_edits_free(struct object_edits *edits);
+
+/* -- looking ----------------------------------------------------------------- */
+
+/* A new reference. */
+json_t *object_json(struct api_request *request, const struct object_kind *kind,
+	const struct config_object *object);
+/* What the path names, NULL: 404 is answered. */
+const struct config_object *object_find(
+	struct api_request *request, const struct object_kind *kind);
+void object_set_etag(
+	struct api_request *request, const struct config_object *object);
+/* If-Match; false: 412 is answered. */
+bool object_match(
+	struct api_request *request, const struct config_object *object);
+/* All that `wants` (NULL: all), in pages. */
+void object_list(struct api_request *request, const struct object_kind *kind,
+	bool (*wants)(struct api_request *request,
+		const struct config_object *object));
+void object_get(struct api_request *request, const struct object_kind *kind);
+
+/* -- changing: in a coroutine ------------------------------------------------- */
+
+/* What is not there may be what the path names, which is 404; here it is what the body
+ * names: storage is missing, or a reference is wrong. */
+void object_sort_error(struct err *err);
+/* One change. Pointers of errors lose `prefix` ("" or "/source"), as the body is
+ * that part of the object. False: answered, with a problem or (dry run) with the
+ * plan. True: *id is what the first edit is called now, events and audit are told. */
+bool object_change_co(struct api_request *request, struct object_edits *edits,
+	const char *verb, const char *prefix, char id[OBJECT_ID_BYTES]);
+
+void object_create_co(
+	struct api_request *request, const struct object_kind *kind);
+void object_replace_co(
+	struct api_request *request, const struct object_kind *kind);
+void object_patch_co(
+	struct api_request *request, const struct object_kind *kind);
+void object_delete_co(
+	struct api_request *request, const struct object_kind *kind);
+/* Answers 201 with the object and where it is. */
+void object_created(struct api_request *request, const struct object_kind *kind,
+	const char *id);
+/* Answers 200 with the object as it is now. */
+void object_answer(struct api_request *request, const struct object_kind *kind,
+	const char *id);
+
+/* A new one whose name is taken, or another name than the present one: answered. */
+bool object_check_name(struct api_request *request, enum config_kind kind,
+	const struct config_object *present, json_t *value);
+/* RFC 7396. A new reference. */
+json_t *object_merge(const json_t *target, const json_t *patch);
+
+extern const struct object_kind object_volumes, object_hosts, object_targets,
+	object_exports;
+
+/* -- exports (objects_targets.c) ---------------------------------------------- */
+
+/* The folded IQN that `text` means: whole, or the end behind the naming authority.
+ * False: it is none. */
+bool object_target_iqn(struct api_request *request, const char *text,
+	char iqn[ACCESS_NAME_BYTES]);
+/* The IQN of an export: its id up to the comma. */
+void object_export_iqn(
+	const struct config_object *object, char iqn[ACCESS_NAME_BYTES]);
+/* The lowest number that no export has at that target. */
+unsigned object_free_lun(struct api_request *request, const char *iqn);
+/* True if the list of texts `member` of an object's value has `text`. */
+bool object_lists(const struct config_object *object, const char *member,
+	const char *text);
+
+#endif

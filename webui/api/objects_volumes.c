@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Volumes: what there is to export.
+ *
+ * Invariants
+ *  1. A volume's UUID is shown always and never changes by a request: it is the
+ *     identity that hosts see.
+ *  2. Nothing here touches a file, but for `purge`, after the volume has gone.
+ */
+#include "blockcore/base/log.h"
+#include "target/volume/view.h"
+#include "webui/api/objects.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define UUID_TEXT_BYTES 37
+
+static const char *uuid_text(const uint8_t uuid[16], char out[UUID_TEXT_BYTES])
+{
+	unsigned used = 0;
+	for (unsigned i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			out[used++] = '-';
+		used += (unsigned)snprintf(out + used, 3, "%02x", uuid[i]);
+	}
+	return out;
+}
+
+/* -- answers ---------------------------------------------------------------- */
+
+static const char *state_of(const struct volume_view *view)
+{
+	if (view->failed)
+		return "failed";
+	if (!view->online)
+		return "offline";
+	return view->ejected ? "ejected" : "online";
+}
+
+static bool is_throttled(const json_t *value)
+{
+	json_t *one;
+	size_t i;
+	json_array_foreach(
+		json_object_get(json_object_get(value, "source"), "listeners"),
+		i, one)
+	{
+		const char *type =
+			json_string_value(json_object_get(one, "type"));
+		if (type && !strcmp(type, "throttle"))
+			return true;
+	}
+	return false;
+}
+
+static json_t *status_json(const struct volume *volume, const json_t *value)
+{
+	struct volume_view view;
+	char naa[17];
+	volume_view_get(volume, &view);
+	for (unsigned i = 0; i < 8; i++)
+		snprintf(naa + 2 * i, 3, "%02x", volume->naa[i]);
+	json_t *status = json_pack("{ss, ss, ss, sI, sb, sb, sb}", "state",
+		state_of(&view), "serial", volume->serial, "naa", naa,
+		"sessions", (json_int_t)view.nexuses, "write_cache",
+		view.write_cache, "write_protected", view.read_only,
+		"throttled", is_throttled(value));
+	if (!view.online) {
+		json_object_set_new(
+			status, "reason", json_string(view.offline_reason));
+		return status;
+	}
+	json_object_set_new(status, "size_bytes",
+		json_integer((json_int_t)view.size_bytes));
+	json_object_set_new(status, "physical_block_bytes",
+		json_integer((json_int_t)view.physical_block_bytes));
+	return status;
+}
+
+static void complete_volume(struct api_request *request,
+	const struct config_object *object, json_t *json)
+{
+	char uuid[UUID_TEXT_BYTES];
+	const struct volume *volume =
+		appliance_find_volume(request->parts->appliance, object->id);
+	if (!volume)
+		return;
+	json_object_set_new(json, "uuid",
+		json_string(uuid_text(volume->settings.uuid, uuid)));
+	json_object_set_new(json, "status", status_json(volume, object->value));
+}
+
+/* -- requests --------------------------------------------------------------- */
+
+/* What may be said again must be what it is. */
+static bool check_uuid(struct api_request *request,
+	const struct config_object *present, json_t *value)
+{
+	char uuid[UUID_TEXT_BYTES];
+	json_t *given = json_object_get(value, "uuid");
+	const struct volume *volume =
+		appliance_find_volume(request->parts->appliance, present->id);
+	if (!json_is_string(given) || !volume)
+		return true; /* the document's checks look at it */
+	uuid_text(volume->settings.uuid, uuid);
+	if (strcasecmp(json_string_value(given), uuid) != 0) {
+		api_problem_at(request, "/uuid", NULL,
+			"the identity of a volume cannot change: it is %s",
+			uuid);
+		return false;
+	}
+	json_t *kept = json_object_get(present->value, "uuid");
+	if (kept)
+		json_object_set(value, "uuid", kept);
+	else
+		json_object_del(value, "uuid");
+	return true;
+}
+
+static bool check_name(struct api_request *request,
+	const struct config_object *present, json_t *value)
+{
+	const char *name = json_string_value(json_object_get(value, "name"));
+	if (!name) {
+		if (json_object_get(value, "name"))
+			return true; /* refused as no text */
+		json_object_set_new(value, "name", json_string(present->id));
+		return true;
+	}
+	if (!strcmp(name, present->id))
+		return true;
+	api_problem_at(request, "/name", NULL,
+		"it is \"%s\": an object keeps its name; make another one",
+		present->id);
+	return false;
+}
+
+bool object_check_name(struct api_request *request, enum config_kind kind,
+	const struct config_object *present, json_t *value)
+{
+	if (present)
+		return check_name(request, present, value);
+	const char *name = json_string_value(json_object_get(value, "name"));
+	if (!name || !config_find(request->parts->config, kind, name))
+		return true;
+	api_problem(request, "conflict", "a %s \"%s\" is there already",
+		config_kind_name(kind), name);
+	return false;
+}
+
+static bool prepare_volume(struct api_request *request,
+	const struct config_object *present, json_t *value)
+{
+	return object_check_name(request, CONFIG_VOLUME, present, value) &&
+		(!present || check_uuid(request, present, value));
+}
+
+/* -- who holds a volume ------------------------------------------------------ */
+
+static bool names_source(const json_t *source, const char *name)
+{
+	static const char *const below[] = {"source", "file", "backing"};
+	const json_t *format = json_object_get(source, "format");
+	for (size_t i = 0; i < sizeof below / sizeof *below; i++) {
+		const json_t *one =
+			json_object_get(i ? format : source, below[i]);
+		const char *text = json_string_value(one);
+		if (text ? !strcmp(text, name) : one && names_source(one, name))
+			return true;
+	}
+	return false;
+}
+
+static void hold(json_t *held_by, const struct config_object *object)
+{
+	char text[OBJECT_ID_BYTES + 16];
+	snprintf(text, sizeof text, "%s %s", config_kind_name(object->kind),
+		object->id);
+	json_array_append_new(held_by, json_string(text));
+}
+
+static void release_volume(struct api_request *request,
+	const struct config_object *object, struct object_edits *edits,
+	json_t *held_by)
+{
+	const struct config *config = request->parts->config;
+	const struct config_object *one = NULL;
+	while ((one = config_next(config, CONFIG_EXPORT, one))) {
+		const char *volume = json_string_value(
+			json_object_get(one->value, "volume"));
+		if (!volume || strcmp(volume, object->id) != 0)
+			continue;
+		hold(held_by, one);
+		object_edit(edits, CONFIG_EXPORT, one->id, NULL);
+	}
+	/* Volumes that stand on it never go along: the change is refused. */
+	for (one = NULL; (one = config_next(config, CONFIG_VOLUME, one));) {
+		if (names_source(
+			    json_object_get(one->value, "source"), object->id))
+			hold(held_by, one);
+	}
+}
+
+const struct object_kind object_volumes = {.kind = CONFIG_VOLUME,
+	.collection = "volumes",
+	.parameter = "name",
+	.id_member = "name",
+	.complete = complete_volume,
+	.prepare = prepare_volume,
+	.release = release_volume};
+
+/* -- create, with export ------------------------------------------------------ */
+
+/* `size` instead of a source: a file of that size and the volume's name. */
+static bool take_size(struct api_request *request, json_t *value)
+{
+	const char *name = json_string_value(json_object_get(value, "name"));
+	json_t *size = json_object_get(value, "size");
+	char path[128];
+	if (!size)
+		return true;
+	if (json_object_get(value, "source")) {
+		api_problem_at(request, "/size", NULL,
+			"either source or size is expected");
+		return false;
+	}
+	snprintf(path, sizeof path, "%.100s.raw", name ? name : "");
+	json_object_set_new(value, "source",
+		json_pack("{s{ss, ss, sO}}", "protocol", "type", "file", "path",
+			path, "size", size));
+	json_object_del(value, "size");
+	return true;
+}
+
+/* The target that an export names, or one with the volume's name; made in the same
+ * change if it is not there. */
+static bool add_target(struct api_request *request, struct object_edits *edits,
+	const char *name, char iqn[ACCESS_NAME_BYTES])
+{
+	if (!object_target_iqn(request, name, iqn)) {
+		api_problem_at(request, "/export/target", NULL,
+			"\"%.100s\" is no name of a target", name);
+		return false;
+	}
+	if (!config_find(request->parts->config, CONFIG_TARGET, iqn))
+		object_edit(edits, CONFIG_TARGET, NULL,
+			json_pack("{ss}", "iqn", iqn));
+	return true;
+}
+
+/* Takes `export` over. */
+static bool add_export(struct api_request *request, struct object_edits *edits,
+	const char *volume, json_t *export)
+{
+	char iqn[ACCESS_NAME_BYTES];
+	const char *target =
+		json_string_value(json_object_get(export, "target"));
+	if (!json_is_object(export)) {
+		api_problem_at(
+			request, "/export", NULL, "an object is expected");
+		json_decref(export);
+		return false;
+	}
+	if (!add_target(request, edits, target ? target : volume, iqn)) {
+		json_decref(export);
+		return false;
+	}
+	json_object_set_new(export, "volume", json_string(volume));
+	json_object_set_new(export, "target", json_string(iqn));
+	if (!json_object_get(export, "lun"))
+		json_object_set_new(export, "lun",
+			json_integer(
+				(json_int_t)object_free_lun(request, iqn)));
+	object_edit(edits, CONFIG_EXPORT, NULL, export);
+	return true;
+}
+
+/* The edits of a new volume; NULL: answered. Takes `value` over. */
+static struct object_edits *new_volume(
+	struct api_request *request, json_t *value)
+{
+	const char *name = json_string_value(json_object_get(value, "name"));
+	json_t *export = json_incref(json_object_get(value, "export"));
+	struct object_edits *edits = NULL;
+	json_object_del(value, "export");
+	if (take_size(request, value) && prepare_volume(request, NULL, value)) {
+		edits = calloc(1, sizeof *edits);
+		if (!edits)
+			api_answer(request, 500, NULL);
+	}
+	if (!edits) {
+		json_decref(value);
+		json_decref(export);
+		return NULL;
+	}
+	object_edit(edits, CONFIG_VOLUME, NULL, value);
+	if (!export || add_export(request, edits, name ? name : "", export))
+		return edits;
+	object_edits_free(edits);
+	return NULL;
+}
+
+static void create_co(struct api_request *request)
+{
+	char id[OBJECT_ID_BYTES];
+	if (!json_is_object(request->body)) {
+		api_problem_at(request, "", NULL, "an object is expected");
+		return;
+	}
+	json_t *value = json_deep_copy(request->body);
+	json_object_del(value, "status");
+	json_object_del(value, "generation");
+	struct object_edits *edits = new_volume(request, value);
+	if (!edits)
+		return;
+	if (object_change_co(request, edits, "created", "", id))
+		object_created(request, &object_volumes, id);
+	object_edits_free(edits);
+}
+
+/* -- delete, with its file ---------------------------------------------------- */
+
+/* The path of the file that the volume alone stands on; "" if there is none. */
+static void file_of(const struct config_object *object, char path[512])
+{
+	const json_t *protocol = json_object_get(
+		json_object_get(object->value, "source"), "protocol");
+	const char *type = json_string_value(json_object_get(protocol, "type"));
+	const char *name = json_string_value(json_object_get(protocol, "path"));
+	snprintf(path, 512, "%s",
+		type && name && !strcmp(type, "file") ? name : "");
+}
+
+static bool is_used(struct api_request *request, const char *path)
+{
+	const struct config_object *one = NULL;
+	char other[512];
+	while ((one = config_next(
+			request->parts->config, CONFIG_VOLUME, one))) {
+		file_of(one, other);
+		if (!strcmp(other, path))
+			return true;
+	}
+	return false;
+}
+
+/* Only a plain file in the data directory, and only if no volume names it. */
+static void purge(struct api_request *request, const char *path)
+{
+	const char *directory = block_core_data_directory(request->parts->core);
+	char whole[4096];
+	if (!*path || *path == '/' || strstr(path, "..") ||
+		is_used(request, path))
+		return;
+	snprintf(whole, sizeof whole, "%s/%s", directory, path);
+	if (unlink(whole) && errno != ENOENT)
+		log_error("api", "purge", "%s: %s", whole, strerror(errno));
+}
+
+static void delete_co(struct api_request *request)
+{
+	bool wants;
+	char path[512], id[OBJECT_ID_BYTES];
+	if (!api_query_bool(request, "purge", false, &wants))
+		return;
+	const struct config_object *object =
+		object_find(request, &object_volumes);
+	if (!object)
+		return;
+	file_of(object, path);
+	snprintf(id, sizeof id, "%s", object->id);
+	object_delete_co(request, &object_volumes);
+	if (wants && !request->dry_run &&
+		!config_find(request->parts->config, CONFIG_VOLUME, id))
+		purge(request, path);
+}
+
+/* -- the rest ---------------------------------------------------------------- */
+
+static void list_co(struct api_request *request)
+{
+	object_list(request, &object_volumes, NULL);
+}
+
+static void get_co(struct api_request *request)
+{
+	object_get(request, &object_volumes);
+}
+
+static void replace_co(struct api_request *request)
+{
+	object_replace_co(request, &object_volumes);
+}
+
+static void patch_co(struct api_request *request)
+{
+	object_patch_co(request, &object_volumes);
+}
+
+#define VOLUMES "/api/v1/volumes"
+const struct api_route api_volume_routes[] = {
+	{"listVolumes", "GET", VOLUMES, API_VIEWER, API_PAGED, NULL, list_co},
+	{"createVolume", "POST", VOLUMES, API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, create_co},
+	{"getVolume", "GET", VOLUMES "/{name}", API_VIEWER, 0, NULL, get_co},
+	{"replaceVolume", "PUT", VOLUMES "/{name}", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_NEEDS_MATCH, NULL, replace_co},
+	{"changeVolume", "PATCH", VOLUMES "/{name}", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_NEEDS_MATCH, NULL, patch_co},
+	{"deleteVolume", "DELETE", VOLUMES "/{name}", API_OPERATOR,
+		API_DRY_RUN | API_NEEDS_MATCH, "cascade purge", delete_co},
+	{NULL},
+};
