@@ -51,6 +51,14 @@ static const char *const migrations[] = {
 	" title TEXT NOT NULL,"
 	" changes TEXT NOT NULL);",
 	"CREATE TABLE job(id INTEGER PRIMARY KEY, json TEXT NOT NULL);",
+	/* When faults end. */
+	"CREATE TABLE fault("
+	" volume TEXT NOT NULL,"
+	" id TEXT NOT NULL,"
+	" user TEXT NOT NULL,"
+	" created INTEGER NOT NULL,"
+	" expires INTEGER NOT NULL,"
+	" PRIMARY KEY (volume, id)) WITHOUT ROWID;",
 };
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 

@@ -41,6 +41,8 @@ sees() { # NAME SIZE: what a host finds there
 	qemu-img info --output=json "$url:$1/0" >"$work/info" 2>&1
 	jq -e ".[\"virtual-size\"] == $2" "$work/info" >/dev/null || { cat "$work/info"; return 1; }
 }
+reads_work() { qemu-img convert -O raw "$url:a/0" "$work/copy"; }
+reads_fail() { ! reads_work; }
 sees_nothing() { ! qemu-img info "$url:$1/0" >/dev/null 2>&1; }
 runs() { # LISTENERS: names of those that run, top first
 	gets 200 GET /volumes/a/listeners && says '[.items[].name] | join(" ")' "\"$1\""
@@ -125,6 +127,31 @@ check "is what runs" runs f
 check "a verb" gets 200 POST /volumes/a/listeners/f/commands '{"verb": "hold"}'
 check "and its end" gets 200 POST /volumes/a/listeners/f/commands '{"verb": "release"}'
 check "a verb that is none" gets 422 POST /volumes/a/listeners/f/commands '{"verb": "sing"}'
+
+check "a fault for ever" gets 422 POST /volumes/a/faults '{"op": "read", "error": "EIO"}'
+check "its pointer" says '.errors[0].pointer' '"/duration_seconds"'
+check "a rule that is none" gets 422 POST /volumes/a/faults \
+	'{"op": "sing", "duration_seconds": 600}'
+check "its pointer, too" says '.errors[0].pointer' '"/op"'
+check "a fault for a time" gets 201 POST /volumes/a/faults \
+	'{"op": "read", "error": "EIO", "offset": "1MiB", "duration_seconds": 600}'
+check "it has a name" says '[.id, .user]' '["f1","root"]'
+check "another one" gets 201 POST /volumes/a/faults \
+	'{"name": "short", "op": "write", "hold": true, "duration_seconds": 1}'
+check "they strike" reads_fail
+no_short() { ask GET /volumes/a/faults && says '[.items[].id]' '["f1"]' >/dev/null; }
+check "the short one ends by itself" wait_until no_short
+check "the other strikes on" reads_fail
+check "it is removed" gets 204 DELETE /volumes/a/faults/f1
+check "once only" gets 404 DELETE /volumes/a/faults/f1
+check "reads are well" reads_work
+check "the stack is as before" runs f
+check "a fault that ends while the daemon is away" gets 201 POST /volumes/a/faults \
+	'{"op": "read", "error": "EIO", "duration_seconds": 1}'
+kill_daemon
+check "it starts again" start_kept_daemon
+check "the fault has ended" wait_until runs f
+check "reads are well again" reads_work
 
 check "a secret" changes 200 PUT /hosts/any/secret \
 	'{"user": "any", "secret": "not-to-be-seen"}'

@@ -9,7 +9,9 @@
 #include "target/reactor/reactor.h"
 #include "webui/api/connection.h"
 #include "webui/api/events.h"
+#include "webui/api/faults.h"
 #include "webui/api/jobs.h"
+
 #include "webui/api/keys.h"
 #include "webui/api/private.h"
 #include "webui/api/stream.h"
@@ -49,6 +51,9 @@ static int open_api(struct api *api, struct err *err)
 	api->jobs = api_jobs_new(api, err);
 	if (!api->jobs)
 		return err_wrap(err, "jobs");
+	api->faults = api_faults_new(api, err);
+	if (!api->faults)
+		return err_wrap(err, "faults");
 	int failed = api_listen_local(api, err);
 	if (!failed && api->parts.settings->api.enabled)
 		failed = api_listen_tls(api, err);
@@ -70,6 +75,7 @@ static int start_co(
 	int failed = open_api(api, err);
 	if (failed) {
 		api_jobs_stop_co(api->jobs);
+		api_faults_stop_co(api->faults);
 		free_api(api);
 		return failed;
 	}
@@ -91,6 +97,7 @@ static void stop_co(void *face)
 	}
 	/* Answers that were given go out in the next turns. */
 	loop_sleep_co(api->loop, FAREWELL_NS);
+	api_faults_stop_co(api->faults);
 	free_api(api);
 }
 

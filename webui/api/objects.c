@@ -156,11 +156,17 @@ void object_sort_error(struct err *err)
 static void fail(
 	struct api_request *request, const char *prefix, struct err *err)
 {
-	size_t bytes = strlen(prefix);
 	object_sort_error(err);
-	if (!strncmp(err->pointer, prefix, bytes))
+	/* What a driver finds has the pointer in its own options: the end of the
+	 * prefix, then. */
+	for (; prefix && *prefix; prefix = strchr(prefix + 1, '/')) {
+		size_t bytes = strlen(prefix);
+		if (strncmp(err->pointer, prefix, bytes) != 0)
+			continue;
 		memmove(err->pointer, err->pointer + bytes,
 			strlen(err->pointer + bytes) + 1);
+		break;
+	}
 	api_fail(request, err);
 }
 

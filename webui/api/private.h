@@ -39,6 +39,7 @@ struct api_streams;
 struct api_key;
 struct api_keys;
 struct api_jobs;
+struct api_faults;
 
 struct api {
 	struct daemon_parts parts;
@@ -52,6 +53,7 @@ struct api {
 	struct api_keys *keys;
 	struct api_jobs *jobs;
 	struct api_counters counters;
+	struct api_faults *faults;
 
 	LIST_HEAD(, api_call) calls;
 	unsigned running;

@@ -22,6 +22,7 @@ extern const struct api_route api_bundle_routes[];
 extern const struct api_route api_volume_routes[];
 extern const struct api_route api_source_routes[];
 extern const struct api_route api_qos_routes[];
+extern const struct api_route api_fault_routes[];
 extern const struct api_route api_host_routes[];
 extern const struct api_route api_target_routes[];
 extern const struct api_route api_config_routes[];
@@ -41,6 +42,7 @@ const struct api_route *const api_routes[] = {
 	api_volume_routes, /* objects_volumes.c */
 	api_source_routes, /* objects_source.c */
 	api_qos_routes, /* objects_qos.c */
+	api_fault_routes, /* objects_faults.c */
 	api_host_routes, /* objects_hosts.c */
 	api_target_routes, /* objects_targets.c: exports, too */
 	api_config_routes, /* objects_config.c: history and portals, too */
