@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Volumes and what they stand on. LONG TABLE
+ */
+#include "webui/cli/commands.h"
+
+#define VOLUME \
+	{ \
+		"VOLUME", .place = "{name}", .names_of = "volume", \
+			  .help = "its name" \
+	}
+#define FILE_OPTION(text) \
+	{ \
+		"file", 'f', VALUE_DOCUMENT, "FILE", "", text \
+	}
+#define PAIRS(text) \
+	{ \
+		"KEY=VALUE", .value = VALUE_PAIRS, .place = "", .help = text, \
+			     .flags = CLI_REST \
+	}
+
+/* -- volume ----------------------------------------------------------------- */
+
+static const struct cli_column volume_columns[] = {
+	{"NAME", "name"},
+	{"STATE", "status.state", COLUMN_STATE},
+	{"SIZE", "status.size_bytes", COLUMN_SIZE},
+	{"USED", "status.allocated_bytes", COLUMN_SIZE},
+	{"BLOCK", "block_size"},
+	{"SESSIONS", "status.sessions", COLUMN_COUNT},
+	{"FAULTS", "status.faults", COLUMN_COUNT},
+	{"THROTTLED", "status.throttled"},
+	{"SERIAL", "status.serial"},
+	{NULL},
+};
+
+static const struct cli_option volume_create_options[] = {
+	{"size", 's', VALUE_SIZE, "SIZE", "size",
+		"a new file NAME.raw of this size; in place of -f"},
+	{"host", 0, VALUE_LIST, "HOST,...", "export.hosts",
+		"export it to these hosts, in the same step",
+		.names_of = "host"},
+	{"target", 0, VALUE_TEXT, "IQN", "export.target",
+		"the target of the export (one with the volume's name)",
+		.names_of = "target"},
+	{"lun", 0, VALUE_NUMBER, "LUN", "export.lun",
+		"the LUN of the export (the next free one)"},
+	{"export-read-only", 0, VALUE_FLAG, NULL, "export.read_only",
+		"export it for reading only"},
+	{"block-size", 0, VALUE_NUMBER, "512|4096", "block_size",
+		"bytes that hosts address (512)"},
+	{"thin", 0, VALUE_FLAG, NULL, "thin", "hosts may give space back"},
+	{"read-only", 0, VALUE_FLAG, NULL, "read_only",
+		"nobody may write to it"},
+	{"uuid", 0, VALUE_TEXT, "UUID", "uuid",
+		"its identity (one of its own)"},
+	{"vendor", 0, VALUE_TEXT, "TEXT", "vendor",
+		"what hosts see as the vendor (CAIRN)"},
+	{"product", 0, VALUE_TEXT, "TEXT", "product",
+		"what hosts see as the product (VOLUME)"},
+	FILE_OPTION("the volume as YAML or JSON: any stack"),
+	CLI_END,
+};
+
+static const struct cli_option replace_options[] = {
+	FILE_OPTION("what it shall be, YAML or JSON"),
+	CLI_END,
+};
+
+static const struct cli_option volume_delete_options[] = {
+	{"cascade", 0, VALUE_FLAG, NULL, "?cascade",
+		"its exports too; else they hold it"},
+	{"purge", 0, VALUE_FLAG, NULL, "?purge",
+		"its file too; the data are gone"},
+	CLI_END,
+};
+
+static const struct cli_option resize_options[] = {
+	{"shrink", 0, VALUE_FLAG, NULL, "shrink",
+		"allow a smaller size; what lies beyond is lost"},
+	CLI_END,
+};
+
+static const struct cli_command volume_commands[] = {
+	{"list", "all volumes", "listVolumes", "GET", "/volumes", "viewer",
+		CLI_PAGED},
+	{"show", "one volume", "getVolume", "GET", "/volumes/{name}", "viewer",
+		.argument = {VOLUME}},
+	{"create", "make a volume, and export it to hosts", "createVolume",
+		"POST", "/volumes", "operator", CLI_DRY_RUN | CLI_KEYED,
+		.argument = {{"VOLUME", .place = "name",
+			.help = "the new volume's name"}},
+		.options = volume_create_options, .done = "created",
+		.more = "With --host it makes the volume, a target of its name "
+			"and the export to these hosts at once."},
+	{"set", "change properties of a volume", "changeVolume", "PATCH",
+		"/volumes/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
+		.argument = {VOLUME,
+			PAIRS("block_size, physical_block_size, read_only, "
+			      "removable, thin, vendor, product")},
+		.done = "changed"},
+	{"replace", "make a volume what a file says", "replaceVolume", "PUT",
+		"/volumes/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
+		.argument = {VOLUME}, .options = replace_options,
+		.done = "changed"},
+	{"delete", "remove a volume", "deleteVolume", "DELETE",
+		"/volumes/{name}", "operator",
+		CLI_DRY_RUN | CLI_MATCH | CLI_ASKS, .argument = {VOLUME},
+		.options = volume_delete_options, .done = "deleted"},
+	{"resize", "give a volume another size, under I/O", "resizeVolume",
+		"POST", "/volumes/{name}/resize", "operator",
+		CLI_DRY_RUN | CLI_KEYED,
+		.argument = {VOLUME,
+			{"SIZE", .value = VALUE_SIZE, .place = "size",
+				.help = "such as 200G"}},
+		.options = resize_options, .done = "resized"},
+	{"repair", "open a failed volume again and check it", "repairVolume",
+		"POST", "/volumes/{name}/repair", "operator",
+		CLI_DRY_RUN | CLI_KEYED, .argument = {VOLUME},
+		.done = "repaired"},
+	{"figures", "counters and latencies, by operation and host",
+		"getFigures", "GET", "/volumes/{name}/figures", "viewer",
+		.argument = {VOLUME}},
+	{NULL},
+};
+
+const struct cli_noun cli_volume = {"volume",
+	"volumes: what hosts see as disks", volume_commands, volume_columns};
+
+/* -- source ----------------------------------------------------------------- */
+
+static const struct cli_option source_show_options[] = {
+	{"rates", 'r', VALUE_FLAG, NULL, NULL,
+		"measure for a second: what goes through it now"},
+	{"document", 0, VALUE_FLAG, NULL, NULL,
+		"the document only, as `source set` takes it"},
+	CLI_END,
+};
+
+static const struct cli_command source_commands[] = {
+	{"show", "the stack of a volume as text", "getSource", "GET",
+		"/volumes/{name}/source", "viewer", .argument = {VOLUME},
+		.options = source_show_options, .run = run_source_show,
+		.also = "getFigures"},
+	{"set", "change the stack of a volume to what a file says",
+		"replaceSource", "PUT", "/volumes/{name}/source", "operator",
+		CLI_DRY_RUN | CLI_MATCH, .argument = {VOLUME},
+		.options = replace_options, .done = "changed",
+		.more = "The daemon finds the way from the old stack to the "
+			"new "
+			"one and goes it beside running I/O. "
+			"`cairn source show VOLUME --document` prints what is "
+			"there now."},
+	{NULL},
+};
+
+const struct cli_noun cli_source = {"source",
+	"sources: the stack of drivers a volume is made of", source_commands};
+
+/* -- listener --------------------------------------------------------------- */
+
+static const struct cli_column listener_columns[] = {
+	{"NAME", "name"},
+	{"TYPE", "type"},
+	{"FAILED", "status.failed"},
+	{NULL},
+};
+
+#define LISTENER \
+	{ \
+		"LISTENER", .place = "{listener}", .help = "its name" \
+	}
+
+static const struct cli_option attach_options[] = {
+	{"below", 0, VALUE_TEXT, "LISTENER", "?below", "put it below this one"},
+	FILE_OPTION("the listener as YAML or JSON"),
+	CLI_END,
+};
+
+static const struct cli_command listener_commands[] = {
+	{"list", "the listeners of a volume, top first", "listListeners", "GET",
+		"/volumes/{name}/listeners", "viewer", .argument = {VOLUME}},
+	{"show", "one listener", "getListener", "GET",
+		"/volumes/{name}/listeners/{listener}", "viewer",
+		.argument = {VOLUME, LISTENER}},
+	{"attach", "put a listener into the stack, under I/O", "attachListener",
+		"POST", "/volumes/{name}/listeners", "operator",
+		CLI_DRY_RUN | CLI_KEYED,
+		.argument = {VOLUME,
+			{"TYPE", .place = "type",
+				.help = "throttle, delay, "
+					"stats ..."},
+			{"LISTENER", .place = "name", .help = "a name for it"},
+			PAIRS("options of its type (cairnd --help)")},
+		.options = attach_options, .done = "attached"},
+	{"set", "change options of a running listener", "configureListener",
+		"PATCH", "/volumes/{name}/listeners/{listener}", "operator",
+		CLI_DRY_RUN | CLI_MATCH,
+		.argument = {VOLUME, LISTENER,
+			PAIRS("options that can be changed live")},
+		.done = "changed"},
+	{"detach", "take a listener out of the stack, under I/O",
+		"detachListener", "DELETE",
+		"/volumes/{name}/listeners/{listener}", "operator",
+		CLI_DRY_RUN | CLI_MATCH | CLI_ASKS,
+		.argument = {VOLUME, LISTENER}, .done = "detached"},
+	{"command", "give a listener a command of its own", "commandListener",
+		"POST", "/volumes/{name}/listeners/{listener}/commands",
+		"operator", CLI_KEYED,
+		.argument = {VOLUME, LISTENER,
+			{"COMMAND", .place = "verb",
+				.help = "a verb that its type has"},
+			{"KEY=VALUE", .value = VALUE_PAIRS,
+				.place = "arguments", .flags = CLI_REST,
+				.help = "its arguments"}}},
+	{NULL},
+};
+
+const struct cli_noun cli_listener = {"listener",
+	"listeners: throttles, faults and others in a volume's stack",
+	listener_commands, listener_columns};
+
+/* -- qos -------------------------------------------------------------------- */
+
+static const struct cli_option qos_options[] = {
+	{"iops", 0, VALUE_NUMBER, "N", "iops", "requests per second"},
+	{"read-iops", 0, VALUE_NUMBER, "N", "read_iops", "reads per second"},
+	{"write-iops", 0, VALUE_NUMBER, "N", "write_iops", "writes per second"},
+	{"rate", 0, VALUE_SIZE, "SIZE", "bytes_per_second", "bytes per second"},
+	{"read-rate", 0, VALUE_SIZE, "SIZE", "read_bytes_per_second",
+		"bytes read per second"},
+	{"write-rate", 0, VALUE_SIZE, "SIZE", "write_bytes_per_second",
+		"bytes written per second"},
+	{"burst", 0, VALUE_NUMBER, "N", "burst",
+		"how many times the rate a burst may have"},
+	{"burst-time", 0, VALUE_DURATION, "TIME", "burst_seconds",
+		"how long a burst may last"},
+	{"group", 0, VALUE_TEXT, "NAME", "group",
+		"share the limits with volumes of this group"},
+	CLI_END,
+};
+
+static const struct cli_command qos_commands[] = {
+	{"show", "the limits of a volume", "getQos", "GET",
+		"/volumes/{name}/qos", "viewer", .argument = {VOLUME}},
+	{"set", "limit a volume, under I/O; what is not given has no limit",
+		"setQos", "PUT", "/volumes/{name}/qos", "operator",
+		CLI_DRY_RUN | CLI_MATCH, .argument = {VOLUME},
+		.options = qos_options, .done = "limited"},
+	{"remove", "take the limits of a volume away", "removeQos", "DELETE",
+		"/volumes/{name}/qos", "operator", CLI_DRY_RUN | CLI_MATCH,
+		.argument = {VOLUME}, .done = "has no limits now"},
+	{NULL},
+};
+
+const struct cli_noun cli_qos = {
+	"qos", "limits: requests and bytes per second", qos_commands};
+
+/* -- fault ------------------------------------------------------------------ */
+
+static const struct cli_column fault_columns[] = {
+	{"ID", "id"},
+	{"OP", "op"},
+	{"ERROR", "error"},
+	{"DELAY_US", "delay_us", COLUMN_COUNT},
+	{"OFFSET", "offset", COLUMN_SIZE},
+	{"LENGTH", "length", COLUMN_SIZE},
+	{"HITS", "hits", COLUMN_COUNT},
+	{"EXPIRES", "expires"},
+	{"USER", "user"},
+	{NULL},
+};
+
+static const struct cli_option fault_options[] = {
+	{"for", 0, VALUE_DURATION, "TIME", "duration_seconds",
+		"it is removed by itself then, at most 1d"},
+	{"op", 0, VALUE_CHOICE, "OPERATION", "op", "which requests (any)",
+		.choices = "any|change|read|write|write_zeroes|discard|flush|"
+			   "compare_and_write|extents"},
+	{"error", 0, VALUE_CHOICE, "ERROR", "error", "what they fail with",
+		.choices = "none|EIO|ENOSPC|EROFS|ENODEV|ENOMEM|ERANGE|EILSEQ|"
+			   "ETIMEDOUT|EBUSY|EAGAIN|EOPNOTSUPP|ECANCELED"},
+	{"delay-us", 0, VALUE_NUMBER, "N", "delay_us",
+		"how much later they are answered, in microseconds"},
+	{"offset", 0, VALUE_SIZE, "SIZE", "offset", "only from here"},
+	{"length", 0, VALUE_SIZE, "SIZE", "length", "only so far"},
+	{"after", 0, VALUE_NUMBER, "N", "after", "let so many pass first"},
+	{"count", 0, VALUE_NUMBER, "N", "count", "hit only so many"},
+	{"probability", 0, VALUE_NUMBER, "PPM", "probability_ppm",
+		"hit so many of a million"},
+	{"event", 0, VALUE_CHOICE, "EVENT", "event",
+		"before the disk sees it, or after",
+		.choices = "submit|complete"},
+	{"fua", 0, VALUE_FLAG, NULL, "fua", "only forced writes"},
+	{"hold", 0, VALUE_FLAG, NULL, "hold", "hold them until it is removed"},
+	{"name", 0, VALUE_TEXT, "NAME", "name", "a name for it"},
+	FILE_OPTION("the rule as YAML or JSON"),
+	CLI_END,
+};
+
+static const struct cli_command fault_commands[] = {
+	{"list", "the faults of a volume", "listFaults", "GET",
+		"/volumes/{name}/faults", "viewer", .argument = {VOLUME}},
+	{"add", "make requests fail or wait, for a limited time", "addFault",
+		"POST", "/volumes/{name}/faults", "operator",
+		CLI_DRY_RUN | CLI_KEYED | CLI_ASKS, .argument = {VOLUME},
+		.options = fault_options, .done = "has a fault now"},
+	{"remove", "remove one fault", "removeFault", "DELETE",
+		"/volumes/{name}/faults/{id}", "operator", CLI_DRY_RUN,
+		.argument = {VOLUME,
+			{"ID", .place = "{id}", .help = "as listed"}},
+		.done = "has one fault less"},
+	{"clear", "remove all faults of a volume", "removeFaults", "DELETE",
+		"/volumes/{name}/faults", "operator", CLI_DRY_RUN,
+		.argument = {VOLUME}, .done = "has no faults now"},
+	{NULL},
+};
+
+const struct cli_noun cli_fault = {"fault",
+	"faults: errors and delays on purpose, to try hosts out",
+	fault_commands, fault_columns};

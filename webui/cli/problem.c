@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Problems (RFC 9457) for people: what is wrong, where in what was sent, what is
+ * allowed there, what holds it; and as exit status.
+ */
+#include "webui/cli/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int problem_status(int http_status)
+{
+	switch (http_status) {
+	case 404: return EXIT_NOT_FOUND;
+	case 409:
+	case 412: return EXIT_CONFLICT;
+	case 401:
+	case 403: return EXIT_DENIED;
+	default: return EXIT_FAILED;
+	}
+}
+
+static const char *text_at(const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+	return text ? text : "";
+}
+
+static void show_list(FILE *out, const char *title, const json_t *list)
+{
+	size_t i;
+	json_t *item;
+	if (!json_array_size(list))
+		return;
+	fprintf(out, "  %s: ", title);
+	json_array_foreach(list, i, item)
+	{
+		char *text = json_is_string(item)
+			? NULL
+			: json_dumps(item, JSON_ENCODE_ANY | JSON_COMPACT);
+		fputs(i ? ", " : "", out);
+		output_text(out, text ? text : json_string_value(item));
+		free(text);
+	}
+	fputc('\n', out);
+}
+
+static void show_errors(FILE *out, const json_t *errors, const char *detail)
+{
+	size_t i;
+	json_t *error;
+	json_array_foreach(errors, i, error)
+	{
+		const char *pointer = text_at(error, "pointer");
+		const char *text = text_at(error, "detail");
+		if (*pointer) {
+			fputs("  at ", out);
+			output_text(out, pointer);
+			if (strcmp(text, detail)) {
+				fputs(": ", out);
+				output_text(out, text);
+			}
+			fputc('\n', out);
+		} else if (strcmp(text, detail)) {
+			fputs("  ", out);
+			output_text(out, text);
+			fputc('\n', out);
+		}
+		show_list(out, "allowed", json_object_get(error, "allowed"));
+	}
+}
+
+static void show_cure(FILE *out, const struct client_answer *answer)
+{
+	switch (answer->status) {
+	case 401:
+		fputs("  sign in: cairn login, or give --token-file\n", out);
+		return;
+	case 412: fputs("  look at it again, then try again\n", out); return;
+	case 429:
+	case 503:
+		fprintf(out, "  try again in %llu s\n",
+			(unsigned long long)(answer->retry_after_s
+					? answer->retry_after_s
+					: 1));
+		return;
+	default: return;
+	}
+}
+
+int problem_show(const struct client_answer *answer, FILE *out)
+{
+	const json_t *problem = answer->json;
+	const char *detail = text_at(problem, "detail");
+	const char *title = text_at(problem, "title");
+	fputs("cairn: ", out);
+	if (*detail || *title)
+		output_text(out, *detail ? detail : title);
+	else
+		fprintf(out, "the daemon answers with status %d",
+			answer->status);
+	fputc('\n', out);
+	show_errors(out, json_object_get(problem, "errors"), detail);
+	show_list(out, "held by", json_object_get(problem, "held_by"));
+	show_cure(out, answer);
+	if (answer->status >= 500 && *text_at(problem, "instance")) {
+		fputs("  request ", out);
+		output_text(out, text_at(problem, "instance"));
+		fputs(" in the daemon's log\n", out);
+	}
+	return problem_status(answer->status);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A command under way: what was typed, the connection, how to show things.
+ *
+ * Invariants
+ *  1. What takes something away (CLI_ASKS) happens only after the impact was shown
+ *     and somebody said yes, or --yes was given; without a terminal and --yes it
+ *     is refused.
+ *  2. Errors go to standard error as one text with cause and cure; the exit status
+ *     says of which kind (command.h).
+ */
+#ifndef WEBUI_CLI_RUN_H
+#define WEBUI_CLI_RUN_H
+
+#include "webui/cli/client.h"
+#include "webui/cli/line.h"
+#include "webui/cli/output.h"
+
+struct cli_run {
+	struct cli_line line;
+	struct client client;
+	struct output output;
+	const struct cli_column *columns; /* of the answer; NULL: none */
+	struct cli_column *chosen; /* of --columns; owned */
+	char *owned[8]; /* token and names that `client` points to */
+	unsigned owns;
+};
+
+/* Runs what the line says. Returns the exit status. */
+int cli_run(int argc, char *const *argv);
+
+/* -- run.c: for commands with code of their own ------------------------------ */
+
+/* The row's request: path with parameters and query, body. 0, or an exit status
+ * after the error was said. */
+int run_request(struct cli_run *run, char **path, json_t **body);
+/* One call; 0 with *answer for a status of 2xx, else the exit status after the
+ * error was said. */
+int run_call(struct cli_run *run, const struct client_request *request,
+	struct client_answer *answer);
+/* GET; *json is to be freed. */
+int run_get(struct cli_run *run, const char *path, json_t **json);
+/* All pages of a list as one array. */
+int run_get_list(struct cli_run *run, const char *path, json_t **items);
+/* Sends the row's request with what it needs, shows the answer. */
+int run_generic(struct cli_run *run);
+/* Shows a plan (of a dry run). */
+void run_show_plan(struct cli_run *run, const json_t *plan);
+/* 0: go on. Asks unless --yes. */
+int run_confirm(struct cli_run *run, const char *question);
+
+/* Prints to standard error. Returns `status`. */
+int run_fail(int status, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* -- run_place.c: which daemon, with which token ----------------------------- */
+
+int run_place(struct cli_run *run);
+/* ~/.config/cairn/login.json, allocated; NULL: no home. */
+char *run_login_file(void);
+/* Takes over a text that lives as long as the run. */
+const char *run_own(struct cli_run *run, char *text);
+
+/* -- run_body.c --------------------------------------------------------------- */
+
+/* The row's body, NULL with *err unset if it has none. */
+json_t *run_body(const struct cli_line *line, struct err *err);
+char *run_path(const struct cli_line *line);
+/* A file of YAML or JSON ("-": standard input) as JSON. */
+json_t *run_read_document(const char *file, struct err *err);
+
+/* -- secret.c ------------------------------------------------------------------ */
+
+/* The first line of a file ("-": standard input), or, with `file` NULL, asked for
+ * without echo at the terminal (twice if `twice`). Allocated; NULL with *err. To
+ * be wiped by secret_free. */
+char *secret_read(
+	const char *file, const char *what, bool twice, struct err *err);
+void secret_free(char *secret);
+/* A whole file, at most 64 MiB; the bytes are wiped by secret_free. */
+char *secret_read_file(const char *file, struct err *err);
+
+/* -- problem.c ------------------------------------------------------------------ */
+
+/* Says what an answer of 4xx or 5xx means. Returns the exit status. */
+int problem_show(const struct client_answer *answer, FILE *out);
+int problem_status(int http_status);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stack of a volume as text, top first:
+ *
+ *	db01  100 GiB  online stack, generation 3
+ *	  [throttle limit] iops=20000 | held=0
+ *	  <view current of qcow2>
+ *	    file:
+ *	      (file) path=db01.qcow2 | failed=false
+ */
+#include "webui/cli/commands.h"
+#include "webui/cli/rates.h"
+#include "webui/cli/run.h"
+#include "webui/cli/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_DEPTH 32u
+
+static const char *text_at(const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+	return text ? text : "";
+}
+
+static bool is_one_of(const char *key, const char *keys)
+{
+	size_t bytes = strlen(key);
+	while (*keys) {
+		size_t n = strcspn(keys, " ");
+		if (n == bytes && !memcmp(keys, key, n))
+			return true;
+		keys += n + (keys[n] == ' ');
+	}
+	return false;
+}
+
+/* " a=1 b=x", without the members named in `without`. */
+static void print_members(FILE *out, const json_t *map, const char *without)
+{
+	const char *key;
+	json_t *item;
+	json_object_foreach((json_t *)map, key, item)
+	{
+		if (is_one_of(key, without) || json_is_null(item))
+			continue;
+		char *text = json_is_string(item)
+			? NULL
+			: json_dumps(item, JSON_ENCODE_ANY | JSON_COMPACT);
+		fprintf(out, " %s=", key);
+		output_text(out, text ? text : json_string_value(item));
+		free(text);
+	}
+}
+
+static void print_driver(const struct cli_run *run, const json_t *driver,
+	unsigned depth, const char *shape)
+{
+	FILE *out = run->output.out;
+	const json_t *status = json_object_get(driver, "status");
+	bool failed = json_is_true(json_object_get(status, "failed"));
+	fprintf(out, "%*s%s%c", (int)depth * 2, "", output_bold(&run->output),
+		shape[0]);
+	output_text(out, text_at(driver, "type"));
+	if (*text_at(driver, "name")) {
+		fputc(' ', out);
+		output_text(out, text_at(driver, "name"));
+	}
+	fprintf(out, "%c%s", shape[1], output_plain(&run->output));
+	print_members(out, driver, "type name status file backing");
+	if (json_object_size(status))
+		fputs(" |", out);
+	print_members(out, status, "failed");
+	if (failed) {
+		fputc(' ', out);
+		output_state(&run->output, "failed");
+	}
+	fputc('\n', out);
+}
+
+static void print_source(
+	const struct cli_run *run, const json_t *source, unsigned depth);
+
+static void print_below(const struct cli_run *run, const char *title,
+	const json_t *source, unsigned depth)
+{
+	if (!source)
+		return;
+	fprintf(run->output.out, "%*s%s:\n", (int)depth * 2, "", title);
+	print_source(run, source, depth + 1);
+}
+
+static void print_format(const struct cli_run *run, const json_t *source,
+	const json_t *format, unsigned depth)
+{
+	FILE *out = run->output.out;
+	const json_t *view = json_object_get(source, "view");
+	fprintf(out, "%*s<view ", (int)depth * 2, "");
+	if (json_is_string(view))
+		output_text(out, json_string_value(view));
+	else
+		output_text(out, text_at(view, "snapshot"));
+	fputs(" of ", out);
+	output_text(out, text_at(format, "type"));
+	fputc('>', out);
+	print_members(out, format, "type status file backing");
+	fputc('\n', out);
+	print_below(run, "file", json_object_get(format, "file"), depth + 1);
+	print_below(
+		run, "backing", json_object_get(format, "backing"), depth + 1);
+}
+
+static void print_source(
+	const struct cli_run *run, const json_t *source, unsigned depth)
+{
+	const json_t *format = json_object_get(source, "format");
+	const json_t *protocol = json_object_get(source, "protocol");
+	const json_t *below = json_object_get(source, "source");
+	size_t i;
+	json_t *listener;
+	if (depth > MAX_DEPTH)
+		return;
+	json_array_foreach(json_object_get(source, "listeners"), i, listener)
+		print_driver(run, listener, depth, "[]");
+	if (protocol)
+		print_driver(run, protocol, depth, "()");
+	else if (format)
+		print_format(run, source, format, depth);
+	else if (json_is_string(below))
+		fprintf(run->output.out, "%*s-> %s\n", (int)depth * 2, "",
+			json_string_value(below));
+	else if (below)
+		print_below(run, "source", below, depth);
+}
+
+static void print_rate(FILE *out, const char *what, double per_s, double bytes,
+	double latency_us)
+{
+	char count[TEXT_SIZE_BYTES], size[TEXT_SIZE_BYTES];
+	fprintf(out, "  %s %s/s %s/s", what, text_print_count(count, per_s),
+		text_print_size(size, (uint64_t)bytes));
+	if (latency_us > 0)
+		fprintf(out, " %.0f us", latency_us);
+}
+
+static int print_rates(struct cli_run *run)
+{
+	char *name = text_url_encode(run->line.argument[0]), *path = NULL;
+	json_t *before = NULL, *after = NULL;
+	struct rates rates;
+	if (asprintf(&path, "/volumes/%s/figures", name) < 0)
+		abort();
+	int status = run_get(run, path, &before);
+	double start = rates_clock();
+	if (!status && rates_wait(1))
+		status = run_get(run, path, &after);
+	if (after) {
+		rates_compute(&rates, before, after, rates_clock() - start);
+		print_rate(run->output.out, "reads", rates.read_per_s,
+			rates.read_bytes_per_s, rates.read_us);
+		print_rate(run->output.out, "writes", rates.write_per_s,
+			rates.write_bytes_per_s, rates.write_us);
+		fputc('\n', run->output.out);
+	}
+	json_decref(before);
+	json_decref(after);
+	free(path);
+	free(name);
+	return status;
+}
+
+static int show_stack(struct cli_run *run, const json_t *state)
+{
+	FILE *out = run->output.out;
+	char size[TEXT_SIZE_BYTES];
+	fprintf(out, "%s", output_bold(&run->output));
+	output_text(out, run->line.argument[0]);
+	fprintf(out, "%s  %s  generation %lld", output_plain(&run->output),
+		text_print_size(size,
+			(uint64_t)json_integer_value(
+				json_object_get(state, "size_bytes"))),
+		json_integer_value(json_object_get(state, "generation")));
+	if (json_is_true(json_object_get(state, "read_only")))
+		fputs("  read-only", out);
+	fputc('\n', out);
+	int status = cli_line_flag(&run->line, "rates") ? print_rates(run) : 0;
+	print_source(run, json_object_get(state, "source"), 1);
+	return status;
+}
+
+int run_source_show(struct cli_run *run)
+{
+	char *path = run_path(&run->line), *live = NULL;
+	bool document = cli_line_flag(&run->line, "document");
+	json_t *state;
+	if (asprintf(&live, "%s?status=true", path) < 0)
+		abort();
+	int status = run_get(run, document ? path : live, &state);
+	if (!status && !document && run->output.format == OUTPUT_TABLE)
+		status = show_stack(run, state);
+	else if (!status && document && run->output.format == OUTPUT_TABLE)
+		output_yaml(run->output.out, state);
+	else if (!status)
+		output_object(&run->output, NULL, state);
+	json_decref(state);
+	free(live);
+	free(path);
+	return status;
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything there is with its state, as a tree; and the whole in a few lines.
+ */
+#include "webui/cli/commands.h"
+#include "webui/cli/run.h"
+#include "webui/cli/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct all {
+	json_t *volumes, *targets, *exports, *hosts, *sessions;
+};
+
+static const char *text_at(const json_t *json, const char *path)
+{
+	const char *text = json_string_value(output_find(json, path));
+	return text ? text : "";
+}
+
+static void branch(const struct cli_run *run, unsigned depth, bool last)
+{
+	fprintf(run->output.out, "%*s%s ", (int)depth * 3, "",
+		last ? "`-" : "|-");
+}
+
+static void print_text(const struct cli_run *run, const char *text)
+{
+	output_text(run->output.out, text);
+}
+
+static void print_size_of(const struct cli_run *run, const json_t *volume)
+{
+	char text[TEXT_SIZE_BYTES];
+	const json_t *size = output_find(volume, "status.size_bytes");
+	if (size)
+		fprintf(run->output.out, "  %s",
+			text_print_size(
+				text, (uint64_t)json_integer_value(size)));
+}
+
+/* "file", "throttle > qcow2": what it stands on, top first. */
+static void print_stack(const struct cli_run *run, const json_t *source)
+{
+	size_t i;
+	json_t *listener;
+	const char *bottom = text_at(source, "protocol.type");
+	if (!*bottom)
+		bottom = text_at(source, "format.type");
+	if (!*bottom)
+		bottom = text_at(source, "source");
+	fputs("  ", run->output.out);
+	json_array_foreach(json_object_get(source, "listeners"), i, listener)
+	{
+		print_text(run, text_at(listener, "type"));
+		fputs(" > ", run->output.out);
+	}
+	print_text(run, *bottom ? bottom : "?");
+}
+
+static void print_volume(
+	const struct cli_run *run, const struct all *all, const json_t *volume)
+{
+	size_t i;
+	json_t *export;
+	const char *name = text_at(volume, "name");
+	print_text(run, name);
+	fputs("  ", run->output.out);
+	output_state(&run->output, text_at(volume, "status.state"));
+	print_size_of(run, volume);
+	print_stack(run, json_object_get(volume, "source"));
+	if (*text_at(volume, "status.reason")) {
+		fputs("  ", run->output.out);
+		print_text(run, text_at(volume, "status.reason"));
+	}
+	fputc('\n', run->output.out);
+	json_array_foreach(all->exports, i, export)
+	{
+		if (strcmp(text_at(export, "volume"), name))
+			continue;
+		branch(run, 2, true);
+		char *hosts = output_cell(&run->output, export,
+			&(struct cli_column){"", "hosts"});
+		fprintf(run->output.out, "LUN %lld at ",
+			json_integer_value(json_object_get(export, "lun")));
+		print_text(run, text_at(export, "target"));
+		fprintf(run->output.out, "  for %s\n", hosts);
+		free(hosts);
+	}
+}
+
+static void print_target(
+	const struct cli_run *run, const struct all *all, const json_t *target)
+{
+	size_t i;
+	json_t *session;
+	const char *iqn = text_at(target, "iqn");
+	print_text(run, iqn);
+	fputc('\n', run->output.out);
+	json_array_foreach(all->sessions, i, session)
+	{
+		if (strcmp(text_at(session, "target"), iqn))
+			continue;
+		branch(run, 2, true);
+		fprintf(run->output.out, "session %lld  ",
+			json_integer_value(json_object_get(session, "id")));
+		print_text(run, text_at(session, "host"));
+		fputs("  from ", run->output.out);
+		print_text(run, text_at(session, "peer"));
+		fputs("  since ", run->output.out);
+		print_text(run, text_at(session, "since"));
+		fputc('\n', run->output.out);
+	}
+}
+
+static void print_host(
+	const struct cli_run *run, const struct all *all, const json_t *host)
+{
+	(void)all;
+	char *iqn = output_cell(
+		&run->output, host, &(struct cli_column){"", "iscsi.iqn"});
+	print_text(run, text_at(host, "name"));
+	fprintf(run->output.out, "  %s", iqn);
+	if (*text_at(host, "iscsi.chap.user"))
+		fputs("  CHAP", run->output.out);
+	fprintf(run->output.out, "  sessions %lld\n",
+		json_integer_value(output_find(host, "status.sessions")));
+	free(iqn);
+}
+
+static void print_group(const struct cli_run *run, const struct all *all,
+	const char *title, const json_t *items,
+	void (*print)(
+		const struct cli_run *, const struct all *, const json_t *))
+{
+	size_t i, count = json_array_size(items);
+	json_t *item;
+	fprintf(run->output.out, "%s%s%s (%zu)\n", output_bold(&run->output),
+		title, output_plain(&run->output), count);
+	json_array_foreach(items, i, item)
+	{
+		branch(run, 0, i + 1 == count);
+		print(run, all, item);
+	}
+}
+
+static void all_free(struct all *all)
+{
+	json_decref(all->volumes);
+	json_decref(all->targets);
+	json_decref(all->exports);
+	json_decref(all->hosts);
+	json_decref(all->sessions);
+}
+
+static int all_get(struct cli_run *run, struct all *all)
+{
+	const struct {
+		const char *path;
+		json_t **items;
+	} lists[] = {{"/volumes", &all->volumes}, {"/targets", &all->targets},
+		{"/exports", &all->exports}, {"/hosts", &all->hosts},
+		{"/sessions", &all->sessions}};
+	int status = 0;
+	for (size_t i = 0; i < sizeof lists / sizeof *lists && !status; i++)
+		status = run_get_list(run, lists[i].path, lists[i].items);
+	return status;
+}
+
+int run_tree(struct cli_run *run)
+{
+	struct all all = {NULL};
+	int status = all_get(run, &all);
+	if (status) {
+		all_free(&all);
+		return status;
+	}
+	if (run->output.format == OUTPUT_TABLE) {
+		print_group(run, &all, "volumes", all.volumes, print_volume);
+		print_group(run, &all, "targets", all.targets, print_target);
+		print_group(run, &all, "hosts", all.hosts, print_host);
+	} else {
+		json_t *tree = json_pack("{sO, sO, sO, sO, sO}", "volumes",
+			all.volumes, "targets", all.targets, "exports",
+			all.exports, "hosts", all.hosts, "sessions",
+			all.sessions);
+		output_object(&run->output, NULL, tree);
+		json_decref(tree);
+	}
+	all_free(&all);
+	return 0;
+}
+
+/* -- status ----------------------------------------------------------------- */
+
+static unsigned count_with(
+	const json_t *items, const char *path, const char *value)
+{
+	unsigned n = 0;
+	size_t i;
+	json_t *item;
+	json_array_foreach(items, i, item) n +=
+		!strcmp(text_at(item, path), value);
+	return n;
+}
+
+static void print_bad_volumes(const struct cli_run *run, const json_t *volumes)
+{
+	size_t i;
+	json_t *volume;
+	json_array_foreach(volumes, i, volume)
+	{
+		const char *state = text_at(volume, "status.state");
+		if (!strcmp(state, "online"))
+			continue;
+		fputs("  ", run->output.out);
+		print_text(run, text_at(volume, "name"));
+		fputs("  ", run->output.out);
+		output_state(&run->output, state);
+		fputs("  ", run->output.out);
+		print_text(run, text_at(volume, "status.reason"));
+		fputc('\n', run->output.out);
+	}
+}
+
+static int print_status(const struct cli_run *run, const json_t *system,
+	const json_t *volumes, const json_t *sessions, const json_t *jobs)
+{
+	size_t count = json_array_size(volumes);
+	unsigned online = count_with(volumes, "status.state", "online");
+	unsigned failed = count_with(volumes, "status.state", "failed");
+	FILE *out = run->output.out;
+	fputs("cairnd ", out);
+	print_text(run, text_at(system, "version"));
+	fputs(" on ", out);
+	print_text(run, text_at(system, "hostname"));
+	fputs(", since ", out);
+	print_text(run, text_at(system, "started"));
+	fprintf(out,
+		"\n%u of %zu volumes online, %zu sessions, %u jobs running\n",
+		online, count, json_array_size(sessions),
+		count_with(jobs, "state", "running"));
+	print_bad_volumes(run, volumes);
+	return failed ? EXIT_FAILED : EXIT_OK;
+}
+
+int run_status(struct cli_run *run)
+{
+	json_t *system = NULL, *volumes = NULL, *sessions = NULL, *jobs = NULL;
+	int status = run_get(run, "/system", &system);
+	if (!status)
+		status = run_get_list(run, "/volumes", &volumes);
+	if (!status)
+		status = run_get_list(run, "/sessions", &sessions);
+	if (!status)
+		status = run_get_list(run, "/jobs", &jobs);
+	if (!status && run->output.format == OUTPUT_TABLE) {
+		status = print_status(run, system, volumes, sessions, jobs);
+	} else if (!status) {
+		json_t *all = json_pack("{sO, sO, sO, sO}", "system", system,
+			"volumes", volumes, "sessions", sessions, "jobs", jobs);
+		output_object(&run->output, NULL, all);
+		json_decref(all);
+	}
+	json_decref(system);
+	json_decref(volumes);
+	json_decref(sessions);
+	json_decref(jobs);
+	return status;
+}
