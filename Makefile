@@ -2,7 +2,7 @@
 #
 # Cairn is built by this one file: GNU make, no recursion.
 #
-#   make              cairnd and cairn-stack, optimised
+#   make              cairnd, cairn and cairn-stack, optimised
 #   make run          install what is needed, build, start the demo appliance
 #   make check        install what the tests need, build, run every test
 #   make help         all targets
@@ -92,7 +92,7 @@ all: $(PROGRAMS)
 
 .PHONY: help
 help:
-	@echo 'all           cairnd and cairn-stack (V=release|asan|tsan|cov)'
+	@echo 'all           cairnd, cairn, cairn-stack (V=release|asan|tsan|cov)'
 	@echo 'run           install needs, build, start the demo in the foreground'
 	@echo 'check         install needs, build, run all tests (what CI runs)'
 	@echo 'check-asan    the C tests under Address- and UBSanitizer'
@@ -103,7 +103,7 @@ help:
 	@echo 'fuzz          the fuzz targets, FUZZ_RUNS executions each'
 	@echo 'coverage      line coverage of the C tests by folder'
 	@echo 'lint floors headers format   what keeps the house in order'
-	@echo 'install clean'
+	@echo 'man install clean'
 
 # -- rules -------------------------------------------------------------------
 # A short line for each command; VERBOSE=1 shows it whole, make -s nothing.
@@ -262,12 +262,37 @@ $(B)/headers/%.ok: %.h
 format:
 	@clang-format -i $(ALL_C) $(HEADERS)
 
+# -- man pages and completions, from the tables -------------------------------
+MAN_PAGES = $(B)/man/cairn.1 $(B)/man/cairnd.8 $(B)/man/cairn.yaml.5
+COMPLETIONS = $(B)/completion/bash $(B)/completion/zsh $(B)/completion/fish
+.PHONY: man
+man: $(MAN_PAGES)
+$(B)/man/cairn.1: $(B)/cairn
+	@mkdir -p $(@D)
+	$(call say,MAN )$(B)/cairn man cairn >$@
+$(B)/man/cairnd.8 $(B)/man/cairn.yaml.5: $(B)/cairn $(B)/cairnd
+	@mkdir -p $(@D)
+	$(call say,MAN )$(B)/cairnd --help | $(B)/cairn man $(basename $(@F)) >$@
+$(COMPLETIONS): $(B)/cairn
+	@mkdir -p $(@D)
+	$(call say,COMP)$(B)/cairn completion $(@F) >$@
+
 .PHONY: install
-install: all
+install: all $(MAN_PAGES) $(COMPLETIONS)
 	install -d "$(DESTDIR)$(PREFIX)/sbin" "$(DESTDIR)$(PREFIX)/bin" \
 		"$(DESTDIR)$(PREFIX)/share/doc/cairn"
 	install -m 755 $(B)/cairnd "$(DESTDIR)$(PREFIX)/sbin/cairnd"
 	install -m 755 $(B)/cairn-stack "$(DESTDIR)$(PREFIX)/bin/cairn-stack"
+	install -m 755 $(B)/cairn "$(DESTDIR)$(PREFIX)/bin/cairn"
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man1" $(B)/man/cairn.1
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man5" $(B)/man/cairn.yaml.5
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man8" $(B)/man/cairnd.8
+	install -D -m 644 $(B)/completion/bash \
+		"$(DESTDIR)$(PREFIX)/share/bash-completion/completions/cairn"
+	install -D -m 644 $(B)/completion/zsh \
+		"$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_cairn"
+	install -D -m 644 $(B)/completion/fish \
+		"$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/cairn.fish"
 	install -m 644 etc/cairn.yaml etc/demo.yaml README.md \
 		"$(DESTDIR)$(PREFIX)/share/doc/cairn/"
 

@@ -12,7 +12,7 @@
  * one within another ("export.hosts"). NULL: the command's own code reads it.
  *
  * Invariants
- *  1. A command without `run` is wholly said by its row (run.c).
+ *  1. A command without `run` is wholly said by its row (generic.c).
  *  2. Secrets are never values of arguments or options: VALUE_SECRET names a file,
  *     and without it they are asked for on the terminal.
  */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "webui/cli/help.h"
 #include "webui/cli/commands.h"
-#include "webui/cli/run.h"
 
 #include <string.h>
 
@@ -159,19 +158,4 @@ void help_print(const struct cli_line *line, FILE *out)
 		print_noun(line->noun, out);
 	else
 		print_all(out);
-}
-
-int run_help(struct cli_run *run)
-{
-	struct cli_line named;
-	struct err err = {0};
-	char *words[3] = {NULL};
-	unsigned count = run->line.arguments > 2 ? 2 : run->line.arguments;
-	for (unsigned i = 0; i < count; i++)
-		words[i] = (char *)run->line.argument[i];
-	words[count] = "--help";
-	if (cli_line_parse(&named, (int)count + 1, words, &err))
-		return run_fail(EXIT_USAGE, "%s", err.text);
-	help_print(&named, run->output.out);
-	return EXIT_OK;
 }

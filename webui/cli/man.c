@@ -5,7 +5,6 @@
  */
 #include "webui/cli/commands.h"
 #include "webui/cli/help.h"
-#include "webui/cli/run.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -200,23 +199,4 @@ bool man_from_help(const char *page, const char *help, FILE *out)
 	man_help_part(out, keys + 1, help + strlen(help));
 	fputs(".SH SEE ALSO\n.BR cairn (1),\n.BR cairnd (8)\n", out);
 	return true;
-}
-
-int run_man(struct cli_run *run)
-{
-	const char *page = run->line.argument[0];
-	struct err err = {0};
-	if (!strcmp(page, "cairn")) {
-		man_cairn(run->output.out);
-		return EXIT_OK;
-	}
-	char *help = secret_read_file("-", &err);
-	if (!help)
-		return run_fail(EXIT_FAILED, "%s", err.text);
-	bool good = man_from_help(page, help, run->output.out);
-	secret_free(help);
-	return good ? EXIT_OK
-		    : run_fail(EXIT_FAILED,
-			      "what `cairnd --help` prints is expected on "
-			      "standard input");
 }

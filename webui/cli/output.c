@@ -368,7 +368,9 @@ void output_list(const struct output *output, const struct cli_column *columns,
 		output_table(output, columns, items);
 	} else {
 		json_array_foreach(items, i, item)
+		{
 			print_name(output, columns, item);
+		}
 	}
 }
 
@@ -386,7 +388,9 @@ static json_t *with_units(const json_t *json, const char *key)
 	if (json_is_array(json)) {
 		copy = json_array();
 		json_array_foreach(json, i, item)
+		{
 			json_array_append_new(copy, with_units(item, key));
+		}
 		return copy;
 	}
 	if (!json_is_object(json))
@@ -394,7 +398,9 @@ static json_t *with_units(const json_t *json, const char *key)
 	copy = json_object();
 	const char *name;
 	json_object_foreach((json_t *)json, name, item)
+	{
 		json_object_set_new(copy, name, with_units(item, name));
+	}
 	return copy;
 }
 

@@ -120,7 +120,10 @@ void plan_show(const struct output *output, const json_t *plan)
 	json_t *change;
 	fputs(plan_is_empty(plan) ? "nothing changes\n" : "changes:\n",
 		output->out);
-	json_array_foreach(changes, i, change) show_change(output, change);
+	json_array_foreach(changes, i, change)
+	{
+		show_change(output, change);
+	}
 	if (!json_array_size(impact))
 		return;
 	fputs("impact:\n", output->out);

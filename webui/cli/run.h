@@ -26,9 +26,6 @@ struct cli_run {
 	unsigned owns;
 };
 
-/* Runs what the line says. Returns the exit status. */
-int cli_run(int argc, char *const *argv);
-
 /* -- run.c: for commands with code of their own ------------------------------ */
 
 /* The row's request: path with parameters and query, body. 0, or an exit status
@@ -42,16 +39,30 @@ int run_call(struct cli_run *run, const struct client_request *request,
 int run_get(struct cli_run *run, const char *path, json_t **json);
 /* All pages of a list as one array. */
 int run_get_list(struct cli_run *run, const char *path, json_t **items);
-/* Sends the row's request with what it needs, shows the answer. */
-int run_generic(struct cli_run *run);
-/* Shows a plan (of a dry run). */
-void run_show_plan(struct cli_run *run, const json_t *plan);
 /* 0: go on. Asks unless --yes. */
 int run_confirm(struct cli_run *run, const char *question);
 
 /* Prints to standard error. Returns `status`. */
 int run_fail(int status, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* -- generic.c ----------------------------------------------------------------- */
+
+/* Sends the row's request with what it needs, shows the answer. */
+int run_generic(struct cli_run *run);
+/* Shows a plan (of a dry run). */
+void run_show_plan(struct cli_run *run, const json_t *plan);
+
+/* -- run_job.c ----------------------------------------------------------------- */
+
+/* A job that was started: waits for its end with a progress bar on standard error
+ * unless --no-wait, then shows it. Exit status: 1 if it failed. */
+int job_follow(struct cli_run *run, const json_t *job);
+
+/* -- start.c ------------------------------------------------------------------- */
+
+/* Runs what the words say. Returns the exit status. */
+int cli_run(int argc, char *const *argv);
 
 /* -- run_place.c: which daemon, with which token ----------------------------- */
 

@@ -5,6 +5,7 @@
  */
 #include "webui/cli/commands.h"
 #include "webui/cli/plan.h"
+#include "webui/cli/run.h"
 
 #include <errno.h>
 #include <stdlib.h>

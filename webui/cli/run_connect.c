@@ -64,7 +64,9 @@ static void print_steps(struct cli_run *run, const json_t *connect)
 		fputc('\n', out);
 	}
 	json_array_foreach(json_object_get(connect, "steps"), i, item)
+	{
 		print_step(out, (unsigned)i + 1, item);
+	}
 }
 
 /* Only what a shell can run. */

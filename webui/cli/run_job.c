@@ -3,7 +3,7 @@
  * Following a job to its end.
  */
 #include "webui/cli/commands.h"
-#include "webui/cli/plan.h"
+#include "webui/cli/run.h"
 #include "webui/cli/text.h"
 
 #include <stdlib.h>

@@ -122,7 +122,9 @@ static void print_source(
 	if (depth > MAX_DEPTH)
 		return;
 	json_array_foreach(json_object_get(source, "listeners"), i, listener)
+	{
 		print_driver(run, listener, depth, "[]");
+	}
 	if (protocol)
 		print_driver(run, protocol, depth, "()");
 	else if (format)

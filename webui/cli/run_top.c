@@ -51,7 +51,9 @@ static int get_names(struct cli_run *run, json_t **names)
 		return 0;
 	int status = run_get_list(run, "/volumes", &volumes);
 	json_array_foreach(volumes, i, volume)
+	{
 		json_array_append(*names, json_object_get(volume, "name"));
+	}
 	json_decref(volumes);
 	return status;
 }

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tables, YAML, plans and problems as they are printed, letter by letter.
+ */
+#include "blockcore/base/doc.h"
+#include "webui/cli/commands.h"
+#include "webui/cli/output.h"
+#include "webui/cli/plan.h"
+#include "webui/cli/run.h"
+#include "webui/cli/sse.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct output output;
+static char *text;
+static size_t bytes;
+
+static void begin(enum output_format format)
+{
+	output = (struct output){.format = format};
+	output.out = open_memstream(&text, &bytes);
+}
+
+static void assert_printed(const char *expected)
+{
+	fclose(output.out);
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static json_t *json(const char *source)
+{
+	json_error_t error;
+	json_t *json = json_loads(source, JSON_DECODE_ANY, &error);
+	if (!json)
+		fail_msg("%s: %s", source, error.text);
+	return json;
+}
+
+#define VOLUMES \
+	"[{\"name\": \"db01\", \"block_size\": 512, \"status\": {\"state\": " \
+	"\"online\", \"size_bytes\": 107374182400, \"allocated_bytes\": " \
+	"1073741824, \"sessions\": 2, \"faults\": 0, \"throttled\": true, " \
+	"\"serial\": \"2b1f\"}}," \
+	"{\"name\": \"x\", \"block_size\": 4096, \"status\": {\"state\": " \
+	"\"failed\", \"sessions\": 12345}}]"
+
+static void print_list(enum output_format format, bool bare, bool exact,
+	unsigned width, bool color)
+{
+	json_t *items = json(VOLUMES);
+	begin(format);
+	output.bare = bare;
+	output.exact = exact;
+	output.width = width;
+	output.color = color;
+	output_list(&output, cli_volume.columns, items);
+	json_decref(items);
+}
+
+static void tables(void **state)
+{
+	(void)state;
+	print_list(OUTPUT_TABLE, false, false, 0, false);
+	assert_printed(
+		"NAME  STATE      SIZE   USED  BLOCK  SESSIONS  FAULTS  "
+		"THROTTLED  SERIAL\n"
+		"db01  online  100 GiB  1 GiB  512           2       0  yes   "
+		"     2b1f\n"
+		"x     failed        -      -  4096      12.3k       -  -     "
+		"     -\n");
+	print_list(OUTPUT_TABLE, true, true, 0, false);
+	assert_printed(
+		"db01\tonline\t107374182400\t1073741824\t512\t2\t0\tyes\t"
+		"2b1f\nx\tfailed\t-\t-\t4096\t12345\t-\t-\t-\n");
+	print_list(OUTPUT_NAME, false, false, 0, false);
+	assert_printed("db01\nx\n");
+}
+
+static void colors_and_width(void **state)
+{
+	static const struct cli_column columns[] = {
+		{"NAME", "name"}, {"STATE", "state", COLUMN_STATE}, {NULL}};
+	(void)state;
+	json_t *items = json("[{\"name\": \"a-rather-long-name\", \"state\": "
+			     "\"failed\"}]");
+	begin(OUTPUT_TABLE);
+	output.color = true;
+	output_table(&output, columns, items);
+	assert_printed("\033[1mNAME                STATE\033[0m\n"
+		       "a-rather-long-name  \033[31mfailed\033[0m\n");
+	begin(OUTPUT_TABLE);
+	output.width = 20;
+	output_table(&output, columns, items);
+	assert_printed("NAME          STATE\na-rather-lo~  failed\n");
+	json_decref(items);
+}
+
+/* Invariant 1 of output.h. */
+static void nothing_steers_the_terminal(void **state)
+{
+	static const struct cli_column columns[] = {{"N", "name"}, {NULL}};
+	(void)state;
+	json_t *items =
+		json("[{\"name\": \"a\\u001b[31m\\n\\u009b2J\\u007f\"}]");
+	begin(OUTPUT_TABLE);
+	output.bare = true;
+	output_table(&output, columns, items);
+	assert_printed("a\\x1b[31m\\x0a\\x9b2J\\x7f\n");
+	begin(OUTPUT_YAML);
+	output_list(&output, columns, items);
+	fclose(output.out);
+	assert_null(strchr(text, '\033'));
+	free(text);
+	json_decref(items);
+}
+
+static void columns(void **state)
+{
+	struct err err = {0};
+	(void)state;
+	struct cli_column *chosen =
+		output_choose_columns(cli_volume.columns, "size,Name", &err);
+	assert_non_null(chosen);
+	assert_string_equal(chosen[0].title, "SIZE");
+	assert_string_equal(chosen[1].title, "NAME");
+	assert_null(chosen[2].title);
+	free(chosen);
+	assert_null(output_choose_columns(cli_volume.columns, "name,q", &err));
+	assert_non_null(strstr(err.text, "no column \"q\"; there are NAME, "));
+}
+
+static void yaml(void **state)
+{
+	(void)state;
+	json_t *object = json(
+		"{\"name\": \"db01\", \"none\": null, \"yes\": \"yes\", "
+		"\"n\": \"12\", \"list\": [\"a\", \"b c\", 3], \"empty\": {}, "
+		"\"items\": [{\"a\": 1, \"b\": {\"c\": true}}, []], "
+		"\"size_bytes\": 1073741824, \"t\": \"a: b #c\", \"iqn\": "
+		"\"iqn.2026-11.example:db\"}");
+	begin(OUTPUT_TABLE);
+	output_object(&output, NULL, object);
+	assert_printed(
+		"name: db01\nnone: null\n\"yes\": \"yes\"\n\"n\": \"12\"\n"
+		"list: [a, b c, 3]\nempty: {}\nitems:\n"
+		"  - a: 1\n    b:\n      c: true\n  - []\n"
+		"size_bytes: \"1 GiB\"\nt: \"a: b #c\"\n"
+		"iqn: iqn.2026-11.example:db\n");
+	json_decref(object);
+}
+
+/* What is printed as YAML is read back, by the reader of documents, as it was. */
+static void yaml_reads_back(void **state)
+{
+	static const char *const texts[] = {
+		"{\"a\": [[1, [2]], {\"b\": [{\"c\": {}}]}, \"\"]}",
+		"[{\"x\": \"- a\", \"y\": \"'\", \"z\": \"a\\nb\\t\\\"\"}]",
+		"{\"null\": \"null\", \"~\": \"~\", \"a b\": \"#x\", "
+		"\"true\": \"True\", \"-\": \"--\"}",
+		"{\"u\": \"\\u00e4\\u20ac\", \"e\": \"1e5\", \"o\": \"0x1\"}",
+		"{\"long\": [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\", "
+		"\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"]}",
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		struct err err;
+		char *again;
+		size_t again_bytes;
+		json_t *tree = json(texts[i]);
+		begin(OUTPUT_YAML);
+		output_yaml(output.out, tree);
+		fclose(output.out);
+		struct doc *doc = doc_parse("yaml", text, bytes, &err);
+		if (!doc)
+			fail_msg("%s\n%s", text, err.text);
+		FILE *out = open_memstream(&again, &again_bytes);
+		doc_print_json(doc, out);
+		fclose(out);
+		json_t *second = json(again);
+		if (!json_equal(tree, second))
+			fail_msg("%s\n%s\n%s", texts[i], text, again);
+		doc_free(doc);
+		json_decref(second);
+		json_decref(tree);
+		free(again);
+		free(text);
+	}
+}
+
+static void plans(void **state)
+{
+	(void)state;
+	json_t *plan =
+		json("{\"dry_run\": true, \"changes\": ["
+		     "{\"kind\": \"volume\", \"id\": \"db01\", \"operation\": "
+		     "\"update\", \"before\": {\"thin\": true, \"source\": "
+		     "{\"a\": 1, "
+		     "\"b\": 2}}, \"after\": {\"thin\": true, \"source\": "
+		     "{\"a\": 1, "
+		     "\"b\": 3}, \"x\": null}},"
+		     "{\"kind\": \"host\", \"id\": \"w\", \"operation\": "
+		     "\"create\", "
+		     "\"before\": null, \"after\": {\"name\": \"w\"}},"
+		     "{\"kind\": \"export\", \"id\": \"t,0\", \"operation\": "
+		     "\"delete\", \"before\": {\"lun\": 0}, \"after\": null}],"
+		     "\"impact\": [{\"object\": \"volume db01\", \"effect\": "
+		     "\"parked\", \"text\": \"waits\", \"sessions\": [3, 4], "
+		     "\"parked_ms_max\": 100}]}");
+	begin(OUTPUT_TABLE);
+	plan_show(&output, plan);
+	assert_printed(
+		"changes:\n"
+		"  ~ volume db01\n"
+		"    - source.b: 2\n"
+		"    + source.b: 3\n"
+		"    + x: null\n"
+		"  + host w\n"
+		"    + name: \"w\"\n"
+		"  - export t,0\n"
+		"impact:\n"
+		"OBJECT       EFFECT  SESSIONS  HOSTS  PARKED_MS  WHAT\n"
+		"volume db01  parked  3,4       -      100        waits\n");
+	assert_false(plan_is_empty(plan));
+	json_decref(plan);
+	plan = json("{\"dry_run\": true, \"changes\": [], \"impact\": []}");
+	assert_true(plan_is_empty(plan));
+	json_decref(plan);
+}
+
+static void problems(void **state)
+{
+	struct client_answer answer = {.status = 422};
+	(void)state;
+	answer.json = json(
+		"{\"type\": \"/problems/invalid\", \"title\": \"Invalid\", "
+		"\"status\": 422, \"detail\": \"block_size: 512 or 4096\", "
+		"\"instance\": \"r1\", \"errors\": [{\"pointer\": "
+		"\"/block_size\", \"detail\": \"block_size: 512 or 4096\", "
+		"\"allowed\": [512, 4096]}], \"held_by\": [\"export a,0\"]}");
+	begin(OUTPUT_TABLE);
+	assert_int_equal(problem_show(&answer, output.out), EXIT_FAILED);
+	assert_printed("cairn: block_size: 512 or 4096\n"
+		       "  at /block_size\n"
+		       "  allowed: 512, 4096\n"
+		       "  held by: export a,0\n");
+	json_decref(answer.json);
+	answer = (struct client_answer){.status = 503, .retry_after_s = 5};
+	begin(OUTPUT_TABLE);
+	assert_int_equal(problem_show(&answer, output.out), EXIT_FAILED);
+	assert_printed("cairn: the daemon answers with status 503\n"
+		       "  try again in 5 s\n");
+	assert_int_equal(problem_status(404), EXIT_NOT_FOUND);
+	assert_int_equal(problem_status(409), EXIT_CONFLICT);
+	assert_int_equal(problem_status(412), EXIT_CONFLICT);
+	assert_int_equal(problem_status(401), EXIT_DENIED);
+	assert_int_equal(problem_status(403), EXIT_DENIED);
+}
+
+/* -- server-sent events ------------------------------------------------------- */
+
+static char seen[1024];
+
+static void take_event(
+	void *argument, const char *id, const char *type, const char *data)
+{
+	size_t used = strlen(seen);
+	(void)argument;
+	snprintf(seen + used, sizeof seen - used, "%s|%s|%.40s;", id, type,
+		data);
+}
+
+static void events(void **state)
+{
+	static const char stream[] =
+		": hello\r\n\r\nid: 7\nevent: volumes\ndata: {\"a\":\ndata: "
+		"1}\n"
+		"\ndata:x\rid\r\rretry: 5\nevent: e\n\nid: 9\ndata: last\n\n";
+	struct sse *sse = calloc(1, sizeof *sse);
+	(void)state;
+	for (size_t step = 1; step < sizeof stream; step++) {
+		memset(sse, 0, offsetof(struct sse, line));
+		sse->event = take_event;
+		seen[0] = '\0';
+		for (size_t at = 0; at < sizeof stream - 1; at += step)
+			sse_feed(sse, stream + at,
+				at + step < sizeof stream - 1
+					? step
+					: sizeof stream - 1 - at);
+		assert_string_equal(seen,
+			"7|volumes|{\"a\":\n1};|message|x;9|message|last;");
+	}
+	/* Too long: left out, and the next one is whole. */
+	memset(sse, 0, offsetof(struct sse, line));
+	sse->event = take_event;
+	seen[0] = '\0';
+	for (int i = 0; i < 30000; i++)
+		sse_feed(sse, "data: x\n", 8);
+	for (unsigned i = 0; i < 2 * SSE_MAX_BYTES; i++)
+		sse_feed(sse, "y", 1);
+	sse_feed(sse, "\n\ndata: z\n\n", 11);
+	assert_string_equal(seen, "|message|z;");
+	assert_int_equal(sse->left_out, 1);
+	free(sse);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tables),
+		cmocka_unit_test(colors_and_width),
+		cmocka_unit_test(nothing_steers_the_terminal),
+		cmocka_unit_test(columns),
+		cmocka_unit_test(yaml),
+		cmocka_unit_test(yaml_reads_back),
+		cmocka_unit_test(plans),
+		cmocka_unit_test(problems),
+		cmocka_unit_test(events),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands that are wholly said by their row.
+ */
+#include "webui/cli/plan.h"
+#include "webui/cli/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static char *with_dry_run(const char *path)
+{
+	char *text = NULL;
+	if (asprintf(&text, "%s%cdryRun=true", path,
+		    strchr(path, '?') ? '&' : '?') < 0)
+		abort();
+	return text;
+}
+
+void run_show_plan(struct cli_run *run, const json_t *plan)
+{
+	if (run->output.format == OUTPUT_TABLE)
+		plan_show(&run->output, plan);
+	else
+		output_object(&run->output, NULL, plan);
+}
+
+/* Asks the daemon what the request would do. With `ask`, then the user. */
+static int rehearse(
+	struct cli_run *run, const struct client_request *real, bool ask)
+{
+	struct client_request request = *real;
+	struct client_answer answer;
+	struct output output = run->output;
+	char *path = with_dry_run(real->path);
+	request.path = path;
+	request.keyed = false;
+	int status = run_call(run, &request, &answer);
+	free(path);
+	if (status)
+		return status;
+	if (ask) {
+		output.out = stderr;
+		plan_show(&output, answer.json);
+		status = run_confirm(run, "Do it?");
+	} else {
+		run_show_plan(run, answer.json);
+	}
+	client_answer_free(&answer);
+	return status;
+}
+
+static void say_done(struct cli_run *run)
+{
+	const struct cli_line *line = &run->line;
+	const char *done = line->command->done;
+	if (run->output.format != OUTPUT_TABLE || !done)
+		return;
+	if (line->arguments && *line->noun->name) {
+		fprintf(run->output.out, "%s ", line->noun->name);
+		output_text(run->output.out, line->argument[0]);
+		fputc(' ', run->output.out);
+	}
+	fprintf(run->output.out, "%s\n", done);
+}
+
+/* A list, an object, or what the row says of a success. */
+static int show(struct cli_run *run, const struct client_answer *answer)
+{
+	const json_t *json = answer->json;
+	const json_t *items = json_object_get(json, "items");
+	bool quiet =
+		run->output.format == OUTPUT_TABLE && run->line.command->done;
+	if (json_is_array(items))
+		output_list(&run->output, run->columns, items);
+	else if (json && !quiet)
+		output_object(&run->output, run->columns, json);
+	else
+		say_done(run);
+	return 0;
+}
+
+static int send(struct cli_run *run, const struct client_request *request)
+{
+	struct client_answer answer;
+	int status = run_call(run, request, &answer);
+	if (status)
+		return status;
+	if (run->line.command->flags & CLI_JOB && answer.status == 202)
+		status = job_follow(run, answer.json);
+	else
+		status = show(run, &answer);
+	client_answer_free(&answer);
+	return status;
+}
+
+static int list(struct cli_run *run, const char *path)
+{
+	json_t *items;
+	int status = run_get_list(run, path, &items);
+	if (!status)
+		output_list(&run->output, run->columns, items);
+	json_decref(items);
+	return status;
+}
+
+int run_generic(struct cli_run *run)
+{
+	const struct cli_command *command = run->line.command;
+	bool dry = cli_line_flag(&run->line, "dry-run");
+	char *path;
+	json_t *body;
+	if (dry && !(command->flags & CLI_DRY_RUN))
+		return run_fail(
+			EXIT_USAGE, "there is no --dry-run of this command");
+	int status = run_request(run, &path, &body);
+	struct client_request request = {.method = command->method,
+		.path = path,
+		.body = body,
+		.keyed = command->flags & CLI_KEYED,
+		.if_match = command->flags & CLI_MATCH ? "*" : NULL};
+	bool asks =
+		command->flags & CLI_ASKS && !cli_line_flag(&run->line, "yes");
+	if (!status && command->flags & CLI_PAGED)
+		status = list(run, path);
+	else if (!status) {
+		if (dry || asks)
+			status = rehearse(run, &request, !dry);
+		if (!status && !dry)
+			status = send(run, &request);
+	}
+	json_decref(body);
+	free(path);
+	return status;
+}
