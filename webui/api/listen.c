@@ -115,7 +115,7 @@ static int make_context(struct api *api, struct err *err)
 			SSL_OP_NO_COMPRESSION);
 	/* Idle connections give their buffers back. */
 	SSL_CTX_set_mode(api->ctx, SSL_MODE_RELEASE_BUFFERS);
-	return certificate_load(api->ctx, settings->state_directory,
+	return api_certificate_load(api->ctx, settings->state_directory,
 		settings->api.address, err);
 }
 
