@@ -59,6 +59,48 @@ static const char *const migrations[] = {
 	" created INTEGER NOT NULL,"
 	" expires INTEGER NOT NULL,"
 	" PRIMARY KEY (volume, id)) WITHOUT ROWID;",
+	/* Users, their sessions and tokens; the audit log: trust/. */
+	"CREATE TABLE trust_user("
+	" name TEXT PRIMARY KEY,"
+	" role INTEGER NOT NULL CHECK (role BETWEEN 1 AND 3),"
+	" enabled INTEGER NOT NULL,"
+	" password TEXT,"
+	" certificate TEXT UNIQUE,"
+	" generation INTEGER NOT NULL DEFAULT 1,"
+	" created INTEGER NOT NULL,"
+	" password_at INTEGER NOT NULL DEFAULT 0,"
+	" signed_in INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+	"CREATE TABLE trust_session("
+	" hash BLOB PRIMARY KEY CHECK (length(hash) = 32),"
+	" user TEXT NOT NULL REFERENCES trust_user ON DELETE CASCADE,"
+	" address TEXT NOT NULL,"
+	" created INTEGER NOT NULL,"
+	" used INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX trust_session_user ON trust_session(user);"
+	"CREATE TABLE trust_token("
+	" id TEXT PRIMARY KEY,"
+	" user TEXT NOT NULL REFERENCES trust_user ON DELETE CASCADE,"
+	" comment TEXT NOT NULL,"
+	" role INTEGER NOT NULL CHECK (role BETWEEN 1 AND 3),"
+	" hash BLOB NOT NULL CHECK (length(hash) = 32),"
+	" created INTEGER NOT NULL,"
+	" expires INTEGER NOT NULL,"
+	" used INTEGER NOT NULL DEFAULT 0,"
+	" used_from TEXT NOT NULL DEFAULT '',"
+	" networks TEXT NOT NULL,"
+	" scope TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX trust_token_user ON trust_token(user);"
+	"CREATE TABLE audit("
+	" seq INTEGER PRIMARY KEY,"
+	" record TEXT NOT NULL,"
+	" hash BLOB NOT NULL);"
+	"CREATE TABLE audit_chain("
+	" one INTEGER PRIMARY KEY CHECK (one = 1),"
+	" first INTEGER NOT NULL,"
+	" before BLOB NOT NULL,"
+	" next INTEGER NOT NULL,"
+	" head BLOB NOT NULL);"
+	"INSERT INTO audit_chain VALUES(1, 1, zeroblob(32), 1, zeroblob(32));",
 };
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 
@@ -80,6 +122,21 @@ int database_run(sqlite3 *db, const char *sql, struct err *err)
 	if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
 		return 0;
 	return database_error(db, "cannot be changed", err);
+}
+
+int database_savepoint(sqlite3 *db, struct err *err)
+{
+	return database_run(db, "SAVEPOINT one", err);
+}
+
+int database_savepoint_end(sqlite3 *db, int failed, struct err *err)
+{
+	if (!failed)
+		failed = database_run(db, "RELEASE one", err);
+	if (failed)
+		sqlite3_exec(
+			db, "ROLLBACK TO one; RELEASE one", NULL, NULL, NULL);
+	return failed;
 }
 
 /* -- statements ------------------------------------------------------------- */
@@ -113,6 +170,11 @@ void statement_blob(
 void statement_number(struct statement *s, int parameter, int value)
 {
 	note(s, sqlite3_bind_int(s->stmt, parameter, value));
+}
+
+void statement_large(struct statement *s, int parameter, int64_t value)
+{
+	note(s, sqlite3_bind_int64(s->stmt, parameter, value));
 }
 
 int statement_row(struct statement *s)

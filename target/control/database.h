@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * SQLite with our errors: statements that are prepared, bound, stepped and ended
- * in a line or two. Used by state.c only; one thread.
+ * in a line or two. Used by what keeps tables in the state; one thread.
  */
 #ifndef TARGET_CONTROL_DATABASE_H
 #define TARGET_CONTROL_DATABASE_H
@@ -10,6 +10,7 @@
 
 #include <sqlite3.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Opens (makes, 0600) the file with our pragmas, checks that it is whole and ours,
  * brings the schema forward. NULL with *err. */
@@ -21,6 +22,13 @@ int database_error(sqlite3 *db, const char *what, struct err *err);
 
 /* Statements without parameters and results. */
 int database_run(sqlite3 *db, const char *sql, struct err *err);
+
+/* What lies between both is done as a whole or, if `failed` or if it cannot be
+ * made durable, not at all: within a transaction that is open, a part of it, else
+ * one of its own. They may be nested; nothing may yield between them. The end
+ * returns `failed`, or its own error. */
+int database_savepoint(sqlite3 *db, struct err *err);
+int database_savepoint_end(sqlite3 *db, int failed, struct err *err);
 
 /* One statement. Parameters are numbered from 1; texts and blobs must live until
  * statement_end. Errors of all steps are kept and reported by statement_end. */
@@ -34,6 +42,7 @@ void statement_text(struct statement *s, int parameter, const char *text);
 void statement_blob(
 	struct statement *s, int parameter, const void *data, size_t bytes);
 void statement_number(struct statement *s, int parameter, int value);
+void statement_large(struct statement *s, int parameter, int64_t value);
 /* True if there is a row; then columns (from 0) may be read. */
 int statement_row(struct statement *s);
 /* Steps to the end; the statement may then be bound and run again. */
