@@ -15,6 +15,8 @@
 #include "target/control/directory.h"
 #include "target/control/lanes.h"
 #include "target/control/report.h"
+#include "target/control/tries.h"
+#include "target/control/trust/trust.h"
 #include "target/reactor/reactor.h"
 
 #include <errno.h>
@@ -42,6 +44,8 @@ struct daemon {
 	struct iscsi_server *server;
 	struct appliance *appliance;
 	struct config *config;
+	struct trust *trust;
+	struct tries tries;
 	void *face;
 
 	struct loop_message begin;
@@ -204,20 +208,39 @@ static int open_face_co(struct daemon *daemon, struct err *err)
 		.server = daemon->server,
 		.state = daemon->state,
 		.appliance = daemon->appliance,
-		.config = daemon->config};
+		.config = daemon->config,
+		.trust = daemon->trust};
 	const struct daemon_face *face = daemon->orders->face;
 	return face ? face->start_co(&parts, &daemon->face, err) : 0;
+}
+
+/* The first administrator comes over REST, so without it there is no need. */
+static int open_trust(struct daemon *daemon, struct err *err)
+{
+	struct trust_world world = {.state = daemon->state,
+		.loop = reactor_loop(daemon->control),
+		.run_directory = daemon->orders->face
+			? daemon->settings->run_directory
+			: NULL};
+	daemon->trust = trust_open(&world, err);
+	if (!daemon->trust)
+		return -EIO;
+	tries_init(&daemon->tries, daemon->trust);
+	return 0;
 }
 
 /* The story as far as "ready". Connections that come before the document is in
  * force wait in the portals' queues. */
 static int start_co(struct daemon *daemon, struct err *err)
 {
-	daemon->server = iscsi_server_new(
-		daemon->core, &daemon->settings->iscsi, &report_watcher, err);
+	int failed = open_trust(daemon, err);
+	if (failed)
+		return failed;
+	daemon->server = iscsi_server_new(daemon->core,
+		&daemon->settings->iscsi, &daemon->tries.watcher, err);
 	if (!daemon->server)
 		return -ENOMEM;
-	int failed = lanes_start_co(daemon->lanes, daemon->server,
+	failed = lanes_start_co(daemon->lanes, daemon->server,
 		daemon->settings->buffer_bytes, err);
 	if (!failed)
 		failed = open_portals(daemon, err);
@@ -241,6 +264,7 @@ static void stop_co(struct daemon *daemon)
 	config_close(daemon->config);
 	if (daemon->server)
 		iscsi_server_free(daemon->server);
+	trust_close(daemon->trust);
 	lanes_stop_co(daemon->lanes);
 	reactor_stop(daemon->control);
 }
@@ -254,6 +278,8 @@ static void story_co(void *argument)
 			block_core_lane(daemon->core, 0),
 			daemon->world->ops->name,
 			appliance_table(daemon->appliance));
+		report_setup(stdout, daemon->settings,
+			trust_bootstrap_token(daemon->trust));
 		daemon->story = co_self();
 		co_yield ();
 	}

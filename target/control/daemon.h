@@ -26,6 +26,7 @@ struct config;
 struct iscsi_server;
 struct reactor;
 struct state;
+struct trust;
 
 /* What runs, for the face: to be used on the control reactor until stop_co has
  * returned. */
@@ -37,6 +38,7 @@ struct daemon_parts {
 	struct state *state;
 	struct appliance *appliance;
 	struct config *config;
+	struct trust *trust;
 };
 
 /* What manages the daemon from outside (REST). It lies above this floor, so the

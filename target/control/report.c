@@ -137,6 +137,25 @@ void report_start(FILE *out, const struct settings *settings,
 	fflush(out);
 }
 
+void report_setup(FILE *out, const struct settings *settings, const char *token)
+{
+	const struct settings_api *api = &settings->api;
+	if (!token)
+		return;
+	fprintf(out,
+		"\nThere is no administrator yet. For one hour this token "
+		"makes "
+		"the first one:\n    %s\n",
+		token);
+	if (api->enabled)
+		fprintf(out,
+			strchr(api->address, ':')
+				? "    at https://[%s]:%u/api/v1/setup\n"
+				: "    at https://%s:%u/api/v1/setup\n",
+			api->address, api->port);
+	fflush(out);
+}
+
 /* -- who comes and goes ----------------------------------------------------- */
 
 /* Names may hold any byte above ASCII. */

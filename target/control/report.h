@@ -17,6 +17,10 @@ void report_start(FILE *out, const struct settings *settings,
 	struct block_lane *lane, const char *ring,
 	const struct access_table *table);
 
+/* How the first administrator comes in, if `token` is not NULL. */
+void report_setup(
+	FILE *out, const struct settings *settings, const char *token);
+
 /* Logs logins and logouts. */
 extern struct iscsi_watcher report_watcher;
 

@@ -124,6 +124,14 @@ void api_emit(
 
 /* -- the end of a call ------------------------------------------------------ */
 
+/* It may have held a password. */
+static void free_text(struct api_call *call)
+{
+	if (call->text)
+		explicit_bzero(call->text, call->request.text_bytes);
+	free(call->text);
+}
+
 static void free_call(struct api_call *call)
 {
 	struct api *api = call->request.api;
@@ -137,7 +145,8 @@ static void free_call(struct api_call *call)
 	json_decref(call->audit_after);
 	api_answer_free(&call->answer);
 	free(call->uri);
-	free(call->text);
+	free_text(call);
+	explicit_bzero(call->cookie, sizeof call->cookie);
 	free(call);
 	if (api->stopping && !api->running) {
 		struct co *co = api->stopping;
@@ -173,6 +182,7 @@ static void finish(struct loop_message *message)
 		*call->request.who.name ? call->request.who.name : "-",
 		call->method, call->uri, call->answer.status,
 		(unsigned long long)us);
+	api_guard_record(call);
 	api_keys_end(call);
 	if (call->http)
 		send_answer(call);

@@ -16,6 +16,7 @@
 #define WEBUI_API_PRIVATE_H
 
 #include "blockcore/loop.h"
+#include "target/control/trust/trust.h"
 #include "webui/api/counters.h"
 #include "webui/api/handler.h"
 #include "webui/api/parse.h"
@@ -96,6 +97,8 @@ struct api_call {
 	json_t *audit_before, *audit_after;
 	uint64_t started_ns;
 	bool local; /* over the unix socket */
+	struct trust_identity identity;
+	char cookie[TRUST_SECRET_BYTES]; /* "": came without */
 	struct loop_message finish;
 	LIST_ENTRY(api_call) link;
 };
@@ -139,6 +142,15 @@ void api_request_gone(struct evhttp_request *http);
 
 /* False: refused and answered. */
 bool api_guard(struct api_call *call);
+/* The audit record of a change that was asked for. */
+void api_guard_record(struct api_call *call);
+/* Who asks, as trust knows him. */
+static inline const struct trust_identity *api_identity(
+	const struct api_request *request)
+{
+	return &api_call_of(request)->identity;
+}
+enum api_role api_role_of(enum trust_role role);
 
 /* -- answer.c, problem.c ------------------------------------------------------ */
 

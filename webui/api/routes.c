@@ -26,6 +26,7 @@ extern const struct api_route api_fault_routes[];
 extern const struct api_route api_host_routes[];
 extern const struct api_route api_target_routes[];
 extern const struct api_route api_config_routes[];
+extern const struct api_route api_login_routes[];
 
 const struct api_route *const api_routes[] = {
 	api_docs_routes, /* docs.c */
@@ -46,6 +47,7 @@ const struct api_route *const api_routes[] = {
 	api_host_routes, /* objects_hosts.c */
 	api_target_routes, /* objects_targets.c: exports, too */
 	api_config_routes, /* objects_config.c: history and portals, too */
+	api_login_routes, /* trust_login.c */
 	NULL,
 };
 

@@ -25,6 +25,8 @@ int trust_bootstrap_make(struct trust *trust, struct err *err)
 {
 	uint8_t random[16];
 	char line[sizeof trust->bootstrap + 1];
+	if (!trust->world.run_directory)
+		return 0;
 	int failed = name_file(trust, err);
 	if (failed)
 		return failed;

@@ -107,7 +107,7 @@ bool trust_may_volume(const struct trust_identity *who, const char *volume);
 struct trust_world {
 	struct state *state; /* outlives trust */
 	struct loop *loop; /* the control thread's; its worker pool hashes */
-	const char *run_directory; /* for bootstrap-token; copied */
+	const char *run_directory; /* for bootstrap-token; NULL: none is made */
 	/* Wall clock in milliseconds; NULL: the real one. For tests. */
 	int64_t (*now_ms)(void *arg);
 	void *now_arg;
