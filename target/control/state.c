@@ -144,11 +144,6 @@ struct volume_store *state_volume_store(struct state *state)
 	return &state->store;
 }
 
-struct sqlite3 *state_database(struct state *state)
-{
-	return state->db;
-}
-
 /* -- life ------------------------------------------------------------------- */
 
 static int open_in(struct state *state, const char *directory, struct err *err)

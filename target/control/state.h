@@ -58,12 +58,6 @@ void state_free_secret(char *secret); /* wipes; NULL is fine */
 /* For the files of target/control that keep tables of their own there. */
 struct sqlite3 *state_database(struct state *state);
 
-/* For others who keep tables of their own there (database.h). */
-struct sqlite3 *state_database(struct state *state);
-
-/* For the files of target/control that keep tables of their own there. */
-struct sqlite3 *state_database(struct state *state);
-
 /* Blobs of a volume that the document names (refused otherwise). Saving none (0
  * bytes) deletes. Loading: *data is NULL if there is none; free it. */
 int state_save_blob(struct state *state, const uint8_t uuid[16],

@@ -7,11 +7,11 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
 #include "target/reactor/reactor.h"
+#include "webui/api/certificate.h"
 #include "webui/api/connection.h"
 #include "webui/api/events.h"
 #include "webui/api/faults.h"
 #include "webui/api/jobs.h"
-
 #include "webui/api/keys.h"
 #include "webui/api/private.h"
 #include "webui/api/stream.h"
@@ -33,6 +33,7 @@ static int64_t unix_ms(void)
 static void free_api(struct api *api)
 {
 	api_listen_close(api);
+	api_certificate_stop(api);
 	api_connections_free(api->connections);
 	api_streams_free(api->streams);
 	api_events_free(api->events);
@@ -54,7 +55,9 @@ static int open_api(struct api *api, struct err *err)
 	api->faults = api_faults_new(api, err);
 	if (!api->faults)
 		return err_wrap(err, "faults");
-	int failed = api_listen_local(api, err);
+	int failed = api_certificate_start(api, err);
+	if (!failed)
+		failed = api_listen_local(api, err);
 	if (!failed && api->parts.settings->api.enabled)
 		failed = api_listen_tls(api, err);
 	return failed;

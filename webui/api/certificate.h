@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The certificate of https, as target/control/trust keeps it, put into use.
+ * The certificate of https in use: loaded at the start, replaced while everything
+ * runs, renewed by itself when it is ours and its time nears the end.
+ *
+ * New connections get a new pair; those that are there keep theirs.
  */
 #ifndef WEBUI_API_CERTIFICATE_H
 #define WEBUI_API_CERTIFICATE_H
 
-#include "blockcore/base/err.h"
 #include "target/control/trust/certificate.h"
+#include "webui/api/private.h"
 
-#include <openssl/ssl.h>
+/* Loads it (makes it, the first time) and looks twice a day from then on. */
+int api_certificate_start(struct api *api, struct err *err);
+void api_certificate_stop(struct api *api);
+/* Puts the present one into api->ctx, which was just made. */
+int api_certificate_use(struct api *api, struct err *err);
 
-/* New connections get this pair; those that are there keep theirs. 0 or -errno
- * with *err. */
-int api_certificate_use(
-	SSL_CTX *ctx, const struct certificate *certificate, struct err *err);
-/* The one in the state directory, made if absent. */
-int api_certificate_load(SSL_CTX *ctx, const char *directory,
-	const char *address, struct err *err);
+/* Keeps it and puts it into use; takes it over, whatever comes of it. */
+int api_certificate_replace(
+	struct api *api, struct certificate *certificate, struct err *err);
+/* A new one of ours. NULL with *err. */
+struct certificate *api_certificate_make(struct api *api, struct err *err);
 
 #endif

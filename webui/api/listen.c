@@ -104,7 +104,6 @@ static int bind_tcp(struct settings_api *settings)
 
 static int make_context(struct api *api, struct err *err)
 {
-	const struct settings *settings = api->parts.settings;
 	api->ctx = SSL_CTX_new(TLS_server_method());
 	if (!api->ctx)
 		return err_set(err, ENOMEM, "no TLS: %s",
@@ -115,8 +114,7 @@ static int make_context(struct api *api, struct err *err)
 			SSL_OP_NO_COMPRESSION);
 	/* Idle connections give their buffers back. */
 	SSL_CTX_set_mode(api->ctx, SSL_MODE_RELEASE_BUFFERS);
-	return api_certificate_load(api->ctx, settings->state_directory,
-		settings->api.address, err);
+	return api_certificate_use(api, err);
 }
 
 int api_listen_tls(struct api *api, struct err *err)

@@ -31,6 +31,7 @@
 #define API_MAX_ANSWER_HEADERS 8u
 
 struct api_call;
+struct certificate;
 struct co;
 struct evhttp;
 struct evhttp_request;
@@ -47,6 +48,8 @@ struct api {
 	struct loop *loop;
 	struct evhttp *tls, *local;
 	SSL_CTX *ctx;
+	struct certificate *certificate;
+	struct loop_timer renew; /* looks twice a day */
 	char socket_path[108];
 	struct api_connections *connections;
 	struct api_events *events;

@@ -27,6 +27,10 @@ extern const struct api_route api_host_routes[];
 extern const struct api_route api_target_routes[];
 extern const struct api_route api_config_routes[];
 extern const struct api_route api_login_routes[];
+extern const struct api_route api_users_routes[];
+extern const struct api_route api_tokens_routes[];
+extern const struct api_route api_audit_routes[];
+extern const struct api_route api_certificate_routes[];
 
 const struct api_route *const api_routes[] = {
 	api_docs_routes, /* docs.c */
@@ -48,6 +52,10 @@ const struct api_route *const api_routes[] = {
 	api_target_routes, /* objects_targets.c: exports, too */
 	api_config_routes, /* objects_config.c: history and portals, too */
 	api_login_routes, /* trust_login.c */
+	api_users_routes, /* trust_users.c */
+	api_tokens_routes, /* trust_tokens.c */
+	api_audit_routes, /* trust_audit.c */
+	api_certificate_routes, /* trust_certificate.c */
 	NULL,
 };
 

@@ -65,6 +65,11 @@ int audit_read(struct audit *audit, int64_t after, unsigned max,
 	void (*each)(void *arg, int64_t seq, const char *record), void *arg,
 	struct err *err);
 
+/* The same backward: those before number `before`, newest first. */
+int audit_read_back(struct audit *audit, int64_t before, unsigned max,
+	void (*each)(void *arg, int64_t seq, const char *record), void *arg,
+	struct err *err);
+
 struct audit_verdict {
 	bool whole;
 	int64_t records, first; /* looked at; the number of the first one */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What audit.c and audit_verify.c share. */
+/* What audit_log.c and audit_verify.c share. */
 #ifndef TARGET_CONTROL_TRUST_AUDIT_PARTS_H
 #define TARGET_CONTROL_TRUST_AUDIT_PARTS_H
 

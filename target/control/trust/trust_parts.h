@@ -2,7 +2,7 @@
 /*
  * What the files of trust share.
  *
- *	trust.c		life, roles, identities of the socket and of certificates
+ *	identity.c	life, roles, identities of the socket and of certificates
  *	sign_in.c	sign in, setup, change of one's password
  *	web_session.c	cookies
  *	user.c		users

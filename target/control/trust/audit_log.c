@@ -231,16 +231,15 @@ int audit_append(
 	return 0;
 }
 
-int audit_read(struct audit *audit, int64_t after, unsigned max,
-	void (*each)(void *arg, int64_t seq, const char *record), void *arg,
-	struct err *err)
+typedef void audit_each(void *arg, int64_t seq, const char *record);
+
+static int read_some(struct audit *audit, const char *sql, int64_t from,
+	unsigned max, audit_each *each, void *arg, struct err *err)
 {
 	struct statement s;
 	int count = 0;
-	statement_begin(&s, audit->db,
-		"SELECT seq, record FROM audit WHERE seq > ? ORDER BY seq "
-		"LIMIT ?");
-	statement_large(&s, 1, after);
+	statement_begin(&s, audit->db, sql);
+	statement_large(&s, 1, from);
 	statement_large(&s, 2, max);
 	while (statement_row(&s)) {
 		each(arg, sqlite3_column_int64(s.stmt, 0),
@@ -249,4 +248,22 @@ int audit_read(struct audit *audit, int64_t after, unsigned max,
 	}
 	int failed = statement_end(&s, err);
 	return failed ? failed : count;
+}
+
+int audit_read(struct audit *audit, int64_t after, unsigned max,
+	audit_each *each, void *arg, struct err *err)
+{
+	return read_some(audit,
+		"SELECT seq, record FROM audit WHERE seq > ? ORDER BY seq "
+		"LIMIT ?",
+		after, max, each, arg, err);
+}
+
+int audit_read_back(struct audit *audit, int64_t before, unsigned max,
+	audit_each *each, void *arg, struct err *err)
+{
+	return read_some(audit,
+		"SELECT seq, record FROM audit WHERE seq < ? ORDER BY seq DESC "
+		"LIMIT ?",
+		before, max, each, arg, err);
 }
