@@ -56,6 +56,10 @@ void async_send(struct iscsi_connection *connection, enum pdu_async event,
 /* Event 3: the session is about to be dropped; the host may come back after
  * `wait_s`. */
 void async_send_drop(struct iscsi_connection *connection, uint16_t wait_s);
+/* task_management.c: ends the session, for session.h; one that a cold reset ends
+ * is told so first. */
+extern const char task_cold_reset[];
+void task_end_session(struct iscsi_connection *connection, const char *reason);
 /* command.c: the connection's waiter; buffers may be there again. */
 void command_resume(struct buf_waiter *waiter);
 

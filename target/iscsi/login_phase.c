@@ -178,7 +178,7 @@ static void register_session(
 		.group = connection->world.portal->group,
 		.loop = connection->lane->lane->loop,
 		.connection = connection,
-		.close = connection_drop,
+		.close = task_end_session,
 		.ready = session_ready,
 	};
 

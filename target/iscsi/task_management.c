@@ -11,7 +11,6 @@
 
 #include "blockcore/base/list.h"
 
-#define COLD_RESET "target cold reset"
 #define MANAGEMENTS_MAX 16u /* of one connection at a time */
 
 enum { TASK_REASSIGN = 8 }; /* 11.5.1; 9.. are of RFC 7144 */
@@ -44,6 +43,18 @@ static void send_response(
 	control_send(control, OUT_STATUS, NULL, 0);
 }
 
+const char task_cold_reset[] = "target cold reset";
+
+void task_end_session(struct iscsi_connection *connection, const char *reason)
+{
+	if (reason != task_cold_reset || connection->state != CONNECTION_FULL) {
+		connection_drop(connection, reason);
+		return;
+	}
+	async_send_drop(connection, 0);
+	connection_finish(connection, reason);
+}
+
 static void management_done(struct scsi_management *scsi)
 {
 	struct iscsi_management *management =
@@ -55,8 +66,8 @@ static void management_done(struct scsi_management *scsi)
 	send_response(connection, management->task_tag, scsi->response);
 	slab_put(&connection->lane->managements, management);
 	if (cold) { /* ends all sessions with the target (11.5.1) */
-		session_close_others(connection->session, COLD_RESET);
-		connection_finish(connection, COLD_RESET);
+		session_close_others(connection->session, task_cold_reset);
+		task_end_session(connection, task_cold_reset);
 	}
 	connection_management_ended(connection);
 }

@@ -294,6 +294,14 @@ static void a_warm_reset_ends_all(void **state)
 	wire_logout(&wire);
 }
 
+/* Told that all its connections are dropped (event 3), then closed. */
+static void expect_dropped(struct wire *wire)
+{
+	wire_expect(wire, WIRE_ASYNC, &pdu);
+	assert_int_equal(pdu.bhs[36], 3);
+	wire_expect_closed(wire);
+}
+
 static void a_cold_reset_ends_all_sessions(void **state)
 {
 	struct target_rig *rig = *state;
@@ -302,8 +310,8 @@ static void a_cold_reset_ends_all_sessions(void **state)
 	wire_open(&other, rig->port, "");
 	wire_open(&wire, rig->port, "");
 	manage(&wire, COLD_RESET, 0, 0, COMPLETE);
-	wire_expect_closed(&wire);
-	wire_expect_closed(&other);
+	expect_dropped(&wire);
+	expect_dropped(&other);
 	wire_close(&wire);
 	wire_close(&other);
 }
