@@ -9,7 +9,8 @@
 . "$(dirname "$0")/lib.sh"
 needs setsid qemu-img iscsi-ls
 
-sed -e "s|var/|$work/var/|" -e 's/port: 3260/port: 0/' etc/cairn.yaml \
+sed -e "s|var/|$work/var/|" -e 's/port: 3260/port: 0/' \
+	-e 's/port: 8443/port: 0/' etc/cairn.yaml \
 	>"$work/cairn.yaml"
 log=$work/run.log
 variant=$(basename "$BUILD")
