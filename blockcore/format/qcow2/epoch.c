@@ -125,10 +125,8 @@ static int write_epoch_co(struct qcow2 *image, struct epoch *epoch)
 {
 	int error = write_early_co(image, epoch);
 
-#ifndef CAIRN_MUTANT_NO_SYNC_BEFORE_L2
 	if (!error && !STAILQ_EMPTY(&epoch->late))
 		error = qcow2_io_flush_co(image);
-#endif
 	if (!error)
 		error = qcow2_io_write_all_co(image, &epoch->late);
 	return error ? error : qcow2_io_flush_co(image);
@@ -267,9 +265,7 @@ static int reclaim_co(struct qcow2 *image)
 	int error = 0;
 
 	TAILQ_CONCAT(&list, &image->epochs.unnamed, link);
-#ifndef CAIRN_MUTANT_NO_DRAIN
 	image->drain_co(image);
-#endif
 	while ((freed = TAILQ_FIRST(&list))) {
 		TAILQ_REMOVE(&list, freed, link);
 		if (!error)
