@@ -24,8 +24,8 @@ static const struct cli_option connect_options[] = {
 			"linux|windows|esxi|qemu|proxmox|kubernetes|libvirt"},
 	{"host", 0, VALUE_TEXT, "HOST", "?host",
 		"for this host, if several may", .names_of = "host"},
-	{"shell", 0, VALUE_FLAG, NULL, NULL,
-		"only the commands, to be run by a shell"},
+	{"text", 0, VALUE_FLAG, NULL, NULL,
+		"the text only: to be run by a shell, or to be a file"},
 	CLI_END,
 };
 

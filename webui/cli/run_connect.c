@@ -34,57 +34,42 @@ static void print_lines(FILE *out, const char *indent, const char *text)
 
 /* -- connect ---------------------------------------------------------------- */
 
-static void print_step(FILE *out, unsigned number, const json_t *step)
+static void print_warnings(FILE *out, const json_t *connect)
 {
-	fprintf(out, "\n%u. ", number);
-	output_text(out, text_at(step, "title"));
-	if (*text_at(step, "file")) {
-		fputs(" (", out);
-		output_text(out, text_at(step, "file"));
-		fputc(')', out);
-	}
-	fputs("\n\n", out);
-	print_lines(out, "    ", text_at(step, "text"));
-}
-
-static void print_steps(struct cli_run *run, const json_t *connect)
-{
-	FILE *out = run->output.out;
 	size_t i;
 	json_t *item;
-	output_text(out, text_at(connect, "volume"));
-	fprintf(out, " is LUN %lld of ",
-		json_integer_value(json_object_get(connect, "lun")));
-	output_text(out, text_at(connect, "target"));
-	fputc('\n', out);
 	json_array_foreach(json_object_get(connect, "warnings"), i, item)
 	{
 		fputs("warning: ", out);
 		output_text(out, json_string_value(item));
 		fputc('\n', out);
 	}
-	json_array_foreach(json_object_get(connect, "steps"), i, item)
-	{
-		print_step(out, (unsigned)i + 1, item);
-	}
 }
 
-/* Only what a shell can run. */
-static void print_shell(struct cli_run *run, const json_t *connect)
+static void print_connect(struct cli_run *run, const json_t *connect)
 {
-	size_t i;
-	json_t *step;
-	json_array_foreach(json_object_get(connect, "steps"), i, step)
-	{
-		const json_t *may = json_object_get(step, "run");
-		if (strcmp(text_at(step, "kind"), "shell") ||
-			json_is_false(may))
-			continue;
-		fputs("# ", run->output.out);
-		output_text(run->output.out, text_at(step, "title"));
-		fputc('\n', run->output.out);
-		print_lines(run->output.out, "", text_at(step, "text"));
+	FILE *out = run->output.out;
+	output_text(out, text_at(connect, "volume"));
+	fprintf(out, " is LUN %lld of ",
+		json_integer_value(json_object_get(connect, "lun")));
+	output_text(out, text_at(connect, "target"));
+	if (*text_at(connect, "host")) {
+		fputs(" for host ", out);
+		output_text(out, text_at(connect, "host"));
 	}
+	fputs("; ", out);
+	output_text(out, text_at(connect, "title"));
+	fputs(":\n", out);
+	print_warnings(out, connect);
+	fputc('\n', out);
+	print_lines(out, "    ", text_at(connect, "text"));
+}
+
+/* What stands in the way goes where a pipe does not take it. */
+static void print_text_only(struct cli_run *run, const json_t *connect)
+{
+	print_warnings(stderr, connect);
+	print_lines(run->output.out, "", text_at(connect, "text"));
 }
 
 int run_connect(struct cli_run *run)
@@ -100,10 +85,10 @@ int run_connect(struct cli_run *run)
 	int status = run_get(run, whole, &connect);
 	if (status)
 		;
-	else if (cli_line_flag(&run->line, "shell"))
-		print_shell(run, connect);
+	else if (cli_line_flag(&run->line, "text"))
+		print_text_only(run, connect);
 	else if (run->output.format == OUTPUT_TABLE)
-		print_steps(run, connect);
+		print_connect(run, connect);
 	else
 		output_object(&run->output, NULL, connect);
 	json_decref(connect);
