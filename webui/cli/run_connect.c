@@ -114,10 +114,11 @@ static void print_check(struct cli_run *run, const json_t *check)
 
 int run_doctor(struct cli_run *run)
 {
-	json_t *checks, *check;
+	json_t *all, *check;
 	size_t i;
 	unsigned failed = 0;
-	int status = run_get_list(run, "/system/checks", &checks);
+	int status = run_get(run, "/system/checks", &all);
+	const json_t *checks = json_object_get(all, "items");
 	if (status)
 		return status;
 	json_array_foreach(checks, i, check)
@@ -130,7 +131,7 @@ int run_doctor(struct cli_run *run)
 		output_list(&run->output,
 			cli_command_find(&cli_system, "checks")->columns,
 			checks);
-	json_decref(checks);
+	json_decref(all);
 	return failed ? EXIT_FAILED : EXIT_OK;
 }
 

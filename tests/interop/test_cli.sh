@@ -1,0 +1,243 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What a user types: cairn beside a real daemon, from the first volume to the
+# edited configuration, with hosts (libiscsi, QEMU) that see what was done.
+
+. "$(dirname "$0")/lib.sh"
+needs jq iscsi-ls qemu-img qemu-io openssl
+
+write_settings 0
+export CAIRN_SOCKET=$work/run/cairn.sock HOME=$work NO_COLOR=1
+unset CAIRN_URL CAIRN_TOKEN CAIRN_CA CAIRN_FINGERPRINT XDG_CONFIG_HOME
+cairn() { timeout 120 "$BUILD/cairn" "$@"; }
+# exits STATUS WORDS...: what cairn ends with; its words are in said.
+exits() {
+	local wanted=$1 status=0
+	shift
+	cairn "$@" >"$work/said" 2>&1 </dev/null || status=$?
+	cat "$work/said"
+	[ $status = "$wanted" ] || { echo "exit status $status, not $wanted"; return 1; }
+}
+said() { grep -qF -- "$1" "$work/said" || { cat "$work/said"; return 1; }; }
+# shows JQ-FILTER VALUE WORDS...: what -o json of a command has there
+shows() {
+	local filter=$1 wanted=$2 found
+	shift 2
+	found=$(cairn "$@" -o json 2>&1 | jq -c "$filter" 2>&1)
+	[ "$found" = "$wanted" ] || { echo "$filter is $found, not $wanted"; return 1; }
+}
+sees_size() { # NAME BYTES
+	timeout 60 qemu-img info --output=json "$url:$1/0" | jq -e ".[\"virtual-size\"] == $2"
+}
+is() { [ "$(cat "$work/said")" = "$1" ] || { cat "$work/said"; return 1; }; }
+
+check "without a daemon: unreachable" exits 6 status
+check "and it says what to do" said 'Does cairnd run?'
+check "the daemon starts" start_kept_daemon
+check "nothing there yet" exits 0 volume list -H
+check "really nothing" is ''
+check "status" exits 0 status
+check "in words" said '0 of 0 volumes online'
+
+# The first volume.
+check "a host" exits 0 host create web1 --iqn '*' --address 127.0.0.0/8
+check "a dry run" exits 0 volume create db01 --size 8M --host web1 --dry-run
+check "says what it would make" said '+ volume db01'
+check "and the export" said '+ export'
+check "but makes nothing" exits 3 volume show db01
+check "one call for volume, target, export" exits 0 volume create db01 --size 8M --host web1 --thin
+check "said so" is 'volume db01 created'
+check "as a table for scripts" exits 0 volume list -Hp --columns name,state,size
+check "tabs and exact numbers" is "$(printf 'db01\tonline\t8388608')"
+check "names only" exits 0 volume list -o name
+check "one name" is db01
+check "JSON" shows '.[0].status.state' '"online"' volume list
+check "one volume" shows '.size_bytes' null volume show db01
+check "the export" exits 0 export list -H --columns volume,lun,hosts
+check "in its columns" is "$(printf 'db01\t0\tweb1')"
+check "a host sees it" sees_size db01 8388608
+check "the tree" exits 0 tree
+check "shows its LUN" said "LUN 0 at $iqn:db01  for web1"
+
+# Mistakes: what, where, what to do; each with its exit status.
+check "the name again: conflict" exits 4 volume create db01 --size 8M
+check "a wrong value: failed" exits 1 volume set db01 block_size=513
+check "with its pointer" said 'at /block_size'
+check "not there" exits 3 volume show nosuch
+check "a word that is nearly right" exits 2 volume lst
+check "is told" said 'did you mean "list"?'
+check "what holds it" exits 4 volume delete db01 --yes
+check "no terminal to ask on" exits 2 volume delete db01 --cascade
+check "but the impact was shown" said '- volume db01'
+check "and nothing was changed" exits 0 volume show db01
+
+# Connect texts, executed.
+check "the text for Linux" exits 0 connect db01
+check "discovers" said "iscsiadm"
+qemu_text_runs() {
+	cairn connect db01 --os qemu --text >"$work/qemu.sh" 2>/dev/null
+	cat "$work/qemu.sh"
+	(cd "$work" && timeout 60 sh -c "$(awk '/^qemu-img info/ { on = 1 } on; on && !/\\$/ { exit }' qemu.sh)") |
+		tee /dev/stderr | grep -F '8388608'
+}
+check "the text for qemu: qemu-img as printed" qemu_text_runs
+linux_text() { cairn connect db01 --text 2>/dev/null; }
+# The kernel's initiator needs a machine of its own (check-hosts); here the
+# portal and target that the text names are those that libiscsi finds.
+linux_names_what_is_there() {
+	local portal target
+	portal=$(linux_text | sed -n 's/.*-p \([^ ]*\).*/\1/p' | head -n 1)
+	target=$(linux_text | sed -n 's/.*-T \([^ ]*\).*/\1/p' | head -n 1)
+	echo "$portal $target"
+	[ "$target" = "$iqn:db01" ] &&
+		timeout 30 iscsi-ls -s "iscsi://$portal" | tee /dev/stderr |
+		grep -F "Target:$target"
+}
+check "Linux finds what its text names" linux_names_what_is_there
+
+# Changes under I/O.
+timeout 300 qemu-io -f raw "$url:db01/0" >"$work/io" 2>&1 < <(
+	for i in $(seq 400); do echo "write -P $((i % 251)) $((i % 64 * 64))k 64k"; done
+	echo "aio_flush"
+	until [ -e "$work/enough" ]; do read -r -t 0.05 <> <(:) || true; done
+	echo "read -P 149 1024k 64k") &
+io=$!
+check "a host that writes" wait_until shows length 1 session list
+check "resize" exits 0 volume resize db01 16M
+check "a host sees the size" sees_size db01 16777216
+check "a throttle under I/O" exits 0 listener attach db01 throttle limit iops=200
+check "attached" exits 0 listener list db01 -H --columns name,type
+check "as named" is "$(printf 'limit\tthrottle')"
+check "a dry run of another rate" exits 0 listener set db01 limit iops=500 -n
+check "tells the old and the new" said '+ source.listeners'
+check "another rate" exits 0 listener set db01 limit iops=5000
+check "in force" shows '.iops' 5000 listener show db01 limit
+check "the stack as text" exits 0 source show db01 --rates
+check "the throttle on top" said '[throttle limit]'
+check "the file below" said '(file'
+check "rates" said 'reads'
+check "top" exits 0 top -c 1
+check "has the volume" said 'db01'
+check "detach" exits 0 listener detach db01 limit --yes
+check "limits" exits 0 qos set db01 --iops 9000 --rate 100M
+check "are in force" shows '.iops' 9000 qos show db01
+check "no limits" exits 0 qos remove db01
+touch "$work/enough"
+io_went_well() { wait $io && ! grep -q 'failed\|error' "$work/io"; }
+check "the host saw no error" io_went_well
+
+# A session, kicked.
+timeout 300 qemu-io -f raw "$url:db01/0" >"$work/io" 2>&1 < <(
+	until [ -e "$work/kicked" ]; do read -r -t 0.05 <> <(:) || true; done) &
+io=$!
+check "a session" wait_until shows length 1 session list
+session=$(cairn session list -o name)
+check "all that was negotiated" shows '.host' '"web1"' session show "$session"
+check "kicked" exits 0 session kick "$session" --yes
+gone() { ! cairn session list -o name | grep -qx "$session"; }
+check "it is gone" wait_until gone
+touch "$work/kicked"
+wait $io
+
+# The whole configuration.
+check "export" exits 0 export
+cp "$work/said" "$work/config.yaml"
+check "applied as it is" exits 0 apply -f "$work/config.yaml" --yes
+check "changes nothing" said 'nothing changes'
+sed -i 's/thin: true/thin: false/' "$work/config.yaml"
+check "a diff" exits 0 apply -f "$work/config.yaml" --dry-run
+check "of one line" said 'thin: false'
+check "not without a yes" exits 2 apply -f "$work/config.yaml"
+check "applied" exits 0 apply -f "$work/config.yaml" --yes
+check "in force" shows '.thin // false' false volume show db01
+check "a broken file" exits 2 apply -f "$work/cairn.yaml.nosuch" --yes
+echo 'volumes: [{name: x}]' >"$work/bad.yaml"
+check "a wrong document" exits 1 apply -f "$work/bad.yaml" --yes
+check "with the place" said '/volumes/0'
+printf '#!/bin/sh\nsed -i "s/thin: false/thin: true/" "$1"\n' >"$work/editor"
+chmod +x "$work/editor"
+check "an editor" env EDITOR="$work/editor" "$BUILD/cairn" config edit --yes
+check "changed it" shows '.thin' true volume show db01
+check "history" exits 0 history list -H --columns number,operation
+check "has several" [ "$(wc -l <"$work/said")" -ge 4 ]
+
+# Faults end by themselves; jobs are followed; what happened is told.
+check "a fault on purpose" exits 0 fault add db01 --op flush --error EIO --for 1h --yes
+check "is listed" exits 0 fault list db01 -H --columns op,error
+check "as told" is "$(printf 'flush\tEIO')"
+check "cleared" exits 0 fault clear db01
+check "a job, to its end" exits 0 job start db01 fill length=1MiB
+check "done" said 'state: done'
+check "a job in the list" exits 0 job list -H --columns volume,kind,state
+check "with its end" is "$(printf 'db01\tfill\tdone')"
+check "events" exits 0 events
+check "of volumes" said 'db01'
+follows() { # the first event of a stream, while something changes
+	timeout 60 "$BUILD/cairn" events --follow -o json >"$work/stream" 2>"$work/stream.err" &
+	local reader=$! good=0 i=0
+	until [ -s "$work/stream" ] || [ $i -ge 200 ]; do
+		cairn volume set db01 vendor=V$((i % 2)) >/dev/null || good=1
+		i=$((i + 1))
+	done
+	kill $reader
+	wait $reader 2>/dev/null
+	cat "$work/stream.err"
+	head -n 1 "$work/stream" | jq -e '.topic' && [ $good = 0 ]
+}
+check "events as they come" follows
+check "the doctor" shows 'length > 3' true doctor
+check "a bundle" exits 0 bundle --to "$work/bundle.tar.gz"
+check "that unpacks" tar -tzf "$work/bundle.tar.gz"
+check "the audit log" exits 0 audit list -H --columns operation
+check "has the changes" said 'createVolume'
+check "nothing was taken out of it" shows .valid true audit verify
+
+# Over https: nothing without trust.
+api=https://127.0.0.1:$api_port
+print=$(openssl s_client -connect "127.0.0.1:$api_port" </dev/null 2>/dev/null |
+	openssl x509 -noout -fingerprint -sha256 | sed 's/.*=//')
+openssl s_client -connect "127.0.0.1:$api_port" </dev/null 2>/dev/null |
+	openssl x509 >"$work/ca.pem"
+unset CAIRN_SOCKET
+check "an unknown certificate: untrusted" exits 6 status --url "$api"
+check "it says how to trust it" said '--fingerprint sha256:'
+check "another fingerprint" exits 6 status --url "$api" --fingerprint "sha256:$(printf '0%.0s' $(seq 64))"
+check "the pinned one: but who are you?" exits 5 status --url "$api" --fingerprint "$print"
+check "a file of authorities" exits 5 status --url "$api" --ca "$work/ca.pem"
+echo nonsense >"$work/token"
+check "a wrong token: denied" exits 5 status --url "$api" --fingerprint "$print" --token-file "$work/token"
+
+# A user signs in, stays so, signs out.
+echo 'correct horse battery staple' >"$work/password"
+check "a user" exits 0 user create alice --role viewer --password-file "$work/password" \
+	--socket "$work/run/cairn.sock"
+check "signs in" exits 0 login --url "$api" --fingerprint "$print" --user alice \
+	--password-file "$work/password"
+check "and is known from then on" exits 0 user whoami
+check "as a viewer" said 'role: viewer'
+check "by a file that is private" [ "$(stat -c %a "$work/.config/cairn/login.json")" = 600 ]
+check "a viewer changes nothing" exits 5 volume resize db01 32M
+check "signs out" exits 0 logout
+check "and the file is gone" [ ! -e "$work/.config/cairn/login.json" ]
+echo wrong-password-of-hers >"$work/password"
+check "a wrong password" exits 5 login --url "$api" --fingerprint "$print" --user alice \
+	--password-file "$work/password"
+
+# Completion proposes from the table and from the daemon.
+export CAIRN_SOCKET=$work/run/cairn.sock
+check "a noun" exits 0 __complete volu
+check "volume" said 'volume'
+check "a name" exits 0 __complete volume show d
+check "of what is there" said 'db01'
+bash_completes() {
+	PATH=$BUILD:$PATH bash -c 'source <(cairn completion bash)
+		COMP_WORDS=(cairn volume resize d) COMP_CWORD=3
+		_cairn
+		echo "${COMPREPLY[@]}"' | grep -qx db01
+}
+check "in bash" bash_completes
+
+check "gone at last" exits 0 volume delete db01 --cascade --purge --yes
+check "with its file" [ ! -e "$work/data/db01.raw" ]
+finish
