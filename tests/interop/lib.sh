@@ -9,6 +9,7 @@ set -u
 BUILD=${BUILD:-build/asan}
 work=$(mktemp -d "${TMPDIR:-/tmp}/cairn.XXXXXX")
 daemon_pid=
+tee_pid=
 test_number=0
 failures=0
 iqn=iqn.2026-11.example.cairn
@@ -21,8 +22,22 @@ curl() {
 	command curl --trace "$(mktemp "$API_RECORD/$(basename "$0" .sh).XXXXXXXX.trace")" "$@"
 }
 
+# The same of what a program says at the socket: $CAIRN_SOCKET is then a way there
+# that is listened to.
+record_socket() {
+	export CAIRN_SOCKET=$work/run/cairn.sock
+	[ -n "${API_RECORD:-}" ] && [ -x "$BUILD/tools/tee_socket" ] || return 0
+	CAIRN_SOCKET=$work/run/tee.sock
+	[ -z "$tee_pid" ] || return 0
+	"$BUILD/tools/tee_socket" "$CAIRN_SOCKET" "$work/run/cairn.sock" \
+		"$API_RECORD/$(basename "$0" .sh).$$" &
+	tee_pid=$!
+	wait_until test -S "$CAIRN_SOCKET"
+}
+
 cleanup() {
 	stop_daemon
+	[ -z "$tee_pid" ] || kill "$tee_pid"
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -139,6 +154,7 @@ start_daemon_with() {
 	api_port=$(sed -n 's/^api=.*:\([0-9]*\)$/\1/p' "$work/ports")
 	port6=$(sed -n 's/.*\[::1\]:\([0-9]*\)$/\1/p' "$work/ports")
 	url="iscsi://127.0.0.1:$port/$iqn"
+	record_socket
 }
 
 # Ends it in good order; a sanitizer report or another status fails.

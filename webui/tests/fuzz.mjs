@@ -17,7 +17,7 @@ import {readFileSync} from "node:fs";
 import {Client} from "./http.mjs";
 import {Daemon, methodsAt, open} from "./daemon.mjs";
 import {Generator, fillLists} from "./generate.mjs";
-import {difference, idOf, judgeStep, stateOf} from "./model.mjs";
+import {difference, idOf, judgeStep, named, stateOf} from "./model.mjs";
 import {finish, none, ok} from "./tap.mjs";
 
 const RUNS = Number(process.env.API_FUZZ_RUNS ?? 10000);
@@ -129,14 +129,14 @@ function makeUrl(operation) {
 	return {url, parameters};
 }
 
-function makeBody(operation, headers) {
+function makeBody(operation, headers, parameters) {
 	const spec = operation.spec.requestBody;
 	if (!spec)
 		return {text: g.chance(1) ? "{}" : "", json: undefined};
 	headers["content-type"] = "application/json";
 	let json = fillLists(g, g.value(spec.content["application/json"].schema));
-	if (g.chance(50))
-		json = sameObject(operation, json);
+	if (g.chance(80))
+		json = sameObject(operation, json, parameters);
 	if (g.chance(20))
 		json = g.spoil(json);
 	let text = JSON.stringify(tame(json));
@@ -147,12 +147,16 @@ function makeBody(operation, headers) {
 	return {text, json: tame(json)};
 }
 
-/* For PUT: mostly the name that stands in the path. */
-function sameObject(operation, json) {
-	if (operation.method === "put" && json && typeof json === "object" && operation.volume !== undefined &&
-		json.name !== undefined)
-		return {...json, name: operation.volume};
-	return json;
+/* For PUT: mostly what stands in the path. */
+function sameObject(operation, json, parameters) {
+	if (operation.method !== "put" || !json || typeof json !== "object" || Array.isArray(json))
+		return json;
+	const names = named(operation, parameters);
+	const known = operation.spec.requestBody.content["application/json"].schema.$ref?.split("/").at(-1);
+	const properties = contract.document.components.schemas[known]?.properties ?? {};
+	const fitting = Object.entries(names).filter(([name]) => properties[name]);
+	const {name, ...rest} = json;
+	return {...(operation.id === "replaceTarget" ? rest : json), ...Object.fromEntries(fitting)};
 }
 
 /* Nothing that takes the machine's memory or disk. */
@@ -187,7 +191,7 @@ const blame = (request, text) => faults.push(`${request.operation.id} ${request.
 async function make(operation) {
 	const headers = {};
 	const {url, parameters} = makeUrl(operation);
-	const {text, json} = makeBody(operation, headers);
+	const {text, json} = makeBody(operation, headers, parameters);
 	if (operation.takes("If-Match") && g.chance(95)) {
 		const match = await ifMatch(operation, url);
 		if (match)
@@ -265,7 +269,8 @@ async function accepted(request, {before, old, oldTag, changed, foretold}) {
 
 async function again(request) {
 	const second = await sendTo(root, request);
-	if (second.status !== request.answer.status || second.body !== request.answer.body)
+	const told = ({status, json, headers: {etag, location}}) => JSON.stringify([status, json, etag, location]);
+	if (told(second) !== told(request.answer))
 		blame(request, `the same key was answered ${second.status} ${second.body.slice(0, 200)}`);
 	if (await look())
 		blame(request, "the same key has changed something again");

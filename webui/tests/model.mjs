@@ -17,14 +17,14 @@ export function bytes(size) {
 	return match ? Number(match[1]) * 1024 ** (UNITS[match[2]] ?? 0) : size;
 }
 
-const targetName = (text) => (/^(iqn|eui|naa)\./i.test(text) ? text : `${AUTHORITY}:${text}`).toLowerCase();
+const targetName = (text) => (/^(iqn|eui|naa)\./i.test(text) ? String(text) : `${AUTHORITY}:${text}`).toLowerCase();
 
 export function idOf(kind, object) {
 	if (kind === "target")
 		return targetName(object.iqn ?? object.name);
 	if (kind === "export")
 		return `${targetName(object.target)},${object.lun}`;
-	return object.name;
+	return String(object.name);
 }
 
 const DEFAULTS = {block_size: 512, read_only: false, removable: false, thin: false,
@@ -138,10 +138,20 @@ export function judgeStep({operation, parameters, body, before, after, old, entr
 			faults.push(`${operation.id} has touched ${what} (${how})`);
 	if (operation.method === "delete" && /^delete/.test(operation.id) && entry)
 		faults.push(`${operation.id}: it is still there`);
-	const wanted = WHOLE.test(operation.id) ? body : PART.test(operation.id) ? merge(old, body) : null;
+	const wanted = WHOLE.test(operation.id) ? {...named(operation, parameters), ...body} : PART.test(operation.id) ? merge(old, body) : null;
 	if (wanted)
 		faults.push(...judgeContent(operation, wanted, entry));
 	return faults;
+}
+
+/* What the path of a PUT says, so that its body need not. */
+export function named(operation, parameters) {
+	const id = Object.values(parameters)[0]?.toString();
+	if (operation.id === "replaceTarget")
+		return {iqn: id};
+	if (operation.id === "replaceExport")
+		return {target: id.slice(0, id.lastIndexOf(",")), lun: Number(id.slice(id.lastIndexOf(",") + 1))};
+	return id === undefined ? {} : {name: id};
 }
 
 function judgeContent(operation, wanted, entry) {

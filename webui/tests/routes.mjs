@@ -8,10 +8,19 @@ import {join} from "node:path";
 
 const ROW = /\{\s*"([A-Za-z]+)",\s*"([A-Z]+)",\s*((?:"[^"]*"\s*)+),\s*API_([A-Z]+)([^}]*)\}/g;
 
+/* A text with its macros of one line put in, as far as rows need it. */
+function expand(text) {
+	const macros = [...text.matchAll(/^#define ([A-Z_]+)[ \t]+(.*[^\\\n])$/gm)].reverse();
+	for (const [, name, value] of macros)
+		if (/API_|"/.test(value))
+			text = text.replace(new RegExp(`\\b${name}\\b`, "g"), () => value);
+	return text;
+}
+
 export function routes(directory) {
 	const rows = [];
 	for (const file of readdirSync(directory).filter((name) => name.endsWith(".c"))) {
-		const text = readFileSync(join(directory, file), "utf8");
+		const text = expand(readFileSync(join(directory, file), "utf8"));
 		for (const [, operation, method, path, role, rest] of text.matchAll(ROW)) {
 			const flags = [...rest.matchAll(/API_([A-Z_]+)/g)].map(([, name]) => name);
 			const query = [...rest.matchAll(/"([^"]*)"/g)].map(([, name]) => name).join("");
