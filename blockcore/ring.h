@@ -136,7 +136,7 @@ static inline void ring_world_free(struct ring_world *world)
 	world->ops->world_free(world);
 }
 
-/* Opens `path`. 0, or -errno with *err. EAGAIN: the file is locked. */
+/* Opens `path`. 0, or -errno with *err. EBUSY: the file is locked. */
 static inline int ring_file_open(struct ring_world *world, const char *path,
 	unsigned flags, uint64_t create_bytes, struct ring_file **file,
 	struct err *err)
@@ -162,7 +162,7 @@ static inline int ring_file_resize(
  * shared) on byte 100 + n says "I use permission n", on byte 200 + n "I do not
  * let others use permission n"; permissions are numbered CONSISTENT_READ 0,
  * WRITE 1, WRITE_UNCHANGED 2, RESIZE 3. Taking `taken` and `refused` (masks) is
- * followed by looking for others' locks that contradict them. -EAGAIN with a
+ * followed by looking for others' locks that contradict them. -EBUSY with a
  * text that says who may hold it. */
 static inline int ring_file_lock(struct ring_file *file, uint64_t taken,
 	uint64_t refused, struct err *err)

@@ -76,7 +76,7 @@ static int lock_look(struct ring_files_file *self, uint64_t mask,
 			return err_set(err, -found, "'%s': no lock: %s",
 				self->path, strerror(-found));
 		if (found)
-			return err_set(err, EAGAIN,
+			return err_set(err, EBUSY,
 				"'%s' is in use: another program or volume (a "
 				"virtual machine, qemu-img, cairnd) %s \"%s\" "
 				"on it; stop it first",
@@ -94,7 +94,7 @@ static int lock_change(struct ring_files_file *self, uint64_t taken,
 		failed =
 			lock_add(fd, LOCK_REFUSED_BYTE, refused, self->refused);
 	if (failed == -EAGAIN || failed == -EACCES)
-		return err_set(err, EAGAIN,
+		return err_set(err, EBUSY,
 			"'%s' is in use: another program has it locked",
 			self->path);
 	if (failed)

@@ -157,7 +157,7 @@ int sim_files_lock(struct ring_file *file, uint64_t taken, uint64_t refused,
 	LIST_FOREACH (other, &opened->inode->opens, link)
 		if (other != opened &&
 			((taken & other->refused) | (refused & other->taken)))
-			return err_set(err, EAGAIN,
+			return err_set(err, EBUSY,
 				"'%s' is in use: somebody else has it locked",
 				opened->inode->path);
 	opened->taken = taken;

@@ -357,13 +357,13 @@ static void test_locking_co(struct stack_rig *rig, void *argument)
 
 	(void)argument;
 	first = stack_rig_source_co(rig, DISK);
-	CHECK_INT(stack_rig_build_co(rig, DISK, &second, &err), -EAGAIN);
+	CHECK_INT(stack_rig_build_co(rig, DISK, &second, &err), -EBUSY);
 	CHECK_ERR(&err, "in use");
 	CHECK_INT(stack_rig_build_co(rig,
 			  "protocol: {type: file, path: disk, "
 			  "read_only: true}",
 			  &second, &err),
-		-EAGAIN);
+		-EBUSY);
 	second = stack_rig_source_co(
 		rig, "protocol: {type: file, path: disk, locking: false}");
 	block_source_put_co(second);
@@ -375,7 +375,7 @@ static void test_locking_co(struct stack_rig *rig, void *argument)
 	second = stack_rig_source_co(
 		rig, "protocol: {type: file, path: disk, read_only: true}");
 	block_source_put_co(second);
-	CHECK_INT(stack_rig_build_co(rig, DISK, &second, &err), -EAGAIN);
+	CHECK_INT(stack_rig_build_co(rig, DISK, &second, &err), -EBUSY);
 	block_source_put_co(first);
 }
 

@@ -199,7 +199,7 @@ static void test_second_open_cannot_take_what_the_first_refuses(void **state)
 	assert_int_equal(
 		ring_file_lock(a, READ_CONSISTENT | WRITE, writes, &err), 0);
 	assert_int_equal(
-		ring_file_lock(b, READ_CONSISTENT | WRITE, 0, &err), -EAGAIN);
+		ring_file_lock(b, READ_CONSISTENT | WRITE, 0, &err), -EBUSY);
 	assert_non_null(strstr(err.text, "in use"));
 	assert_non_null(strstr(err.text, rig->path));
 	/* The failure has left nothing behind, and b may read. */
@@ -208,12 +208,12 @@ static void test_second_open_cannot_take_what_the_first_refuses(void **state)
 	assert_int_equal(ring_file_lock(b, READ_CONSISTENT, 0, &err), 0);
 	/* What a uses, b cannot refuse. */
 	assert_int_equal(
-		ring_file_lock(b, READ_CONSISTENT, WRITE, &err), -EAGAIN);
+		ring_file_lock(b, READ_CONSISTENT, WRITE, &err), -EBUSY);
 	/* a becomes a reader, b the writer; not the other way round again. */
 	assert_int_equal(ring_file_lock(a, READ_CONSISTENT, 0, &err), 0);
 	assert_int_equal(
 		ring_file_lock(b, READ_CONSISTENT | WRITE, WRITE, &err), 0);
-	assert_int_equal(ring_file_lock(a, WRITE, 0, &err), -EAGAIN);
+	assert_int_equal(ring_file_lock(a, WRITE, 0, &err), -EBUSY);
 	ring_rig_close(rig, b);
 	assert_int_equal(ring_file_lock(a, WRITE, WRITE, &err), 0);
 	ring_rig_close(rig, a);
@@ -335,7 +335,7 @@ static void test_we_keep_out_of_qemus_files(void **state)
 	assert_true(child_says(&child, "qemu-io>"));
 	assert_int_equal(ring_file_lock(file, READ_CONSISTENT | WRITE,
 				 WRITE | RESIZE, &err),
-		-EAGAIN);
+		-EBUSY);
 	assert_non_null(strstr(err.text, "in use"));
 	child_end(&child);
 	assert_int_equal(ring_file_lock(file, READ_CONSISTENT | WRITE,
