@@ -294,7 +294,8 @@ int doc_bool(const struct doc *node, bool *out, struct err *err)
 
 int doc_text(const struct doc *node, const char **out, struct err *err)
 {
-	if (node->kind != DOC_SCALAR)
+	/* What came through REST has no file, but types. */
+	if (node->kind != DOC_SCALAR || (!*node->file && doc_is_bare(node)))
 		return doc_error(node, err, EINVAL, "a text is expected");
 	*out = node->text;
 	return 0;

@@ -69,12 +69,16 @@ int doc_uint(const struct doc *node, uint64_t min, uint64_t max, uint64_t *out,
 int doc_size(const struct doc *node, uint64_t min, uint64_t max, uint64_t *out,
 	struct err *err);
 int doc_bool(const struct doc *node, bool *out, struct err *err);
-/* The text of a scalar; refuses null, lists and maps. Lives as the tree does. */
+/* The text of a scalar; refuses null, lists and maps, and in a tree without a file
+ * (REST) numbers and bools. Lives as the tree does. */
 int doc_text(const struct doc *node, const char **out, struct err *err);
 
 /* Gives every node of `to` the place of the one that stands at the same keys in
  * `from`: a tree printed and parsed again still says where it was written. */
 void doc_copy_places(struct doc *to, const struct doc *from);
+
+/* A plain scalar that is a number, true or false in JSON. */
+bool doc_is_bare(const struct doc *node);
 
 /* Writes a tree as JSON (quoted scalars and what is not a JSON number, true or
  * false become strings), without a final newline. */

@@ -116,16 +116,21 @@ static bool is_json_number(const char *text)
 	return !*p;
 }
 
-static void print_scalar(const struct doc *node, FILE *out)
+bool doc_is_bare(const struct doc *node)
 {
 	const char *text = node->text;
 
-	if (!node->quoted &&
+	return node->kind == DOC_SCALAR && !node->quoted &&
 		(!strcmp(text, "true") || !strcmp(text, "false") ||
-			is_json_number(text)))
-		fputs(text, out);
+			is_json_number(text));
+}
+
+static void print_scalar(const struct doc *node, FILE *out)
+{
+	if (doc_is_bare(node))
+		fputs(node->text, out);
 	else
-		json_print_string(out, text);
+		json_print_string(out, node->text);
 }
 
 static void print_children(

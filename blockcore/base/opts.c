@@ -71,13 +71,13 @@ static int read_enum(const struct opt_spec *spec, const struct doc *node,
 	void *field, struct err *err)
 {
 	char allowed[256];
-	const char *text;
+	const char *text = node->kind == DOC_SCALAR ? node->text : "";
 	int *index = field;
-	int r = doc_text(node, &text, err);
+	/* Through REST a number is one, and a text a text. */
+	bool number = *spec->choices[0] >= '0' && *spec->choices[0] <= '9';
+	bool fits = *node->file || doc_is_bare(node) == number;
 
-	if (r < 0)
-		return r;
-	for (int i = 0; spec->choices[i]; i++) {
+	for (int i = 0; spec->choices[i] && fits; i++) {
 		if (!strcmp(spec->choices[i], text)) {
 			*index = i;
 			return 0;

@@ -467,9 +467,35 @@ static void test_files(void **state)
 	assert_int_equal(err.code, EISDIR);
 }
 
+/* Without a file it came through REST, where a number is no text. */
+static void test_texts_of_json(void **state)
+{
+	static const char json[] =
+		"{\"a\": true, \"b\": \"true\", \"c\": 12, \"d\": \"12\"}";
+	static const char *const names[] = {"a", "b", "c", "d"};
+	static const int wanted[] = {-EINVAL, 0, -EINVAL, 0};
+	struct err err = {0};
+	const char *text;
+	(void)state;
+	struct doc *root = doc_parse("", json, sizeof json - 1, &err);
+	struct doc *file = doc_parse("file", json, sizeof json - 1, &err);
+	assert_non_null(root);
+	assert_non_null(file);
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(
+			doc_text(doc_find(root, names[i]), &text, &err),
+			wanted[i]);
+		assert_int_equal(
+			doc_text(doc_find(file, names[i]), &text, &err), 0);
+	}
+	doc_free(root);
+	doc_free(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_texts_of_json),
 		cmocka_unit_test(test_trees),
 		cmocka_unit_test(test_nodes_know_their_place),
 		cmocka_unit_test(test_what_is_refused),

@@ -435,7 +435,9 @@ void object_delete_co(
 	object_edit(edits, kind->kind, object->id, NULL);
 	if (kind->release)
 		kind->release(request, object, edits, held_by);
-	if (json_array_size(held_by) && !cascade)
+	/* What holds it and has no edit of its own does not go along. */
+	if (json_array_size(held_by) &&
+		(!cascade || json_array_size(held_by) >= edits->count))
 		refuse_held(request, object, held_by);
 	else if (object_change_co(request, edits, "removed", "", id))
 		api_answer_empty(request);

@@ -123,7 +123,8 @@ bool source_change_co(struct api_request *request,
 		api_answer(request, 500, NULL);
 		return false;
 	}
-	if (!source_count(source))
+	json_t *listeners = json_object_get(source, "listeners");
+	if (json_is_array(listeners) && !json_array_size(listeners))
 		json_object_del(source, "listeners");
 	json_object_set_new(value, "source", source);
 	object_edit(edits, CONFIG_VOLUME, object->id, value);

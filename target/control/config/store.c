@@ -318,7 +318,7 @@ static json_t *entry_json(const struct statement *s)
 {
 	json_t *changes = json_loads(text_at(s, 4), 0, NULL);
 	return json_pack("{sI, sI, ss, ss, so}", "number",
-		(json_int_t)sqlite3_column_int64(s->stmt, 0), "time_ms",
+		(json_int_t)sqlite3_column_int64(s->stmt, 0), "time",
 		(json_int_t)sqlite3_column_int64(s->stmt, 1), "who",
 		text_at(s, 2), "title", text_at(s, 3), "changes",
 		changes ? changes : json_array());
