@@ -2,7 +2,6 @@
 /*
  * Faults of a volume: requests that fail, wait or are held, for a time.
  */
-#include "blockcore/spec.h"
 #include "webui/api/faults.h"
 #include "webui/api/objects_source.h"
 #include "webui/api/private.h"
@@ -20,17 +19,9 @@
 /* The rules as they run, with what they have struck; NULL: nothing runs. */
 static json_t *running_rules(struct api_request *request, const char *volume)
 {
-	struct block_source *source = source_running(request, volume);
-	char *text = NULL;
-	size_t bytes = 0;
+	json_t *json = source_running_json(request, volume, true);
 	json_t *one, *rules = NULL;
 	size_t i;
-	FILE *out = source ? open_memstream(&text, &bytes) : NULL;
-	if (!out)
-		return NULL;
-	spec_print(source, true, out);
-	json_t *json = fclose(out) ? NULL : json_loadb(text, bytes, 0, NULL);
-	free(text);
 	json_array_foreach(
 		json_object_get(json_object_get(json, "source"), "listeners"),
 		i, one)

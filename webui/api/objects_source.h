@@ -15,6 +15,13 @@ size_t source_count(const json_t *source); /* listeners */
 /* Index of the listener of that name; source_count if there is none. */
 size_t source_find(const json_t *source, const char *name);
 json_t *source_listener(const json_t *source, size_t index); /* borrowed */
+/* The text of a member, NULL if it has none. */
+const char *source_text(const json_t *object, const char *member);
+/* The same as source_find for a list of listeners. */
+size_t source_find_named(const json_t *listeners, const char *name);
+/* Gives a listener that comes to the list the name it would run under, if it has
+ * none. */
+void source_name_listener(const json_t *listeners, json_t *one);
 /* Puts a listener (taken over) where its kind belongs; its index. */
 size_t source_insert(json_t *source, json_t *listener);
 
@@ -27,5 +34,8 @@ bool source_change_co(struct api_request *request,
 /* What runs, borrowed until the caller yields; NULL: offline. */
 struct block_source *source_running(
 	struct api_request *request, const char *volume);
+/* The same as JSON (spec_print), with what drivers count; NULL: offline. */
+json_t *source_running_json(
+	struct api_request *request, const char *volume, bool status);
 
 #endif

@@ -21,6 +21,7 @@ extern const struct api_route api_check_routes[];
 extern const struct api_route api_bundle_routes[];
 extern const struct api_route api_volume_routes[];
 extern const struct api_route api_source_routes[];
+extern const struct api_route api_listener_routes[];
 extern const struct api_route api_qos_routes[];
 extern const struct api_route api_fault_routes[];
 extern const struct api_route api_host_routes[];
@@ -46,6 +47,7 @@ const struct api_route *const api_routes[] = {
 	api_bundle_routes, /* live_bundle.c */
 	api_volume_routes, /* objects_volumes.c */
 	api_source_routes, /* objects_source.c */
+	api_listener_routes, /* objects_listeners.c */
 	api_qos_routes, /* objects_qos.c */
 	api_fault_routes, /* objects_faults.c */
 	api_host_routes, /* objects_hosts.c */
