@@ -190,7 +190,7 @@ check "made by root" says '.items[0].user' '"root"'
 number=$(jq '.items[0].number' "$work/body")
 check "all goes" changes 200 PUT /config '{}'
 check "a host finds nothing" sees_nothing a
-check "back" gets 200 POST "/history/$number/restore"
+check "back" changes 200 POST "/history/$number/restore"
 check "it is there again" sees a 8388608
 check "the same as before" gets 200 GET /config
 check "whole" [ "$(jq -S . "$work/body")" = "$(jq -S . "$work/whole")" ]

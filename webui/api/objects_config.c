@@ -188,7 +188,9 @@ static void restore_history_co(struct api_request *request)
 	char object[48];
 	struct config_outcome outcome;
 	struct err err = {0};
-	if (!history_number(request, &number))
+	char tag[24];
+	if (!history_number(request, &number) ||
+		!api_match(request, config_tag(request, tag)))
 		return;
 	if (config_history_restore_co(config_of(request), number,
 		    request->who.name, request->dry_run, &outcome, &err)) {
@@ -276,7 +278,7 @@ const struct api_route api_config_routes[] = {
 	{"getHistory", "GET", HISTORY "/{number}", API_VIEWER, 0, NULL,
 		get_history_co},
 	{"restoreHistory", "POST", HISTORY "/{number}/restore", API_ADMIN,
-		API_DRY_RUN | API_IDEMPOTENT, NULL, restore_history_co},
+		CHANGE | API_IDEMPOTENT, NULL, restore_history_co},
 	{"listPortals", "GET", PORTALS, API_VIEWER, API_PAGED, NULL,
 		list_portals_co},
 	{"createPortal", "POST", PORTALS, API_OPERATOR,
