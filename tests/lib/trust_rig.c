@@ -42,19 +42,18 @@ void trust_rig_start(struct trust_rig *rig)
 int trust_rig_setup(void **state)
 {
 	struct trust_rig *rig = calloc(1, sizeof *rig);
+	assert_non_null(rig);
+	*state = rig;
 	log_set_level(LOG_ERROR);
 	snprintf(rig->root, sizeof rig->root, "/tmp/cairn-trust.XXXXXX");
-	if (!mkdtemp(rig->root))
-		return -1;
+	assert_non_null(mkdtemp(rig->root));
 	snprintf(
 		rig->state_path, sizeof rig->state_path, "%s/state", rig->root);
 	snprintf(rig->run_path, sizeof rig->run_path, "%s/run", rig->root);
-	if (directory_make(rig->run_path, 0700, &rig->err))
-		return -1;
+	assert_int_equal(directory_make(rig->run_path, 0700, &rig->err), 0);
 	rig->now_ms = 1795600000000;
 	rig->sim = sim_new(1);
 	rig->loop = sim_loop_new(rig->sim);
-	*state = rig;
 	trust_rig_start(rig);
 	return 0;
 }

@@ -124,14 +124,6 @@ void api_emit(
 
 /* -- the end of a call ------------------------------------------------------ */
 
-/* It may have held a password. */
-static void free_text(struct api_call *call)
-{
-	if (call->text)
-		explicit_bzero(call->text, call->request.text_bytes);
-	free(call->text);
-}
-
 static void free_call(struct api_call *call)
 {
 	struct api *api = call->request.api;
@@ -145,7 +137,9 @@ static void free_call(struct api_call *call)
 	json_decref(call->audit_after);
 	api_answer_free(&call->answer);
 	free(call->uri);
-	free_text(call);
+	if (call->text) /* it may have held a password */
+		explicit_bzero(call->text, call->request.text_bytes);
+	free(call->text);
 	explicit_bzero(call->cookie, sizeof call->cookie);
 	free(call);
 	if (api->stopping && !api->running) {
