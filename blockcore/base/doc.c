@@ -297,6 +297,8 @@ int doc_text(const struct doc *node, const char **out, struct err *err)
 	/* What came through REST has no file, but types. */
 	if (node->kind != DOC_SCALAR || (!*node->file && doc_is_bare(node)))
 		return doc_error(node, err, EINVAL, "a text is expected");
+	/* A text from now on, also where it is printed: 12 becomes "12". */
+	((struct doc *)node)->quoted = true;
 	*out = node->text;
 	return 0;
 }

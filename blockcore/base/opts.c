@@ -71,14 +71,19 @@ static int read_enum(const struct opt_spec *spec, const struct doc *node,
 	void *field, struct err *err)
 {
 	char allowed[256];
-	const char *text = node->kind == DOC_SCALAR ? node->text : "";
+	const char *text;
 	int *index = field;
 	/* Through REST a number is one, and a text a text. */
 	bool number = *spec->choices[0] >= '0' && *spec->choices[0] <= '9';
 	bool fits = *node->file || doc_is_bare(node) == number;
 
+	if (node->kind != DOC_SCALAR)
+		return doc_error(node, err, EINVAL, "a text is expected");
+	text = node->text;
 	for (int i = 0; spec->choices[i] && fits; i++) {
 		if (!strcmp(spec->choices[i], text)) {
+			/* Printed as REST would have it. */
+			((struct doc *)node)->quoted = !number;
 			*index = i;
 			return 0;
 		}

@@ -7,7 +7,8 @@
  * leaks at worst. A share of the images goes to qemu-img check (0 or 3).
  *
  * QCOW2_SEEDS: runs of each script (default 1). QCOW2_QEMU: every n-th image is
- * shown to qemu-img (default 50, 0: none). The suite has to fail for the mistakes
+ * shown to qemu-img (default 50, 0: none). QCOW2_SCRIPT: the only script to run
+ * (a pattern). The suite has to fail for the mistakes
  * that tests/sim/test_qcow2_mutants.sh makes.
  */
 #include <setjmp.h>
@@ -31,7 +32,7 @@
 #define SECTORS 256u
 #define LANES 2u
 #define WORKERS 4u
-#define REQUESTS 10u /* of each worker in each phase */
+#define REQUESTS 7u /* of each worker in each phase */
 #define PATH "data/disk"
 #define BASE "data/base"
 
@@ -421,6 +422,7 @@ int main(void)
 		tests[i] = (struct CMUnitTest){.name = scripts[i].name,
 			.test_func = test_script,
 			.initial_state = (void *)&scripts[i]};
+	cmocka_set_test_filter(getenv("QCOW2_SCRIPT"));
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	printf("figure qcow2-power-cut-points value=%llu\n",
 		(unsigned long long)all_cuts);

@@ -54,5 +54,5 @@ static void docs_co(struct api_request *request)
 
 const struct api_route api_docs_routes[] = {
 	{"getDocs", "GET", "/docs", API_PUBLIC, .handle_co = docs_co},
-	{NULL},
+	{0},
 };

@@ -96,5 +96,5 @@ static void events_co(struct api_request *request)
 const struct api_route api_events_routes[] = {
 	{"listEvents", "GET", "/api/v1/events", API_VIEWER, API_PAGED, "topics",
 		.handle_co = events_co},
-	{NULL},
+	{0},
 };

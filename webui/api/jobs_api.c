@@ -381,5 +381,5 @@ const struct api_route api_jobs_routes[] = {
 		NULL, change_co},
 	{"cancelJob", "POST", "/api/v1/jobs/{id}/cancel", API_OPERATOR,
 		API_IDEMPOTENT, NULL, cancel_co},
-	{NULL},
+	{0},
 };

@@ -250,5 +250,5 @@ static void get_bundle_co(struct api_request *request)
 const struct api_route api_bundle_routes[] = {
 	{"getBundle", "GET", "/api/v1/system/bundle", API_ADMIN, 0, NULL,
 		get_bundle_co},
-	{NULL},
+	{0},
 };

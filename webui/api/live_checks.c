@@ -294,5 +294,5 @@ static void get_checks_co(struct api_request *request)
 const struct api_route api_check_routes[] = {
 	{"getChecks", "GET", "/api/v1/system/checks", API_OPERATOR, 0, NULL,
 		get_checks_co},
-	{NULL},
+	{0},
 };

@@ -279,5 +279,5 @@ static void get_connect_co(struct api_request *request)
 const struct api_route api_connect_routes[] = {
 	{"getConnect", "GET", "/api/v1/volumes/{name}/connect", API_VIEWER, 0,
 		"os host", get_connect_co},
-	{NULL},
+	{0},
 };

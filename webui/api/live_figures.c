@@ -94,5 +94,5 @@ static void get_figures_co(struct api_request *request)
 const struct api_route api_figures_routes[] = {
 	{"getFigures", "GET", "/api/v1/volumes/{name}/figures", API_VIEWER, 0,
 		NULL, get_figures_co},
-	{NULL},
+	{0},
 };

@@ -270,5 +270,5 @@ const struct api_route api_session_routes[] = {
 		API_DRY_RUN, "block_seconds", end_session_co},
 	{"listRefusedLogins", "GET", "/api/v1/logins/refused", API_VIEWER,
 		API_PAGED, NULL, list_refused_co},
-	{NULL},
+	{0},
 };

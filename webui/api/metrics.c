@@ -106,5 +106,5 @@ static void metrics_co(struct api_request *request)
 
 const struct api_route api_metrics_routes[] = {
 	{"getMetrics", "GET", "/metrics", API_VIEWER, .handle_co = metrics_co},
-	{NULL},
+	{0},
 };

@@ -292,5 +292,5 @@ const struct api_route api_config_routes[] = {
 		API_BODY | CHANGE, NULL, change_portal_co},
 	{"deletePortal", "DELETE", PORTALS "/{name}", API_OPERATOR, CHANGE,
 		NULL, change_portal_co},
-	{NULL},
+	{0},
 };

@@ -294,5 +294,5 @@ const struct api_route api_fault_routes[] = {
 		remove_all_co},
 	{"removeFault", "DELETE", FAULTS "/{id}", API_OPERATOR, API_DRY_RUN,
 		NULL, remove_one_co},
-	{NULL},
+	{0},
 };

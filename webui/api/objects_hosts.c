@@ -237,5 +237,5 @@ const struct api_route api_host_routes[] = {
 		NULL, remove_secret_co},
 	{"listLuns", "GET", HOSTS "/{name}/luns", API_VIEWER, API_PAGED, NULL,
 		list_luns_co},
-	{NULL},
+	{0},
 };

@@ -288,5 +288,5 @@ const struct api_route api_listener_routes[] = {
 		detach_co},
 	{"commandListener", "POST", LISTENER "/commands", API_OPERATOR,
 		API_BODY | API_IDEMPOTENT, NULL, command_co},
-	{NULL},
+	{0},
 };

@@ -220,5 +220,5 @@ const struct api_route api_qos_routes[] = {
 		API_BODY | API_DRY_RUN | API_NEEDS_MATCH, NULL, set_co},
 	{"removeQos", "DELETE", PATH, API_OPERATOR,
 		API_DRY_RUN | API_NEEDS_MATCH, NULL, remove_co},
-	{NULL},
+	{0},
 };

@@ -283,5 +283,5 @@ const struct api_route api_source_routes[] = {
 		API_BODY | CHANGE, NULL, replace_source_co},
 	{"resizeVolume", "POST", VOLUME "/resize", API_OPERATOR,
 		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, resize_co},
-	{NULL},
+	{0},
 };

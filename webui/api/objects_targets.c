@@ -285,5 +285,5 @@ const struct api_route api_target_routes[] = {
 		API_BODY | CHANGE, NULL, patch_export_co},
 	{"deleteExport", "DELETE", EXPORTS "/{id}", API_OPERATOR, CHANGE, NULL,
 		delete_export_co},
-	{NULL},
+	{0},
 };

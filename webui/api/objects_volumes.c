@@ -413,5 +413,5 @@ const struct api_route api_volume_routes[] = {
 		API_BODY | API_DRY_RUN | API_NEEDS_MATCH, NULL, patch_co},
 	{"deleteVolume", "DELETE", VOLUMES "/{name}", API_OPERATOR,
 		API_DRY_RUN | API_NEEDS_MATCH, "cascade purge", delete_co},
-	{NULL},
+	{0},
 };

@@ -141,6 +141,11 @@ void api_call_local(struct evhttp_request *http, void *api);
  * the request if libevent has let go of it. */
 void api_request_gone(struct evhttp_request *http);
 
+/* -- call_body.c ------------------------------------------------------------ */
+
+/* Takes the body as its route wants it. False: refused and answered. */
+bool api_call_read_body(struct api_call *call);
+
 /* -- guard.c ----------------------------------------------------------------- */
 
 /* False: refused and answered. */

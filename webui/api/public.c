@@ -109,5 +109,5 @@ const struct api_route api_public_routes[] = {
 		.handle_co = schema_co},
 	{"getProblem", "GET", "/problems/{name}", API_PUBLIC,
 		.handle_co = problem_co},
-	{NULL},
+	{0},
 };

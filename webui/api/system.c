@@ -47,5 +47,5 @@ static void system_co(struct api_request *request)
 const struct api_route api_system_routes[] = {
 	{"getSystem", "GET", "/api/v1/system", API_VIEWER,
 		.handle_co = system_co},
-	{NULL},
+	{0},
 };

@@ -111,5 +111,5 @@ const struct api_route api_audit_routes[] = {
 		list_audit_co},
 	{"verifyAudit", "GET", "/api/v1/audit/verify", API_ADMIN,
 		.handle_co = verify_audit_co},
-	{NULL},
+	{0},
 };

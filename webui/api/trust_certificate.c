@@ -113,5 +113,5 @@ const struct api_route api_certificate_routes[] = {
 	{"renewCertificate", "POST", "/api/v1/certificate/renew", API_ADMIN,
 		API_DRY_RUN | API_IDEMPOTENT,
 		.handle_co = renew_certificate_co},
-	{NULL},
+	{0},
 };

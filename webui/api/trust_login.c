@@ -171,5 +171,5 @@ const struct api_route api_login_routes[] = {
 		API_BODY | API_UNAUDITED, .handle_co = change_own_password_co},
 	{"listRoles", "GET", "/api/v1/roles", API_VIEWER,
 		.handle_co = list_roles_co},
-	{NULL},
+	{0},
 };

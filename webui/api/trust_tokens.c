@@ -291,5 +291,5 @@ const struct api_route api_tokens_routes[] = {
 		.handle_co = get_token_co},
 	{"revokeToken", "DELETE", "/api/v1/tokens/{id}", API_VIEWER,
 		API_DRY_RUN, .handle_co = revoke_token_co},
-	{NULL},
+	{0},
 };

@@ -305,5 +305,5 @@ const struct api_route api_users_routes[] = {
 		API_NEEDS_MATCH | API_DRY_RUN, .handle_co = delete_user_co},
 	{"setPassword", "POST", "/api/v1/users/{name}/password", API_ADMIN,
 		API_BODY, .handle_co = set_password_co},
-	{NULL},
+	{0},
 };

@@ -32,7 +32,7 @@ static const struct cli_column host_columns[] = {
 	{"CHAP", "iscsi.chap.user"},
 	{"SESSIONS", "status.sessions", COLUMN_COUNT},
 	{"LUNS", "status.luns", COLUMN_COUNT},
-	{NULL},
+	{0},
 };
 
 static const struct cli_column lun_columns[] = {
@@ -43,7 +43,7 @@ static const struct cli_column lun_columns[] = {
 	{"STATE", "state", COLUMN_STATE},
 	{"READ_ONLY", "read_only"},
 	{"TARGET", "target"},
-	{NULL},
+	{0},
 };
 
 #define HOST \
@@ -111,7 +111,7 @@ static const struct cli_command host_commands[] = {
 		"/hosts/{name}/secret", "operator",
 		CLI_DRY_RUN | CLI_MATCH | CLI_ASKS, .argument = {HOST},
 		.done = "needs no secret now"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_host = {
@@ -125,7 +125,7 @@ static const struct cli_column target_columns[] = {
 	{"PORTALS", "portals"},
 	{"EXPORTS", "status.exports", COLUMN_COUNT},
 	{"SESSIONS", "status.sessions", COLUMN_COUNT},
-	{NULL},
+	{0},
 };
 
 #define TARGET \
@@ -173,7 +173,7 @@ static const struct cli_command target_commands[] = {
 		"/targets/{iqn}", "operator",
 		CLI_DRY_RUN | CLI_MATCH | CLI_ASKS, .argument = {TARGET},
 		.options = cascade_options, .done = "deleted"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_target = {"target",
@@ -189,7 +189,7 @@ static const struct cli_column portal_columns[] = {
 	{"ADVERTISED", "advertised"},
 	{"GROUP", "group"},
 	{"SESSIONS", "status.sessions", COLUMN_COUNT},
-	{NULL},
+	{0},
 };
 
 #define PORTAL \
@@ -231,7 +231,7 @@ static const struct cli_command portal_commands[] = {
 		"/portals/{name}", "operator",
 		CLI_DRY_RUN | CLI_MATCH | CLI_ASKS, .argument = {PORTAL},
 		.done = "deleted"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_portal = {"portal",
@@ -247,7 +247,7 @@ static const struct cli_column export_columns[] = {
 	{"HOSTS", "hosts"},
 	{"READ_ONLY", "read_only"},
 	{"TARGET", "target"},
-	{NULL},
+	{0},
 };
 
 #define EXPORT \
@@ -304,7 +304,7 @@ static const struct cli_command export_commands[] = {
 	{"delete", "show a volume no more", "deleteExport", "DELETE",
 		"/exports/{id}", "operator", CLI_DRY_RUN | CLI_MATCH | CLI_ASKS,
 		.argument = {EXPORT}, .done = "deleted"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_export = {"export",
@@ -324,7 +324,7 @@ static const struct cli_column session_columns[] = {
 	{"OUT", "out_bytes", COLUMN_SIZE},
 	{"ERRORS", "errors", COLUMN_COUNT},
 	{"RUNNING", "running", COLUMN_COUNT},
-	{NULL},
+	{0},
 };
 
 static const struct cli_column refused_columns[] = {
@@ -334,7 +334,7 @@ static const struct cli_column refused_columns[] = {
 	{"TARGET", "target"},
 	{"REFUSAL", "refusal"},
 	{"REASON", "reason"},
-	{NULL},
+	{0},
 };
 
 static const struct cli_option session_list_options[] = {
@@ -368,7 +368,7 @@ static const struct cli_command session_commands[] = {
 	{"refused", "who could not log in, and why", "listRefusedLogins", "GET",
 		"/logins/refused", "viewer", CLI_PAGED,
 		.columns = refused_columns},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_session = {"session", "sessions: who is connected",

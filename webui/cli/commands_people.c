@@ -13,7 +13,7 @@ static const struct cli_column user_columns[] = {
 	{"PASSWORD", "has_password"},
 	{"CERTIFICATE", "certificate"},
 	{"SIGNED_IN", "signed_in"},
-	{NULL},
+	{0},
 };
 
 #define ROLES "viewer|operator|admin"
@@ -91,7 +91,7 @@ static const struct cli_command user_commands[] = {
 		.done = "your password is changed"},
 	{"whoami", "as whom the daemon knows you", "getLogin", "GET", "/login",
 		"viewer"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_user = {
@@ -102,13 +102,13 @@ const struct cli_noun cli_user = {
 static const struct cli_column role_columns[] = {
 	{"ROLE", "role"},
 	{"DESCRIPTION", "description"},
-	{NULL},
+	{0},
 };
 
 static const struct cli_command role_commands[] = {
 	{"list", "what each role may do", "listRoles", "GET", "/roles",
 		"viewer"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_role = {
@@ -123,7 +123,7 @@ static const struct cli_column token_columns[] = {
 	{"EXPIRES", "expires"},
 	{"USED", "used"},
 	{"COMMENT", "comment"},
-	{NULL},
+	{0},
 };
 
 #define TOKEN \
@@ -164,7 +164,7 @@ static const struct cli_command token_commands[] = {
 	{"revoke", "make a token worthless", "revokeToken", "DELETE",
 		"/tokens/{id}", "viewer", CLI_DRY_RUN | CLI_ASKS,
 		.argument = {TOKEN}, .done = "revoked"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_token = {"token",
@@ -181,7 +181,7 @@ static const struct cli_column audit_columns[] = {
 	{"OPERATION", "operation"},
 	{"OBJECT", "object"},
 	{"RESULT", "result"},
-	{NULL},
+	{0},
 };
 
 static const struct cli_option audit_options[] = {
@@ -195,7 +195,7 @@ static const struct cli_command audit_commands[] = {
 		CLI_PAGED, .options = audit_options},
 	{"verify", "check that no record was changed or taken out",
 		"verifyAudit", "GET", "/audit/verify", "admin"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_audit = {"audit",

@@ -31,7 +31,7 @@ static const struct cli_column volume_columns[] = {
 	{"FAULTS", "status.faults", COLUMN_COUNT},
 	{"THROTTLED", "status.throttled"},
 	{"SERIAL", "status.serial"},
-	{NULL},
+	{0},
 };
 
 static const struct cli_option volume_create_options[] = {
@@ -121,7 +121,7 @@ static const struct cli_command volume_commands[] = {
 	{"figures", "counters and latencies, by operation and host",
 		"getFigures", "GET", "/volumes/{name}/figures", "viewer",
 		.argument = {VOLUME}},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_volume = {"volume",
@@ -151,7 +151,7 @@ static const struct cli_command source_commands[] = {
 			"one and goes it beside running I/O. "
 			"`cairn source show VOLUME --document` prints what is "
 			"there now."},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_source = {"source",
@@ -163,7 +163,7 @@ static const struct cli_column listener_columns[] = {
 	{"NAME", "name"},
 	{"TYPE", "type"},
 	{"FAILED", "status.failed"},
-	{NULL},
+	{0},
 };
 
 #define LISTENER \
@@ -213,7 +213,7 @@ static const struct cli_command listener_commands[] = {
 			{"KEY=VALUE", .value = VALUE_PAIRS,
 				.place = "arguments", .flags = CLI_REST,
 				.help = "its arguments"}}},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_listener = {"listener",
@@ -250,7 +250,7 @@ static const struct cli_command qos_commands[] = {
 	{"remove", "take the limits of a volume away", "removeQos", "DELETE",
 		"/volumes/{name}/qos", "operator", CLI_DRY_RUN | CLI_MATCH,
 		.argument = {VOLUME}, .done = "has no limits now"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_qos = {
@@ -268,7 +268,7 @@ static const struct cli_column fault_columns[] = {
 	{"HITS", "hits", COLUMN_COUNT},
 	{"EXPIRES", "expires"},
 	{"USER", "user"},
-	{NULL},
+	{0},
 };
 
 static const struct cli_option fault_options[] = {
@@ -313,7 +313,7 @@ static const struct cli_command fault_commands[] = {
 	{"clear", "remove all faults of a volume", "removeFaults", "DELETE",
 		"/volumes/{name}/faults", "operator", CLI_DRY_RUN,
 		.argument = {VOLUME}, .done = "has no faults now"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_fault = {"fault",

@@ -15,7 +15,7 @@ static const struct cli_column job_columns[] = {
 	{"RATE", "rate_bytes_s", COLUMN_SIZE},
 	{"LEFT", "left_seconds", COLUMN_SECONDS},
 	{"USER", "user"},
-	{NULL},
+	{0},
 };
 
 #define JOB \
@@ -69,7 +69,7 @@ static const struct cli_command job_commands[] = {
 	{"cancel", "end a job before it is done", "cancelJob", "POST",
 		"/jobs/{id}/cancel", "operator", CLI_KEYED, .argument = {JOB},
 		.done = "is being cancelled"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_job = {
@@ -83,7 +83,7 @@ static const struct cli_column event_columns[] = {
 	{"TOPIC", "topic"},
 	{"TYPE", "type"},
 	{"DATA", "data"},
-	{NULL},
+	{0},
 };
 
 static const struct cli_option event_options[] = {
@@ -97,7 +97,7 @@ static const struct cli_command event_commands[] = {
 	{"list", "what happened lately", "listEvents", "GET", "/events",
 		"viewer", CLI_PAGED, .options = event_options,
 		.run = run_events},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_event = {
@@ -112,7 +112,7 @@ static const struct cli_column history_columns[] = {
 	{"VIA", "via"},
 	{"OPERATION", "operation"},
 	{"TEXT", "text"},
-	{NULL},
+	{0},
 };
 
 #define NUMBER \
@@ -130,7 +130,7 @@ static const struct cli_command history_commands[] = {
 		"restoreHistory", "POST", "/history/{number}/restore", "admin",
 		CLI_DRY_RUN | CLI_MATCH | CLI_KEYED | CLI_ASKS,
 		.argument = {NUMBER}, .done = "restored"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_history = {"history",
@@ -154,7 +154,7 @@ static const struct cli_command config_commands[] = {
 		.run = run_apply, .also = "getConfig"},
 	{"edit", "change the configuration in $EDITOR", NULL, NULL, NULL,
 		"admin", .run = run_edit, .also = "getConfig replaceConfig"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_config = {
@@ -178,7 +178,7 @@ static const struct cli_command certificate_commands[] = {
 	{"renew", "make a new self-signed certificate", "renewCertificate",
 		"POST", "/certificate/renew", "admin",
 		CLI_DRY_RUN | CLI_KEYED | CLI_ASKS, .done = "renewed"},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_certificate = {
@@ -190,7 +190,7 @@ static const struct cli_column check_columns[] = {
 	{"NAME", "name"},
 	{"STATE", "state", COLUMN_STATE},
 	{"TEXT", "text"},
-	{NULL},
+	{0},
 };
 
 static const struct cli_command system_commands[] = {
@@ -198,7 +198,7 @@ static const struct cli_command system_commands[] = {
 		"viewer"},
 	{"checks", "what might be wrong with this machine", "getChecks", "GET",
 		"/system/checks", "operator", .columns = check_columns},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_system = {

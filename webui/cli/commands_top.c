@@ -134,7 +134,7 @@ static const struct cli_command top_commands[] = {
 		.argument = {{"WORD", .flags = CLI_OPTIONAL | CLI_REST,
 			.help = "words typed so far"}},
 		.run = run_complete},
-	{NULL},
+	{0},
 };
 
 const struct cli_noun cli_top = {"", "commands of one word", top_commands};

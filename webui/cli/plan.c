@@ -13,7 +13,7 @@ static const struct cli_column impact_columns[] = {
 	{"HOSTS", "hosts"},
 	{"PARKED_MS", "parked_ms_max"},
 	{"WHAT", "text"},
-	{NULL},
+	{0},
 };
 
 static const char *text_at(const json_t *json, const char *key)

@@ -19,7 +19,7 @@ static const struct cli_column volume_columns[] = {
 	{"READ_US", "read_us", COLUMN_COUNT},
 	{"WRITE_US", "write_us", COLUMN_COUNT},
 	{"IN_FLIGHT", "in_flight", COLUMN_COUNT},
-	{NULL},
+	{0},
 };
 
 static const struct cli_column session_columns[] = {
@@ -30,7 +30,7 @@ static const struct cli_column session_columns[] = {
 	{"IN", "in_per_s", COLUMN_SIZE},
 	{"OUT", "out_per_s", COLUMN_SIZE},
 	{"RUNNING", "running", COLUMN_COUNT},
-	{NULL},
+	{0},
 };
 
 /* One look: figures by name of volume, sessions by number. */

@@ -57,7 +57,7 @@ void config_outcome_free(struct config_outcome *outcome)
 {
 	json_decref(outcome->changes);
 	json_decref(outcome->impact);
-	*outcome = (struct config_outcome){NULL};
+	*outcome = (struct config_outcome){0};
 }
 
 /* -- what was applied ------------------------------------------------------- */
@@ -182,7 +182,7 @@ static int propose_co(struct config *config, struct doc *root,
 	struct config_outcome *outcome, struct err *err)
 {
 	struct config_proposal proposal;
-	*outcome = (struct config_outcome){NULL};
+	*outcome = (struct config_outcome){0};
 	int failed = proposal_read(
 		&proposal, root, &config->objects, config->world.settings, err);
 	if (!failed)
@@ -240,7 +240,7 @@ static void localize(const struct config *config,
 int config_change_co(struct config *config, const struct config_change *change,
 	struct config_outcome *outcome, struct err *err)
 {
-	*outcome = (struct config_outcome){NULL};
+	*outcome = (struct config_outcome){0};
 	co_mutex_lock_co(&config->changing);
 	struct doc *root = proposal_edit(&config->objects, change, err);
 	int failed = root ? propose_co(config, root, change, true, outcome, err)
@@ -358,7 +358,7 @@ int config_history_restore_co(struct config *config, uint64_t number,
 {
 	char title[64];
 	json_t *document = NULL;
-	*outcome = (struct config_outcome){NULL};
+	*outcome = (struct config_outcome){0};
 	snprintf(title, sizeof title, "back to change %" PRIu64, number);
 	struct config_change change = {
 		.who = who, .title = title, .dry_run = dry_run};
@@ -439,7 +439,7 @@ int config_restore_co(struct config *config, struct err *err)
 			world->secrets_directory);
 		struct config_change change = {
 			.who = "cairnd", .title = "kept by an older version"};
-		struct config_outcome outcome = {NULL};
+		struct config_outcome outcome = {0};
 		if (config->legacy) {
 			outcome.changes = proposal_changes(&proposal);
 			failed = apply_co(config, &proposal, &change, false,
