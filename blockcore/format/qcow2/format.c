@@ -142,7 +142,7 @@ static int read_area_co(struct block_core *core, struct block_source *file,
 static int read_header_co(struct block_core *core, struct block_source *file,
 	struct qcow2_header *header, uint8_t *sector, struct err *err)
 {
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	uint8_t *area;
 	int error = read_area_co(core, file, &area, &bytes, err);
 
