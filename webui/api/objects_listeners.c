@@ -7,6 +7,7 @@
  */
 #include "blockcore/spec.h"
 #include "target/control/config/json_doc.h"
+#include "webui/api/body.h"
 #include "webui/api/objects_source.h"
 
 #include <errno.h>
@@ -252,7 +253,7 @@ static void command_co(struct api_request *request)
 	const struct config_object *object = source_volume(request);
 	const char *verb = source_text(request->body, "verb");
 	const json_t *given = json_object_get(request->body, "arguments");
-	if (!object)
+	if (!object || !body_has_only(request, "verb arguments"))
 		return;
 	struct block_source *source = source_running(request, object->id);
 	if (!verb) {

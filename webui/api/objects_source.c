@@ -5,6 +5,7 @@
  * Invariant: a listener without a name is called by its type, the second one TYPE-2,
  * as the running stack calls it. Once one is changed all have their names.
  */
+#include "webui/api/body.h"
 #include "webui/api/objects_source.h"
 #include "blockcore/spec.h"
 #include "target/control/config/json_doc.h"
@@ -244,7 +245,7 @@ static void resize_co(struct api_request *request)
 	bool may_shrink =
 		json_is_true(json_object_get(request->body, "shrink"));
 	const struct config_object *object = source_volume(request);
-	if (!object)
+	if (!object || !body_has_only(request, "size shrink"))
 		return;
 	if (!size) {
 		api_problem_at(request, "/size", NULL, "a size is expected");

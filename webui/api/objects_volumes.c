@@ -402,6 +402,45 @@ static void patch_co(struct api_request *request)
 }
 
 #define VOLUMES "/api/v1/volumes"
+static json_t *repair_plan(const char *name)
+{
+	char object[OBJECT_ID_BYTES + 8];
+	snprintf(object, sizeof object, "volume %s", name);
+	return json_pack("{sb, s[], s[{ss, ss, ss}]}", "dry_run", 1, "changes",
+		"impact", "object", object, "effect", "live", "text",
+		"hosts may write again");
+}
+
+/* What was lost stays lost: an operator says that he has looked. */
+static void repair_co(struct api_request *request)
+{
+	const struct config_object *object =
+		object_find(request, &object_volumes);
+	if (!object)
+		return;
+	struct volume *volume =
+		appliance_find_volume(request->parts->appliance, object->id);
+	if (!volume || !(atomic_load(&volume->flags) & VOLUME_FAILED)) {
+		api_problem(request, "conflict",
+			"no flush of volume \"%s\" has failed: there is "
+			"nothing to repair",
+			object->id);
+		return;
+	}
+	if (request->dry_run) {
+		api_answer(request, 200, repair_plan(object->id));
+		return;
+	}
+	char path[OBJECT_ID_BYTES + 8];
+	snprintf(path, sizeof path, "volumes/%s", object->id);
+	volume_repaired(volume);
+	log_warning("api", "repaired",
+		"%s lets hosts write to volume %s again after a failed flush",
+		request->who.name, object->id);
+	api_audit(request, path, NULL, NULL);
+	object_answer(request, &object_volumes, object->id);
+}
+
 const struct api_route api_volume_routes[] = {
 	{"listVolumes", "GET", VOLUMES, API_VIEWER, API_PAGED, NULL, list_co},
 	{"createVolume", "POST", VOLUMES, API_OPERATOR,
@@ -413,5 +452,7 @@ const struct api_route api_volume_routes[] = {
 		API_BODY | API_DRY_RUN | API_NEEDS_MATCH, NULL, patch_co},
 	{"deleteVolume", "DELETE", VOLUMES "/{name}", API_OPERATOR,
 		API_DRY_RUN | API_NEEDS_MATCH, "cascade purge", delete_co},
+	{"repairVolume", "POST", VOLUMES "/{name}/repair", API_OPERATOR,
+		API_DRY_RUN | API_IDEMPOTENT, NULL, repair_co},
 	{0},
 };

@@ -45,6 +45,7 @@ portals:
 		this.process = spawn(join(BUILD, "cairnd"), args, {stdio: ["ignore", log, log],
 			env: {ASAN_OPTIONS: "detect_leaks=1", ...process.env}});
 		closeSync(log);
+		process.once("exit", () => this.process.kill("SIGKILL"));
 		this.ended = new Promise((resolve) => this.process.once("exit",
 			(status, signal) => resolve(signal ?? status)));
 		await this.#ready(ports);

@@ -235,9 +235,9 @@ const SPECIAL = {
 	lun: (g) => g.number(4),
 	below: (g) => g.pick(["limit", "watch", "l1"]),
 	secret_file: () => "not-there.chap",
-	user: (g) => g.pick(["web1", "cairn", g.name("user", 90)]),
+	user: (g) => g.pick(["web1", "cairn", g.name("user", 90), g.name("user", 90)]),
 	group: (g) => g.pick([1, 2, "g1"]),
-	duration_seconds: (g) => 1 + g.number(5),
+	duration_seconds: (g) => 40000 + g.number(40000), // one that ends changes a volume
 	hold: () => false,
 	delay_us: (g) => g.number(1000),
 	verb: (g) => g.pick(["release", "add", "remove", "list", "x"]),
@@ -250,7 +250,7 @@ const SPECIAL = {
 /* Lists whose items are names: the schema says only Name. */
 export function fillLists(generator, body) {
 	if (body && typeof body === "object" && !Array.isArray(body)) {
-		if (Array.isArray(body.hosts))
+		if (Array.isArray(body.hosts) && body.hosts.every((host) => typeof host === "string"))
 			body.hosts = [...new Set(body.hosts.map(() => generator.name("host", 92)))];
 		if (Array.isArray(body.iscsi?.iqn))
 			body.iscsi.iqn = body.iscsi.iqn.map(() => generator.pick(

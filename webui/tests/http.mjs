@@ -73,7 +73,7 @@ export class Client {
 			sent.headers["content-type"] = "application/json";
 		}
 		Object.assign(sent.headers, headers);
-		const answer = await this.#exchange(method, url, sent);
+		const answer = await this.exchange(method, url, sent);
 		const exchange = {method, url, sent, ...answer};
 		exchange.faults = this.recorder.record(exchange);
 		try {
@@ -84,7 +84,7 @@ export class Client {
 		return exchange;
 	}
 
-	#exchange(method, url, sent) {
+	exchange(method, url, sent) {
 		return new Promise((resolve, reject) => {
 			const headers = Object.fromEntries(Object.entries(sent.headers).filter(
 				([, value]) => value !== undefined));
@@ -108,7 +108,7 @@ export class Client {
 
 	/* What a GET answers, as bytes. */
 	async raw(url) {
-		return (await this.#exchange("GET", url, {headers: this.headers})).bytes;
+		return (await this.exchange("GET", url, {headers: this.headers})).bytes;
 	}
 
 	/* Every page of a list. */

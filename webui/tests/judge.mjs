@@ -285,6 +285,8 @@ export class Contract {
 		} catch {
 			return [`${operation.id} took what is no JSON`];
 		}
+		if (operation.method === "patch" && json && typeof json === "object")
+			json = Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));
 		const validate = this.validator("requests", pointer("paths", operation.path,
 			operation.method, "requestBody", "content", type, "schema"));
 		if (validate(this.#withoutReadOnly(spec.content[type].schema, json)))

@@ -51,7 +51,7 @@ export function normal(value, key = "") {
 	return copy;
 }
 
-function canonical(kind, object) {
+export function canonical(kind, object) {
 	const copy = {...object};
 	if (kind === "target") {
 		copy.iqn = idOf(kind, object);
@@ -135,7 +135,7 @@ export function judgeStep({operation, parameters, body, before, after, old, entr
 	const may = mayTouch(operation, parameters, body, before);
 	for (const {what, operation: how} of difference(before, after))
 		if (!may(what))
-			faults.push(`${operation.id} has touched ${what} (${how})`);
+			faults.push(`${operation.id} has touched ${what} (${how}): ${before.get(what)} -> ${after.get(what)}`);
 	if (operation.method === "delete" && /^delete/.test(operation.id) && entry)
 		faults.push(`${operation.id}: it is still there`);
 	const wanted = WHOLE.test(operation.id) ? {...named(operation, parameters), ...body} : PART.test(operation.id) ? merge(old, body) : null;
