@@ -2,6 +2,7 @@
 /*
  * Faults of a volume: requests that fail, wait or are held, for a time.
  */
+#include "target/control/names.h"
 #include "webui/api/faults.h"
 #include "webui/api/objects_source.h"
 #include "webui/api/private.h"
@@ -158,9 +159,8 @@ static bool take_name(struct api_request *request,
 		return false;
 	}
 	if (name &&
-		(strlen(name) >= sizeof fault->id || strchr(name, '/') ||
-			!*name)) {
-		api_problem_at(request, "/name", NULL, "it is no name");
+		(strlen(name) >= sizeof fault->id || !name_is_plain(name))) {
+		api_problem_at(request, "/name", NULL, NAME_PLAIN_RULE, name);
 		return false;
 	}
 	if (name && api_faults_find(faults, volume->id, name)) {

@@ -5,11 +5,11 @@
  * Invariant: a listener without a name is called by its type, the second one TYPE-2,
  * as the running stack calls it. Once one is changed all have their names.
  */
-#include "webui/api/body.h"
 #include "webui/api/objects_source.h"
 #include "blockcore/spec.h"
 #include "target/control/config/json_doc.h"
 #include "target/volume/view.h"
+#include "webui/api/body.h"
 
 #include <errno.h>
 #include <stdio.h>

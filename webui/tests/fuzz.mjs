@@ -17,7 +17,7 @@ import {readFileSync} from "node:fs";
 import {Client} from "./http.mjs";
 import {Daemon, methodsAt, open} from "./daemon.mjs";
 import {Generator, fillLists} from "./generate.mjs";
-import {canonical, difference, idOf, judgeStep, named, stateOf} from "./model.mjs";
+import {canonical, difference, idOf, judgeStep, named, stateOf, wholeId} from "./model.mjs";
 import {finish, none, ok} from "./tap.mjs";
 
 const RUNS = Number(process.env.API_FUZZ_RUNS ?? 10000);
@@ -65,12 +65,13 @@ async function look() {
 	const answer = await root.send("GET", "/api/v1/config", {headers: tag ? {"if-none-match": tag} : {}});
 	if (answer.status === 304)
 		return false;
-	config = answer.json;
+	config = {...answer.json};
 	tag = answer.headers.etag;
+	config.exports = await root.list("/api/v1/exports"); // with their ids
 	state = stateOf(config);
 	for (const kind of KINDS)
 		g.pool[kind] = (config[`${kind}s`] ?? []).map((object) => idOf(kind, object));
-	g.pool.config = config;
+	g.pool.config = {...answer.json};
 	return true;
 }
 
@@ -222,7 +223,9 @@ async function foretell(request) {
 	if (status !== 200)
 		return null;
 	return (json.changes ?? []).filter((c) => KINDS.includes(c.kind) && !isSame(c))
-		.map((c) => ({what: `${c.kind} ${c.id}`, operation: c.operation}))
+		.map((c) => ({what: `${c.kind} ${wholeId(c.kind, c.id)}`,
+			operation: c.kind === "export" ? "change" : c.operation}))
+		.filter((c, i, all) => all.findIndex((d) => d.what === c.what) === i)
 		.sort((a, b) => (a.what < b.what ? -1 : 1));
 }
 

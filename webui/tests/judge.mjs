@@ -245,7 +245,7 @@ export class Contract {
 	/* What is wrong with a request, by the contract alone. */
 	judgeRequest(operation, exchange) {
 		return [...this.#judgeQuery(operation, exchange.url),
-			...this.#judgeBody(operation, exchange.sent ?? {})];
+			...this.#judgeBody(operation, exchange)];
 	}
 
 	#judgeQuery(operation, url) {
@@ -270,7 +270,16 @@ export class Contract {
 		return [];
 	}
 
-	#judgeBody(operation, {headers, body}) {
+	/* The name that the path of a PUT says need not stand in its body. */
+	#named(operation, {url}, json) {
+		if (operation.method !== "put" || !operation.path.endsWith("{name}") ||
+			!json || json.name !== undefined)
+			return json;
+		return {...json, name: decodeURIComponent(url.split("?")[0].split("/").at(-1))};
+	}
+
+	#judgeBody(operation, exchange) {
+		const {headers, body} = exchange.sent ?? {};
 		const spec = operation.spec.requestBody;
 		if (!spec)
 			return body ? [`${operation.id} took a body`] : [];
@@ -287,6 +296,7 @@ export class Contract {
 		}
 		if (operation.method === "patch" && json && typeof json === "object")
 			json = Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));
+		json = this.#named(operation, exchange, json);
 		const validate = this.validator("requests", pointer("paths", operation.path,
 			operation.method, "requestBody", "content", type, "schema"));
 		if (validate(this.#withoutReadOnly(spec.content[type].schema, json)))

@@ -23,7 +23,7 @@ export function idOf(kind, object) {
 	if (kind === "target")
 		return targetName(object.iqn ?? object.name);
 	if (kind === "export")
-		return `${targetName(object.target)},${object.lun}`;
+		return object.id ?? `${targetName(object.target)},${object.lun}`;
 	return String(object.name);
 }
 
@@ -37,7 +37,7 @@ export function normal(value, key = "") {
 		return value.map((item) => normal(item, key));
 	if (key === "size" || key === "physical_block_size" || key.startsWith("bytes"))
 		return bytes(value);
-	if (key === "iqn" || key === "target")
+	if (key === "iqn" || key === "target" || key === "uuid")
 		return String(value).toLowerCase();
 	if (value === null || typeof value !== "object")
 		return value;
@@ -62,24 +62,35 @@ export function canonical(kind, object) {
 	return normal(copy);
 }
 
-/* config document -> Map "kind id" -> canonical text */
+/* Exports of one LUN to several hosts belong together: which of them has the short
+ * id depends on which came first. */
+export const wholeId = (kind, id) => (kind === "export"
+	? String(id).toLowerCase().split(",").slice(0, 2).join(",")
+	: kind === "target" ? String(id).toLowerCase() : String(id));
+
+/* config document -> Map "kind id" -> canonical texts, one a line */
 export function stateOf(config) {
 	const state = new Map();
-	for (const [list, kind] of Object.entries(KINDS))
-		for (const object of config[list] ?? [])
-			state.set(`${kind} ${idOf(kind, object)}`, JSON.stringify(canonical(kind, object)));
+	for (const [list, kind] of Object.entries(KINDS)) {
+		for (const object of config[list] ?? []) {
+			const what = `${kind} ${wholeId(kind, idOf(kind, object))}`;
+			const text = JSON.stringify(canonical(kind, object));
+			state.set(what, [text, ...state.get(what)?.split("\n") ?? []].sort().join("\n"));
+		}
+	}
 	return state;
 }
 
 /* [{what: "kind id", operation}], in order of names. */
 export function difference(before, after) {
 	const list = [];
+	const how = (what, text) => (what.startsWith("export ") ? "change" : text);
 	for (const [what, text] of after)
 		if (before.get(what) !== text)
-			list.push({what, operation: before.has(what) ? "update" : "create"});
+			list.push({what, operation: how(what, before.has(what) ? "update" : "create")});
 	for (const what of before.keys())
 		if (!after.has(what))
-			list.push({what, operation: "delete"});
+			list.push({what, operation: how(what, "delete")});
 	return list.sort((a, b) => (a.what < b.what ? -1 : 1));
 }
 
@@ -107,7 +118,7 @@ function mayTouch(operation, parameters, body, before) {
 	if (!kind)
 		return () => false;
 	const id = Object.values(parameters)[0] ?? (body && idOf(kind, body));
-	const own = `${kind} ${kind === "target" || kind === "export" ? String(id).toLowerCase() : id}`;
+	const own = `${kind} ${wholeId(kind, id)}`;
 	return (what) => what === own || cascades(what, kind, id, body, before) ||
 		(kind === "export" && operation.method === "post" && what.startsWith(`export ${targetName(body.target)},`));
 }
@@ -119,10 +130,9 @@ function cascades(what, kind, id, body, before) {
 		return false;
 	if (body?.export)
 		return true;
-	const entry = before.get(what);
-	const it = entry ? JSON.parse(entry) : {};
-	return (kind === "volume" && it.volume === id) || (kind === "host" && it.hosts?.includes(id)) ||
-		(kind === "target" && it.target === String(id).toLowerCase());
+	const those = (before.get(what) ?? "{}").split("\n").map((text) => JSON.parse(text));
+	return those.some((it) => (kind === "volume" && it.volume === id) || (kind === "host" && it.hosts?.includes(id)) ||
+		(kind === "target" && it.target === String(id).toLowerCase()));
 }
 
 const WHOLE = /^(create|replace)(Volume|Host|Target|Portal|Export)$/;
@@ -136,7 +146,7 @@ export function judgeStep({operation, parameters, body, before, after, old, entr
 	for (const {what, operation: how} of difference(before, after))
 		if (!may(what))
 			faults.push(`${operation.id} has touched ${what} (${how}): ${before.get(what)} -> ${after.get(what)}`);
-	if (operation.method === "delete" && /^delete/.test(operation.id) && entry)
+	if (/^delete(?!Export)/.test(operation.id) && entry)
 		faults.push(`${operation.id}: it is still there`);
 	const wanted = WHOLE.test(operation.id) ? {...named(operation, parameters), ...body} : PART.test(operation.id) ? merge(old, body) : null;
 	if (wanted)
@@ -150,7 +160,7 @@ export function named(operation, parameters) {
 	if (operation.id === "replaceTarget")
 		return {iqn: id};
 	if (operation.id === "replaceExport")
-		return {target: id.slice(0, id.lastIndexOf(",")), lun: Number(id.slice(id.lastIndexOf(",") + 1))};
+		return {target: id.split(",")[0], lun: Number(id.split(",")[1])};
 	return id === undefined ? {} : {name: id};
 }
 
