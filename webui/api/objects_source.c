@@ -61,7 +61,9 @@ json_t *source_copy(const struct config_object *object)
 		return source;
 	}
 	json_array_foreach(listeners, i, one)
+	{
 		source_name_listener(listeners, one);
+	}
 	return source;
 }
 
