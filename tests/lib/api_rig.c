@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/api_rig.h"
 
+#include "target/control/trust/trust.h"
+
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
 #include "target/control/state.h"
@@ -69,8 +71,11 @@ static void start_co(void *argument)
 	struct daemon_parts parts = {.settings = &rig->settings,
 		.control = rig->reactor,
 		.state = rig->state};
+	struct trust_world world = {
+		.state = rig->state, .loop = reactor_loop(rig->reactor)};
 	struct err err = {0};
 	void *face = NULL;
+	parts.trust = rig->trust = trust_open(&world, &err);
 	if (api_face.start_co(&parts, &face, &err))
 		fprintf(stderr, "api: %s\n", err.text);
 	rig->api = face;
@@ -80,6 +85,7 @@ static void stop_co(void *argument)
 {
 	struct api_rig *rig = argument;
 	api_face.stop_co(rig->api);
+	trust_close(rig->trust);
 }
 
 void api_rig_start(struct api_rig *rig)

@@ -17,6 +17,7 @@ struct api_rig {
 	struct settings settings;
 	struct reactor *reactor;
 	struct state *state;
+	struct trust *trust;
 	struct api *api;
 };
 
