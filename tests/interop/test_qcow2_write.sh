@@ -158,13 +158,12 @@ leaks() { # what a killed process leaves is found and mended
 	local pid=$!
 	exec 7>"$work/commands"
 	echo 'write -f -P 1 0 1M' >&7
-	until grep -q '^write' "$work/said"; do
-		kill -0 $pid || return
-		sleep 0.1
-	done
+	wait_until grep -q '^write' "$work/said" || return
 	kill -KILL $pid
 	wait $pid 2>/dev/null
 	exec 7>&-
+	# The kernel may hold the file of a killed process, and its locks, a moment.
+	wait_until qemu-img info "$work/leaky" || return
 	qemu-img check "$work/leaky"
 	[ $? -eq 3 ] || return
 	stack "$(image leaky)" 'command qcow2 check' >"$work/said" &&
