@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 static struct api_answer *answer_of(struct api_request *request)
@@ -104,6 +105,16 @@ void api_set_header(
 		return;
 	answer->header[answer->headers].name = name;
 	answer->header[answer->headers++].value = copy;
+}
+
+bool api_answer_has(struct api_request *request, const char *name)
+{
+	const struct api_answer *answer = answer_of(request);
+	for (unsigned i = 0; i < answer->headers; i++) {
+		if (!strcasecmp(answer->header[i].name, name))
+			return true;
+	}
+	return false;
 }
 
 bool api_match(struct api_request *request, const char *tag)

@@ -163,6 +163,8 @@ enum api_role api_role_of(enum trust_role role);
 /* -- answer.c, problem.c ------------------------------------------------------ */
 
 void api_answer_send(struct api_call *call);
+/* True if a handler has set that header. */
+bool api_answer_has(struct api_request *request, const char *name);
 void api_answer_free(struct api_answer *answer);
 const char *api_status_phrase(int status);
 

@@ -160,7 +160,8 @@ static void answer_problem(struct api_request *request,
 			body, "errors", one_error(pointer, detail, allowed));
 	api_call_of(request)->answer.type = "application/problem+json";
 	api_call_of(request)->answer.etag[0] = '\0';
-	if (kind->status == 429 || kind->status == 503)
+	if ((kind->status == 429 || kind->status == 503) &&
+		!api_answer_has(request, "Retry-After"))
 		api_set_header(request, "Retry-After", "5");
 	api_answer(request, kind->status, body);
 }
