@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "blockcore/base/list.h"
@@ -88,13 +89,25 @@ static int files_sync_folder(const char *path)
 	return failed;
 }
 
+/* Asked first: fallocate takes what is left before it finds that it is too little,
+ * and all others on the file system see it full for that time. 0 or errno. */
+static int files_allocate(int fd, uint64_t bytes)
+{
+	struct statvfs space;
+	if (!fstatvfs(fd, &space) && space.f_frsize &&
+		bytes / space.f_frsize > space.f_bavail)
+		return ENOSPC;
+	return fallocate(fd, 0, 0, (off_t)bytes) ? errno : 0;
+}
+
 /* 0 or errno. */
 static int files_fill(int fd, uint64_t bytes, bool preallocate)
 {
 	if (ftruncate(fd, (off_t)bytes))
 		return errno;
-	if (preallocate && fallocate(fd, 0, 0, (off_t)bytes))
-		return errno;
+	int failed = preallocate ? files_allocate(fd, bytes) : 0;
+	if (failed)
+		return failed;
 	return fsync(fd) ? errno : 0;
 }
 

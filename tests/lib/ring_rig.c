@@ -61,11 +61,25 @@ static void rig_remove_folder(const char *path)
 
 void ring_rig_free(struct ring_rig *rig)
 {
+	for (unsigned i = 0; i < RING_RIG_OPEN_MAX; i++)
+		if (rig->open[i])
+			ring_rig_close(rig, rig->open[i]);
 	ring_free(rig->ring);
 	ring_world_free(rig->world);
 	loop_epoll_free(rig->loop);
 	rig_remove_folder(rig->folder);
 	free(rig);
+}
+
+/* Where `file` is noted; NULL: where there is room. */
+static struct ring_file **rig_place(
+	struct ring_rig *rig, const struct ring_file *file)
+{
+	unsigned i = 0;
+	while (i < RING_RIG_OPEN_MAX && rig->open[i] != file)
+		i++;
+	assert_true(i < RING_RIG_OPEN_MAX);
+	return &rig->open[i];
 }
 
 struct ring_file *ring_rig_open(
@@ -76,13 +90,20 @@ struct ring_file *ring_rig_open(
 	if (ring_file_open(
 		    rig->world, rig->path, flags, create_bytes, &file, &err))
 		fail_msg("%s", err.text);
+	*rig_place(rig, NULL) = file;
 	return file;
+}
+
+void ring_rig_close_only(struct ring_rig *rig, struct ring_file *file)
+{
+	*rig_place(rig, file) = NULL;
+	ring_file_close(file);
 }
 
 void ring_rig_close(struct ring_rig *rig, struct ring_file *file)
 {
 	ring_forget_file(rig->ring, file);
-	ring_file_close(file);
+	ring_rig_close_only(rig, file);
 }
 
 static void rig_done(struct ring_op *op)

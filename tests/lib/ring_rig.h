@@ -11,6 +11,8 @@
 
 #include "blockcore/ring.h"
 
+#define RING_RIG_OPEN_MAX 8u
+
 struct ring_rig {
 	struct loop *loop;
 	struct ring_world *world;
@@ -19,6 +21,8 @@ struct ring_rig {
 	char path[160]; /* of a file "disk" in it, not made */
 	struct loop_timer watchdog;
 	uint32_t waiting; /* operations that are out */
+	/* Open files: a test that fails leaves them to ring_rig_free. */
+	struct ring_file *open[RING_RIG_OPEN_MAX];
 };
 
 /* One operation of a test; `op` is filled by the test, `done` by the rig. */
@@ -30,12 +34,14 @@ struct ring_rig_op {
 
 /* Fails the test if it cannot. `world` as for ring_world_real. */
 struct ring_rig *ring_rig_new(const char *world);
-/* Removes the files in the folder as well. */
+/* Closes what is open, and removes the files in the folder as well. */
 void ring_rig_free(struct ring_rig *rig);
 
 /* Opens rig->path; fails the test if it cannot. */
 struct ring_file *ring_rig_open(
 	struct ring_rig *rig, unsigned flags, uint64_t create_bytes);
+/* Closes it without a word to the ring. */
+void ring_rig_close_only(struct ring_rig *rig, struct ring_file *file);
 /* Forgets and closes it. */
 void ring_rig_close(struct ring_rig *rig, struct ring_file *file);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,16 +40,26 @@ static void test_preallocation(void **state)
 	struct stat st;
 	struct ring_file *file =
 		ring_rig_open(rig, MAKE | RING_OPEN_PREALLOCATE, 3 * MIB);
-	ring_file_close(file);
+	ring_rig_close(rig, file);
 	assert_int_equal(stat(rig->path, &st), 0);
 	assert_int_equal(st.st_size, 3 * MIB);
 	assert_true(st.st_blocks * 512 >= 3 * MIB);
-	/* More than there is: refused, and nothing is left behind. */
-	unlink(rig->path);
+}
+
+/* Refused, nothing is left behind, and the file system was full at no time: the
+ * files of others are on it, too. */
+static void test_preallocation_of_more_than_there_is(void **state)
+{
+	struct ring_rig *rig = *state;
+	struct statvfs space;
+	assert_int_equal(statvfs(rig->folder, &space), 0);
+	uint64_t bytes = (space.f_blocks + 1) * space.f_frsize;
+	struct ring_file *file;
 	struct err err = {0};
-	assert_true(ring_file_open(rig->world, rig->path,
-			    MAKE | RING_OPEN_PREALLOCATE, 1ull << 43, &file,
-			    &err) < 0);
+	assert_int_equal(
+		ring_file_open(rig->world, rig->path,
+			MAKE | RING_OPEN_PREALLOCATE, bytes, &file, &err),
+		-ENOSPC);
 	assert_non_null(strstr(err.text, "cannot create"));
 	assert_int_equal(access(rig->path, F_OK), -1);
 }
@@ -111,6 +122,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_create_makes_once_and_keeps),
 		CASE(test_preallocation),
+		CASE(test_preallocation_of_more_than_there_is),
 		CASE(test_half_made_files_are_not_there),
 	};
 

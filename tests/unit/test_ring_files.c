@@ -92,7 +92,8 @@ static void test_direct_is_kept_or_refused(void **state)
 	} else {
 		assert_true(file->direct);
 		assert_true(file->direct_align_bytes >= 512);
-		ring_rig_close(rig, file);
+		ring_forget_file(rig->ring, file);
+		ring_file_close(file);
 	}
 	ring_rig_close(rig, tried);
 }
@@ -230,7 +231,7 @@ static void test_close_releases_locks(void **state)
 	assert_int_equal(
 		ring_rig_transfer(rig, a, RING_WRITE, data, 4 * KIB, 0),
 		4 * KIB);
-	ring_file_close(a); /* forgotten to forget */
+	ring_rig_close_only(rig, a); /* forgotten to forget */
 	struct ring_file *b = ring_rig_open(rig, RING_OPEN_WRITABLE, 0);
 	assert_int_equal(ring_file_lock(b, WRITE, WRITE, &err), 0);
 	assert_int_equal(ring_rig_transfer(rig, b, RING_READ, data, 4 * KIB, 0),
