@@ -18,6 +18,7 @@ struct appliance_volume {
 	char *source_json; /* the same, to see whether it changes */
 	struct block_source *prepared; /* opened, not yet online */
 	bool hopeless; /* offline for good: see offline_reason */
+	bool wanted; /* by the document that is being applied, as it runs */
 	TAILQ_ENTRY(appliance_volume) link;
 };
 TAILQ_HEAD(appliance_volume_list, appliance_volume);

@@ -11,7 +11,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #define APPLICATION_ID 0x4341524e /* "CARN" */
@@ -139,6 +142,63 @@ int database_savepoint_end(sqlite3 *db, int failed, struct err *err)
 	return failed;
 }
 
+/* -- prepared statements ----------------------------------------------------- */
+
+/* Those of all open databases: one in a daemon, a few in a test. */
+struct statement_kept {
+	sqlite3 *db;
+	sqlite3_stmt *stmt;
+	const char *sql;
+	bool used; /* between statement_begin and statement_end */
+	LIST_ENTRY(statement_kept) link;
+};
+static LIST_HEAD(, statement_kept) kept_statements = LIST_HEAD_INITIALIZER(
+	kept_statements);
+
+static struct statement_kept *find_kept(sqlite3 *db, const char *sql)
+{
+	struct statement_kept *kept;
+	LIST_FOREACH (kept, &kept_statements, link) {
+		if (kept->db == db && !kept->used &&
+			(kept->sql == sql || !strcmp(kept->sql, sql)))
+			return kept;
+	}
+	return NULL;
+}
+
+/* NULL: without memory, or with a mistake, which *result says. */
+static struct statement_kept *keep_statement(
+	sqlite3 *db, const char *sql, int *result)
+{
+	struct statement_kept *kept = calloc(1, sizeof *kept);
+	*result = SQLITE_NOMEM;
+	if (!kept)
+		return NULL;
+	*result = sqlite3_prepare_v3(
+		db, sql, -1, SQLITE_PREPARE_PERSISTENT, &kept->stmt, NULL);
+	if (*result != SQLITE_OK) {
+		free(kept);
+		return NULL;
+	}
+	kept->db = db;
+	kept->sql = sqlite3_sql(kept->stmt);
+	LIST_INSERT_HEAD(&kept_statements, kept, link);
+	return kept;
+}
+
+static void forget_statements(sqlite3 *db)
+{
+	struct statement_kept *kept, *next;
+	for (kept = LIST_FIRST(&kept_statements); kept; kept = next) {
+		next = LIST_NEXT(kept, link);
+		if (kept->db != db)
+			continue;
+		LIST_REMOVE(kept, link);
+		sqlite3_finalize(kept->stmt);
+		free(kept);
+	}
+}
+
 /* -- statements ------------------------------------------------------------- */
 
 static void note(struct statement *s, int result)
@@ -149,9 +209,13 @@ static void note(struct statement *s, int result)
 
 void statement_begin(struct statement *s, sqlite3 *db, const char *sql)
 {
-	s->db = db;
-	s->stmt = NULL;
-	s->result = sqlite3_prepare_v2(db, sql, -1, &s->stmt, NULL);
+	*s = (struct statement){.db = db, .kept = find_kept(db, sql)};
+	if (!s->kept)
+		s->kept = keep_statement(db, sql, &s->result);
+	if (!s->kept)
+		return;
+	s->kept->used = true;
+	s->stmt = s->kept->stmt;
 }
 
 void statement_text(struct statement *s, int parameter, const char *text)
@@ -201,8 +265,13 @@ int statement_end(struct statement *s, struct err *err)
 	int failed = s->result == SQLITE_OK
 		? 0
 		: database_error(s->db, "cannot be used", err);
-	sqlite3_finalize(s->stmt);
+	if (s->kept) {
+		sqlite3_reset(s->stmt);
+		sqlite3_clear_bindings(s->stmt);
+		s->kept->used = false;
+	}
 	s->stmt = NULL;
+	s->kept = NULL;
 	return failed;
 }
 
@@ -303,7 +372,7 @@ sqlite3 *database_open(const char *path, struct err *err)
 	sqlite3_busy_timeout(db, 2000); /* somebody looks with sqlite3(1) */
 	if (check_whole(db, err) || migrate(db, err) ||
 		database_run(db, pragmas, err)) {
-		sqlite3_close(db);
+		database_close(db);
 		return NULL;
 	}
 	return db;
@@ -311,5 +380,6 @@ sqlite3 *database_open(const char *path, struct err *err)
 
 void database_close(sqlite3 *db)
 {
+	forget_statements(db);
 	sqlite3_close(db);
 }

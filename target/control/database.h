@@ -31,10 +31,13 @@ int database_savepoint(sqlite3 *db, struct err *err);
 int database_savepoint_end(sqlite3 *db, int failed, struct err *err);
 
 /* One statement. Parameters are numbered from 1; texts and blobs must live until
- * statement_end. Errors of all steps are kept and reported by statement_end. */
+ * statement_end. Errors of all steps are kept and reported by statement_end. `sql`
+ * is prepared once and kept with the database. */
+struct statement_kept;
 struct statement {
 	sqlite3 *db;
 	sqlite3_stmt *stmt;
+	struct statement_kept *kept; /* NULL: it could not be prepared */
 	int result; /* SQLite's: the first that was not well */
 };
 void statement_begin(struct statement *s, sqlite3 *db, const char *sql);

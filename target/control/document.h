@@ -28,6 +28,7 @@
 #define TARGET_CONTROL_DOCUMENT_H
 
 #include "blockcore/base/doc.h"
+#include "blockcore/base/map.h"
 #include "target/control/settings.h"
 #include "target/control/state.h"
 #include "target/volume/access.h"
@@ -43,6 +44,7 @@
 struct document_volume {
 	struct volume_settings settings;
 	bool uuid_given; /* in the document */
+	bool uuid_kept; /* in the state, for its name; neither: it is new */
 	const struct doc *at, *source;
 };
 
@@ -55,6 +57,8 @@ struct document_host {
 struct document_export {
 	const struct doc *at;
 	unsigned volume, target, slot; /* slot: in the target's exports */
+	uint32_t place[2]; /* target and LUN: a key */
+	struct document_export *below; /* the next one at that place */
 };
 
 struct document {
@@ -63,6 +67,9 @@ struct document {
 	struct document_host *host; /* as many as table->host */
 	struct document_export *export;
 	unsigned volumes, hosts, exports;
+	/* Names to volumes, volumes that were given a UUID, names to hosts,
+	 * folded names to targets, places to exports. */
+	struct map volume_names, volume_uuids, host_names, target_names, places;
 	/* Complete but for the volumes of exports; gone once it is taken. */
 	struct access_table *table;
 };
@@ -95,6 +102,10 @@ void document_find_stored_secrets(
 
 /* To be freed; NULL without memory. */
 char *document_json(const struct document *document);
+
+/* The volume of that name, NULL if there is none. */
+const struct document_volume *document_find_volume(
+	const struct document *document, const char *name);
 
 /* The table with `volume[i]` for document->volume[i]; the caller's reference. */
 struct access_table *document_take_table(

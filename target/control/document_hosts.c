@@ -228,11 +228,9 @@ static int check_name(const struct document *document, const struct doc *node,
 	const struct doc *at = doc_find(node, "name");
 	if (!name_is_plain(name))
 		return doc_error(at, err, EINVAL, NAME_PLAIN_RULE, name);
-	for (unsigned i = 0; i < document->hosts; i++) {
-		if (!strcmp(document->table->host[i].name, name))
-			return doc_error(at, err, EEXIST,
-				"a host \"%s\" is there already", name);
-	}
+	if (map_find_text(&document->host_names, name))
+		return doc_error(at, err, EEXIST,
+			"a host \"%s\" is there already", name);
 	return 0;
 }
 
@@ -265,6 +263,8 @@ static int read_host(
 	struct document_host *origin = &document->host[document->hosts];
 	document->table->hosts = ++document->hosts;
 	host->name = o.name;
+	if (map_put_text(&document->host_names, host->name, host))
+		return err_set(err, ENOMEM, "out of memory");
 	failed = read_networks(host, o.addresses, err);
 	return failed ? failed : read_iscsi(host, origin, o.iscsi, err);
 }

@@ -117,6 +117,11 @@ void document_free(struct document *document)
 	if (!document)
 		return;
 	access_put(document->table);
+	map_free(&document->volume_names);
+	map_free(&document->volume_uuids);
+	map_free(&document->host_names);
+	map_free(&document->target_names);
+	map_free(&document->places);
 	free(document->volume);
 	free(document->host);
 	free(document->export);
@@ -124,19 +129,16 @@ void document_free(struct document *document)
 	free(document);
 }
 
+const struct document_volume *document_find_volume(
+	const struct document *document, const char *name)
+{
+	return map_find_text(&document->volume_names, name);
+}
+
 /* -- identities ------------------------------------------------------------- */
 
-static const struct document_volume *find_uuid(
-	const struct document *document, const struct document_volume *but)
-{
-	for (unsigned i = 0; i < document->volumes; i++) {
-		const struct document_volume *v = &document->volume[i];
-		if (v != but &&
-			!memcmp(v->settings.uuid, but->settings.uuid, 16))
-			return v;
-	}
-	return NULL;
-}
+/* So few names are asked for one by one; of more, all that are kept are read. */
+#define FEW_VOLUMES 16u
 
 /* Version 4, variant 1 (RFC 4122 4.4). */
 static int make_uuid(uint8_t uuid[16], struct err *err)
@@ -148,33 +150,60 @@ static int make_uuid(uint8_t uuid[16], struct err *err)
 	return 0;
 }
 
-static int identify(struct document *document, struct document_volume *volume,
-	struct state *state, struct err *err)
+static void take_identity(
+	void *argument, const char *name, const uint8_t uuid[16])
+{
+	struct document *document = argument;
+	struct document_volume *volume =
+		map_find_text(&document->volume_names, name);
+	if (!volume || volume->uuid_given)
+		return;
+	memcpy(volume->settings.uuid, uuid, 16);
+	volume->uuid_kept = true;
+}
+
+static int find_identity(
+	struct document_volume *volume, struct state *state, struct err *err)
 {
 	struct volume_settings *s = &volume->settings;
-	const struct document_volume *other;
+	if (volume->uuid_given)
+		return 0;
+	int failed = state_find_volume(state, s->name, s->uuid, err);
+	volume->uuid_kept = !failed;
+	return failed == -ENOENT ? 0 : failed;
+}
+
+static int find_identities(
+	struct document *document, struct state *state, struct err *err)
+{
 	int failed = 0;
-	if (!volume->uuid_given)
-		failed = state_find_volume(state, s->name, s->uuid, err);
-	if (failed && failed != -ENOENT)
-		return failed;
-	other = failed ? NULL : find_uuid(document, volume);
-	/* The name's former identity was given to another volume. */
-	if (failed || (other && !volume->uuid_given))
-		return make_uuid(s->uuid, err);
-	return 0;
+	if (document->volumes > FEW_VOLUMES)
+		return state_each_volume(state, take_identity, document, err);
+	for (unsigned i = 0; !failed && i < document->volumes; i++)
+		failed = find_identity(&document->volume[i], state, err);
+	return failed;
+}
+
+/* A name's former identity may have been given to another volume. */
+static int identify(const struct document *document,
+	struct document_volume *volume, struct err *err)
+{
+	uint8_t *uuid = volume->settings.uuid;
+	if (volume->uuid_given ||
+		(volume->uuid_kept &&
+			!map_find(&document->volume_uuids, uuid, 16)))
+		return 0;
+	volume->uuid_kept = false;
+	return make_uuid(uuid, err);
 }
 
 int document_identify(
 	struct document *document, struct state *state, struct err *err)
 {
-	for (unsigned i = 0; i < document->volumes; i++) {
-		int failed =
-			identify(document, &document->volume[i], state, err);
-		if (failed)
-			return failed;
-	}
-	return 0;
+	int failed = find_identities(document, state, err);
+	for (unsigned i = 0; !failed && i < document->volumes; i++)
+		failed = identify(document, &document->volume[i], err);
+	return failed;
 }
 
 /* -- what is kept ----------------------------------------------------------- */

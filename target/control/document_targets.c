@@ -156,10 +156,9 @@ static int read_target_portals(const struct access_table *table,
 
 /* -- targets ---------------------------------------------------------------- */
 
-static int name_target(const struct access_table *table,
-	struct access_target *target, const struct doc *node,
-	const struct target_options *o, const struct settings *settings,
-	struct err *err)
+static int name_target(struct document *document, struct access_target *target,
+	const struct doc *node, const struct target_options *o,
+	const struct settings *settings, struct err *err)
 {
 	char folded[ACCESS_NAME_BYTES];
 	if (!o->iqn == !o->name)
@@ -169,23 +168,28 @@ static int name_target(const struct access_table *table,
 	if (!whole_name(folded, o->iqn ? o->iqn : o->name, settings, !o->iqn))
 		return doc_error(at, err, EINVAL, NAME_IQN_RULE,
 			o->iqn ? o->iqn : o->name);
-	if (access_find_target(table, folded))
+	if (map_find_text(&document->target_names, folded))
 		return doc_error(at, err, EEXIST,
 			"a target \"%s\" is there already", folded);
 	target->iqn = copy_text(folded, err);
-	return target->iqn ? 0 : -ENOMEM;
+	if (!target->iqn)
+		return -ENOMEM;
+	document->table->targets++;
+	return map_put_text(&document->target_names, target->iqn, target)
+		? err_set(err, ENOMEM, "out of memory")
+		: 0;
 }
 
-static int read_target(struct access_table *table, const struct doc *node,
+static int read_target(struct document *document, const struct doc *node,
 	const struct settings *settings, struct err *err)
 {
+	struct access_table *table = document->table;
 	struct target_options o;
 	if (opts_parse(target_specs, node, NULL, &o, sizeof o, err))
 		return -EINVAL;
 	struct access_target *target = &table->target[table->targets];
-	int failed = name_target(table, target, node, &o, settings, err);
+	int failed = name_target(document, target, node, &o, settings, err);
 	if (!failed) {
-		table->targets++;
 		target->alias = o.alias;
 		o.alias = NULL;
 		failed = read_target_portals(table, target, o.portals, err);
@@ -210,67 +214,71 @@ int document_read_targets(struct document *document, const struct doc *list,
 		return err_set(err, ENOMEM, "out of memory");
 	for (const struct doc *node = count ? list->first : NULL;
 		node && !failed; node = node->next)
-		failed = read_target(table, node, settings, err);
+		failed = read_target(document, node, settings, err);
 	return failed;
 }
 
 /* -- exports ---------------------------------------------------------------- */
 
-static int find_volume(const struct document *document, const char *name)
-{
-	for (unsigned i = 0; i < document->volumes; i++) {
-		if (!strcmp(document->volume[i].settings.name, name))
-			return (int)i;
-	}
-	return -1;
-}
-
-static const struct access_host *find_host(
-	const struct access_table *table, const char *name)
-{
-	for (unsigned i = 0; i < table->hosts; i++) {
-		if (!strcmp(table->host[i].name, name))
-			return &table->host[i];
-	}
-	return NULL;
-}
-
-static const struct access_target *find_target(const struct access_table *table,
+static const struct access_target *find_target(const struct document *document,
 	const char *text, const struct settings *settings)
 {
 	char folded[ACCESS_NAME_BYTES];
 	const struct access_target *target = NULL;
 	if (whole_name(folded, text, settings, false))
-		target = access_find_target(table, folded);
+		target = map_find_text(&document->target_names, folded);
 	if (!target && whole_name(folded, text, settings, true))
-		target = access_find_target(table, folded);
+		target = map_find_text(&document->target_names, folded);
 	return target;
 }
 
-/* No host may see two volumes under one number. */
-static int check_lun(const struct access_target *target,
-	const struct access_export *export, const struct doc *node,
-	struct err *err)
+static const struct access_export *export_of(
+	const struct document *document, const struct document_export *place)
 {
-	for (unsigned i = 0; i < target->exports; i++) {
-		const struct access_export *other = &target->export[i];
-		for (unsigned h = 0; other->lun == export->lun &&
-			h < other->hosts * export->hosts;
-			h++) {
-			if (other->host[h % other->hosts] ==
-				export->host[h / other->hosts])
-				return doc_error(doc_find(node, "lun"), err,
-					EEXIST,
-					"host \"%s\" sees another volume as "
-					"LUN %u of this target already",
-					other->host[h % other->hosts]->name,
-					export->lun);
-		}
-	}
-	return 0;
+	return &document->table->target[place->target].export[place->slot];
 }
 
-static int read_export_hosts(const struct access_table *table,
+/* A host that both name. */
+static const struct access_host *shared_host(
+	const struct access_export *one, const struct access_export *other)
+{
+	for (unsigned h = 0; h < one->hosts * other->hosts; h++) {
+		if (one->host[h % one->hosts] == other->host[h / one->hosts])
+			return one->host[h % one->hosts];
+	}
+	return NULL;
+}
+
+/* No host may see two volumes under one number. Those at one place are in a chain,
+ * the first one stays at its head. */
+static int check_place(struct document *document, struct document_export *place,
+	const struct doc *node, struct err *err)
+{
+	const struct access_export *export = export_of(document, place);
+	struct document_export *first =
+		map_find(&document->places, place->place, sizeof place->place);
+	for (struct document_export *other = first; other;
+		other = other->below) {
+		const struct access_host *host =
+			shared_host(export_of(document, other), export);
+		if (host)
+			return doc_error(doc_find(node, "lun"), err, EEXIST,
+				"host \"%s\" sees another volume as LUN %u of "
+				"this target already",
+				host->name, export->lun);
+	}
+	if (first) {
+		place->below = first->below;
+		first->below = place;
+		return 0;
+	}
+	return map_put(&document->places, place->place, sizeof place->place,
+		       place)
+		? err_set(err, ENOMEM, "out of memory")
+		: 0;
+}
+
+static int read_export_hosts(const struct document *document,
 	struct access_export *export, const struct doc *list, struct err *err)
 {
 	unsigned count;
@@ -288,7 +296,8 @@ static int read_export_hosts(const struct access_table *table,
 		int failed = doc_text(node, &name, err);
 		if (failed)
 			return failed;
-		const struct access_host *host = find_host(table, name);
+		const struct access_host *host =
+			map_find_text(&document->host_names, name);
 		if (!host)
 			return doc_error(node, err, ENOENT,
 				"there is no host \"%s\"", name);
@@ -316,20 +325,22 @@ static int read_references(struct document *document, const struct doc *node,
 	const struct export_options *o, const struct settings *settings,
 	struct document_export *place, struct err *err)
 {
-	struct access_table *table = document->table;
-	int volume = find_volume(document, o->volume);
-	if (volume < 0)
+	const struct document_volume *volume =
+		document_find_volume(document, o->volume);
+	if (!volume)
 		return doc_error(doc_find(node, "volume"), err, ENOENT,
 			"there is no volume \"%s\"", o->volume);
 	const struct access_target *target =
-		find_target(table, o->target, settings);
+		find_target(document, o->target, settings);
 	if (!target)
 		return doc_error(doc_find(node, "target"), err, ENOENT,
 			"there is no target \"%s\"", o->target);
 	place->at = node;
-	place->volume = (unsigned)volume;
-	place->target = (unsigned)(target - table->target);
+	place->volume = (unsigned)(volume - document->volume);
+	place->target = (unsigned)(target - document->table->target);
 	place->slot = target->exports;
+	place->place[0] = place->target;
+	place->place[1] = (uint32_t)o->lun;
 	return 0;
 }
 
@@ -347,10 +358,10 @@ static int add_export(struct document *document, const struct doc *node,
 		return -ENOMEM;
 	export->lun = (uint16_t)o->lun;
 	export->read_only = o->read_only;
-	failed = read_export_hosts(document->table, export, o->hosts, err);
-	if (!failed)
-		failed = check_lun(target, export, node, err);
 	target->exports++; /* also with a mistake: it owns its list of hosts */
+	failed = read_export_hosts(document, export, o->hosts, err);
+	if (!failed)
+		failed = check_place(document, place, node, err);
 	document->exports++;
 	return failed;
 }

@@ -126,10 +126,8 @@ static bool is_inquiry_text(const char *text)
 static int check_name(const struct document *document, const struct doc *node,
 	struct err *err)
 {
-	for (unsigned i = 0; i < document->volumes; i++) {
-		if (!strcmp(document->volume[i].settings.name, node->text))
-			return 0;
-	}
+	if (document_find_volume(document, node->text))
+		return 0;
 	return doc_error(node, err, ENOENT,
 		"there is no volume \"%s\" further up in this document",
 		node->text);
@@ -156,18 +154,6 @@ static int check_references(const struct document *document,
 
 /* -- one volume ------------------------------------------------------------- */
 
-/* The volume so far that was given this UUID. */
-static const struct document_volume *find_given(
-	const struct document *document, const uint8_t uuid[16])
-{
-	for (unsigned i = 0; i < document->volumes; i++) {
-		const struct document_volume *v = &document->volume[i];
-		if (v->uuid_given && !memcmp(v->settings.uuid, uuid, 16))
-			return v;
-	}
-	return NULL;
-}
-
 static int check_uuid(const struct document *document, const struct doc *node,
 	const char *text, uint8_t uuid[16], struct err *err)
 {
@@ -178,7 +164,8 @@ static int check_uuid(const struct document *document, const struct doc *node,
 		return doc_error(node, err, EINVAL,
 			"32 hex digits are expected, such as "
 			"2b1f3ad6-8a77-4a1f-9d3e-6f0d0f2f6a11");
-	const struct document_volume *other = find_given(document, uuid);
+	const struct document_volume *other =
+		map_find(&document->volume_uuids, uuid, 16);
 	if (other)
 		return doc_error(node, err, EEXIST,
 			"volume \"%s\" has the same", other->settings.name);
@@ -191,12 +178,12 @@ static int check_volume(const struct document *document, const struct doc *node,
 	if (!name_is_plain(o->name))
 		return doc_error(doc_find(node, "name"), err, EINVAL,
 			NAME_PLAIN_RULE, o->name);
-	for (unsigned i = 0; i < document->volumes; i++) {
-		if (!strcmp(document->volume[i].settings.name, o->name))
-			return doc_error(doc_find(node, "name"), err, EEXIST,
-				"a volume \"%s\" is there already, in line %u",
-				o->name, document->volume[i].at->line);
-	}
+	const struct document_volume *other =
+		document_find_volume(document, o->name);
+	if (other)
+		return doc_error(doc_find(node, "name"), err, EEXIST,
+			"a volume \"%s\" is there already, in line %u", o->name,
+			other->at->line);
 	uint64_t physical = o->physical_block_size;
 	if (physical & (physical - 1) ||
 		(physical && physical < block_size_bytes[o->block_size]))
@@ -227,6 +214,18 @@ static void fill_volume(struct document_volume *volume, const struct doc *node,
 	s->thin = o->thin;
 }
 
+static int list_volume(struct document *document,
+	struct document_volume *volume, struct err *err)
+{
+	struct volume_settings *s = &volume->settings;
+	document->volumes++;
+	if (map_put_text(&document->volume_names, s->name, volume) ||
+		(volume->uuid_given &&
+			map_put(&document->volume_uuids, s->uuid, 16, volume)))
+		return err_set(err, ENOMEM, "out of memory");
+	return 0;
+}
+
 static int read_volume(
 	struct document *document, const struct doc *node, struct err *err)
 {
@@ -240,7 +239,7 @@ static int read_volume(
 			document, node, o.uuid, volume->settings.uuid, err);
 	if (!failed) {
 		fill_volume(volume, node, &o);
-		document->volumes++;
+		failed = list_volume(document, volume, err);
 	}
 	opts_free(volume_specs, &o);
 	return failed;

@@ -54,6 +54,18 @@ int state_find_volume(struct state *state, const char *name, uint8_t uuid[16],
 	return failed || found ? failed : -ENOENT;
 }
 
+int state_each_volume(struct state *state,
+	void (*each)(void *argument, const char *name, const uint8_t uuid[16]),
+	void *argument, struct err *err)
+{
+	struct statement s;
+	statement_begin(&s, state->db, "SELECT name, uuid FROM volume");
+	while (statement_row(&s))
+		each(argument, (const char *)sqlite3_column_text(s.stmt, 0),
+			sqlite3_column_blob(s.stmt, 1));
+	return statement_end(&s, err);
+}
+
 int state_find_secret(struct state *state, const char *host,
 	enum state_secret kind, char **secret, struct err *err)
 {

@@ -46,6 +46,11 @@ int state_load_document(struct state *state, char **json, struct err *err);
 int state_find_volume(struct state *state, const char *name, uint8_t uuid[16],
 	struct err *err);
 
+/* All of them. */
+int state_each_volume(struct state *state,
+	void (*each)(void *argument, const char *name, const uint8_t uuid[16]),
+	void *argument, struct err *err);
+
 /* Which of a host's secrets. */
 enum state_secret { STATE_CHAP, STATE_MUTUAL };
 

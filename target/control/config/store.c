@@ -80,17 +80,6 @@ int store_load(struct state *state, struct config_objects *objects,
 
 /* -- one commit ------------------------------------------------------------- */
 
-static const struct document_volume *volume_of(
-	const struct config_proposal *proposal, const char *name)
-{
-	const struct document *document = proposal->document;
-	for (unsigned i = 0; i < document->volumes; i++) {
-		if (!strcmp(document->volume[i].settings.name, name))
-			return &document->volume[i];
-	}
-	return NULL;
-}
-
 /* Names are moved aside first, as two volumes may exchange them; who has none in
  * the end has lost it to another volume, and is gone. */
 static int save_volumes(
@@ -106,10 +95,12 @@ static int save_volumes(
 		statement_begin(&s, db, sql[pass]);
 		for (unsigned i = 0; i < proposal->items; i++) {
 			const struct config_item *item = &proposal->item[i];
-			if (item->kind != CONFIG_VOLUME || !item->changes)
+			if (item->kind != CONFIG_VOLUME)
 				continue;
-			const struct document_volume *v =
-				volume_of(proposal, item->id);
+			const struct document_volume *v = document_find_volume(
+				proposal->document, item->id);
+			if (!item->changes && (v->uuid_given || v->uuid_kept))
+				continue;
 			statement_blob(&s, 1, v->settings.uuid, 16);
 			statement_text(&s, 2, v->settings.name);
 			statement_run(&s);

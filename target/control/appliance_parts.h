@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the appliance share.
+ *
+ *	appliance.c		its volumes: found, tried again, failed, closed
+ *	appliance_apply.c	one document, or a part of one, is put in force
+ */
+#ifndef TARGET_CONTROL_APPLIANCE_PARTS_H
+#define TARGET_CONTROL_APPLIANCE_PARTS_H
+
+#include "blockcore/base/co.h"
+#include "blockcore/base/map.h"
+#include "target/control/appliance.h"
+#include "target/control/appliance_volume.h"
+
+#define NS_PER_MS 1000000ull
+
+struct appliance {
+	struct appliance_world world;
+	struct appliance_volume_list volumes; /* in force */
+	struct map names, uuids; /* to them */
+	struct access_table *table;
+	struct co_mutex applying; /* all below and the list */
+	struct loop_timer retry;
+	uint32_t retry_ms; /* until the next time */
+	struct block_core_watcher watcher;
+	unsigned coroutines; /* retry and burials under way */
+	struct co *closer; /* waits for their end */
+	bool closing;
+};
+
+static inline struct loop *appliance_loop(const struct appliance *appliance)
+{
+	return block_core_lane(appliance->world.core, 0)->loop;
+}
+
+/* Into the list and its maps, and out of them. */
+void appliance_list_volume(
+	struct appliance *appliance, struct appliance_volume *v);
+void appliance_unlist_volume(
+	struct appliance *appliance, struct appliance_volume *v);
+
+/* Opens one that is offline, if it is there again. */
+void appliance_retry_co(struct appliance_volume *v);
+/* Tries those that are offline again, soon. */
+void appliance_retry_soon(struct appliance *appliance);
+/* One of `coroutines` has ended. */
+void appliance_coroutine_ended(struct appliance *appliance);
+
+#endif
