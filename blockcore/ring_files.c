@@ -216,12 +216,16 @@ static int files_open_fd(const char *path, unsigned flags,
 }
 
 /* What others have left in the page cache: beside it every direct write would have
- * to throw pages away, for which io_uring falls back to threads. */
+ * to throw pages away, for which io_uring falls back to threads. They are written,
+ * not flushed: nobody was told that they are durable. */
 static int files_drop_cache(const struct ring_files_file *self, struct err *err)
 {
 	if (!self->file.direct || !self->file.writable)
 		return 0;
-	if (fdatasync(self->fd))
+	if (sync_file_range(self->fd, 0, 0,
+		    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+			    SYNC_FILE_RANGE_WAIT_AFTER) &&
+		errno != ENOSYS)
 		return err_set(err, errno,
 			"'%s': what the system had still to write to it could "
 			"not be written: %s",

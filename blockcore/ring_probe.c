@@ -5,7 +5,8 @@
  * Alignment: the kernel tells since 6.1 for some file systems (statx,
  * STATX_DIOALIGN); otherwise reads of growing size are tried. fallocate: what a
  * file system can do is tried on a nameless file in the same directory
- * (O_TMPFILE), because no trial on the file itself is without trace.
+ * (O_TMPFILE), because no trial on the file itself is without trace. Giving the
+ * blocks of a trial back may take many milliseconds, so a directory is tried once.
  */
 #include "blockcore/ring_probe.h"
 
@@ -14,6 +15,7 @@
 #include <limits.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,15 +121,67 @@ static bool probe_fallocate(int fd, int mode)
 		errno == ENOSPC || errno == EDQUOT;
 }
 
-static int probe_open_nameless(const char *path)
+struct probe_folder {
+	dev_t device;
+	ino_t inode;
+	bool can_punch, can_zero_range;
+};
+/* The directories of last; worker threads share them. */
+#define PROBE_FOLDERS 8u
+static struct {
+	pthread_mutex_t mutex;
+	unsigned count; /* all that were ever tried */
+	struct probe_folder folder[PROBE_FOLDERS];
+} probed = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static bool probe_recall(struct probe_folder *folder)
 {
-	char folder[PATH_MAX];
+	bool found = false;
+	pthread_mutex_lock(&probed.mutex);
+	for (unsigned i = 0; i < PROBE_FOLDERS && i < probed.count; i++) {
+		const struct probe_folder *one = &probed.folder[i];
+		if (one->device != folder->device ||
+			one->inode != folder->inode)
+			continue;
+		*folder = *one;
+		found = true;
+	}
+	pthread_mutex_unlock(&probed.mutex);
+	return found;
+}
+
+static void probe_remember(const struct probe_folder *folder)
+{
+	pthread_mutex_lock(&probed.mutex);
+	probed.folder[probed.count++ % PROBE_FOLDERS] = *folder;
+	pthread_mutex_unlock(&probed.mutex);
+}
+
+/* What it can stays false where nothing can be tried. */
+static void probe_folder(const char *path, struct probe_folder *folder)
+{
+	char name[PATH_MAX];
+	struct stat st;
 	const char *slash = strrchr(path, '/');
 	int length = slash ? (int)(slash - path) : 1;
+	*folder = (struct probe_folder){0};
 	if (length >= PATH_MAX - 1)
-		return -1;
-	snprintf(folder, sizeof folder, "%.*s/", length, slash ? path : ".");
-	return open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		return;
+	snprintf(name, sizeof name, "%.*s/", length, slash ? path : ".");
+	if (stat(name, &st))
+		return;
+	folder->device = st.st_dev;
+	folder->inode = st.st_ino;
+	if (probe_recall(folder))
+		return;
+	int fd = open(name, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	folder->can_punch =
+		probe_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
+	folder->can_zero_range = probe_fallocate(fd, FALLOC_FL_ZERO_RANGE);
+	close(fd);
+	probe_remember(folder);
 }
 
 static void probe_regular(
@@ -138,13 +192,10 @@ static void probe_regular(
 	file->rotational = probe_rotational(st->st_dev);
 	if (!file->writable)
 		return;
-	int fd = probe_open_nameless(path);
-	if (fd < 0)
-		return;
-	file->can_punch =
-		probe_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE);
-	file->can_zero_range = probe_fallocate(fd, FALLOC_FL_ZERO_RANGE);
-	close(fd);
+	struct probe_folder folder;
+	probe_folder(path, &folder);
+	file->can_punch = folder.can_punch;
+	file->can_zero_range = folder.can_zero_range;
 }
 
 /* On a block device a punched hole is a "write zeroes" command that may unmap
