@@ -2,7 +2,7 @@
 /*
  * What the files of the appliance share.
  *
- *	appliance.c		its volumes: found, tried again, failed, closed
+ *	appliance_life.c	its volumes: found, tried again, failed, closed
  *	appliance_apply.c	one document, or a part of one, is put in force
  */
 #ifndef TARGET_CONTROL_APPLIANCE_PARTS_H
