@@ -75,6 +75,25 @@ static const struct {
 	{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 0},
 };
 
+/* Also what libevent refuses before we see it: RFC 9457, closed afterwards. */
+static void check_problem(const char *got, int status)
+{
+	const char *body = strstr(got, "\r\n\r\n");
+	const char *id = strstr(got, "\r\nX-Request-Id: ");
+	json_t *problem = body ? json_loads(body + 4, 0, NULL) : NULL;
+	if (!strstr(got, "\r\nContent-Type: application/problem+json\r\n") ||
+		!problem || !id)
+		fail_msg("no problem: %s", got);
+	const char *instance =
+		json_string_value(json_object_get(problem, "instance"));
+	assert_int_equal(
+		json_integer_value(json_object_get(problem, "status")), status);
+	assert_non_null(json_object_get(problem, "type"));
+	assert_non_null(json_object_get(problem, "detail"));
+	assert_memory_equal(instance, id + 16, strlen(instance));
+	json_decref(problem);
+}
+
 static void garbage_is_refused(void **state)
 {
 	(void)state;
@@ -85,9 +104,10 @@ static void garbage_is_refused(void **state)
 			close(fd);
 			continue;
 		}
-		char *got = api_rig_read_until(fd, "\r\n\r\n");
+		char *got = api_rig_read_until(fd, "}\n");
 		sscanf(got, "HTTP/1.1 %d", &status);
 		close(fd);
+		check_problem(got, status);
 		if (status != garbage[i].status)
 			fail_msg("%zu: %d, not %d: %s", i, status,
 				garbage[i].status, got);
@@ -106,9 +126,10 @@ static void long_headers_are_refused(void **state)
 	strcpy(line + 26 + API_MAX_HEADERS_BYTES - 1, "\r\n\r\n");
 	int fd = api_rig_local(&rig);
 	api_rig_send(fd, line);
-	char *got = api_rig_read_until(fd, "\r\n\r\n");
+	char *got = api_rig_read_until(fd, "}\n");
 	sscanf(got, "HTTP/1.1 %d", &status);
 	assert_in_range(status, 400, 431);
+	check_problem(got, status);
 	close(fd);
 	free(got);
 	free(line);

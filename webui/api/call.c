@@ -332,6 +332,12 @@ static const char *method_of(struct evhttp_request *http)
 	return "?";
 }
 
+void api_make_id(struct api *api, char id[24])
+{
+	snprintf(id, 24, "%08x-%08llx", api->id_salt,
+		(unsigned long long)api->next_id++);
+}
+
 static struct api_call *new_call(
 	struct api *api, struct evhttp_request *http, bool local)
 {
@@ -349,8 +355,7 @@ static struct api_call *new_call(
 	call->uri = uri;
 	call->local = local;
 	call->started_ns = loop_now_ns(api->loop);
-	snprintf(call->request.id, sizeof call->request.id, "%08x-%08llx",
-		api->id_salt, (unsigned long long)api->next_id++);
+	api_make_id(api, call->request.id);
 	LIST_INSERT_HEAD(&api->calls, call, link);
 	api->running++;
 	return call;

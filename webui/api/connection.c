@@ -3,6 +3,7 @@
 
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "webui/api/early.h"
 #include "webui/api/private.h"
 
 #include <event2/buffer.h>
@@ -279,9 +280,11 @@ static struct bufferevent *open_bev(
 	/* Frees the SSL, and so our object, when it fails. */
 	connection->bev = bufferevent_openssl_socket_new(base, -1, ssl,
 		BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-	if (connection->bev)
+	if (connection->bev) {
 		evbuffer_add_cb(bufferevent_get_input(connection->bev),
 			input_changed, connection);
+		api_early_watch(self->api, connection->bev);
+	}
 	return connection->bev;
 }
 

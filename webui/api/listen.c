@@ -12,6 +12,7 @@
 #include "target/reactor/reactor.h"
 #include "webui/api/certificate.h"
 #include "webui/api/connection.h"
+#include "webui/api/early.h"
 #include "webui/api/libevent_version.h"
 #include "webui/api/private.h"
 
@@ -198,6 +199,7 @@ int api_listen_local(struct api *api, struct err *err)
 	api->local = new_http(api, api_call_local, err);
 	if (!api->local)
 		return -ENOMEM;
+	evhttp_set_bevcb(api->local, api_early_accept, api);
 	int fd = bind_unix(api->socket_path);
 	if (fd < 0) {
 		int failed = err_set(

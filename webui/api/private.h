@@ -8,6 +8,7 @@
  *	events.h	the latest events; stream.h those who listen
  *	keys.h		answers kept for Idempotency-Key
  *	call.c		one request, from evhttp to its answer
+ *	early.h		what libevent refuses before that
  *	parse.c		path, query, templates: pure functions
  *	guard.c		who asks, and whether he may
  *	answer.c	answers; problem.c problems
@@ -58,6 +59,7 @@ struct api {
 	struct api_jobs *jobs;
 	struct api_counters counters;
 	struct api_faults *faults;
+	json_t *space; /* of volumes, see space.h */
 
 	LIST_HEAD(, api_call) calls;
 	unsigned running;
@@ -137,6 +139,8 @@ void api_listen_close(struct api *api);
 /* evhttp's: a request is there, over TLS or the socket. */
 void api_call_tls(struct evhttp_request *http, void *api);
 void api_call_local(struct evhttp_request *http, void *api);
+/* The number of a request, new. */
+void api_make_id(struct api *api, char id[24]);
 /* closecb of a connection: the client is gone, and so is what libevent has. Frees
  * the request if libevent has let go of it. */
 void api_request_gone(struct evhttp_request *http);
