@@ -58,6 +58,14 @@ void opts_free(const struct opt_spec *specs, void *out);
 void opts_print_help(const struct opt_spec *specs, FILE *out);
 /* A JSON Schema object: type, properties, required, additionalProperties. */
 void opts_print_schema(const struct opt_spec *specs, FILE *out);
+/* More that a schema says of an option than its row can: JSON members, each with a
+ * comma behind it ("\"minItems\": 1, "). The name "" is the object itself; NULL ends
+ * the list. */
+struct opt_schema {
+	const char *name, *members;
+};
+void opts_print_schema_with(
+	const struct opt_spec *specs, const struct opt_schema *more, FILE *out);
 /* The struct's values as JSON members ("a": 1, "b": "x"), without braces; the
  * very text that would parse to the same struct, so what was left out and has
  * no default is left out again. Returns how many members were printed. */

@@ -114,12 +114,27 @@ void opts_print_help(const struct opt_spec *specs, FILE *out)
 	}
 }
 
+/* Numbers are no texts: see read_enum of opts.c. */
+static bool is_number(const struct opt_spec *spec)
+{
+	return *spec->choices[0] >= '0' && *spec->choices[0] <= '9';
+}
+
+static void print_choice(
+	const struct opt_spec *spec, const char *choice, FILE *out)
+{
+	if (is_number(spec))
+		fputs(choice, out);
+	else
+		json_print_string(out, choice);
+}
+
 static void print_enum_schema(const struct opt_spec *spec, FILE *out)
 {
 	fputs("\"enum\": [", out);
 	for (int i = 0; spec->choices[i]; i++) {
 		fputs(i ? ", " : "", out);
-		json_print_string(out, spec->choices[i]);
+		print_choice(spec, spec->choices[i], out);
 	}
 	fputs("], ", out);
 }
@@ -151,7 +166,8 @@ static void print_default(const struct opt_spec *spec, FILE *out)
 {
 	const struct doc node = {
 		.kind = DOC_SCALAR,
-		.quoted = spec->type == OPT_STRING || spec->type == OPT_ENUM,
+		.quoted = spec->type == OPT_STRING ||
+			(spec->type == OPT_ENUM && !is_number(spec)),
 		.text = spec->fallback,
 	};
 
@@ -177,14 +193,32 @@ static void print_required(const struct opt_spec *specs, FILE *out)
 	fputs("], ", out);
 }
 
+static void print_more(
+	const struct opt_schema *more, const char *name, FILE *out)
+{
+	for (; more && more->name; more++) {
+		if (!strcmp(more->name, name))
+			fputs(more->members, out);
+	}
+}
+
 void opts_print_schema(const struct opt_spec *specs, FILE *out)
 {
-	fputs("{\"type\": \"object\", \"properties\": {", out);
+	opts_print_schema_with(specs, NULL, out);
+}
+
+void opts_print_schema_with(
+	const struct opt_spec *specs, const struct opt_schema *more, FILE *out)
+{
+	fputs("{\"type\": \"object\", ", out);
+	print_more(more, "", out);
+	fputs("\"properties\": {", out);
 	for (const struct opt_spec *spec = specs; spec->name; spec++) {
 		fputs(spec == specs ? "" : ", ", out);
 		json_print_string(out, spec->name);
 		fputs(": {", out);
 		print_type_schema(spec, out);
+		print_more(more, spec->name, out);
 		print_default(spec, out);
 		fputs("\"description\": ", out);
 		json_print_string(out, spec->help);
@@ -221,7 +255,7 @@ static void print_value(
 		break;
 	case OPT_STRING: json_print_string(out, *(char *const *)field); break;
 	case OPT_ENUM:
-		json_print_string(out, spec->choices[*(const int *)field]);
+		print_choice(spec, spec->choices[*(const int *)field], out);
 		break;
 	case OPT_DOC:
 		doc_print_json(*(const struct doc *const *)field, out);

@@ -113,5 +113,8 @@ struct access_table *document_take_table(
 
 /* Every key of a document but those of sources (spec_print_help). */
 void document_print_help(FILE *out);
+/* JSON Schema of the document, made from the tables that read it. Sources are
+ * those of /api/v1/schemas/source (spec_print_schema). */
+void document_print_schema(FILE *out);
 
 #endif

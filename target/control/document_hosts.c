@@ -77,6 +77,52 @@ void document_print_hosts_help(FILE *out)
 	opts_print_help(chap_specs, out);
 }
 
+#define SCHEMA_SECRET \
+	{ \
+		"secret", \
+			"\"type\": [\"string\", \"null\"], " \
+			"\"minLength\": 12, \"maxLength\": 255, " \
+	}
+#define SCHEMA_SIDE \
+	{"user", "\"minLength\": 1, \"maxLength\": 255, "}, SCHEMA_SECRET, \
+	{ \
+		"", \
+			"\"oneOf\": [{\"required\": [\"secret\"]}, " \
+			"{\"required\": [\"secret_file\"]}], " \
+	}
+#define SCHEMA_OR_NULL(kind) \
+	"\"anyOf\": [{\"$ref\": \"#/$defs/" kind "\"}, {\"type\": " \
+						 "\"null\"}], "
+
+void document_print_host_schema(FILE *out)
+{
+	static const struct opt_schema host[] = {{"name", DOCUMENT_NAME_SCHEMA},
+		{"addresses",
+			"\"type\": \"array\", \"minItems\": 1, \"items\": "
+			"{\"type\": \"string\", \"maxLength\": 64}, "},
+		{"iscsi", "\"$ref\": \"#/$defs/iscsi\", "}, {NULL, NULL}};
+	static const struct opt_schema iscsi[] = {
+		{"iqn",
+			"\"type\": \"array\", \"minItems\": 1, \"items\": "
+			"{\"type\": \"string\", \"minLength\": 1, "
+			"\"maxLength\": 223}, "},
+		{"chap", SCHEMA_OR_NULL("chap")}, {NULL, NULL}};
+	static const struct opt_schema chap[] = {SCHEMA_SIDE,
+		{"mutual", SCHEMA_OR_NULL("mutual")}, {NULL, NULL}};
+	static const struct opt_schema mutual[] = {SCHEMA_SIDE, {NULL, NULL}};
+	_Static_assert(DOCUMENT_MIN_SECRET_BYTES == 12 &&
+			DOCUMENT_MAX_SECRET_BYTES == 255,
+		"as the schema says");
+	fputs("\"host\": ", out);
+	opts_print_schema_with(host_specs, host, out);
+	fputs(",\n\"iscsi\": ", out);
+	opts_print_schema_with(iscsi_specs, iscsi, out);
+	fputs(",\n\"chap\": ", out);
+	opts_print_schema_with(chap_specs, chap, out);
+	fputs(",\n\"mutual\": ", out);
+	opts_print_schema_with(mutual_specs, mutual, out);
+}
+
 /* -- secrets ---------------------------------------------------------------- */
 
 /* One side of CHAP: the user's name and where its secret is. */

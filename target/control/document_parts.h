@@ -27,6 +27,16 @@ void document_print_volumes_help(FILE *out);
 void document_print_hosts_help(FILE *out);
 void document_print_targets_help(FILE *out);
 
+/* The same for programs: "volume": SCHEMA and the like, with commas between. */
+void document_print_volume_schema(FILE *out);
+void document_print_host_schema(FILE *out);
+void document_print_target_schema(FILE *out);
+#define DOCUMENT_NAME_SCHEMA "\"$ref\": \"#/$defs/name\", "
+/* Of names, at least one. */
+#define DOCUMENT_NAMES_SCHEMA \
+	"\"type\": \"array\", \"minItems\": 1, " \
+	"\"items\": {\"$ref\": \"#/$defs/name\"}, "
+
 /* The number of items of a list that may be absent; -EINVAL if it is no list or
  * longer than `max`. */
 int document_count(

@@ -39,6 +39,41 @@ void document_print_help(FILE *out)
 	document_print_targets_help(out);
 }
 
+#define ITEMS(key, kind, most) \
+	{ \
+		key, \
+			"\"type\": [\"array\", \"null\"], " \
+			"\"maxItems\": " most ", \"items\": {\"$ref\": " \
+			"\"#/$defs/" kind "\"}, " \
+	}
+void document_print_schema(FILE *out)
+{
+	static const struct opt_schema more[] = {
+		ITEMS("volumes", "volume", "4096"),
+		ITEMS("hosts", "host", "4096"),
+		ITEMS("targets", "target", "1024"),
+		ITEMS("exports", "export", "16384"), {NULL, NULL}};
+	_Static_assert(DOCUMENT_MAX_VOLUMES == 4096 &&
+			DOCUMENT_MAX_HOSTS == 4096 &&
+			DOCUMENT_MAX_TARGETS == 1024 &&
+			DOCUMENT_MAX_EXPORTS == 16384,
+		"as the schema says");
+	fputs("{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\","
+	      "\n\"title\": \"Appliance document\", \"$ref\": "
+	      "\"#/$defs/appliance\",\n\"$defs\": {\"name\": {\"type\": "
+	      "\"string\", \"pattern\": "
+	      "\"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$\"},\n\"appliance\": ",
+		out);
+	opts_print_schema_with(top_specs, more, out);
+	fputs(",\n", out);
+	document_print_volume_schema(out);
+	fputs(",\n", out);
+	document_print_host_schema(out);
+	fputs(",\n", out);
+	document_print_target_schema(out);
+	fputs("}}\n", out);
+}
+
 int document_count(
 	const struct doc *list, uint32_t max, unsigned *count, struct err *err)
 {

@@ -69,6 +69,25 @@ void document_print_targets_help(FILE *out)
 	opts_print_help(export_specs, out);
 }
 
+void document_print_target_schema(FILE *out)
+{
+	static const struct opt_schema target[] = {
+		{"",
+			"\"oneOf\": [{\"required\": [\"iqn\"]}, "
+			"{\"required\": [\"name\"]}], "},
+		{"iqn", "\"minLength\": 1, \"maxLength\": 223, "},
+		{"name", "\"minLength\": 1, \"maxLength\": 223, "},
+		{"portals", DOCUMENT_NAMES_SCHEMA}, {NULL, NULL}};
+	static const struct opt_schema export[] = {
+		{"volume", DOCUMENT_NAME_SCHEMA},
+		{"target", "\"minLength\": 1, \"maxLength\": 223, "},
+		{"hosts", DOCUMENT_NAMES_SCHEMA}, {NULL, NULL}};
+	fputs("\"target\": ", out);
+	opts_print_schema_with(target_specs, target, out);
+	fputs(",\n\"export\": ", out);
+	opts_print_schema_with(export_specs, export, out);
+}
+
 /* A copy with malloc, NULL with *err. */
 static char *copy_text(const char *text, struct err *err)
 {

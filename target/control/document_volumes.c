@@ -90,6 +90,19 @@ void document_print_volumes_help(FILE *out)
 	opts_print_help(volume_specs, out);
 }
 
+void document_print_volume_schema(FILE *out)
+{
+	static const struct opt_schema more[] = {{"name", DOCUMENT_NAME_SCHEMA},
+		{"source", "\"$ref\": \"/api/v1/schemas/source\", "},
+		{"uuid",
+			"\"pattern\": \"^[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}"
+			"-?[0-9A-Fa-f]{12}$\", "},
+		{"vendor", "\"pattern\": \"^[ -~]*$\", "},
+		{"product", "\"pattern\": \"^[ -~]*$\", "}, {NULL, NULL}};
+	fputs("\"volume\": ", out);
+	opts_print_schema_with(volume_specs, more, out);
+}
+
 /* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", also without dashes. */
 static bool parse_uuid(const char *text, uint8_t uuid[16])
 {

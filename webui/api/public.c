@@ -4,6 +4,7 @@
  * contract, the schemas, what a problem means.
  */
 #include "blockcore/spec.h"
+#include "target/control/document.h"
 #include "webui/api/assets.h"
 #include "webui/api/private.h"
 
@@ -37,17 +38,12 @@ static void openapi_co(struct api_request *request)
 		(size_t)(asset->end - asset->data));
 }
 
-static void print_nothing_yet(FILE *out)
-{
-	fputs("{\"type\": \"object\"}", out);
-}
-
 static const struct {
 	const char *name;
 	void (*print)(FILE *out);
 } schemas[] = {
 	{"source", spec_print_schema},
-	{"appliance", print_nothing_yet},
+	{"appliance", document_print_schema},
 };
 
 static void schema_co(struct api_request *request)
