@@ -44,6 +44,15 @@ check "a query parameter that is not there" \
 	problem syntax 400 local_api '/healthz?dryrun=true'
 check "a wrong escape" problem syntax 400 local_api '/healthz%zz'
 check "a path that is no path" problem syntax 400 local_api --path-as-is '/%00'
+check "a header that is none" problem syntax 400 tls_api -H 'Content-Length: x' -X POST /healthz
+check "an expectation that nobody meets" \
+	problem syntax 400 local_api -H 'Expect: wonders' -X PUT -d '{}' /api/v1/config
+head -c 17000000 /dev/zero | tr '\0' ' ' >"$work/large"
+check "a body above 16 MiB, by its length" problem too-large 413 \
+	tls_api -X PUT -H 'Expect:' --data-binary @"$work/large" /api/v1/config
+check "at the socket" problem too-large 413 \
+	local_api -X PUT --data-binary @"$work/large" /api/v1/config
+rm "$work/large"
 check "headers that forbid" answers 200 tls_api /healthz
 check "no sniffing" has_header 'x-content-type-options: nosniff'
 check "no keeping" has_header 'cache-control: no-store'
@@ -71,6 +80,7 @@ check "they end as they must" ends_well
 check "which cairnd this is" body_has 'cairn_build_info{version="'
 check "requests by operation and status" \
 	body_has 'cairn_http_requests_total{operation="getHealth",status="200"}'
+check "space in use" body_has 'cairn_volume_allocated_bytes{volume="disk"} '
 check "who was refused" grep -q '^cairn_auth_failures_total [1-9]' "$work/body"
 well_formed() { # each family is named before its samples, no sample twice
 	awk '

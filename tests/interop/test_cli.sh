@@ -50,6 +50,10 @@ check "one call for volume, target, export" exits 0 volume create db01 --size 8M
 check "said so" is 'volume db01 created'
 check "as a table for scripts" exits 0 volume list -Hp --columns name,state,size
 check "tabs and exact numbers" is "$(printf 'db01\tonline\t8388608')"
+check "every column has a value" exits 0 volume list -Hp \
+	--columns used,block,sessions,faults,throttled
+numbers() { grep -qxP '[0-9]+\t512\t[0-9]+\t0\tno' "$work/said" || { cat -A "$work/said"; return 1; }; }
+check "also used, block and faults" numbers
 check "names only" exits 0 volume list -o name
 check "one name" is db01
 check "JSON" shows '.[0].status.state' '"online"' volume list

@@ -38,6 +38,7 @@ static void free_api(struct api *api)
 	api_streams_free(api->streams);
 	api_events_free(api->events);
 	api_keys_free(api->keys);
+	json_decref(api->space);
 	free(api);
 }
 
@@ -47,7 +48,9 @@ static int open_api(struct api *api, struct err *err)
 	api->streams = api_streams_new(api);
 	api->events = api_events_new(api->started_ms);
 	api->keys = api_keys_new();
-	if (!api->connections || !api->streams || !api->events || !api->keys)
+	api->space = json_object();
+	if (!api->connections || !api->streams || !api->events || !api->keys ||
+		!api->space)
 		return err_set(err, ENOMEM, "out of memory");
 	api->jobs = api_jobs_new(api, err);
 	if (!api->jobs)

@@ -6,6 +6,7 @@
 #include "webui/api/connection.h"
 #include "webui/api/live_metrics.h"
 #include "webui/api/private.h"
+#include "webui/api/space.h"
 #include "webui/api/stream.h"
 
 #include <stdio.h>
@@ -97,6 +98,7 @@ static void metrics_co(struct api_request *request)
 	write_server(&x, request->api);
 	write_all_requests(&x, request->api);
 	live_metrics_print_co(&x, request->parts);
+	api_space_print_co(&x, request->api);
 	exposition_end(&x);
 	fclose(x.out);
 	api_answer_text(request, 200,

@@ -27,6 +27,14 @@ json_t *object_json(struct api_request *request, const struct object_kind *kind,
 	return json;
 }
 
+static json_t *measured_co(struct api_request *request,
+	const struct object_kind *kind, json_t *json)
+{
+	if (json && kind->measure_co)
+		kind->measure_co(request, json);
+	return json;
+}
+
 static const char *tag_of(const struct config_object *object, char out[24])
 {
 	snprintf(out, 24, "%" PRIu64, object->generation);
@@ -62,12 +70,14 @@ const struct config_object *object_find(
 	return object;
 }
 
-void object_list(struct api_request *request, const struct object_kind *kind,
+void object_list_co(struct api_request *request, const struct object_kind *kind,
 	bool (*wants)(struct api_request *request,
 		const struct config_object *object))
 {
 	const struct config_object *object = NULL;
 	struct api_page page;
+	json_t *item;
+	size_t i;
 	if (!api_page_begin(request, &page))
 		return;
 	while ((object = config_next(config_of(request), kind->kind, object))) {
@@ -76,20 +86,25 @@ void object_list(struct api_request *request, const struct object_kind *kind,
 			api_page_add(&page, object->id,
 				object_json(request, kind, object));
 	}
+	json_array_foreach(page.items, i, item)
+	{
+		measured_co(request, kind, item);
+	}
 	api_page_answer(request, &page);
 }
 
-void object_get(struct api_request *request, const struct object_kind *kind)
+void object_get_co(struct api_request *request, const struct object_kind *kind)
 {
 	const struct config_object *object = object_find(request, kind);
 	if (!object)
 		return;
 	object_set_etag(request, object);
-	api_answer(request, 200, object_json(request, kind, object));
+	api_answer(request, 200,
+		measured_co(request, kind, object_json(request, kind, object)));
 }
 
-void object_answer(struct api_request *request, const struct object_kind *kind,
-	const char *id)
+void object_answer_co(struct api_request *request,
+	const struct object_kind *kind, const char *id)
 {
 	const struct config_object *object =
 		config_find(config_of(request), kind->kind, id);
@@ -99,7 +114,8 @@ void object_answer(struct api_request *request, const struct object_kind *kind,
 		return;
 	}
 	object_set_etag(request, object);
-	api_answer(request, 200, object_json(request, kind, object));
+	api_answer(request, 200,
+		measured_co(request, kind, object_json(request, kind, object)));
 }
 
 /* -- edits ------------------------------------------------------------------ */
@@ -306,8 +322,8 @@ static void print_location(
 	}
 }
 
-void object_created(struct api_request *request, const struct object_kind *kind,
-	const char *id)
+void object_created_co(struct api_request *request,
+	const struct object_kind *kind, const char *id)
 {
 	char location[1200];
 	const struct config_object *object =
@@ -319,8 +335,8 @@ void object_created(struct api_request *request, const struct object_kind *kind,
 	}
 	print_location(kind, id, location);
 	object_set_etag(request, object);
-	api_answer_created(
-		request, location, object_json(request, kind, object));
+	api_answer_created(request, location,
+		measured_co(request, kind, object_json(request, kind, object)));
 }
 
 void object_create_co(
@@ -342,7 +358,7 @@ void object_create_co(
 	}
 	object_edit(edits, kind->kind, NULL, value);
 	if (object_change_co(request, edits, "created", "", id))
-		object_created(request, kind, id);
+		object_created_co(request, kind, id);
 	object_edits_free(edits);
 }
 
@@ -362,7 +378,7 @@ static void replace_co(struct api_request *request,
 	}
 	object_edit(edits, kind->kind, object->id, value);
 	if (object_change_co(request, edits, "changed", "", id))
-		object_answer(request, kind, id);
+		object_answer_co(request, kind, id);
 	object_edits_free(edits);
 }
 

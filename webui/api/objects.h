@@ -39,6 +39,9 @@ struct object_kind {
 	/* Adds what only answers have. */
 	void (*complete)(struct api_request *request,
 		const struct config_object *object, json_t *json);
+	/* Adds what it takes time to find out; the object may have gone then.
+	 * NULL: nothing. */
+	void (*measure_co)(struct api_request *request, json_t *json);
 	/* Brings a whole value to what is kept: what only answers have is gone
 	 * already. `present` NULL: a new one. False: answered. */
 	bool (*prepare)(struct api_request *request,
@@ -69,10 +72,10 @@ void object_set_etag(
 bool object_match(
 	struct api_request *request, const struct config_object *object);
 /* All that `wants` (NULL: all), in pages. */
-void object_list(struct api_request *request, const struct object_kind *kind,
+void object_list_co(struct api_request *request, const struct object_kind *kind,
 	bool (*wants)(struct api_request *request,
 		const struct config_object *object));
-void object_get(struct api_request *request, const struct object_kind *kind);
+void object_get_co(struct api_request *request, const struct object_kind *kind);
 
 /* -- changing: in a coroutine ------------------------------------------------- */
 
@@ -94,11 +97,11 @@ void object_patch_co(
 void object_delete_co(
 	struct api_request *request, const struct object_kind *kind);
 /* Answers 201 with the object and where it is. */
-void object_created(struct api_request *request, const struct object_kind *kind,
-	const char *id);
+void object_created_co(struct api_request *request,
+	const struct object_kind *kind, const char *id);
 /* Answers 200 with the object as it is now. */
-void object_answer(struct api_request *request, const struct object_kind *kind,
-	const char *id);
+void object_answer_co(struct api_request *request,
+	const struct object_kind *kind, const char *id);
 
 /* A new one whose name is taken, or another name than the present one: answered. */
 bool object_check_name(struct api_request *request, enum config_kind kind,

@@ -109,7 +109,7 @@ static void change_chap_co(struct api_request *request,
 		if (removes)
 			api_answer_empty(request);
 		else
-			object_answer(request, &object_hosts, id);
+			object_answer_co(request, &object_hosts, id);
 	}
 	object_edits_free(edits);
 }
@@ -190,7 +190,7 @@ static void list_luns_co(struct api_request *request)
 
 static void list_co(struct api_request *request)
 {
-	object_list(request, &object_hosts, NULL);
+	object_list_co(request, &object_hosts, NULL);
 }
 
 static void create_co(struct api_request *request)
@@ -200,7 +200,7 @@ static void create_co(struct api_request *request)
 
 static void get_co(struct api_request *request)
 {
-	object_get(request, &object_hosts);
+	object_get_co(request, &object_hosts);
 }
 
 static void replace_co(struct api_request *request)

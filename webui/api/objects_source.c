@@ -274,7 +274,7 @@ static void resize_co(struct api_request *request)
 	json_object_set(protocol, "size", size);
 	if (source_change_co(
 		    request, object, source, "resized", "/source/protocol"))
-		object_answer(request, &object_volumes, name);
+		object_answer_co(request, &object_volumes, name);
 }
 
 #define VOLUME "/api/v1/volumes/{name}"

@@ -125,7 +125,7 @@ const struct object_kind object_targets = {.kind = CONFIG_TARGET,
 
 static void list_targets_co(struct api_request *request)
 {
-	object_list(request, &object_targets, NULL);
+	object_list_co(request, &object_targets, NULL);
 }
 
 static void create_target_co(struct api_request *request)
@@ -135,7 +135,7 @@ static void create_target_co(struct api_request *request)
 
 static void get_target_co(struct api_request *request)
 {
-	object_get(request, &object_targets);
+	object_get_co(request, &object_targets);
 }
 
 static void replace_target_co(struct api_request *request)
@@ -228,7 +228,7 @@ static bool wants_export(
 
 static void list_exports_co(struct api_request *request)
 {
-	object_list(request, &object_exports, wants_export);
+	object_list_co(request, &object_exports, wants_export);
 }
 
 static void create_export_co(struct api_request *request)
@@ -238,7 +238,7 @@ static void create_export_co(struct api_request *request)
 
 static void get_export_co(struct api_request *request)
 {
-	object_get(request, &object_exports);
+	object_get_co(request, &object_exports);
 }
 
 static void replace_export_co(struct api_request *request)

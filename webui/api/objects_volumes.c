@@ -9,7 +9,9 @@
  */
 #include "blockcore/base/log.h"
 #include "target/volume/view.h"
+#include "webui/api/faults.h"
 #include "webui/api/objects.h"
+#include "webui/api/space.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -57,18 +59,21 @@ static bool is_throttled(const json_t *value)
 	return false;
 }
 
-static json_t *status_json(const struct volume *volume, const json_t *value)
+static json_t *status_json(
+	const struct volume *volume, const struct config_object *object)
 {
 	struct volume_view view;
 	char naa[17];
 	volume_view_get(volume, &view);
 	for (unsigned i = 0; i < 8; i++)
 		snprintf(naa + 2 * i, 3, "%02x", volume->naa[i]);
-	json_t *status = json_pack("{ss, ss, ss, sI, sb, sb, sb}", "state",
-		state_of(&view), "serial", volume->serial, "naa", naa,
-		"sessions", (json_int_t)view.nexuses, "write_cache",
-		view.write_cache, "write_protected", view.read_only,
-		"throttled", is_throttled(value));
+	json_t *status = json_pack("{ss, ss, ss, sI, sI, sI, sb, sb, sb}",
+		"state", state_of(&view), "serial", volume->serial, "naa", naa,
+		"block_bytes", (json_int_t)view.block_bytes, "sessions",
+		(json_int_t)view.nexuses, "faults",
+		(json_int_t)json_array_size(api_fault_rules(object)),
+		"write_cache", view.write_cache, "write_protected",
+		view.read_only, "throttled", is_throttled(object->value));
 	if (!view.online) {
 		json_object_set_new(
 			status, "reason", json_string(view.offline_reason));
@@ -91,7 +96,17 @@ static void complete_volume(struct api_request *request,
 		return;
 	json_object_set_new(json, "uuid",
 		json_string(uuid_text(volume->settings.uuid, uuid)));
-	json_object_set_new(json, "status", status_json(volume, object->value));
+	json_object_set_new(json, "status", status_json(volume, object));
+}
+
+static void measure_volume_co(struct api_request *request, json_t *json)
+{
+	const char *name = json_string_value(json_object_get(json, "name"));
+	json_t *status = json_object_get(json, "status");
+	uint64_t bytes;
+	if (name && status && api_space_co(request->api, name, &bytes))
+		json_object_set_new(status, "allocated_bytes",
+			json_integer((json_int_t)bytes));
 }
 
 /* -- requests --------------------------------------------------------------- */
@@ -210,6 +225,7 @@ const struct object_kind object_volumes = {.kind = CONFIG_VOLUME,
 	.parameter = "name",
 	.id_member = "name",
 	.complete = complete_volume,
+	.measure_co = measure_volume_co,
 	.prepare = prepare_volume,
 	.release = release_volume};
 
@@ -318,7 +334,7 @@ static void create_co(struct api_request *request)
 	if (!edits)
 		return;
 	if (object_change_co(request, edits, "created", "", id))
-		object_created(request, &object_volumes, id);
+		object_created_co(request, &object_volumes, id);
 	object_edits_free(edits);
 }
 
@@ -383,12 +399,12 @@ static void delete_co(struct api_request *request)
 
 static void list_co(struct api_request *request)
 {
-	object_list(request, &object_volumes, NULL);
+	object_list_co(request, &object_volumes, NULL);
 }
 
 static void get_co(struct api_request *request)
 {
-	object_get(request, &object_volumes);
+	object_get_co(request, &object_volumes);
 }
 
 static void replace_co(struct api_request *request)
@@ -438,7 +454,7 @@ static void repair_co(struct api_request *request)
 		"%s lets hosts write to volume %s again after a failed flush",
 		request->who.name, object->id);
 	api_audit(request, path, NULL, NULL);
-	object_answer(request, &object_volumes, object->id);
+	object_answer_co(request, &object_volumes, object->id);
 }
 
 const struct api_route api_volume_routes[] = {

@@ -26,7 +26,7 @@ static const struct cli_column volume_columns[] = {
 	{"STATE", "status.state", COLUMN_STATE},
 	{"SIZE", "status.size_bytes", COLUMN_SIZE},
 	{"USED", "status.allocated_bytes", COLUMN_SIZE},
-	{"BLOCK", "block_size"},
+	{"BLOCK", "status.block_bytes"},
 	{"SESSIONS", "status.sessions", COLUMN_COUNT},
 	{"FAULTS", "status.faults", COLUMN_COUNT},
 	{"THROTTLED", "status.throttled"},
