@@ -92,7 +92,7 @@ void document_print_hosts_help(FILE *out)
 	}
 #define SCHEMA_OR_NULL(kind) \
 	"\"anyOf\": [{\"$ref\": \"#/$defs/" kind "\"}, {\"type\": " \
-						 "\"null\"}], "
+	"\"null\"}], "
 
 void document_print_host_schema(FILE *out)
 {

@@ -49,7 +49,7 @@ check "an expectation that nobody meets" \
 	problem syntax 400 local_api -H 'Expect: wonders' -X PUT -d '{}' /api/v1/config
 head -c 17000000 /dev/zero | tr '\0' ' ' >"$work/large"
 check "a body above 16 MiB, by its length" problem too-large 413 \
-	tls_api -X PUT -H 'Expect:' --data-binary @"$work/large" /api/v1/config
+	tls_api -X PUT -H 'Expect: 100-continue' --data-binary @"$work/large" /api/v1/config
 check "at the socket" problem too-large 413 \
 	local_api -X PUT --data-binary @"$work/large" /api/v1/config
 rm "$work/large"
