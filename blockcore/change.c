@@ -332,7 +332,7 @@ int block_change_co(struct block_change *change, struct err *err)
 	assert(change->next || !change->gate);
 	/* Closing must not fail: it may wait for memory. */
 	while (!run && !change->next) {
-		loop_sleep_co(block_core_control(source->core), 10000000);
+		loop_sleep_co(block_core_control(source->core), LOOP_AGAIN_NS);
 		run = calloc(1, sizeof(*run) + reports);
 	}
 	if (!run) {

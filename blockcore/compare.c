@@ -96,12 +96,8 @@ static void compare_settle_run(struct loop_message *message)
 		return;
 	block_source_help_begin(source);
 	source->settling = true;
-	if (!co_start(compare_settle_co, source)) {
-		/* No memory for a stack of calls: look again next turn. */
-		source->settling = false;
-		source->helpers--;
-		loop_post(block_core_control(source->core), message);
-	}
+	loop_errand(block_core_control(source->core), &source->settle,
+		compare_settle_co, source);
 }
 
 static void compare_settle(

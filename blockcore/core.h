@@ -88,6 +88,7 @@ struct block_stack {
 	/* control lane */
 	unsigned lanes_left[2], gate_left;
 	bool published, drained[2], disposed[2];
+	struct loop_errand dispose[2]; /* by enum block_part */
 	TAILQ_ENTRY(block_stack) link; /* source->stacks, oldest first */
 
 	struct block_stack_lane lane[];
@@ -148,6 +149,10 @@ struct block_source {
 	uint64_t last_generation;
 	TAILQ_HEAD(, block_stack) stacks; /* alive, oldest first */
 	struct co_mutex change;
+	/* Coroutines of the core's own; `stale`: one is to come that shows what
+	 * the drivers show now. */
+	struct loop_errand settle, refresh;
+	bool stale;
 	/* A bottom that is open and about to be published; NULL: none. */
 	const struct block_driver *coming;
 	STAILQ_HEAD(, block_source_waiter) waiters;

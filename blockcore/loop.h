@@ -28,6 +28,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#define LOOP_AGAIN_NS 10000000ull /* until what lacked memory is tried again */
+
 enum loop_phase {
 	LOOP_REAP,
 	LOOP_COMPLETE,
@@ -176,5 +178,20 @@ static inline uint64_t loop_random(struct loop *loop)
 int loop_work_co(struct loop *loop, int (*work)(void *arg), void *arg);
 /* In a coroutine: comes back after `after_ns`. */
 void loop_sleep_co(struct loop *loop, uint64_t after_ns);
+
+/* A coroutine that must run, for work which nobody could be told the failure of
+ * (closing, waking who waits). Needs no preparation; the loop's until `entry`
+ * runs, from then on the caller's again. */
+struct loop_errand {
+	void (*entry)(void *arg);
+	void *arg;
+	struct loop *loop;
+	struct loop_timer again;
+};
+/* Runs `entry(arg)` in a coroutine: at once or, while there is no memory for a
+ * stack, as soon as there is, looked for every LOOP_AGAIN_NS. On the loop's
+ * thread, in a coroutine or not. */
+void loop_errand(struct loop *loop, struct loop_errand *errand,
+	void (*entry)(void *arg), void *arg);
 
 #endif

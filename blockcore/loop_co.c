@@ -2,7 +2,7 @@
 /*
  * The two waits of a loop that a coroutine uses directly: for the worker pool,
  * and for the clock. All state lies on the coroutine's own stack, which lives
- * until it is resumed.
+ * until it is resumed. And coroutines that must be started.
  */
 #include <assert.h>
 
@@ -62,4 +62,27 @@ void loop_sleep_co(struct loop *loop, uint64_t after_ns)
 	assert(wait.co);
 	loop_timer_set(loop, &wait.timer, after_ns);
 	co_yield ();
+}
+
+/* -- errands ------------------------------------------------------------------ */
+
+static void errand_try(struct loop_errand *errand)
+{
+	if (!co_start(errand->entry, errand->arg))
+		loop_timer_set(errand->loop, &errand->again, LOOP_AGAIN_NS);
+}
+
+static void errand_again(struct loop_timer *timer)
+{
+	errand_try(container_of(timer, struct loop_errand, again));
+}
+
+void loop_errand(struct loop *loop, struct loop_errand *errand,
+	void (*entry)(void *arg), void *arg)
+{
+	*errand = (struct loop_errand){.entry = entry,
+		.arg = arg,
+		.loop = loop,
+		.again.expired = errand_again};
+	errand_try(errand);
 }

@@ -7,25 +7,42 @@
  */
 #include "blockcore/change.h"
 
-#include "blockcore/base/log.h"
 #include "blockcore/stack.h"
 #include "blockcore/watch.h"
 
+#include <errno.h>
+
+/* -ENOMEM: nothing has changed. What comes to be shown in the middle of it asks
+ * anew. */
+static int refresh_once_co(struct block_source *source)
+{
+	struct block_stack *now = source->current;
+
+	source->stale = false;
+	if (!source->references)
+		return 0;
+	struct block_stack *next = block_stack_new(
+		source, now->driver, now->count, now->tracked, NULL);
+	if (!next)
+		return -ENOMEM;
+	struct block_change change = {.source = source, .next = next};
+	return block_change_co(&change, NULL);
+}
+
+/* Nobody could be told that it failed, so it waits for memory. */
 static void refresh_co(void *argument)
 {
 	struct block_source *source = argument;
+	int error;
 
-	co_mutex_lock_co(&source->change);
-	struct block_stack *now = source->current, *next = NULL;
-	if (source->references)
-		next = block_stack_new(
-			source, now->driver, now->count, now->tracked, NULL);
-	if (next) {
-		struct block_change change = {.source = source, .next = next};
-
-		block_change_co(&change, NULL);
+	for (;;) {
+		co_mutex_lock_co(&source->change);
+		error = refresh_once_co(source);
+		co_mutex_unlock(&source->change);
+		if (error != -ENOMEM)
+			break;
+		loop_sleep_co(block_core_control(source->core), LOOP_AGAIN_NS);
 	}
-	co_mutex_unlock(&source->change);
 	block_source_help_end(source);
 }
 
@@ -71,12 +88,10 @@ void block_driver_changed(struct block_driver *driver)
 		if (source->references && refresh_holds(source, driver))
 			break;
 	}
-	if (!source)
+	if (!source || source->stale)
 		return;
+	source->stale = true;
 	block_source_help_begin(source);
-	if (!co_start(refresh_co, source)) {
-		log_error(source->name, "stale",
-			"no memory to show what '%s' shows now", driver->name);
-		block_source_help_end(source);
-	}
+	loop_errand(block_core_control(source->core), &source->refresh,
+		refresh_co, source);
 }

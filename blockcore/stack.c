@@ -8,8 +8,6 @@
  */
 #include "blockcore/stack.h"
 
-#include "blockcore/base/co.h"
-#include "blockcore/base/log.h"
 #include "blockcore/driver.h"
 #include "blockcore/watch.h"
 
@@ -363,12 +361,10 @@ static void stack_lane_idle_run(
 		return;
 	}
 	block_source_wake(stack->source);
-	if (!co_start(part == BLOCK_FRONT ? stack_front_gone_co
-					  : stack_back_gone_co,
-		    stack))
-		log_error(stack->source->name, "leak",
-			"no memory to close drivers of generation %llu",
-			(unsigned long long)stack->generation);
+	loop_errand(block_core_control(stack->source->core),
+		&stack->dispose[part],
+		part == BLOCK_FRONT ? stack_front_gone_co : stack_back_gone_co,
+		stack);
 }
 
 /* -- asked ---------------------------------------------------------------- */

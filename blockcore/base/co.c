@@ -61,6 +61,7 @@ struct co_thread {
 	struct co *current;
 	SLIST_HEAD(, co) pool;
 	uint32_t pooled, alive;
+	uint32_t most; /* alive; 0: no limit */
 };
 
 static _Thread_local struct co_thread this_thread;
@@ -218,6 +219,8 @@ static struct co *stack_get(void)
 {
 	struct co *co = SLIST_FIRST(&this_thread.pool);
 
+	if (this_thread.most && this_thread.alive >= this_thread.most)
+		return NULL;
 	if (!co)
 		return stack_new();
 	SLIST_REMOVE_HEAD(&this_thread.pool, link);
@@ -293,6 +296,11 @@ void co_thread_fini(void)
 uint32_t co_alive(void)
 {
 	return this_thread.alive;
+}
+
+void co_thread_limit(uint32_t most)
+{
+	this_thread.most = most;
 }
 
 void co_mutex_init(struct co_mutex *mutex)

@@ -57,5 +57,9 @@ void co_mutex_unlock(struct co_mutex *mutex);
 void co_thread_fini(void);
 /* Coroutines alive on this thread. */
 uint32_t co_alive(void);
+/* At most so many alive on this thread from now on: what would be one more fails
+ * as if there were no memory for it. 0, as at the start: as many as memory has
+ * room for. By it tests show what callers of co_start do then. */
+void co_thread_limit(uint32_t most);
 
 #endif

@@ -29,7 +29,7 @@ TAILQ_HEAD(iscsi_connection_list, iscsi_connection);
 /* Size of a slab object of data_in.c. */
 #define DATA_PIECE_BYTES 192u
 /* ... of task_management.c. */
-#define MANAGEMENT_BYTES 192u
+#define MANAGEMENT_BYTES 288u
 
 struct iscsi_lane {
 	struct iscsi_server *server;

@@ -216,9 +216,8 @@ static void volume_call_run(struct loop_message *message)
 	struct volume_call *call =
 		container_of(message, struct volume_call, message);
 
-	/* Without memory for a stack: once more in the next turn. */
-	if (!co_start(volume_call_start, call))
-		loop_post(block_core_lane(call->core, 0)->loop, message);
+	loop_errand(block_core_lane(call->core, 0)->loop, &call->errand,
+		volume_call_start, call);
 }
 
 void volume_on_control(struct volume *volume, struct volume_call *call)

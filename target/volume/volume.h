@@ -69,6 +69,7 @@ struct volume_call {
 	void (*entry_co)(struct volume_call *call);
 	struct block_core *core;
 	struct loop_message message;
+	struct loop_errand errand;
 };
 
 /* Waits for aborted tasks of a volume that run at the same time. */

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "blockcore/base/bytes.h"
+#include "blockcore/base/co.h"
 #include "tests/lib/scsi_rig.h"
 
 #include <errno.h>
@@ -139,6 +140,32 @@ static void no_memory_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+static void memory_is_back(struct loop_timer *timer)
+{
+	(void)timer;
+	co_thread_limit(0);
+}
+
+/* What the control lane has to do for a command waits for memory. */
+static void no_coroutine_co(struct stack_rig *stack, void *argument)
+{
+	static const uint8_t d_sense[16] = {
+		0, 0, 0, 0, 0x0a, 0x0a, 0x06, 0x10, 0, 0, 0, 0, 0xff, 0xff};
+	const struct scsi_rig_setup setup = {0};
+	struct loop_timer timer = {.expired = memory_is_back};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	loop_timer_set(block_core_lane(stack->core, 0)->loop, &timer,
+		3 * LOOP_AGAIN_NS);
+	co_thread_limit(co_alive());
+	CHECK_INT(scsi_rig_do_co(&rig, 0, &command,
+			  SCSI_RIG_CDB(0x15, 0x10, 0, 0, 16), d_sense, 16),
+		SCSI_GOOD);
+	CHECK(!timer.armed);
+	scsi_rig_close_co(&rig);
+}
+
 /* A page without a parameter says nothing: only what is there is offered. */
 static void log_pages_co(struct stack_rig *stack, void *argument)
 {
@@ -191,6 +218,7 @@ int main(void)
 		ROW(claim_co),
 		ROW(reset_co),
 		ROW(no_memory_co),
+		ROW(no_coroutine_co),
 		ROW(log_pages_co),
 		ROW(hidden_co),
 	};

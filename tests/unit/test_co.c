@@ -320,6 +320,24 @@ static void test_threads_have_their_own(void **state)
 	}
 }
 
+/* One that must wait for memory is refused, those that live go on. */
+static void test_limit_refuses_one_more(void **state)
+{
+	struct script s = {.used = 0}, other = {.used = 0};
+
+	(void)state;
+	co_thread_limit(1);
+	assert_true(co_start(yields_twice, &s));
+	assert_false(co_start(ends_at_once, &other));
+	assert_int_equal(co_alive(), 1);
+	co_resume(s.co[0]);
+	co_resume(s.co[0]);
+	assert_true(co_start(ends_at_once, &other));
+	co_thread_limit(0);
+	assert_string_equal(s.log, "abc");
+	assert_string_equal(other.log, "a");
+}
+
 static int fini(void **state)
 {
 	(void)state;
@@ -339,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_rounding_mode_is_each_ones_own),
 		cmocka_unit_test(test_overflow_ends_the_process),
 		cmocka_unit_test(test_threads_have_their_own),
+		cmocka_unit_test(test_limit_refuses_one_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, fini);

@@ -7,9 +7,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
 #include "blockcore/loop_epoll.h"
 #include "tests/lib/loop_contract.h"
@@ -74,10 +76,68 @@ static void test_loops_play_ball(void **state)
 	loop_epoll_free(ball.loops[1]);
 }
 
+/* -- errands --------------------------------------------------------------- */
+
+struct errand_story {
+	struct loop *loop;
+	struct loop_timer memory, watchdog;
+	struct co *idle;
+	char trace[8];
+};
+
+static void errand_done(void *argument)
+{
+	struct errand_story *story = argument;
+	strcat(story->trace, "e");
+	loop_epoll_stop(story->loop);
+}
+
+static void idle(void *argument)
+{
+	*(struct co **)argument = co_self();
+	co_yield ();
+}
+
+static void memory_comes(struct loop_timer *timer)
+{
+	strcat(container_of(timer, struct errand_story, memory)->trace, "m");
+	co_thread_limit(0);
+}
+
+static void bark(struct loop_timer *timer)
+{
+	(void)timer;
+	fail_msg("nothing happened for a minute");
+}
+
+static void test_errand_waits_for_memory(void **state)
+{
+	(void)state;
+	struct errand_story story = {.loop = make(),
+		.memory.expired = memory_comes,
+		.watchdog.expired = bark};
+	struct loop_errand errand;
+	assert_true(co_start(idle, &story.idle));
+	co_thread_limit(1);
+	loop_errand(story.loop, &errand, errand_done, &story);
+	loop_timer_set(story.loop, &story.memory, 3 * LOOP_AGAIN_NS);
+	loop_timer_set(story.loop, &story.watchdog, 60000000000ull);
+	loop_epoll_run(story.loop);
+	assert_string_equal(story.trace, "me");
+	co_resume(story.idle);
+	/* With memory, at once. */
+	loop_errand(story.loop, &errand, errand_done, &story);
+	assert_string_equal(story.trace, "mee");
+	loop_timer_clear(story.loop, &story.watchdog);
+	loop_epoll_free(story.loop);
+	co_thread_fini();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_loops_play_ball),
+		cmocka_unit_test(test_errand_waits_for_memory),
 	};
 	int failed = loop_contract_run(&epoll_maker);
 	return failed + cmocka_run_group_tests(tests, NULL, NULL);

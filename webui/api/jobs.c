@@ -248,7 +248,8 @@ static void fail_job(struct api_job *job, const struct err *err)
 	wake_waiters(job);
 }
 
-/* A volume that is offline may come back: such a job waits on. */
+/* A volume that is offline may come back, and so may memory: such a job waits
+ * on. */
 static void start_queued_co(struct api_jobs *self)
 {
 	struct api_job *job, *next;
@@ -264,7 +265,7 @@ static void start_queued_co(struct api_jobs *self)
 		int failed = api_job_run_co(job, &err);
 		if (!failed)
 			api_job_tell(job, "running");
-		else if (failed == -ENODEV)
+		else if (failed == -ENODEV || failed == -ENOMEM)
 			more = true;
 		else
 			fail_job(job, &err);
@@ -281,8 +282,8 @@ static void retry_co(void *argument)
 static void retry(struct loop_timer *timer)
 {
 	struct api_jobs *self = container_of(timer, struct api_jobs, retry);
-	if (!self->stopping)
-		co_start(retry_co, self);
+	if (!self->stopping && !co_start(retry_co, self))
+		loop_timer_set(self->api->loop, timer, NS_PER_S);
 }
 
 static unsigned count_queued(const struct api_jobs *self)

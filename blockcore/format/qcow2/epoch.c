@@ -208,8 +208,10 @@ static void background_co(void *argument)
 
 static void time_is_up(struct loop_timer *timer)
 {
-	qcow2_io_helper(
-		container_of(timer, struct qcow2, epochs.timer), background_co);
+	struct qcow2 *image = container_of(timer, struct qcow2, epochs.timer);
+
+	if (!qcow2_io_helper(image, background_co))
+		loop_timer_set(image->home->loop, timer, COMMIT_AFTER_NS);
 }
 
 void qcow2_epoch_touch(struct qcow2 *image)

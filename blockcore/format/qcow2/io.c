@@ -241,10 +241,19 @@ int qcow2_io_failed(struct qcow2 *image, int error, const char *what)
 	return error;
 }
 
+/* The message counts as a helper until this is done. */
+struct corrupt_message {
+	struct loop_message message;
+	struct loop_errand errand;
+	struct qcow2 *image;
+};
+
 static void mark_corrupt_co(void *argument)
 {
-	struct qcow2 *image = argument;
+	struct corrupt_message *m = argument;
+	struct qcow2 *image = m->image;
 
+	free(m);
 	co_mutex_lock_co(&image->refcounts.write);
 	image->header.incompatible |= QCOW2_CORRUPT;
 	qcow2_io_header_co(image);
@@ -252,20 +261,12 @@ static void mark_corrupt_co(void *argument)
 	qcow2_io_helper_done(image);
 }
 
-struct corrupt_message {
-	struct loop_message message;
-	struct qcow2 *image;
-};
-
 static void corrupt_home(struct loop_message *message)
 {
 	struct corrupt_message *m =
 		container_of(message, struct corrupt_message, message);
-	struct qcow2 *image = m->image;
 
-	free(m);
-	qcow2_io_helper(image, mark_corrupt_co);
-	qcow2_io_helper_done(image); /* the message's own */
+	loop_errand(m->image->home->loop, &m->errand, mark_corrupt_co, m);
 }
 
 int qcow2_io_corrupt(struct qcow2 *image, const char *what, uint64_t where)
