@@ -221,7 +221,8 @@ static int open_trust(struct daemon *daemon, struct err *err)
 		.loop = reactor_loop(daemon->control),
 		.run_directory = daemon->orders->face
 			? daemon->settings->run_directory
-			: NULL};
+			: NULL,
+		.client_certificates = daemon->settings->api.client_ca};
 	daemon->trust = trust_open(&world, err);
 	if (!daemon->trust)
 		return -EIO;

@@ -197,7 +197,7 @@ static const struct opt_spec portal_specs[] = {
 
 struct api_options {
 	bool enabled;
-	char *address;
+	char *address, *client_ca;
 	uint64_t port;
 };
 
@@ -220,6 +220,13 @@ static const struct opt_spec api_specs[] = {
 		.max = 65535,
 		.fallback = "8443",
 		.help = "TCP port of https; 0: a free one"},
+	{.name = "client_ca",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = API(client_ca),
+		.max = 1024,
+		.help = "file of authorities (PEM) whose client certificates "
+			"sign users in"},
 	OPT_END};
 
 /* -- portals ---------------------------------------------------------------- */
@@ -339,7 +346,8 @@ static int read_api(
 		return -EINVAL;
 	*api = (struct settings_api){.enabled = o.enabled,
 		.address = o.address,
-		.port = (uint16_t)o.port};
+		.port = (uint16_t)o.port,
+		.client_ca = o.client_ca};
 	return node ? check_address(node, api->address, err) : 0;
 }
 
@@ -424,6 +432,7 @@ void settings_free(struct settings *settings)
 	free(settings->state_directory);
 	free(settings->run_directory);
 	free(settings->api.address);
+	free(settings->api.client_ca);
 	free(settings->naming_authority);
 	memset(settings, 0, sizeof *settings);
 }

@@ -63,6 +63,7 @@ static void defaults_are_those_of_the_target(void **state)
 	assert_true(s.api.enabled);
 	assert_string_equal(s.api.address, "127.0.0.1");
 	assert_int_equal(s.api.port, 8443);
+	assert_null(s.api.client_ca);
 	assert_string_equal(s.naming_authority, "iqn.2026-11.example.cairn");
 	assert_in_range(s.reactors, 1, BLOCK_MAX_LANES - 1);
 	assert_int_equal(s.log_level, LOG_INFO);

@@ -103,6 +103,30 @@ static int bind_tcp(struct settings_api *settings)
 	return fd;
 }
 
+/* Clients may show one; with one that is not good there is no connection. What it
+ * is good for is asked at each request (guard.c). */
+static int ask_for_certificates(struct api *api, struct err *err)
+{
+	static const unsigned char context[] = "cairn";
+	const char *path = api->parts.settings->api.client_ca;
+	if (!path)
+		return 0;
+	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(path);
+	if (!names || SSL_CTX_load_verify_file(api->ctx, path) != 1) {
+		const char *why = ERR_reason_error_string(ERR_peek_error());
+		ERR_clear_error();
+		sk_X509_NAME_pop_free(names, X509_NAME_free);
+		return err_set(err, EINVAL,
+			"api.client_ca: %s: no certificates of authorities "
+			"(PEM) there: %s",
+			path, why ? why : "unknown");
+	}
+	SSL_CTX_set_client_CA_list(api->ctx, names);
+	SSL_CTX_set_session_id_context(api->ctx, context, sizeof context - 1);
+	SSL_CTX_set_verify(api->ctx, SSL_VERIFY_PEER, NULL);
+	return 0;
+}
+
 static int make_context(struct api *api, struct err *err)
 {
 	api->ctx = SSL_CTX_new(TLS_server_method());
@@ -115,7 +139,8 @@ static int make_context(struct api *api, struct err *err)
 			SSL_OP_NO_COMPRESSION);
 	/* Idle connections give their buffers back. */
 	SSL_CTX_set_mode(api->ctx, SSL_MODE_RELEASE_BUFFERS);
-	return api_certificate_use(api, err);
+	int failed = ask_for_certificates(api, err);
+	return failed ? failed : api_certificate_use(api, err);
 }
 
 int api_listen_tls(struct api *api, struct err *err)
