@@ -137,6 +137,9 @@ timeout 300 qemu-io -f raw "$url:db01/0" >"$work/io" 2>&1 < <(
 io=$!
 check "a session" wait_until shows length 1 session list
 session=$(cairn session list -o name)
+check "counted for its host" shows '.[0].status.sessions' 1 host list
+check "its target" shows '.[0].status.sessions' 1 target list
+check "and its portal" shows '.status.sessions' 1 portal show main
 check "all that was negotiated" shows '.host' '"web1"' session show "$session"
 check "kicked" exits 0 session kick "$session" --yes
 gone() { ! cairn session list -o name | grep -qx "$session"; }
@@ -163,7 +166,7 @@ printf '#!/bin/sh\nsed -i "s/thin: false/thin: true/" "$1"\n' >"$work/editor"
 chmod +x "$work/editor"
 check "an editor" env EDITOR="$work/editor" "$BUILD/cairn" config edit --yes
 check "changed it" shows '.thin' true volume show db01
-check "history" exits 0 history list -H --columns number,operation
+check "history" exits 0 history list -H --columns number,user,text
 check "has several" [ "$(wc -l <"$work/said")" -ge 4 ]
 
 # Faults end by themselves; jobs are followed; what happened is told.

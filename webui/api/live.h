@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+struct api_request;
+
 /* Text that a host may have sent: what is no UTF-8 becomes U+FFFD. */
 json_t *live_text(const char *text);
 
@@ -20,5 +22,12 @@ json_t *live_figures_json(const struct volume_book *book);
 /* What the doctor finds, as a list; live_checks.c. Control thread. */
 struct api;
 json_t *live_checks(const struct api *api);
+
+/* What a session is counted by. */
+enum live_by { LIVE_BY_HOST, LIVE_BY_TARGET, LIVE_BY_PORTAL };
+/* Puts status.sessions into each of `items`: the sessions of the host, target or
+ * portal that its member `key` names. One visit to the lanes. */
+void live_sessions_count_co(struct api_request *request, json_t *items,
+	const char *key, enum live_by by);
 
 #endif

@@ -151,6 +151,49 @@ static void list_sessions_co(struct api_request *request)
 	api_page_answer(request, &page);
 }
 
+static const char *name_of(
+	const struct iscsi_session_info *info, enum live_by by)
+{
+	switch (by) {
+	case LIVE_BY_HOST: return info->host;
+	case LIVE_BY_TARGET: return info->target;
+	default: return info->portal_name;
+	}
+}
+
+/* {name: sessions} */
+static json_t *count_by(const struct iscsi_session_list *list, enum live_by by)
+{
+	json_t *counts = json_object();
+	for (unsigned i = 0; list && i < list->count; i++) {
+		const char *name = name_of(&list->session[i], by);
+		json_object_set_new(counts, name,
+			json_integer(1 +
+				json_integer_value(
+					json_object_get(counts, name))));
+	}
+	return counts;
+}
+
+void live_sessions_count_co(struct api_request *request, json_t *items,
+	const char *key, enum live_by by)
+{
+	struct iscsi_session_list *list =
+		iscsi_sessions_co(request->parts->server, NULL);
+	json_t *counts = count_by(list, by), *item;
+	size_t i;
+	json_array_foreach(items, i, item)
+	{
+		const char *name =
+			json_string_value(json_object_get(item, key));
+		json_object_set_new(json_object_get(item, "status"), "sessions",
+			json_integer(json_integer_value(
+				json_object_get(counts, name ? name : ""))));
+	}
+	json_decref(counts);
+	free(list);
+}
+
 static void list_refused_co(struct api_request *request)
 {
 	const struct iscsi_refused *refused;

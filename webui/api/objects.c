@@ -30,8 +30,11 @@ json_t *object_json(struct api_request *request, const struct object_kind *kind,
 static json_t *measured_co(struct api_request *request,
 	const struct object_kind *kind, json_t *json)
 {
-	if (json && kind->measure_co)
-		kind->measure_co(request, json);
+	json_t *items =
+		json && kind->measure_co ? json_pack("[O]", json) : NULL;
+	if (items)
+		kind->measure_co(request, items);
+	json_decref(items);
 	return json;
 }
 
@@ -76,8 +79,6 @@ void object_list_co(struct api_request *request, const struct object_kind *kind,
 {
 	const struct config_object *object = NULL;
 	struct api_page page;
-	json_t *item;
-	size_t i;
 	if (!api_page_begin(request, &page))
 		return;
 	while ((object = config_next(config_of(request), kind->kind, object))) {
@@ -86,10 +87,8 @@ void object_list_co(struct api_request *request, const struct object_kind *kind,
 			api_page_add(&page, object->id,
 				object_json(request, kind, object));
 	}
-	json_array_foreach(page.items, i, item)
-	{
-		measured_co(request, kind, item);
-	}
+	if (kind->measure_co)
+		kind->measure_co(request, page.items);
 	api_page_answer(request, &page);
 }
 

@@ -39,9 +39,9 @@ struct object_kind {
 	/* Adds what only answers have. */
 	void (*complete)(struct api_request *request,
 		const struct config_object *object, json_t *json);
-	/* Adds what it takes time to find out; the object may have gone then.
-	 * NULL: nothing. */
-	void (*measure_co)(struct api_request *request, json_t *json);
+	/* Adds to answers what it takes time to find out; objects may have gone
+	 * then. NULL: nothing. */
+	void (*measure_co)(struct api_request *request, json_t *items);
 	/* Brings a whole value to what is kept: what only answers have is gone
 	 * already. `present` NULL: a new one. False: answered. */
 	bool (*prepare)(struct api_request *request,

@@ -5,6 +5,7 @@
  */
 #include "blockcore/base/doc.h"
 #include "target/control/config/json_doc.h"
+#include "webui/api/live.h"
 #include "webui/api/objects.h"
 #include "webui/api/yaml_print.h"
 
@@ -222,6 +223,7 @@ static void list_portals_co(struct api_request *request)
 	json_t *list = json_array();
 	for (unsigned i = 0; i < settings->portals; i++)
 		json_array_append_new(list, portal_json(&settings->portal[i]));
+	live_sessions_count_co(request, list, "name", LIVE_BY_PORTAL);
 	api_answer_list(request, list, "name");
 }
 
@@ -242,8 +244,11 @@ static void get_portal_co(struct api_request *request)
 	const struct access_portal *portal = find_portal(request);
 	if (!portal)
 		return;
+	json_t *list = json_pack("[o]", portal_json(portal));
+	live_sessions_count_co(request, list, "name", LIVE_BY_PORTAL);
 	api_set_etag(request, "1");
-	api_answer(request, 200, portal_json(portal));
+	api_answer(request, 200, json_incref(json_array_get(list, 0)));
+	json_decref(list);
 }
 
 static void refuse_portal(struct api_request *request)

@@ -5,6 +5,7 @@
  * Invariant: secrets go in, by PUT of a host or of its secret, and never come out.
  */
 #include "target/volume/view.h"
+#include "webui/api/live.h"
 #include "webui/api/objects.h"
 
 #include <errno.h>
@@ -29,6 +30,11 @@ static void complete_host(struct api_request *request,
 	json_object_set_new(json, "status",
 		json_pack(
 			"{si}", "luns", (int)count_luns(request, object->id)));
+}
+
+static void measure_hosts_co(struct api_request *request, json_t *items)
+{
+	live_sessions_count_co(request, items, "name", LIVE_BY_HOST);
 }
 
 static bool prepare_host(struct api_request *request,
@@ -78,6 +84,7 @@ const struct object_kind object_hosts = {.kind = CONFIG_HOST,
 	.parameter = "name",
 	.id_member = "name",
 	.complete = complete_host,
+	.measure_co = measure_hosts_co,
 	.prepare = prepare_host,
 	.release = release_host};
 

@@ -3,6 +3,7 @@
  * Targets, which hosts connect to, and exports: which volume which host sees there
  * as which LUN.
  */
+#include "webui/api/live.h"
 #include "webui/api/objects.h"
 
 #include <stdio.h>
@@ -64,6 +65,11 @@ static void complete_target(struct api_request *request,
 		json, "status", json_pack("{si}", "exports", (int)exports));
 }
 
+static void measure_targets_co(struct api_request *request, json_t *items)
+{
+	live_sessions_count_co(request, items, "iqn", LIVE_BY_TARGET);
+}
+
 /* The name in either form: of a new one free, else the present one's. */
 static bool prepare_target(struct api_request *request,
 	const struct config_object *present, json_t *value)
@@ -120,6 +126,7 @@ const struct object_kind object_targets = {.kind = CONFIG_TARGET,
 	.parameter = "iqn",
 	.id_member = "iqn",
 	.complete = complete_target,
+	.measure_co = measure_targets_co,
 	.prepare = prepare_target,
 	.release = release_target};
 

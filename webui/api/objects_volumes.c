@@ -99,14 +99,20 @@ static void complete_volume(struct api_request *request,
 	json_object_set_new(json, "status", status_json(volume, object));
 }
 
-static void measure_volume_co(struct api_request *request, json_t *json)
+static void measure_volumes_co(struct api_request *request, json_t *items)
 {
-	const char *name = json_string_value(json_object_get(json, "name"));
-	json_t *status = json_object_get(json, "status");
-	uint64_t bytes;
-	if (name && status && api_space_co(request->api, name, &bytes))
-		json_object_set_new(status, "allocated_bytes",
-			json_integer((json_int_t)bytes));
+	json_t *item;
+	size_t i;
+	json_array_foreach(items, i, item)
+	{
+		const char *name =
+			json_string_value(json_object_get(item, "name"));
+		json_t *status = json_object_get(item, "status");
+		uint64_t bytes;
+		if (name && status && api_space_co(request->api, name, &bytes))
+			json_object_set_new(status, "allocated_bytes",
+				json_integer((json_int_t)bytes));
+	}
 }
 
 /* -- requests --------------------------------------------------------------- */
@@ -225,7 +231,7 @@ const struct object_kind object_volumes = {.kind = CONFIG_VOLUME,
 	.parameter = "name",
 	.id_member = "name",
 	.complete = complete_volume,
-	.measure_co = measure_volume_co,
+	.measure_co = measure_volumes_co,
 	.prepare = prepare_volume,
 	.release = release_volume};
 

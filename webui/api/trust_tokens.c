@@ -181,6 +181,12 @@ static bool read_owner(struct api_request *request, struct trust_token *token)
 		return false;
 	}
 	if (trust_user_find(request->parts->trust, user, &found, &err)) {
+		if (api_identity(request)->how == TRUST_UNIX &&
+			!strcmp(user, request->who.name))
+			err_set(&err, EINVAL,
+				"%s at the socket is no user: say whose token "
+				"it shall be",
+				user);
 		api_fail(request, &err);
 		return false;
 	}

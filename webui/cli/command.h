@@ -63,6 +63,7 @@ enum cli_column_kind {
 	COLUMN_TEXT,
 	COLUMN_SIZE, /* bytes */
 	COLUMN_COUNT,
+	COLUMN_FLAG, /* yes or no; absent: no */
 	COLUMN_STATE, /* a word that may have a colour */
 	COLUMN_SECONDS,
 	COLUMN_PERCENT_OF, /* of `other` */

@@ -245,7 +245,7 @@ static const struct cli_column export_columns[] = {
 	{"VOLUME", "volume"},
 	{"LUN", "lun"},
 	{"HOSTS", "hosts"},
-	{"READ_ONLY", "read_only"},
+	{"READ_ONLY", "read_only", COLUMN_FLAG},
 	{"TARGET", "target"},
 	{0},
 };

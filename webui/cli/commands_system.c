@@ -109,8 +109,6 @@ static const struct cli_column history_columns[] = {
 	{"NUMBER", "number"},
 	{"TIME", "time"},
 	{"USER", "user"},
-	{"VIA", "via"},
-	{"OPERATION", "operation"},
 	{"TEXT", "text"},
 	{0},
 };

@@ -153,7 +153,9 @@ char *output_cell(const struct output *output, const json_t *item,
 	FILE *out = open_memstream(&text, &bytes);
 	if (!out)
 		abort();
-	if (!json_is_number(value) || output->exact ||
+	if (!value && column->kind == COLUMN_FLAG)
+		fputs("no", out);
+	else if (!json_is_number(value) || output->exact ||
 		!print_number(out, item, value, column))
 		print_value(out, value);
 	fclose(out);

@@ -73,7 +73,7 @@ static int show_end(struct cli_run *run, const json_t *job)
 	output_object(&run->output, run->columns, job);
 	if (good)
 		return 0;
-	return run_fail(EXIT_FAILED, "the job is %s%s%s", state_of(job),
+	return run_fail(EXIT_FAILED, "the job has ended: %s%s%s", state_of(job),
 		error ? ": " : "", error ? error : "");
 }
 
