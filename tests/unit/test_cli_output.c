@@ -44,11 +44,11 @@ static json_t *json(const char *source)
 }
 
 #define VOLUMES \
-	"[{\"name\": \"db01\", \"block_size\": 512, \"status\": {\"state\": " \
+	"[{\"name\": \"db01\", \"status\": {\"block_bytes\": 512, \"state\": " \
 	"\"online\", \"size_bytes\": 107374182400, \"allocated_bytes\": " \
 	"1073741824, \"sessions\": 2, \"faults\": 0, \"throttled\": true, " \
 	"\"serial\": \"2b1f\"}}," \
-	"{\"name\": \"x\", \"block_size\": 4096, \"status\": {\"state\": " \
+	"{\"name\": \"x\", \"status\": {\"block_bytes\": 4096, \"state\": " \
 	"\"failed\", \"sessions\": 12345}}]"
 
 static void print_list(enum output_format format, bool bare, bool exact,
