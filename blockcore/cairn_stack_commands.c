@@ -108,6 +108,62 @@ static int stack_swap_co(
 	return stack_with_doc_co(tool, line, 1, do_swap_co, err);
 }
 
+/* How many words NAME=PLACE stand before the document. */
+static unsigned snapshot_places(const struct tool_line *line)
+{
+	unsigned i = 1;
+
+	while (i < line->count && strchr(line->word[i], '=') &&
+		!strchr("{@", line->word[i][0]))
+		i++;
+	return i - 1;
+}
+
+/* Those words as a map. */
+static struct doc *snapshot_placement(
+	const struct tool_line *line, struct err *err)
+{
+	char text[1024] = "{";
+	size_t used = 1;
+
+	for (unsigned i = 1; i <= snapshot_places(line); i++) {
+		const char *word = line->word[i], *equals = strchr(word, '=');
+
+		used += (size_t)snprintf(text + used, sizeof text - used,
+			"%s%.*s: %s", i > 1 ? ", " : "", (int)(equals - word),
+			word, equals + 1);
+		if (used >= sizeof text - 1) {
+			err_set(err, E2BIG, "too many places");
+			return NULL;
+		}
+	}
+	text[used] = '}';
+	return doc_parse("command", text, used + 1, err);
+}
+
+static int do_snapshot_co(struct tool *tool, const struct tool_line *line,
+	const struct doc *doc, struct err *err)
+{
+	struct doc *placement = snapshot_placement(line, err);
+
+	if (!placement)
+		return err->code ? -err->code : -EINVAL;
+	struct spec_overlay overlay = {.document = doc, .placement = placement};
+	int error = spec_overlay_co(tool->source, &overlay, err);
+	doc_free(placement);
+	return error;
+}
+
+static int stack_snapshot_co(
+	struct tool *tool, const struct tool_line *line, struct err *err)
+{
+	unsigned document = 1 + snapshot_places(line);
+
+	if (document == line->count)
+		return err_set(err, EINVAL, "the document is missing");
+	return stack_with_doc_co(tool, line, document, do_snapshot_co, err);
+}
+
 static int do_reorder_co(struct tool *tool, const struct tool_line *line,
 	const struct doc *doc, struct err *err)
 {
@@ -280,6 +336,10 @@ const struct tool_command tool_stack_commands[] = {
 		stack_configure_co},
 	{"swap", "DOC", "another bottom: swap {protocol: {...}}", 1, 0,
 		stack_swap_co},
+	{"snapshot", "[NAME=head|image|both|drop]... DOC",
+		"a new image over what is there: snapshot {format: {type: "
+		"qcow2, file: {protocol: {...}}}}",
+		1, 0, stack_snapshot_co},
 	{"reorder", "DOC", "a new order of all listeners: reorder [a, b]", 1, 0,
 		stack_reorder_co},
 	{"resize", "BYTES", "change the size of the bottom", 1, 1,

@@ -283,26 +283,18 @@ static int spec_open_backing_co(const struct block_source *above,
 	return 0;
 }
 
-static int spec_open_format_co(const struct block_source *above,
-	const struct doc *map, const char *name, struct block_driver **out,
+/* With `file` and `backing` open, whose references it takes over. */
+static int spec_open_image_co(const struct block_source *above,
+	const struct block_format_kind *kind, const struct doc *map,
+	const char *name, struct block_source *file,
+	struct block_source *backing, struct block_driver **out,
 	struct err *err)
 {
-	const struct block_format_kind *kind = NULL;
-	struct block_source *file = NULL, *backing = NULL;
 	struct block_format *format;
 	void *options;
-	int error = spec_format_kind(map, &kind, err);
+	int error = spec_options(kind->options, kind->options_bytes, map,
+		spec_format_keys, &options, err);
 
-	if (error)
-		return error;
-	error = spec_open_below_co(
-		above, "file", doc_find(map, "file"), &file, err);
-	if (error)
-		return error;
-	error = spec_open_backing_co(above, kind, map, file, &backing, err);
-	if (!error)
-		error = spec_options(kind->options, kind->options_bytes, map,
-			spec_format_keys, &options, err);
 	if (error) {
 		if (backing)
 			block_source_put_co(backing);
@@ -316,6 +308,53 @@ static int spec_open_format_co(const struct block_source *above,
 	error = spec_open_view_co(format, name, out, err);
 	block_format_put_co(format);
 	return error;
+}
+
+static int spec_open_format_co(const struct block_source *above,
+	const struct doc *map, const char *name, struct block_driver **out,
+	struct err *err)
+{
+	const struct block_format_kind *kind = NULL;
+	struct block_source *file = NULL, *backing = NULL;
+	int error = spec_format_kind(map, &kind, err);
+
+	if (!error)
+		error = spec_open_below_co(
+			above, "file", doc_find(map, "file"), &file, err);
+	if (error)
+		return error;
+	error = spec_open_backing_co(above, kind, map, file, &backing, err);
+	if (error) {
+		block_source_put_co(file);
+		return error;
+	}
+	return spec_open_image_co(
+		above, kind, map, name, file, backing, out, err);
+}
+
+int spec_open_over_co(const struct block_source *above, const struct doc *map,
+	const char *name, struct block_source *backing,
+	struct block_driver **out, struct err *err)
+{
+	const struct block_format_kind *kind = NULL;
+	struct block_source *file = NULL;
+	int error = spec_format_kind(map, &kind, err);
+
+	if (!error)
+		error = spec_open_below_co(
+			above, "file", doc_find(map, "file"), &file, err);
+	if (!error && !kind->is_empty_co(above->core, file)) {
+		error = doc_error(doc_find(map, "file"), err, EEXIST,
+			"there is something in it already: a new image needs "
+			"an empty file");
+		block_source_put_co(file);
+	}
+	if (error) {
+		block_source_put_co(backing);
+		return error;
+	}
+	return spec_open_image_co(
+		above, kind, map, name, file, backing, out, err);
 }
 
 int spec_open_bottom_co(const struct block_source *above,

@@ -59,6 +59,43 @@ struct spec_swap {
 int spec_swap_bottom_co(struct block_source *source,
 	const struct spec_swap *swap, struct err *err);
 
+/* An external snapshot: puts a new image, in which nothing is written yet, over
+ * what the source shows. What was there becomes the backing file of the new image
+ * and does not change from then on:
+ *
+ *	listeners               listeners of the head
+ *	bottom           -->    view of the new image
+ *	                          backing: listeners of the image
+ *	                                   bottom
+ *
+ * Requests wait at the gate for the slowest of those in flight, as in any swap;
+ * the new image is made and opened before. The content stays the same. */
+enum spec_placement {
+	SPEC_PLACE_ANCHOR, /* where its kind belongs (block_kind.anchor) */
+	SPEC_PLACE_HEAD, /* with the name: stays on top */
+	SPEC_PLACE_IMAGE, /* with the old image: goes down with it */
+	SPEC_PLACE_BOTH, /* stays on top; another like it goes down */
+	SPEC_PLACE_DROP
+};
+struct spec_overlay {
+	/* {format: {type: qcow2, file: SOURCE}}, without backing; `size` and, if
+	 * the old image is a file, `backing_name` and `backing_format` are
+	 * filled in. The file holds nothing but zeroes. */
+	const struct doc *document;
+	/* {LISTENER: head|image|both|drop}; NULL: all by their anchors. */
+	const struct doc *placement;
+	uint64_t deadline_ns;
+	/* As in struct spec_swap. */
+	int (*durable_co)(void *argument, struct err *err);
+	void *argument;
+};
+/* 0, or -errno with everything as before, but for the file, which stays. */
+int spec_overlay_co(struct block_source *source,
+	const struct spec_overlay *overlay, struct err *err);
+/* The placement's name; NULL with *err: there is none of that name. */
+int spec_placement_parse(const struct doc *node, enum spec_placement *placement,
+	struct err *err);
+
 /* Changes the size of the bottom; hosts see it through block_source_info. A
  * smaller size is refused (-EBUSY) while a format lies on the source. */
 int spec_resize_co(

@@ -64,6 +64,23 @@ int spec_open_bottom_co(const struct block_source *above,
 	const struct doc *document, const char *name,
 	struct block_driver **driver, struct err *err);
 
+/* A format's view whose backing file is `backing`, of which it takes over the
+ * caller's reference, also when it fails. `map` is the format's, without backing;
+ * a file that is not empty is refused. */
+int spec_open_over_co(const struct block_source *above, const struct doc *map,
+	const char *name, struct block_source *backing,
+	struct block_driver **driver, struct err *err);
+
+/* What the new image's map gets beside what `format` says: size, backing_name,
+ * backing_format. NULL with *err. */
+struct doc *spec_overlay_facts(
+	struct block_source *source, const struct doc *format, struct err *err);
+
+/* A running driver, or a source's bottom ({protocol: ...}), as the document that
+ * would build it. NULL with *err. */
+struct doc *spec_driver_doc(struct block_driver *driver, struct err *err);
+struct doc *spec_bottom_now(struct block_source *source, struct err *err);
+
 /* Says, until source->coming is cleared, what bottom a source will have, so that
  * two changes at a time build no circle: -ELOOP for the one that comes second. */
 int spec_announce(struct block_source *source,

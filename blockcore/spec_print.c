@@ -7,6 +7,7 @@
 #include "blockcore/spec.h"
 #include "blockcore/spec_internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +105,54 @@ static void spec_print_bottom(
 		spec_print_driver(driver, status, out);
 	}
 }
+
+/* -- parsed again --------------------------------------------------------- */
+
+static struct doc *spec_parse_printed(const char *name, void *what,
+	void (*print)(void *what, FILE *out), struct err *err)
+{
+	struct doc *document = NULL;
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+
+	if (out)
+		print(what, out);
+	if (out && !fclose(out))
+		document = doc_parse(name, text, bytes, err);
+	else
+		err_set(err, ENOMEM, "no memory for a document");
+	free(text);
+	return document;
+}
+
+static void spec_print_one_driver(void *driver, FILE *out)
+{
+	spec_print_driver(driver, false, out);
+}
+
+struct doc *spec_driver_doc(struct block_driver *driver, struct err *err)
+{
+	return spec_parse_printed(
+		driver->name, driver, spec_print_one_driver, err);
+}
+
+static void spec_print_one_bottom(void *what, FILE *out)
+{
+	struct block_source *source = what;
+
+	fputc('{', out);
+	spec_print_bottom(block_stack_bottom(source->current), false, out);
+	fputc('}', out);
+}
+
+struct doc *spec_bottom_now(struct block_source *source, struct err *err)
+{
+	return spec_parse_printed(
+		source->name, source, spec_print_one_bottom, err);
+}
+
+/* -- sources -------------------------------------------------------------- */
 
 static void spec_print_source(
 	struct block_source *source, bool status, FILE *out)

@@ -12,105 +12,15 @@
 #include <cmocka.h>
 
 #include "blockcore/base/list.h"
-#include "blockcore/base/prng.h"
 #include "blockcore/core.h"
-#include "tests/lib/stack_rig.h"
+#include "tests/lib/stack_load.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 
-#define LANES 3u
+#define LANES STACK_LOAD_LANES
 #define DEADLINE_NS (30ull * 1000 * 1000) /* of gates that must not close */
 #define PATIENCE_NS (20ull * 1000 * 1000 * 1000) /* of those that must */
-
-/* -- load on every lane --------------------------------------------------- */
-
-/* Each worker owns every LANES * DEPTH-th block, writes it with a new stamp and
- * reads it back: what a change loses, doubles or misplaces shows at once. */
-#define DEPTH 4u
-#define BLOCK_BYTES 4096u
-#define BLOCKS 64u
-
-struct worker {
-	struct stack_rig_task task;
-	struct block_source *source;
-	unsigned index;
-	_Atomic bool *stop;
-	uint64_t rounds, random;
-};
-
-static void worker_round_co(struct worker *worker, uint8_t *data)
-{
-	struct block_lane *lane = worker->task.lane;
-	uint64_t block = prng_below(&worker->random, BLOCKS);
-	uint64_t offset = (block * LANES * DEPTH + worker->index) * BLOCK_BYTES;
-	uint8_t stamp = (uint8_t)(1 + prng_below(&worker->random, 255));
-
-	memset(data, stamp, BLOCK_BYTES);
-	CHECK_INT(block_transfer_co(worker->source, lane, BLOCK_WRITE, 0,
-			  offset, BLOCK_BYTES, data),
-		0);
-	if (worker->rounds % 16 == 0)
-		CHECK_INT(block_transfer_co(worker->source, lane, BLOCK_FLUSH,
-				  0, 0, 0, NULL),
-			0);
-	memset(data, 0, BLOCK_BYTES);
-	CHECK_INT(block_transfer_co(worker->source, lane, BLOCK_READ, 0, offset,
-			  BLOCK_BYTES, data),
-		0);
-	CHECK(data[0] == stamp && data[BLOCK_BYTES - 1] == stamp);
-	CHECK(!memcmp(data, data + 1, BLOCK_BYTES - 1));
-	worker->rounds++;
-}
-
-static void worker_co(struct stack_rig_task *task)
-{
-	struct worker *worker = container_of(task, struct worker, task);
-	uint8_t *data = aligned_alloc(4096, BLOCK_BYTES);
-
-	while (!*worker->stop) {
-		worker_round_co(worker, data);
-		/* The loop breathes: what a memory driver answers at once
-		 * would keep a coroutine on its lane for ever. */
-		if (worker->rounds % 8 == 0)
-			loop_sleep_co(worker->task.lane->loop, 0);
-	}
-	free(data);
-}
-
-struct load {
-	_Atomic bool stop;
-	struct worker worker[LANES * DEPTH];
-};
-
-static void load_start(
-	struct load *load, struct stack_rig *rig, struct block_source *source)
-{
-	load->stop = false;
-	for (unsigned i = 0; i < LANES * DEPTH; i++) {
-		struct worker *worker = &load->worker[i];
-
-		*worker = (struct worker){.source = source,
-			.index = i,
-			.stop = &load->stop,
-			.random = i,
-			.task.run_co = worker_co};
-		stack_rig_start(rig, i % LANES, &worker->task);
-	}
-}
-
-static uint64_t load_stop_co(struct load *load)
-{
-	uint64_t rounds = 0;
-
-	load->stop = true;
-	for (unsigned i = 0; i < LANES * DEPTH; i++) {
-		stack_rig_join_co(&load->worker[i].task);
-		CHECK(load->worker[i].rounds > 0);
-		rounds += load->worker[i].rounds;
-	}
-	return rounds;
-}
 
 /* -- helpers -------------------------------------------------------------- */
 
@@ -177,11 +87,11 @@ static void load_co(struct stack_rig *rig, void *argument)
 		stack_rig_source_co(rig, "protocol: {type: mem, size: 4M}");
 	struct block_source *source =
 		stack_rig_source_co(rig, "source: source-1");
-	struct load *load = calloc(1, sizeof(*load));
+	struct stack_load *load = calloc(1, sizeof(*load));
 	struct err err = {0};
 
 	(void)argument;
-	load_start(load, rig, source);
+	stack_load_start(load, rig, source);
 	for (unsigned round = 0; round < 12; round++) {
 		attach_co(rig, source, "{type: stats, name: s}");
 		attach_co(rig, source, "{type: fault, name: f}");
@@ -200,7 +110,7 @@ static void load_co(struct stack_rig *rig, void *argument)
 		detach_co(source, "t");
 		detach_co(source, "g");
 	}
-	load_stop_co(load);
+	stack_load_stop_co(load);
 	free(load);
 	CHECK(stack_rig_figure(source, "generation") > 120);
 	block_source_put_co(source);

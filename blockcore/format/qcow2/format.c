@@ -448,6 +448,7 @@ const struct block_format_kind qcow2_format_kind = {
 	.format_bytes = sizeof(struct qcow2),
 	.view = &qcow2_view_kind,
 	.backing_co = backing_co,
+	.is_empty_co = qcow2_create_is_empty_co,
 	.open_co = open_co,
 	.close_co = close_co,
 };
