@@ -98,7 +98,7 @@ static const char schema_source[] =
 	"one\", \"oneOf\": [{\"type\": \"string\"}, "
 	"{\"$ref\": \"#/$defs/source\"}]},\n"
 	"\"source\": {\"type\": \"object\", \"properties\": {"
-	"\"listeners\": {\"type\": \"array\", \"maxItems\": 15, "
+	"\"listeners\": {\"type\": [\"array\", \"null\"], \"maxItems\": 15, "
 	"\"items\": {\"$ref\": \"#/$defs/listener\"}}, "
 	"\"protocol\": {\"$ref\": \"#/$defs/protocol\"}, "
 	"\"format\": {\"$ref\": \"#/$defs/format\"}, "

@@ -200,6 +200,13 @@ check "the audit log" exits 0 audit list -H --columns operation
 check "has the changes" said 'createVolume'
 check "nothing was taken out of it" shows .valid true audit verify
 
+# The first administrator.
+echo 'correct horse battery staple' >"$work/password"
+check "setup" exits 0 setup --user adm --password-file "$work/password"
+check "makes the first admin" said 'user adm is admin'
+check "once" exits 1 setup --user adm --password-file "$work/password"
+check "and says why not again" said 'there is an admin already'
+
 # Over https: nothing without trust.
 api=https://127.0.0.1:$api_port
 print=$(openssl s_client -connect "127.0.0.1:$api_port" </dev/null 2>/dev/null |

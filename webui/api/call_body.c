@@ -38,6 +38,29 @@ static unsigned depth_of(const json_t *json)
 	return deepest + 1;
 }
 
+/* RFC 7493 2.2: beyond it others would read another number than we do. */
+#define MOST_EXACT ((json_int_t)1 << 53)
+
+/* Behind the check of depth. */
+static bool is_exact(const json_t *json)
+{
+	const char *key;
+	json_t *child;
+	size_t i;
+	json_array_foreach(json, i, child)
+	{
+		if (!is_exact(child))
+			return false;
+	}
+	json_object_foreach((json_t *)json, key, child)
+	{
+		if (!is_exact(child))
+			return false;
+	}
+	json_int_t value = json_integer_value(json);
+	return value < MOST_EXACT && value > -MOST_EXACT;
+}
+
 static bool parse_json(struct api_request *request)
 {
 	json_error_t error;
@@ -52,6 +75,13 @@ static bool parse_json(struct api_request *request)
 	if (depth_of(request->body) > JSON_MAX_DEPTH) {
 		api_problem(request, "syntax",
 			"the body is more than %u levels deep", JSON_MAX_DEPTH);
+		return false;
+	}
+	if (!is_exact(request->body)) {
+		api_problem(request, "syntax",
+			"the body has a number above 9007199254740991, which "
+			"JSON does not hold exactly; sizes may be texts such "
+			"as \"16PiB\"");
 		return false;
 	}
 	return true;

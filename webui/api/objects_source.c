@@ -244,10 +244,10 @@ static void resize_co(struct api_request *request)
 {
 	const char *name = api_parameter(request, "name");
 	json_t *size = json_object_get(request->body, "size");
-	bool may_shrink =
-		json_is_true(json_object_get(request->body, "shrink"));
+	bool may_shrink = false;
 	const struct config_object *object = source_volume(request);
-	if (!object || !body_has_only(request, "size shrink"))
+	if (!object || !body_has_only(request, "size shrink") ||
+		!body_may_bool(request, "shrink", &may_shrink))
 		return;
 	if (!size) {
 		api_problem_at(request, "/size", NULL, "a size is expected");

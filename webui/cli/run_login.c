@@ -34,6 +34,11 @@ static json_t *bootstrap_token(struct cli_run *run, struct err *err)
 		    slash ? (int)(slash - socket + 1) : 0, socket) < 0)
 		abort();
 	char *token = secret_read(path, "bootstrap token", false, err);
+	if (!token && err->code == ENOENT)
+		err_set(err, ENOENT,
+			"%s is not there: there is an admin already, or its "
+			"hour is over and cairnd must be started again",
+			path);
 	json_t *json = token ? json_string(token) : NULL;
 	secret_free(token);
 	free(path);
