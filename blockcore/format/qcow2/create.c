@@ -4,8 +4,10 @@
  *
  *	header | refcount table | refcount blocks | L1 table
  *
- * Invariant: the header is written last, after all else is durable: a power cut
- * leaves an empty file or an image.
+ * Invariant: a mark is durable in the place of the header before anything else is
+ * written, and the header is written last, after all else is durable: a power cut
+ * leaves an empty file, a mark (both are made into an image the next time) or an
+ * image.
  */
 #include "blockcore/format/qcow2/create.h"
 
@@ -20,6 +22,10 @@
 #define LOOK_BYTES (64u << 10) /* of zeroes make a file empty */
 #define CLUSTER_BYTES_DEFAULT (64u << 10)
 #define EXTENDED_BYTES_DEFAULT (128u << 10) /* subclusters of 4 KiB */
+
+/* In the place of a header while the rest is being written. */
+static const char half_made[QCOW2_SECTOR_BYTES] =
+	"cairn: a qcow2 image is being made here\n";
 
 struct layout {
 	struct qcow2_header header;
@@ -169,8 +175,15 @@ static int write_all_co(struct block_core *core, struct block_source *file,
 	int error;
 
 	put_counts(l, area);
-	error = transfer_co(core, file, BLOCK_WRITE, cluster, bytes - cluster,
-		area + cluster);
+	memcpy(area, half_made, sizeof half_made);
+	error = transfer_co(
+		core, file, BLOCK_WRITE, 0, QCOW2_SECTOR_BYTES, area);
+	memset(area, 0, sizeof half_made);
+	if (!error)
+		error = transfer_co(core, file, BLOCK_FLUSH, 0, 0, NULL);
+	if (!error)
+		error = transfer_co(core, file, BLOCK_WRITE, cluster,
+			bytes - cluster, area + cluster);
 	if (!error)
 		error = transfer_co(core, file, BLOCK_FLUSH, 0, 0, NULL);
 	if (!error)
@@ -232,7 +245,9 @@ bool qcow2_create_is_empty_co(
 	uint8_t *data = qcow2_io_memory(bytes);
 	if (data &&
 		!block_transfer_co(file, home, BLOCK_READ, 0, 0, bytes, data))
-		empty = bytes_are_zero(data, bytes);
+		empty = bytes_are_zero(data, bytes) ||
+			(bytes >= sizeof half_made &&
+				!memcmp(data, half_made, sizeof half_made));
 	free(data);
 	return empty;
 }

@@ -11,6 +11,7 @@
 int qcow2_create_co(struct block_core *core, struct block_source *file,
 	const struct qcow2_options *options, uint64_t size_bytes,
 	struct err *err);
+/* It holds nothing, or an image that was not made to its end. */
 bool qcow2_create_is_empty_co(
 	struct block_core *core, struct block_source *file);
 /* What option preallocation says, in a new image. */

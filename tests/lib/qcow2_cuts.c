@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See the header. Here: cutting, and looking at what is left.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "blockcore/base/prng.h"
+#include "tests/lib/qcow2_cuts.h"
+#include "tests/lib/sim_world.h"
+#include "tests/lib/stack_sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LANES 2u
+#define REQUESTS 7u /* of each worker in each step of work */
+#define AGAIN_BYTES (16 * SECTOR_BYTES)
+#define DIRTY_BYTE 79u /* of the header: its lowest bit */
+
+/* What a cut left, and what was promised then. */
+struct qcow2_cut {
+	struct ring_world *world;
+	struct sim *sim;
+	struct sector_model *model;
+	uint64_t point, size_bytes, next_size_bytes;
+	bool unmade;
+	STAILQ_ENTRY(qcow2_cut) link;
+};
+
+static uint64_t all_cuts, all_leaks, all_qemu;
+
+void qcow2_cuts_describe(
+	const struct qcow2_run *run, bool made, char *out, size_t size)
+{
+	snprintf(out, size,
+		"format: {type: qcow2, pool: 16K%s%s, "
+		"file: {protocol: {type: file, path: disk%s, "
+		"locking: false}}%s}",
+		made ? "" : ", size: 128K", made ? "" : run->script->options,
+		made ? "" : ", size: 4K",
+		run->script->base_sectors
+			? ", backing: {protocol: {type: file, path: base, "
+			  "read_only: true, locking: false}}"
+			: "");
+}
+
+/* -- what a cut has left -------------------------------------------------- */
+
+static void lost(const struct qcow2_run *run, const char *what)
+{
+	check_fail(__FILE__, __LINE__, "%s, seed %llu, point %llu: %s",
+		run->script->name, (unsigned long long)run->seed,
+		(unsigned long long)run->checking->point, what);
+}
+
+static void check_sectors_co(struct qcow2_run *run, struct stack_rig *rig,
+	struct block_source *source)
+{
+	static uint8_t data[QCOW2_CUTS_SECTORS_MOST * SECTOR_BYTES];
+	struct qcow2_cut *cut = run->checking;
+	uint64_t size = block_source_info(source, block_core_lane(rig->core, 0))
+				.size_bytes;
+	uint32_t sector;
+
+	if (size != cut->size_bytes && size != cut->next_size_bytes)
+		lost(run, "another size");
+	memset(data, 0, sizeof data);
+	CHECK_INT(block_transfer_co(source, block_core_lane(rig->core, 0),
+			  BLOCK_READ, 0, 0, size, data),
+		0);
+	sector = sector_model_check_cut(
+		cut->model, 0, (uint32_t)(size / SECTOR_BYTES), data);
+	if (sector == UINT32_MAX)
+		return;
+	sector_model_explain(cut->model, sector, data + sector * SECTOR_BYTES);
+	lost(run, "lost or made up");
+}
+
+static void check_image_co(struct qcow2_run *run, struct stack_rig *rig,
+	struct block_source *source)
+{
+	char *said = stack_rig_command_co(rig, source, "qcow2", "check", NULL);
+
+	if (!strstr(said, "\"errors\": 0,")) {
+		fprintf(stderr, "%s\n", said);
+		lost(run, "the image has errors");
+	}
+	if (!strstr(said, "\"leaks\": 0,"))
+		all_leaks++;
+	free(said);
+}
+
+/* It can be written to again: nothing leaked is in the way. */
+static void write_again_co(struct qcow2_run *run, struct stack_rig *rig,
+	struct block_source *source)
+{
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	uint8_t *data = stack_rig_pattern(AGAIN_BYTES, 3);
+	uint64_t places =
+		block_source_info(source, lane).size_bytes - AGAIN_BYTES;
+	uint64_t offset = run->checking->point * SECTOR_BYTES % places;
+
+	CHECK_INT(block_transfer_co(source, lane, BLOCK_WRITE, BLOCK_FUA,
+			  offset, AGAIN_BYTES, data),
+		0);
+	stack_rig_expect_co(rig, source, offset, AGAIN_BYTES, data);
+	check_image_co(run, rig, source);
+	free(data);
+}
+
+static void reopened_co(struct stack_rig *rig, void *argument)
+{
+	struct qcow2_run *run = argument;
+	char document[512];
+	struct block_source *source;
+
+	qcow2_cuts_describe(
+		run, !run->checking->unmade, document, sizeof document);
+	source = stack_rig_source_co(rig, document);
+	check_sectors_co(run, rig, source);
+	check_image_co(run, rig, source);
+	if (run->checking->point % 8 == 0)
+		write_again_co(run, rig, source);
+	block_source_put_co(source);
+}
+
+static void show_to_qemu(struct qcow2_run *run)
+{
+	const char *every = getenv("QCOW2_QEMU");
+	uint8_t head[DIRTY_BYTE + 1];
+	uint64_t step = every ? strtoull(every, NULL, 10) : 50;
+	char path[64] = "/tmp/cairn-qcow2.XXXXXX", command[160];
+	int fd, status;
+
+	if (!step || all_cuts % step ||
+		!sim_world_get(run->checking->world, QCOW2_CUTS_PATH, 0, head,
+			sizeof head))
+		return;
+	/* Not an image yet, or one that has put its refcounts off. */
+	if (head[0] != 'Q' || head[DIRTY_BYTE] & 1)
+		return;
+	fd = mkstemp(path);
+	CHECK(fd >= 0);
+	close(fd);
+	CHECK_INT(sim_world_export(run->checking->world, QCOW2_CUTS_PATH, path),
+		0);
+	snprintf(command, sizeof command,
+		"qemu-img check -q -f qcow2 %s >/dev/null 2>&1", path);
+	status = system(command);
+	unlink(path);
+	if (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 3)
+		lost(run, "qemu-img check finds errors");
+	all_qemu++;
+}
+
+/* The world that a cut has left goes on in the simulation of the rig. */
+static struct ring_world *take_world(void *argument, struct sim *sim)
+{
+	struct qcow2_cut *cut = argument;
+
+	sim_world_of(cut->world)->sim = sim;
+	return cut->world;
+}
+
+static void check_cuts(struct qcow2_run *run)
+{
+	struct qcow2_cut *cut;
+
+	while ((cut = STAILQ_FIRST(&run->cuts))) {
+		struct stack_rig_setup setup = {.world = "simulated",
+			.lanes = 1,
+			.pool_bytes = 1u << 20,
+			.seed = cut->point,
+			.existing_world = take_world,
+			.existing = cut};
+
+		STAILQ_REMOVE_HEAD(&run->cuts, link);
+		run->checking = cut;
+		show_to_qemu(run);
+		stack_rig_test(&setup, reopened_co, run);
+		sim_free(cut->sim);
+		sector_model_free(cut->model);
+		free(cut);
+		all_cuts++;
+	}
+}
+
+/* -- cutting -------------------------------------------------------------- */
+
+static void cut_here(void *argument, uint64_t point)
+{
+	struct qcow2_run *run = argument;
+	struct qcow2_cut *cut = calloc(1, sizeof *cut);
+
+	CHECK(cut != NULL);
+	cut->sim = sim_new(run->seed << 32 ^ point << 2);
+	cut->world = sim_world_after_cut(run->rig->world, cut->sim);
+	cut->model = sector_model_copy(run->model);
+	cut->point = point;
+	cut->size_bytes = run->size_bytes;
+	cut->next_size_bytes = run->next_size_bytes;
+	cut->unmade = run->unmade;
+	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
+}
+
+void qcow2_cuts_watch(struct qcow2_run *run, bool on)
+{
+	sim_world_watch(run->rig->world, on ? cut_here : NULL, run);
+}
+
+/* -- running -------------------------------------------------------------- */
+
+static void body_co(struct stack_rig *rig, void *argument)
+{
+	struct qcow2_run *run = argument;
+	unsigned i;
+
+	run->rig = rig;
+	for (i = 0; i < QCOW2_CUTS_STEPS && run->script->step_co[i]; i++)
+		run->script->step_co[i](run);
+	model_load_verify_co(rig, &run->load[0]);
+	block_source_put_co(run->source);
+	qcow2_cuts_watch(run, false);
+}
+
+static void plan_workers(struct qcow2_run *run)
+{
+	const struct qcow2_script *script = run->script;
+	unsigned i;
+
+	for (i = 0; i < QCOW2_CUTS_WORKERS; i++) {
+		struct model_load *load = &run->load[i];
+
+		*load = (struct model_load){.task.run_co = model_load_run_co,
+			.model = run->model,
+			.random = prng_next(&run->random),
+			.sectors = &run->sectors,
+			.unit_sectors = script->unit_sectors,
+			.most_units = script->most_units,
+			.hot_units = script->hot_units,
+			.fua_percent = 30,
+			.requests = REQUESTS};
+		memcpy(load->weight, script->weight, sizeof load->weight);
+	}
+}
+
+static void run_once(const struct qcow2_script *script, uint64_t seed)
+{
+	struct qcow2_run run = {.script = script,
+		.seed = seed,
+		.random = seed,
+		.sectors = QCOW2_CUTS_SECTORS,
+		.size_bytes = QCOW2_CUTS_SECTORS * SECTOR_BYTES,
+		.next_size_bytes = QCOW2_CUTS_SECTORS * SECTOR_BYTES};
+	struct stack_rig_setup setup = {.world = "simulated",
+		.lanes = LANES,
+		.seed = seed,
+		.direct_align_bytes = seed % 2 ? 512 : 4096,
+		.no_punch = seed & 4,
+		.no_zero_range = seed & 8};
+
+	STAILQ_INIT(&run.cuts);
+	run.model = sector_model_new(QCOW2_CUTS_SECTORS_MOST);
+	plan_workers(&run);
+	stack_rig_test(&setup, body_co, &run);
+	check_cuts(&run);
+	sector_model_free(run.model);
+}
+
+static void test_script(void **state)
+{
+	const char *text = getenv("QCOW2_SEEDS");
+	uint64_t seeds = text ? strtoull(text, NULL, 10) : 1, seed;
+
+	for (seed = 1; seed <= seeds; seed++)
+		run_once(*state, seed);
+}
+
+int qcow2_cuts_main(const struct qcow2_script *scripts, size_t count)
+{
+	struct CMUnitTest *tests = calloc(count, sizeof *tests);
+	int failed;
+	size_t i;
+
+	CHECK(tests != NULL);
+	for (i = 0; i < count; i++)
+		tests[i] = (struct CMUnitTest){.name = scripts[i].name,
+			.test_func = test_script,
+			.initial_state = (void *)&scripts[i]};
+	cmocka_set_test_filter(getenv("QCOW2_SCRIPT"));
+	failed =
+		_cmocka_run_group_tests("power cuts", tests, count, NULL, NULL);
+	free(tests);
+	printf("figure qcow2-power-cut-points value=%llu\n",
+		(unsigned long long)all_cuts);
+	printf("figure qcow2-power-cut-images-by-qemu value=%llu\n",
+		(unsigned long long)all_qemu);
+	printf("figure qcow2-power-cut-images-with-leaks value=%llu\n",
+		(unsigned long long)all_leaks);
+	return failed;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See qcow2_cuts.h. Here: the steps of scripts.
+ */
+#include "blockcore/base/bytes.h"
+#include "tests/lib/qcow2_cuts.h"
+#include "tests/lib/stack_sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LANES 2u
+
+static void open_co(struct qcow2_run *run, bool made)
+{
+	char document[512];
+
+	qcow2_cuts_describe(run, made, document, sizeof document);
+	run->source = stack_rig_source_co(run->rig, document);
+}
+
+/* -- new images ----------------------------------------------------------- */
+
+static void put_base(struct qcow2_run *run)
+{
+	uint32_t sectors = run->script->base_sectors, version;
+	uint8_t *base;
+
+	if (!sectors)
+		return;
+	version = sector_model_submit(run->model, 0, sectors, false);
+	base = malloc((size_t)sectors * SECTOR_BYTES);
+	CHECK(base != NULL);
+	sector_model_fill(run->model, version, base);
+	sector_model_complete(run->model, version, true);
+	sim_world_put(run->rig->world, QCOW2_CUTS_BASE, base,
+		(uint64_t)sectors * SECTOR_BYTES);
+	free(base);
+}
+
+void qcow2_cuts_make_co(struct qcow2_run *run)
+{
+	put_base(run);
+	open_co(run, false);
+	qcow2_cuts_watch(run, true);
+}
+
+void qcow2_cuts_make_cut_co(struct qcow2_run *run)
+{
+	put_base(run);
+	run->unmade = true;
+	qcow2_cuts_watch(run, true);
+	open_co(run, false);
+	run->unmade = false;
+}
+
+/* Content that can be compressed: of each eight sectors, three are written. */
+static uint8_t *packable(struct qcow2_run *run)
+{
+	uint8_t *content = calloc(run->sectors, SECTOR_BYTES);
+	uint32_t first, version;
+
+	CHECK(content != NULL);
+	for (first = 0; first + 3 <= run->sectors; first += 8) {
+		version = sector_model_submit(run->model, first, 3, false);
+		sector_model_fill(run->model, version,
+			content + (size_t)first * SECTOR_BYTES);
+		sector_model_complete(run->model, version, true);
+	}
+	return content;
+}
+
+static void convert(const struct qcow2_run *run, const char *path)
+{
+	char command[512];
+
+	snprintf(command, sizeof command,
+		"qemu-img convert -c -f raw -O qcow2 -o %s %s %s.q && "
+		"qemu-img check -f qcow2 %s.q | "
+		"grep -qE ' [1-9][0-9.]*%% compressed'",
+		run->script->options, path, path, path);
+	CHECK_INT(system(command), 0);
+	snprintf(command, sizeof command, "%s.q", path);
+	CHECK_INT(
+		sim_world_import(run->rig->world, QCOW2_CUTS_PATH, command), 0);
+	unlink(command);
+}
+
+void qcow2_cuts_pack_co(struct qcow2_run *run)
+{
+	char path[64] = "/tmp/cairn-qcow2.XXXXXX";
+	uint8_t *content = packable(run);
+	size_t bytes = (size_t)run->sectors * SECTOR_BYTES;
+	int fd = mkstemp(path);
+
+	CHECK(fd >= 0);
+	CHECK_INT(write(fd, content, bytes), (ssize_t)bytes);
+	close(fd);
+	free(content);
+	convert(run, path);
+	unlink(path);
+	open_co(run, true);
+	qcow2_cuts_watch(run, true);
+}
+
+/* -- work ----------------------------------------------------------------- */
+
+void qcow2_cuts_work_co(struct qcow2_run *run)
+{
+	unsigned i;
+
+	for (i = 0; i < QCOW2_CUTS_WORKERS; i++) {
+		struct model_load *load = &run->load[i];
+
+		load->done = 0;
+		load->source = run->source;
+		load->task.done = false;
+		stack_rig_start(run->rig, i % LANES, &load->task);
+	}
+	for (i = 0; i < QCOW2_CUTS_WORKERS; i++)
+		stack_rig_join_co(&run->load[i].task);
+}
+
+void qcow2_cuts_reopen_co(struct qcow2_run *run)
+{
+	block_source_put_co(run->source);
+	open_co(run, true);
+}
+
+/* -- other sizes ---------------------------------------------------------- */
+
+static void resize_co(struct qcow2_run *run, uint32_t sectors)
+{
+	struct err err = {0};
+
+	run->next_size_bytes = (uint64_t)sectors * SECTOR_BYTES;
+	CHECK_INT(spec_resize_co(run->source, run->next_size_bytes, &err), 0);
+	run->size_bytes = run->next_size_bytes;
+	run->sectors = sectors;
+}
+
+void qcow2_cuts_grow_co(struct qcow2_run *run)
+{
+	resize_co(run, QCOW2_CUTS_SECTORS_MOST);
+}
+
+void qcow2_cuts_shrink_co(struct qcow2_run *run)
+{
+	uint32_t keep = run->sectors / 2;
+	uint64_t offset = (uint64_t)keep * SECTOR_BYTES;
+	uint32_t version = sector_model_submit(
+		run->model, keep, run->sectors - keep, true);
+
+	CHECK_INT(block_transfer_co(run->source,
+			  block_core_lane(run->rig->core, 0), BLOCK_DISCARD,
+			  BLOCK_FUA, offset, run->size_bytes - offset, NULL),
+		0);
+	sector_model_complete(run->model, version, true);
+	resize_co(run, keep);
+}
+
+/* -- images that were left badly ------------------------------------------ */
+
+/* Refcounts of 16 bits in the first block. */
+struct counts {
+	uint8_t *file, *count;
+	uint64_t bytes;
+	uint32_t clusters;
+};
+
+static struct counts counts_get(const struct qcow2_run *run)
+{
+	struct ring_world *world = run->rig->world;
+	struct counts c = {
+		.bytes = sim_world_size_bytes(world, QCOW2_CUTS_PATH)};
+	uint32_t cluster;
+
+	c.file = malloc(c.bytes);
+	CHECK(c.file != NULL);
+	CHECK(sim_world_get(world, QCOW2_CUTS_PATH, 0, c.file, c.bytes));
+	cluster = 1u << get_be32(c.file + 20);
+	c.count = c.file + get_be64(c.file + get_be64(c.file + 48));
+	c.clusters = cluster / 2;
+	if (c.bytes / cluster < c.clusters)
+		c.clusters = (uint32_t)(c.bytes / cluster);
+	return c;
+}
+
+static void counts_put(const struct qcow2_run *run, struct counts *c)
+{
+	sim_world_put(run->rig->world, QCOW2_CUTS_PATH, c->file, c->bytes);
+	free(c->file);
+}
+
+static void close_co(struct qcow2_run *run)
+{
+	block_source_put_co(run->source);
+	qcow2_cuts_watch(run, false);
+}
+
+void qcow2_cuts_leak_co(struct qcow2_run *run)
+{
+	struct counts c;
+	uint32_t i, leaks = 0;
+
+	close_co(run);
+	c = counts_get(run);
+	for (i = 0; i < c.clusters; i++) {
+		if (get_be16(c.count + 2 * i))
+			continue;
+		put_be16(c.count + 2 * i, (uint16_t)(1 + i % 2));
+		leaks++;
+	}
+	CHECK(leaks > 0);
+	counts_put(run, &c);
+	open_co(run, true);
+	qcow2_cuts_watch(run, true);
+}
+
+void qcow2_cuts_soil_co(struct qcow2_run *run)
+{
+	struct counts c;
+	uint32_t i, low = 0;
+
+	close_co(run);
+	c = counts_get(run);
+	for (i = 4; i < c.clusters; i += 2) { /* 0 to 3: made with the image */
+		low += get_be16(c.count + 2 * i);
+		put_be16(c.count + 2 * i, 0);
+	}
+	CHECK(low > 0);
+	c.file[79] |= 1;
+	counts_put(run, &c);
+	qcow2_cuts_watch(run, true);
+	open_co(run, true);
+}
+
+void qcow2_cuts_repair_co(struct qcow2_run *run)
+{
+	char *said = stack_rig_command_co(
+		run->rig, run->source, "qcow2", "check", "{repair: all}");
+
+	CHECK(strstr(said, "\"leaks\": 0,") == NULL);
+	free(said);
+}
