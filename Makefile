@@ -176,6 +176,20 @@ $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(LINK_ALL)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS_ALL)
 .SECONDARY:
 
+# Programs with other sources in them (tests/sim/test_qcow2_mutants.sh): MUTANT is a
+# folder that has those; all else is what the build has made, and is not looked at.
+ifdef MUTANT
+MUTANT_OBJECTS = $(patsubst %.c,%.o,$(call find_c,$(MUTANT)))
+$(MUTANT_OBJECTS): %.o: %.c
+	$(CC) -I$(MUTANT) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c -o $@ $<
+$(MUTANT)/tests/%: $(MUTANT_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $(B)/obj/tests/$*.o $^ $(LINK_ALL) $(LIBS_ALL)
+$(MUTANT)/cairn-stack: $(MUTANT_OBJECTS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $(B)/obj/blockcore/cairn_stack.o $^ \
+		$(B)/libblockcore.a $(LIBS_BLOCKCORE)
+endif
+
 .PHONY: tests benches helpers fuzzers
 tests: $(TESTS)
 benches: $(BENCHES)
@@ -300,4 +314,6 @@ install: all $(MAN_PAGES) $(COMPLETIONS)
 clean:
 	rm -rf $(O)
 
+ifndef MUTANT
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+endif

@@ -94,7 +94,8 @@ snapshots() { # they stay as they were
 		qemu-img snapshot -c one "$work/$1" &&
 		qemu-img convert -l snapshot.name=one -O raw "$work/$1" \
 			"$work/before" &&
-		stack "$(image "$1")" 'zero 0 24M' "${commands[@]}" &&
+		stack "$(image "$1")" 'write -P 40 1M 300K' \
+			'write -P 41 8M 512' 'zero 0 24M' "${commands[@]}" &&
 		same "$1" &&
 		qemu-img convert -l snapshot.name=one -O raw "$work/$1" \
 			"$work/after" &&
@@ -208,6 +209,7 @@ check 'over a backing file' backed b 'subclusters: "off"'
 check 'over a backing file, subclusters' backed bx 'cluster_size: 128K'
 check 'over a backing file, version 2' backed bv2 'version: "2"'
 check 'beside snapshots' snapshots s ''
+check 'beside snapshots, refcounts of 2 bits' snapshots s2 refcount_bits=2
 check 'beside snapshots, subclusters' snapshots sx extended_l2=on
 for mode in metadata falloc full; do
 	check "preallocation $mode" preallocated $mode

@@ -58,6 +58,8 @@ qcow2_step_co qcow2_cuts_make_cut_co;
 /* ... or one whose clusters are compressed, by qemu-img; script->options are
  * qemu-img's. */
 qcow2_step_co qcow2_cuts_pack_co;
+/* ... or one with a snapshot, in the same way. */
+qcow2_step_co qcow2_cuts_snapshot_co;
 
 /* All workers, requests of the script's kinds. */
 qcow2_step_co qcow2_cuts_work_co;

@@ -71,15 +71,14 @@ static uint8_t *packable(struct qcow2_run *run)
 	return content;
 }
 
-static void convert(const struct qcow2_run *run, const char *path)
+/* What qemu-img makes of the raw image `path`. */
+static void convert(
+	const struct qcow2_run *run, const char *path, const char *how)
 {
 	char command[512];
 
-	snprintf(command, sizeof command,
-		"qemu-img convert -c -f raw -O qcow2 -o %s %s %s.q && "
-		"qemu-img check -f qcow2 %s.q | "
-		"grep -qE ' [1-9][0-9.]*%% compressed'",
-		run->script->options, path, path, path);
+	snprintf(command, sizeof command, "o=%s p=%s; %s", run->script->options,
+		path, how);
 	CHECK_INT(system(command), 0);
 	snprintf(command, sizeof command, "%s.q", path);
 	CHECK_INT(
@@ -87,7 +86,7 @@ static void convert(const struct qcow2_run *run, const char *path)
 	unlink(command);
 }
 
-void qcow2_cuts_pack_co(struct qcow2_run *run)
+static void import_co(struct qcow2_run *run, const char *how)
 {
 	char path[64] = "/tmp/cairn-qcow2.XXXXXX";
 	uint8_t *content = packable(run);
@@ -98,10 +97,25 @@ void qcow2_cuts_pack_co(struct qcow2_run *run)
 	CHECK_INT(write(fd, content, bytes), (ssize_t)bytes);
 	close(fd);
 	free(content);
-	convert(run, path);
+	convert(run, path, how);
 	unlink(path);
 	open_co(run, true);
 	qcow2_cuts_watch(run, true);
+}
+
+void qcow2_cuts_pack_co(struct qcow2_run *run)
+{
+	import_co(run,
+		"qemu-img convert -c -f raw -O qcow2 -o $o $p $p.q && "
+		"qemu-img check -f qcow2 $p.q | "
+		"grep -qE ' [1-9][0-9.]*% compressed'");
+}
+
+void qcow2_cuts_snapshot_co(struct qcow2_run *run)
+{
+	import_co(run,
+		"qemu-img convert -f raw -O qcow2 -o $o $p $p.q && "
+		"qemu-img snapshot -c one $p.q");
 }
 
 /* -- work ----------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 	}
 #define WRITES W([LOAD_WRITE] = 10, [LOAD_FLUSH] = 2, [LOAD_READ] = 1)
 #define FUAS W([LOAD_WRITE] = 3, [LOAD_FUA] = 8, [LOAD_FLUSH] = 1)
+#define LATE_FUAS W([LOAD_WRITE] = 8, [LOAD_FUA] = 2)
 #define FLUSHES W([LOAD_WRITE] = 4, [LOAD_FLUSH] = 8)
 #define ZEROES \
 	W([LOAD_WRITE] = 6, [LOAD_ZERO] = 3, [LOAD_UNMAP] = 3, [LOAD_FLUSH] = 3)
@@ -44,6 +45,7 @@ static const struct qcow2_script scripts[] = {
 	{"overwrite, subclusters", PARTS, WRITES, 1, 6, 24, 0, WORK},
 	{"fua", PLAIN, FUAS, 1, 12, 0, 0, WORK},
 	{"fua, subclusters", PARTS, FUAS, 1, 12, 0, 0, WORK},
+	{"fua after writes", PLAIN, LATE_FUAS, 1, 3, 24, 0, TWICE},
 	{"fua, hot", PLAIN, FUAS, 1, 4, 12, 0, WORK},
 	{"flush", PLAIN, FLUSHES, 4, 4, 0, 0, WORK},
 	{"flush, subclusters", PARTS, FLUSHES, 2, 4, 0, 0, WORK},

@@ -32,6 +32,7 @@
 		qcow2_cuts_work_co)
 #define SOIL STEPS(make, qcow2_cuts_soil_co, qcow2_cuts_work_co)
 #define PACK STEPS(pack, NULL)
+#define SNAPSHOT STEPS(snapshot, NULL)
 #define BASE QCOW2_CUTS_SECTORS
 static const struct qcow2_script scripts[] = {
 	{"make", PLAIN, WRITES, 1, 12, 0, 0, MAKE_CUT},
@@ -59,6 +60,12 @@ static const struct qcow2_script scripts[] = {
 		1, 12, 0, 0, PACK},
 	{"discard deflated clusters", "cluster_size=4k", ZEROES, 1, 40, 0, 0,
 		PACK},
+	{"write beside a snapshot", "cluster_size=4k", WRITES, 1, 12, 0, 0,
+		SNAPSHOT},
+	{"write beside a snapshot, clusters of 512", "cluster_size=512",
+		DISCARDS, 1, 12, 0, 0, SNAPSHOT},
+	{"write beside a snapshot, subclusters",
+		"cluster_size=16k,extended_l2=on", FUAS, 1, 12, 0, 0, SNAPSHOT},
 };
 
 int main(void)

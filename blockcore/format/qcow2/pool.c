@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * qcow2: the pool of clusters to be given out. A run of free clusters is taken
- * ahead: zeroed, counted, and all that durable, before the first of them is used.
- * So an allocation is an addition, a new cluster needs no zeroes around its data,
- * and what a power cut loses is the rest of one run, as leaks.
+ * ahead, zeroed and counted before the first of them is used. So an allocation is
+ * an addition, a new cluster needs no zeroes around its data, and what a power cut
+ * loses is the rest of one run, as leaks. No flush is needed: what names a cluster
+ * is written only after the first fdatasync of an epoch that was closed later.
  *
  * Invariant: what is in the pool is named by nothing, holds zeroes, and its
- * refcount on disk is 1.
+ * refcount of 1 has been written.
  */
 #include "blockcore/format/qcow2/qcow2.h"
 
@@ -158,8 +159,6 @@ static int take_run_co(struct qcow2 *image)
 	if (error)
 		return error;
 	error = count_run_co(image, &s);
-	if (!error)
-		error = qcow2_io_flush_co(image);
 	if (error)
 		return qcow2_io_failed(image, error, "refcounts");
 	pool->next = s.start << image->geometry.cluster_bits;

@@ -27,8 +27,8 @@
  * a read costs a look-up. What needs more goes home as a message.
  *
  * A change of the map, in order:
- *	1. a cluster comes from the pool. Its refcount of 1 and its zeroes have
- *	   been durable since the pool was filled.
+ *	1. a cluster comes from the pool. Its refcount of 1 and its zeroes were
+ *	   written when the pool was filled: the first fdatasync covers them.
  *	2. the data is written there; then the entry in memory says so.
  *	3. an epoch is closed: copies of all changed tables are taken. They name
  *	   nothing whose data is not written.

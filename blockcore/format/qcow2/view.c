@@ -7,6 +7,7 @@
 #include "blockcore/format/qcow2/check.h"
 #include "blockcore/format/qcow2/create.h"
 
+#include "blockcore/figures.h"
 #include "blockcore/kinds.h"
 
 #include <errno.h>
@@ -186,6 +187,13 @@ static int resize_co(
 	return error;
 }
 
+/* Of the file: tables, what is reserved ahead and leaks are in it, too. */
+static int allocated_co(struct block_driver *driver, uint64_t *bytes)
+{
+	return block_source_allocated_co(
+		view_of(driver)->view.format->file, bytes);
+}
+
 /* -- verbs ---------------------------------------------------------------- */
 
 static void print_check(const struct qcow2_check *check, FILE *out)
@@ -286,6 +294,7 @@ const struct block_kind qcow2_view_kind = {
 	.lane_stop = lane_stop,
 	.submit = submit,
 	.resize_co = resize_co,
+	.allocated_co = allocated_co,
 	.command_co = command_co,
 	.status = status,
 	.below = below,
