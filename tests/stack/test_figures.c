@@ -228,6 +228,9 @@ int main(void)
 		ROW_WITH(space_co, "{source: " DISK "}"),
 		ROW_WITH(space_co,
 			"{format: {type: raw, file: " DISK "}, view: current}"),
+		ROW_WITH(space_co,
+			"{format: {type: qcow2, pool: 128K, size: 8M, file: "
+			"{protocol: {type: file, path: disk, size: 4K}}}}"),
 		ROW_WITH(space_co, "{protocol: {type: mem, size: 8M}}"),
 		ROW_WITH(no_space_co, NULL),
 		ROW_WITH(closing_co, NULL),
