@@ -348,6 +348,11 @@ const struct tool_command tool_stack_commands[] = {
 		stack_command_co},
 	{"job", "start|pause|resume|cancel|status|wait KIND [DOC]",
 		"long work: job start fill {length: 1M}", 2, 0, job_command_co},
+	{"bench",
+		"read|write [-b BYTES] [-d DEPTH] [-n COUNT] [-f EVERY] "
+		"[-l LENGTH] [-s SEED]",
+		"time random requests; -f: a flush after each EVERY", 1, 13,
+		tool_bench_co},
 	{"help", "", "this list", 0, 0, help_co},
 	{0},
 };

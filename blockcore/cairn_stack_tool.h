@@ -53,6 +53,10 @@ void tool_print_commands(FILE *out);
 int tool_io_wait_co(struct tool *tool, struct err *err);
 void tool_stop_jobs_co(struct tool *tool);
 
+/* The command bench. */
+int tool_bench_co(
+	struct tool *tool, const struct tool_line *line, struct err *err);
+
 /* "64K" -> bytes. */
 int tool_size(const char *word, uint64_t *bytes, struct err *err);
 

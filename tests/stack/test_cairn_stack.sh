@@ -34,6 +34,16 @@ data() {
 		'read -P 0 4K 8K' flush 'resize 8M' 'write 7M 1M' map &&
 		says 'read 8192 bytes at 4096'
 }
+bench() {
+	status 0 stack "$mem" 'bench write -d 8 -f 8 -n 100' \
+		'bench read -b 64K -n 10' &&
+		says 'bench write bytes=4096 depth=8 flush_every=8 requests=100' &&
+		says 'bench read bytes=65536 depth=32 flush_every=0 requests=10' &&
+		status 1 stack "$mem" 'bench read -n 0' 'bench copy' \
+			'bench read -b 1000' 'bench read -l 1G' 'bench read -d' &&
+		says '-n: 1 to' && says "not 'copy'" && says 'multiples of 512' &&
+		says 'there are 4194304 bytes' && says 'has no value'
+}
 differs() {
 	status 1 stack "$mem" 'write -P 7 0 1K' 'read -P 8 0 1K' &&
 		says 'byte at 0 is 0x07, not 0x08'
@@ -99,6 +109,7 @@ image() {
 }
 
 check 'reads, writes, zeroes, discards, resizes' data
+check 'bench' bench
 check 'a pattern that is not there is an error' differs
 check 'compare and write' compare
 check 'a stack changes under requests' change
