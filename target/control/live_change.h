@@ -5,14 +5,16 @@
  *
  *	listeners   gone: detach; new: attach; other live options: configure; other
  *		    options: detach and attach; then the order
- *	bottom	    a file that only grows: resize; any other difference: swap
+ *	bottom	    a file that only grows: resize; a new image over the same bottom
+ *		    and listeners: a snapshot (spec_overlay_co), the only step; any
+ *		    other difference: swap
  *
  *	plan --begin--> all steps but the swap --swap--> durable, behind the gate
  *	     --undo---> the inverse of what was done, in reverse
  *
  * Invariants
  *  1. Control lane, in a coroutine; one change of a source at a time.
- *  2. A swap of the bottom is the last step and is made durable while the gate is
+ *  2. A swap of the bottom, as a snapshot is one, is the last step and is made durable while the gate is
  *     closed: no acknowledged write can be on a bottom that a restart forgets.
  *  3. After undo the source is as it was, but for what listeners remember.
  */
@@ -32,6 +34,7 @@ enum live_step_kind {
 	LIVE_REORDER,
 	LIVE_RESIZE,
 	LIVE_SWAP,
+	LIVE_OVERLAY,
 };
 
 /* The steps from one source document to another; both were checked. NULL without
@@ -48,7 +51,7 @@ bool live_change_swaps(const struct live_change *change);
 /* All steps but the swap. On failure what was done is undone. */
 int live_change_begin_co(struct live_change *change,
 	struct block_source *source, struct err *err);
-/* The swap; `durable_co` is spec_swap's. */
+/* The swap or snapshot; `durable_co` is spec_swap's. */
 int live_change_swap_co(struct live_change *change,
 	int (*durable_co)(void *argument, struct err *err), void *argument,
 	struct err *err);

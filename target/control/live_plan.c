@@ -11,17 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A document's listeners with the names that they have when they run. */
-struct named {
-	unsigned count;
-	struct {
-		char name[BLOCK_NAME_BYTES];
-		const char *type;
-		const json_t *document;
-	} item[BLOCK_MAX_DRIVERS];
-};
-
-static bool is_taken(const struct named *list, const char *name)
+static bool is_taken(const struct live_names *list, const char *name)
 {
 	for (unsigned i = 0; i < list->count; i++) {
 		if (!strcmp(list->item[i].name, name))
@@ -30,7 +20,7 @@ static bool is_taken(const struct named *list, const char *name)
 	return false;
 }
 
-static void make_name(struct named *list, unsigned index)
+static void make_name(struct live_names *list, unsigned index)
 {
 	const char *type = list->item[index].type;
 	char name[BLOCK_NAME_BYTES];
@@ -41,7 +31,7 @@ static void make_name(struct named *list, unsigned index)
 }
 
 /* Given names first: those that are made keep out of their way. */
-static void name_all(const json_t *source, struct named *list)
+void live_names_read(const json_t *source, struct live_names *list)
 {
 	const json_t *listeners = json_object_get(source, "listeners");
 	const json_t *one;
@@ -65,9 +55,8 @@ static void name_all(const json_t *source, struct named *list)
 	}
 }
 
-/* Where the listener of that name and type stands; count if nowhere. */
-static unsigned find(
-	const struct named *list, const char *name, const char *type)
+unsigned live_names_find(
+	const struct live_names *list, const char *name, const char *type)
 {
 	unsigned i;
 	for (i = 0; i < list->count; i++) {
@@ -99,7 +88,7 @@ static json_t *with_name(const json_t *document, const char *name)
 }
 
 static void add_detach(
-	struct live_change *change, const struct named *list, unsigned i)
+	struct live_change *change, const struct live_names *list, unsigned i)
 {
 	struct live_step *step = add_step(
 		change, LIVE_DETACH, list->item[i].name, list->item[i].type);
@@ -107,7 +96,7 @@ static void add_detach(
 }
 
 static void add_attach(
-	struct live_change *change, const struct named *list, unsigned i)
+	struct live_change *change, const struct live_names *list, unsigned i)
 {
 	struct live_step *step = add_step(
 		change, LIVE_ATTACH, list->item[i].name, list->item[i].type);
@@ -152,8 +141,9 @@ static bool differs_live(const char *type, const json_t *from, const json_t *to,
 }
 
 /* True: a step was added. False: it has to be detached and attached. */
-static bool add_configure(struct live_change *change, const struct named *from,
-	unsigned f, const struct named *to, unsigned t)
+static bool add_configure(struct live_change *change,
+	const struct live_names *from, unsigned f, const struct live_names *to,
+	unsigned t)
 {
 	json_t *before = json_object(), *after = json_object();
 	json_t *old = with_name(from->item[f].document, from->item[f].name);
@@ -174,8 +164,8 @@ static bool add_configure(struct live_change *change, const struct named *from,
 
 /* -- listeners -------------------------------------------------------------- */
 
-static bool same(const struct named *from, unsigned f, const struct named *to,
-	unsigned t)
+bool live_names_same(const struct live_names *from, unsigned f,
+	const struct live_names *to, unsigned t)
 {
 	json_t *old = with_name(from->item[f].document, from->item[f].name);
 	json_t *new = with_name(to->item[t].document, to->item[t].name);
@@ -186,17 +176,18 @@ static bool same(const struct named *from, unsigned f, const struct named *to,
 }
 
 /* What has to be attached is marked; what stays is not. */
-static void plan_old(struct live_change *change, const struct named *from,
-	const struct named *to, bool *attach)
+static void plan_old(struct live_change *change, const struct live_names *from,
+	const struct live_names *to, bool *attach)
 {
 	for (unsigned f = 0; f < from->count; f++) {
-		unsigned t = find(to, from->item[f].name, from->item[f].type);
+		unsigned t = live_names_find(
+			to, from->item[f].name, from->item[f].type);
 		if (t == to->count) {
 			add_detach(change, from, f);
 			continue;
 		}
 		attach[t] = false;
-		if (same(from, f, to, t) ||
+		if (live_names_same(from, f, to, t) ||
 			add_configure(change, from, f, to, t))
 			continue;
 		add_detach(change, from, f);
@@ -204,7 +195,7 @@ static void plan_old(struct live_change *change, const struct named *from,
 	}
 }
 
-static json_t *names_of(const struct named *list)
+static json_t *names_of(const struct live_names *list)
 {
 	json_t *names = json_array();
 	for (unsigned i = 0; i < list->count; i++)
@@ -214,8 +205,8 @@ static json_t *names_of(const struct named *list)
 
 /* After detaching and attaching, the order is asked for whenever what stays or
  * comes could stand elsewhere; an order that is right already costs nothing. */
-static void plan_order(struct live_change *change, const struct named *from,
-	const struct named *to)
+static void plan_order(struct live_change *change,
+	const struct live_names *from, const struct live_names *to)
 {
 	json_t *before = names_of(from), *after = names_of(to);
 	if (to->count > 1 && !json_equal(before, after)) {
@@ -230,10 +221,10 @@ static void plan_order(struct live_change *change, const struct named *from,
 static void plan_listeners(struct live_change *change,
 	const json_t *from_source, const json_t *to_source)
 {
-	struct named from, to;
+	struct live_names from, to;
 	bool attach[BLOCK_MAX_DRIVERS];
-	name_all(from_source, &from);
-	name_all(to_source, &to);
+	live_names_read(from_source, &from);
+	live_names_read(to_source, &to);
 	memset(attach, true, sizeof attach);
 	plan_old(change, &from, &to, attach);
 	for (unsigned t = 0; t < to.count; t++) {
@@ -245,7 +236,7 @@ static void plan_listeners(struct live_change *change,
 
 /* -- the bottom ------------------------------------------------------------- */
 
-static json_t *bottom_of(const json_t *source)
+json_t *live_bottom_of(const json_t *source)
 {
 	json_t *bottom = json_copy((json_t *)source);
 	json_object_del(bottom, "listeners");
@@ -312,7 +303,15 @@ struct live_change *live_change_plan(const json_t *from, const json_t *to)
 	struct live_change *change = calloc(1, sizeof *change);
 	if (!change)
 		return NULL;
-	json_t *old = bottom_of(from), *new = bottom_of(to);
+	json_t *document = NULL, *placement = NULL;
+	if (live_overlay_find(from, to, &document, &placement)) {
+		struct live_step *step =
+			add_step(change, LIVE_OVERLAY, "snapshot", "");
+		step->after = document;
+		step->placement = placement;
+		return change;
+	}
+	json_t *old = live_bottom_of(from), *new = live_bottom_of(to);
 	plan_listeners(change, from, to);
 	plan_bottom(change, old, new);
 	json_decref(old);
@@ -327,6 +326,7 @@ void live_change_free(struct live_change *change)
 	for (unsigned i = 0; i < change->steps; i++) {
 		json_decref(change->step[i].before);
 		json_decref(change->step[i].after);
+		json_decref(change->step[i].placement);
 	}
 	json_decref(change->order);
 	free(change);
@@ -335,7 +335,7 @@ void live_change_free(struct live_change *change)
 bool live_change_swaps(const struct live_change *change)
 {
 	return change->steps &&
-		change->step[change->steps - 1].kind == LIVE_SWAP;
+		live_is_swap(change->step[change->steps - 1].kind);
 }
 
 bool live_change_describe(const struct live_change *change, unsigned step,
@@ -348,6 +348,7 @@ bool live_change_describe(const struct live_change *change, unsigned step,
 		[LIVE_REORDER] = "change the order of listeners",
 		[LIVE_RESIZE] = "grow it",
 		[LIVE_SWAP] = "swap what lies below: other content",
+		[LIVE_OVERLAY] = "put a new image over it: the same content",
 	};
 	if (step >= change->steps)
 		return false;

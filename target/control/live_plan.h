@@ -14,8 +14,10 @@ struct live_step {
 	enum live_step_kind kind;
 	char name[BLOCK_NAME_BYTES], type[BLOCK_NAME_BYTES];
 	/* ATTACH, DETACH: the listener; CONFIGURE: options; REORDER: names;
-	 * SWAP: the bottom. NULL where there is none. */
+	 * SWAP: the bottom; OVERLAY: {format} without backing. NULL where there
+	 * is none. */
 	json_t *before, *after;
+	json_t *placement; /* OVERLAY: {listener: head|image|both|drop} */
 	uint64_t bytes_before, bytes_after; /* RESIZE */
 };
 
@@ -26,5 +28,37 @@ struct live_change {
 	json_t *order; /* names of listeners as it was, top first */
 	struct block_source *source;
 };
+
+/* The steps that are taken behind the gate, last of all. */
+static inline bool live_is_swap(enum live_step_kind kind)
+{
+	return kind == LIVE_SWAP || kind == LIVE_OVERLAY;
+}
+
+/* A document's listeners with the names that they have when they run. */
+struct live_names {
+	unsigned count;
+	struct {
+		char name[BLOCK_NAME_BYTES];
+		const char *type;
+		const json_t *document;
+	} item[BLOCK_MAX_DRIVERS];
+};
+void live_names_read(const json_t *source, struct live_names *list);
+/* Where the listener of that name and type stands; count if nowhere. */
+unsigned live_names_find(
+	const struct live_names *list, const char *name, const char *type);
+/* The same listener with the same options. */
+bool live_names_same(const struct live_names *from, unsigned f,
+	const struct live_names *to, unsigned t);
+
+/* A source's document without its listeners: a new reference. */
+json_t *live_bottom_of(const json_t *source);
+
+/* Whether `to` is an image over what `from` is: its backing file has the same
+ * bottom, and every listener of either is one of `from`. Then *document and
+ * *placement are a step's. */
+bool live_overlay_find(const json_t *from, const json_t *to, json_t **document,
+	json_t **placement);
 
 #endif

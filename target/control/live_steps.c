@@ -77,6 +77,7 @@ static int do_step_co(struct block_source *source, const struct live_step *step,
 	case LIVE_RESIZE:
 		return spec_resize_co(source,
 			back ? step->bytes_before : step->bytes_after, err);
+	case LIVE_OVERLAY:
 	case LIVE_SWAP: break;
 	}
 	return 0;
@@ -106,7 +107,7 @@ int live_change_begin_co(struct live_change *change,
 {
 	change->source = source;
 	for (unsigned i = 0; i < change->steps; i++) {
-		if (change->step[i].kind == LIVE_SWAP)
+		if (live_is_swap(change->step[i].kind))
 			continue;
 		int failed = do_step_co(source, &change->step[i], false, err);
 		if (failed) {
@@ -118,19 +119,45 @@ int live_change_begin_co(struct live_change *change,
 	return 0;
 }
 
+static int swap_co(struct live_change *change, const struct doc *bottom,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
+{
+	struct spec_swap swap = {.document = bottom,
+		.deadline_ns = SPEC_GATE_DEADLINE_NS,
+		.durable_co = durable_co,
+		.argument = argument};
+	return spec_swap_bottom_co(change->source, &swap, err);
+}
+
+static int overlay_co(struct live_change *change, const struct doc *document,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
+{
+	const struct live_step *step = &change->step[change->steps - 1];
+	struct doc *placement = to_doc(step->placement, err);
+	if (!placement)
+		return -EINVAL;
+	struct spec_overlay overlay = {.document = document,
+		.placement = placement,
+		.durable_co = durable_co,
+		.argument = argument};
+	int failed = spec_overlay_co(change->source, &overlay, err);
+	doc_free(placement);
+	return failed;
+}
+
 int live_change_swap_co(struct live_change *change,
 	int (*durable_co)(void *argument, struct err *err), void *argument,
 	struct err *err)
 {
 	const struct live_step *step = &change->step[change->steps - 1];
-	struct doc *bottom = to_doc(step->after, err);
-	if (!bottom)
+	struct doc *after = to_doc(step->after, err);
+	if (!after)
 		return -EINVAL;
-	struct spec_swap swap = {.document = bottom,
-		.deadline_ns = SPEC_GATE_DEADLINE_NS,
-		.durable_co = durable_co,
-		.argument = argument};
-	int failed = spec_swap_bottom_co(change->source, &swap, err);
-	doc_free(bottom);
+	int failed = step->kind == LIVE_OVERLAY
+		? overlay_co(change, after, durable_co, argument, err)
+		: swap_co(change, after, durable_co, argument, err);
+	doc_free(after);
 	return failed;
 }

@@ -31,3 +31,33 @@ body_has() { grep -qF -- "$1" "$work/body" || { cat "$work/body"; return 1; }; }
 no_body() { [ ! -s "$work/body" ]; }
 # sends WAY METHOD PATH BODY [CURL OPTIONS]: JSON.
 sends() { "$1" -X "$2" -H 'Content-Type: application/json' -d "$4" "${@:5}" "$3"; }
+
+# With jq, below /api/v1 over the unix socket.
+# ask METHOD PATH [BODY] [CURL OPTIONS]: $status, headers in head, body in body.
+ask() {
+	local method=$1 path=$2 body=${3:-}
+	shift $(($# > 3 ? 3 : $#))
+	status=$(curl -sg -m 60 -X "$method" --unix-socket "$work/run/cairn.sock" \
+		-o "$work/body" -D "$work/head" -w '%{http_code}' \
+		${body:+-H 'Content-Type: application/json' -d "$body"} "$@" \
+		"http://cairn/api/v1$path")
+}
+gets() { # STATUS METHOD PATH [BODY] [CURL OPTIONS]
+	local wanted=$1
+	shift
+	ask "$@"
+	[ "$status" = "$wanted" ] && return 0
+	echo "status $status, not $wanted:"
+	cat "$work/head" "$work/body"
+	return 1
+}
+changes() { local wanted=$1; shift; gets "$wanted" "$1" "$2" "${3:-}" -H 'If-Match: *'; }
+says() { # JQ-FILTER VALUE: what the last body says there
+	local found
+	found=$(jq -c "$1" "$work/body" 2>&1)
+	[ "$found" = "$2" ] && return 0
+	echo "$1 is $found, not $2:"
+	cat "$work/body"
+	return 1
+}
+etag() { sed -n 's/^[Ee][Tt]ag: *\(.*\)\r$/\1/p' "$work/head"; }

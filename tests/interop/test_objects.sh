@@ -5,38 +5,11 @@
 # place of the mistake, gone; the whole as a document; the history and back.
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/api.sh"
 needs curl jq qemu-img
 
 write_settings 0
 
-# ask METHOD PATH [BODY] [CURL OPTIONS]: $status, headers in head, body in body.
-ask() {
-	local method=$1 path=$2 body=${3:-}
-	shift $(($# > 3 ? 3 : $#))
-	status=$(curl -sg -m 60 -X "$method" --unix-socket "$work/run/cairn.sock" \
-		-o "$work/body" -D "$work/head" -w '%{http_code}' \
-		${body:+-H 'Content-Type: application/json' -d "$body"} "$@" \
-		"http://cairn/api/v1$path")
-}
-gets() { # STATUS METHOD PATH [BODY] [CURL OPTIONS]
-	local wanted=$1
-	shift
-	ask "$@"
-	[ "$status" = "$wanted" ] && return 0
-	echo "status $status, not $wanted:"
-	cat "$work/head" "$work/body"
-	return 1
-}
-changes() { local wanted=$1; shift; gets "$wanted" "$1" "$2" "${3:-}" -H 'If-Match: *'; }
-says() { # JQ-FILTER VALUE: what the last body says there
-	local found
-	found=$(jq -c "$1" "$work/body" 2>&1)
-	[ "$found" = "$2" ] && return 0
-	echo "$1 is $found, not $2:"
-	cat "$work/body"
-	return 1
-}
-etag() { sed -n 's/^[Ee][Tt]ag: *\(.*\)\r$/\1/p' "$work/head"; }
 sees() { # NAME SIZE: what a host finds there
 	qemu-img info --output=json "$url:$1/0" >"$work/info" 2>&1
 	jq -e ".[\"virtual-size\"] == $2" "$work/info" >/dev/null || { cat "$work/info"; return 1; }

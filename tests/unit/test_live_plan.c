@@ -105,12 +105,37 @@ static void test_bottom(void **state)
 		"swap what lies below: other content;");
 }
 
+#define OVER(below) \
+	"'format': {'type': 'qcow2', 'file': {'protocol': {'type': 'file', " \
+	"'path': 'new'}}, 'backing': " below "}"
+
+static void test_snapshots(void **state)
+{
+	(void)state;
+	const char *step = "put a new image over it: the same content;";
+	expect("{" MEM "}", "{" OVER("{" MEM "}") "}", step);
+	/* Listeners go with the name or with the image. */
+	expect("{'listeners': [" LIMIT("1") "], " MEM "}",
+		"{'listeners': [" LIMIT("1") "], " OVER("{" MEM "}") "}", step);
+	expect("{'listeners': [" LIMIT("1") "], " MEM "}",
+		"{" OVER("{'listeners': [" LIMIT("1") "], " MEM "}") "}", step);
+	/* Over something else, or with other listeners: other content. */
+	expect("{" MEM "}",
+		"{" OVER("{'protocol': {'type': 'mem', 'size': '2M'}}") "}",
+		"swap what lies below: other content;");
+	expect("{'listeners': [" LIMIT("1") "], " MEM "}",
+		"{'listeners': [" LIMIT("2") "], " OVER("{" MEM "}") "}",
+		"configure listener limit (throttle);"
+		"swap what lies below: other content;");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_names_that_are_left_out),
+		cmocka_unit_test(test_snapshots),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_bottom),
 	};
