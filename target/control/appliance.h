@@ -51,13 +51,16 @@ struct appliance_order {
 	int (*keep_co)(void *argument, struct err *err);
 	void *argument;
 };
-/* Puts a document in force. 0, or -errno with *err and everything as before. */
+/* Puts a document, or a part of one (document_part), in force. 0, or -errno with *err and everything as before. */
 int appliance_apply_co(struct appliance *appliance,
 	const struct appliance_order *order, struct err *err);
 
 /* Who may reach what now; valid until the next apply. */
 const struct access_table *appliance_table(const struct appliance *appliance);
 
+/* The name of the volume that has this UUID, NULL: none has. */
+const char *appliance_name_of(
+	const struct appliance *appliance, const uint8_t uuid[16]);
 /* The volume of that name, NULL if there is none; valid until the caller yields. */
 struct volume *appliance_find_volume(
 	const struct appliance *appliance, const char *name);

@@ -4,6 +4,7 @@
 
 #include "blockcore/base/log.h"
 #include "target/control/live_change.h"
+#include "target/control/table_change.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,22 +20,26 @@ struct burial {
 	struct appliance *appliance;
 	struct access_table *table; /* a reference */
 	struct appliance_volume_list volumes;
+	TAILQ_ENTRY(burial) link;
 };
 
 /* Sessions let go of the old table when they have seen the new one; then nobody
- * can come to its volumes any more. */
+ * can come to its volumes any more: if all burials before it are done too, as a
+ * session may hold a still older table, which had them as well. */
 static void bury_co(void *argument)
 {
 	struct burial *burial = argument;
 	struct appliance *appliance = burial->appliance;
 	struct appliance_volume *v;
-	while (burial->table && atomic_load(&burial->table->references) > 1)
+	while (TAILQ_FIRST(&appliance->burials) != burial ||
+		(burial->table && atomic_load(&burial->table->references) > 1))
 		loop_sleep_co(appliance_loop(appliance), BURY_MS * NS_PER_MS);
 	access_put(burial->table);
 	while ((v = TAILQ_FIRST(&burial->volumes))) {
 		TAILQ_REMOVE(&burial->volumes, v, link);
 		appliance_volume_free_co(v);
 	}
+	TAILQ_REMOVE(&appliance->burials, burial, link);
 	free(burial);
 	appliance_coroutine_ended(appliance);
 }
@@ -50,6 +55,7 @@ struct apply {
 	struct running *running; /* one per volume that changes as it runs */
 	unsigned runnings, begun;
 	struct burial *burial;
+	struct access_table *table; /* of a part: made before it is kept */
 };
 
 /* A volume whose source changes while hosts go on. */
@@ -72,6 +78,38 @@ static bool add_running(struct apply *apply, struct appliance_volume *v,
 	return true;
 }
 
+/* What is not wanted goes. */
+static void give_up(struct apply *apply, struct appliance_volume *v)
+{
+	if (v && !v->wanted) {
+		appliance_unlist_volume(apply->appliance, v);
+		TAILQ_INSERT_TAIL(&apply->gone, v, link);
+	}
+	if (v)
+		v->wanted = false;
+}
+
+/* Of a part: what it says, and what runs under a name or a UUID of its volumes. */
+static void give_up_part(struct apply *apply)
+{
+	const struct appliance *appliance = apply->appliance;
+	const struct document_part *part = apply->document->part;
+	for (unsigned i = 0; i < apply->document->volumes; i++) {
+		const struct volume_settings *s =
+			&apply->document->volume[i].settings;
+		struct appliance_volume *named =
+			map_find_text(&appliance->names, s->name);
+		struct appliance_volume *same =
+			map_find(&appliance->uuids, s->uuid, 16);
+		give_up(apply, named);
+		if (same != named)
+			give_up(apply, same);
+	}
+	for (unsigned i = 0; i < part->gone_volumes; i++)
+		give_up(apply,
+			map_find_text(&appliance->names, part->gone_volume[i]));
+}
+
 /* Running volumes that the document wants as they are stay; the others are moved
  * to `gone`. */
 static void plan(struct apply *apply)
@@ -90,13 +128,12 @@ static void plan(struct apply *apply)
 		if (v->wanted)
 			apply->volume[i] = v->volume;
 	}
-	TAILQ_FOREACH_SAFE (v, &appliance->volumes, link, after) {
-		if (!v->wanted) {
-			appliance_unlist_volume(appliance, v);
-			TAILQ_INSERT_TAIL(&apply->gone, v, link);
-		}
-		v->wanted = false;
+	if (apply->document->part) {
+		give_up_part(apply);
+		return;
 	}
+	TAILQ_FOREACH_SAFE (v, &appliance->volumes, link, after)
+		give_up(apply, v);
 }
 
 /* A mistake with its place: what finds it may not know the document. */
@@ -219,6 +256,41 @@ static void refuse_co(struct apply *apply)
 	}
 }
 
+/* Volumes made anew under their names, where hosts see them. */
+static unsigned list_swaps(const struct apply *apply, struct table_swap *swap)
+{
+	unsigned count = 0;
+	const struct appliance_volume *v;
+	TAILQ_FOREACH (v, &apply->gone, link) {
+		const struct document_volume *wanted =
+			document_find_volume(apply->document, v->settings.name);
+		if (wanted)
+			swap[count++] = (struct table_swap){v->volume,
+				apply->volume[wanted -
+					apply->document->volume]};
+	}
+	return count;
+}
+
+/* The table is made while all can still be refused. */
+static int make_table(struct apply *apply, struct err *err)
+{
+	if (!apply->document->part)
+		return 0;
+	struct table_swap *swap =
+		calloc(apply->document->volumes + 1, sizeof *swap);
+	if (swap) {
+		struct table_change change = {.table = apply->appliance->table,
+			.document = apply->document,
+			.volume = apply->volume,
+			.volumes = swap,
+			.volume_swaps = list_swaps(apply, swap)};
+		apply->table = table_change(&change);
+	}
+	free(swap);
+	return apply->table ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
 static void publish(struct apply *apply)
 {
 	struct appliance *appliance = apply->appliance;
@@ -235,7 +307,11 @@ static void publish(struct apply *apply)
 	apply->burial->table = appliance->table;
 	TAILQ_INIT(&apply->burial->volumes);
 	TAILQ_CONCAT(&apply->burial->volumes, &apply->gone, link);
-	appliance->table = document_take_table(apply->document, apply->volume);
+	TAILQ_INSERT_TAIL(&appliance->burials, apply->burial, link);
+	appliance->table = apply->table
+		? apply->table
+		: document_take_table(apply->document, apply->volume);
+	apply->table = NULL;
 	iscsi_server_publish(appliance->world.server, appliance->table);
 }
 
@@ -252,6 +328,8 @@ static int run_co(struct apply *apply, struct err *err)
 {
 	plan(apply);
 	int failed = prepare_co(apply, err);
+	if (!failed)
+		failed = make_table(apply, err);
 	if (!failed)
 		failed = begin_running_co(apply, err);
 	if (!failed)
@@ -280,6 +358,7 @@ static int apply_co(struct apply *apply, struct err *err)
 		err_set(err, ENOMEM, "out of memory");
 	appliance_retry_soon(apply->appliance);
 	end_running(apply);
+	access_put(apply->table);
 	free(apply->burial);
 	free(apply->volume);
 	return failed;

@@ -147,6 +147,7 @@ struct appliance *appliance_new(
 	}
 	appliance->world = *world;
 	TAILQ_INIT(&appliance->volumes);
+	TAILQ_INIT(&appliance->burials);
 	co_mutex_init(&appliance->applying);
 	appliance->retry.expired = retry_expired;
 	appliance->watcher.driver_failed = driver_failed;
@@ -165,6 +166,14 @@ struct volume *appliance_find_volume(
 	const struct appliance_volume *v =
 		map_find_text(&appliance->names, name);
 	return v ? v->volume : NULL;
+}
+
+const char *appliance_name_of(
+	const struct appliance *appliance, const uint8_t uuid[16])
+{
+	const struct appliance_volume *v =
+		map_find(&appliance->uuids, uuid, 16);
+	return v ? v->settings.name : NULL;
 }
 
 struct volume *appliance_next_volume(

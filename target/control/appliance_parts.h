@@ -20,6 +20,7 @@ struct appliance {
 	struct appliance_volume_list volumes; /* in force */
 	struct map names, uuids; /* to them */
 	struct access_table *table;
+	TAILQ_HEAD(, burial) burials; /* the oldest first */
 	struct co_mutex applying; /* all below and the list */
 	struct loop_timer retry;
 	uint32_t retry_ms; /* until the next time */

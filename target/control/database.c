@@ -104,6 +104,20 @@ static const char *const migrations[] = {
 	" next INTEGER NOT NULL,"
 	" head BLOB NOT NULL);"
 	"INSERT INTO audit_chain VALUES(1, 1, zeroblob(32), 1, zeroblob(32));",
+	/* Exports are called by numbers of their own, no longer by their target
+	 * and LUN, which others may have after them; in the history too. */
+	"CREATE TABLE counter("
+	" name TEXT PRIMARY KEY,"
+	" next INTEGER NOT NULL) WITHOUT ROWID;"
+	"INSERT INTO counter SELECT 'export', ifnull(max(position) + 2, 1)"
+	" FROM object WHERE kind = 3;"
+	"UPDATE history SET changes = (SELECT json_group_array("
+	" CASE WHEN json_extract(value, '$.kind') = 'export'"
+	" THEN json_set(value, '$.id', ifnull("
+	" (SELECT CAST(position + 1 AS TEXT) FROM object WHERE kind = 3"
+	" AND id = json_extract(value, '$.id')), json_extract(value, '$.id')))"
+	" ELSE json(value) END) FROM json_each(history.changes));"
+	"UPDATE object SET id = CAST(position + 1 AS TEXT) WHERE kind = 3;",
 };
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 

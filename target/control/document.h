@@ -61,14 +61,24 @@ struct document_export {
 	struct document_export *below; /* the next one at that place */
 };
 
+/* A document that holds only what a change touches: which of its objects are as they
+ * are in force, and what goes. Volumes need no mark, as they are compared. */
+struct document_part {
+	bool *host_stays, *target_stays, *export_stays; /* by index */
+	const char **gone_volume, **gone_host, **gone_target;
+	uint64_t *gone_export; /* ids */
+	unsigned gone_volumes, gone_hosts, gone_targets, gone_exports;
+};
+
 struct document {
 	struct doc *root;
+	const struct document_part *part; /* NULL: it is the whole */
 	struct document_volume *volume;
 	struct document_host *host; /* as many as table->host */
 	struct document_export *export;
 	unsigned volumes, hosts, exports;
 	/* Names to volumes, volumes that were given a UUID, names to hosts,
-	 * folded names to targets, places to exports. */
+	 * folded names to places in table->target, places to exports. */
 	struct map volume_names, volume_uuids, host_names, target_names, places;
 	/* Complete but for the volumes of exports; gone once it is taken. */
 	struct access_table *table;
@@ -90,7 +100,7 @@ void document_free(struct document *document);
 int document_identify(
 	struct document *document, struct state *state, struct err *err);
 
-/* Reads secret files (from `directory` unless absolute; they must be closed to
+/* Of hosts that do not stay: reads secret files (from `directory` unless absolute; they must be closed to
  * others) and asks `state` for those it keeps. `state` NULL: only files, for a
  * check. */
 int document_find_secrets(struct document *document, struct state *state,

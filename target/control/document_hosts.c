@@ -305,9 +305,14 @@ static int read_host(
 		opts_free(host_specs, &o);
 		return failed;
 	}
-	struct access_host *host = &document->table->host[document->hosts];
+	struct access_host *host = access_host_new();
+	if (!host) {
+		opts_free(host_specs, &o);
+		return err_set(err, ENOMEM, "out of memory");
+	}
 	struct document_host *origin = &document->host[document->hosts];
-	document->table->hosts = ++document->hosts;
+	document->table->host[document->hosts++] = host;
+	document->table->hosts = document->hosts;
 	host->name = o.name;
 	if (map_put_text(&document->host_names, host->name, host))
 		return err_set(err, ENOMEM, "out of memory");

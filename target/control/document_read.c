@@ -267,7 +267,7 @@ struct access_table *document_take_table(
 	struct access_table *table = document->table;
 	for (unsigned i = 0; i < document->exports; i++) {
 		const struct document_export *e = &document->export[i];
-		table->target[e->target].export[e->slot].volume =
+		table->target[e->target]->export[e->slot].volume =
 			volume[e->volume];
 	}
 	document->table = NULL;

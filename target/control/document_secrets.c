@@ -165,8 +165,10 @@ int document_find_secrets(struct document *document, struct state *state,
 	const char *directory, struct err *err)
 {
 	for (unsigned i = 0; i < document->hosts; i++) {
+		if (document->part && document->part->host_stays[i])
+			continue;
 		int failed = find_both(&document->host[i],
-			&document->table->host[i], state, directory, err);
+			document->table->host[i], state, directory, err);
 		if (failed)
 			return failed;
 	}
@@ -190,7 +192,7 @@ void document_find_stored_secrets(
 	struct document *document, struct state *state, const char *directory)
 {
 	for (unsigned i = 0; i < document->hosts; i++) {
-		struct access_host *host = &document->table->host[i];
+		struct access_host *host = document->table->host[i];
 		struct err err = {0};
 		char object[96];
 		if (!find_both(

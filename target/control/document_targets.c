@@ -121,7 +121,10 @@ static int copy_portals(struct access_table *table,
 		return err_set(err, ENOMEM, "out of memory");
 	for (unsigned i = 0; i < settings->portals; i++) {
 		const struct access_portal *from = &settings->portal[i];
-		struct access_portal *to = &table->portal[table->portals++];
+		struct access_portal *to = access_portal_new();
+		if (!to)
+			return err_set(err, ENOMEM, "out of memory");
+		table->portal[table->portals++] = to;
 		to->port = from->port;
 		to->group = from->group;
 		to->name = copy_text(from->name, err);
@@ -135,12 +138,12 @@ static int copy_portals(struct access_table *table,
 	return 0;
 }
 
-static const struct access_portal *find_portal(
+static struct access_portal *find_portal(
 	const struct access_table *table, const char *name)
 {
 	for (unsigned i = 0; i < table->portals; i++) {
-		if (!strcmp(table->portal[i].name, name))
-			return &table->portal[i];
+		if (!strcmp(table->portal[i]->name, name))
+			return table->portal[i];
 	}
 	return NULL;
 }
@@ -164,18 +167,19 @@ static int read_target_portals(const struct access_table *table,
 		int failed = doc_text(node, &name, err);
 		if (failed)
 			return failed;
-		const struct access_portal *portal = find_portal(table, name);
+		struct access_portal *portal = find_portal(table, name);
 		if (!portal)
 			return doc_error(node, err, ENOENT,
 				"the settings have no portal \"%s\"", name);
-		target->portal[target->portals++] = portal;
+		target->portal[target->portals++] = access_portal_get(portal);
 	}
 	return 0;
 }
 
 /* -- targets ---------------------------------------------------------------- */
 
-static int name_target(struct document *document, struct access_target *target,
+/* `slot` has it in the table. */
+static int name_target(struct document *document, struct access_target **slot,
 	const struct doc *node, const struct target_options *o,
 	const struct settings *settings, struct err *err)
 {
@@ -190,11 +194,10 @@ static int name_target(struct document *document, struct access_target *target,
 	if (map_find_text(&document->target_names, folded))
 		return doc_error(at, err, EEXIST,
 			"a target \"%s\" is there already", folded);
-	target->iqn = copy_text(folded, err);
-	if (!target->iqn)
+	(*slot)->iqn = copy_text(folded, err);
+	if (!(*slot)->iqn)
 		return -ENOMEM;
-	document->table->targets++;
-	return map_put_text(&document->target_names, target->iqn, target)
+	return map_put_text(&document->target_names, (*slot)->iqn, slot)
 		? err_set(err, ENOMEM, "out of memory")
 		: 0;
 }
@@ -206,8 +209,14 @@ static int read_target(struct document *document, const struct doc *node,
 	struct target_options o;
 	if (opts_parse(target_specs, node, NULL, &o, sizeof o, err))
 		return -EINVAL;
-	struct access_target *target = &table->target[table->targets];
-	int failed = name_target(document, target, node, &o, settings, err);
+	struct access_target *target = access_target_new();
+	if (!target) {
+		opts_free(target_specs, &o);
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	struct access_target **slot = &table->target[table->targets++];
+	*slot = target;
+	int failed = name_target(document, slot, node, &o, settings, err);
 	if (!failed) {
 		target->alias = o.alias;
 		o.alias = NULL;
@@ -239,11 +248,12 @@ int document_read_targets(struct document *document, const struct doc *list,
 
 /* -- exports ---------------------------------------------------------------- */
 
-static const struct access_target *find_target(const struct document *document,
+/* Where it stands in the table. */
+static struct access_target **find_target(const struct document *document,
 	const char *text, const struct settings *settings)
 {
 	char folded[ACCESS_NAME_BYTES];
-	const struct access_target *target = NULL;
+	struct access_target **target = NULL;
 	if (whole_name(folded, text, settings, false))
 		target = map_find_text(&document->target_names, folded);
 	if (!target && whole_name(folded, text, settings, true))
@@ -254,7 +264,7 @@ static const struct access_target *find_target(const struct document *document,
 static const struct access_export *export_of(
 	const struct document *document, const struct document_export *place)
 {
-	return &document->table->target[place->target].export[place->slot];
+	return &document->table->target[place->target]->export[place->slot];
 }
 
 /* A host that both name. */
@@ -349,7 +359,7 @@ static int read_references(struct document *document, const struct doc *node,
 	if (!volume)
 		return doc_error(doc_find(node, "volume"), err, ENOENT,
 			"there is no volume \"%s\"", o->volume);
-	const struct access_target *target =
+	struct access_target **target =
 		find_target(document, o->target, settings);
 	if (!target)
 		return doc_error(doc_find(node, "target"), err, ENOENT,
@@ -357,7 +367,7 @@ static int read_references(struct document *document, const struct doc *node,
 	place->at = node;
 	place->volume = (unsigned)(volume - document->volume);
 	place->target = (unsigned)(target - document->table->target);
-	place->slot = target->exports;
+	place->slot = (*target)->exports;
 	place->place[0] = place->target;
 	place->place[1] = (uint32_t)o->lun;
 	return 0;
@@ -371,7 +381,7 @@ static int add_export(struct document *document, const struct doc *node,
 	int failed = read_references(document, node, o, settings, place, err);
 	if (failed)
 		return failed;
-	struct access_target *target = &document->table->target[place->target];
+	struct access_target *target = document->table->target[place->target];
 	struct access_export *export = grow_exports(target, err);
 	if (!export)
 		return -ENOMEM;

@@ -108,8 +108,8 @@ static void print_commands(FILE *out, const struct settings *settings,
 static const struct access_target *example(const struct access_table *table)
 {
 	for (unsigned i = 0; i < table->targets; i++) {
-		if (table->target[i].exports)
-			return &table->target[i];
+		if (table->target[i]->exports)
+			return table->target[i];
 	}
 	return NULL;
 }
@@ -124,7 +124,7 @@ void report_start(FILE *out, const struct settings *settings,
 		settings->reactors == 1 ? "thread" : "threads", ring,
 		settings->data_directory);
 	for (unsigned i = 0; i < table->targets && i < REPORT_MAX_TARGETS; i++)
-		print_target(out, settings, lane, &table->target[i]);
+		print_target(out, settings, lane, table->target[i]);
 	if (table->targets > REPORT_MAX_TARGETS)
 		fprintf(out, "\n  and %u more targets\n",
 			table->targets - REPORT_MAX_TARGETS);

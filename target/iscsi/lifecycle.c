@@ -217,8 +217,8 @@ static const struct access_host *find_host(
 	const struct access_table *table, const char *name)
 {
 	for (unsigned i = 0; i < table->hosts; i++) {
-		if (!strcmp(table->host[i].name, name))
-			return &table->host[i];
+		if (!strcmp(table->host[i]->name, name))
+			return table->host[i];
 	}
 	return NULL;
 }

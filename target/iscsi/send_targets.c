@@ -130,7 +130,7 @@ static bool add_lines(struct send_targets *list,
 			keytext_add(out, "TargetName", target->iqn);
 		else
 			add_portal(list, target,
-				&list->table->portal[list->line - 1], out);
+				list->table->portal[list->line - 1], out);
 		if (out->overflow)
 			return false;
 		list->line++;
@@ -162,7 +162,7 @@ bool send_targets_fill(struct send_targets *list, struct keytext_out *out)
 
 	for (; list->target < table->targets; list->target++) {
 		const struct access_target *target =
-			&table->target[list->target];
+			table->target[list->target];
 
 		if (is_shown(list, target) && !add_target(list, target, out))
 			return false;

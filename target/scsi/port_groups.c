@@ -28,7 +28,7 @@ static unsigned portal_count(const struct scsi_nexus *nexus)
 static uint16_t portal_group(const struct scsi_nexus *nexus, unsigned i)
 {
 	return nexus->target->portals ? nexus->target->portal[i]->group
-				      : nexus->table->portal[i].group;
+				      : nexus->table->portal[i]->group;
 }
 
 static bool group_known(const uint16_t *group, unsigned count, uint16_t wanted)

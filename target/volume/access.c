@@ -15,10 +15,19 @@
 
 /* -- life ------------------------------------------------------------------ */
 
-struct access_table *access_get(struct access_table *table)
+static void get(atomic_uint *references)
 {
-	atomic_fetch_add_explicit(&table->references, 1, memory_order_relaxed);
-	return table;
+	atomic_fetch_add_explicit(references, 1, memory_order_relaxed);
+}
+
+/* True if it was the last one. */
+static bool put(atomic_uint *references)
+{
+	unsigned before =
+		atomic_fetch_sub_explicit(references, 1, memory_order_acq_rel);
+
+	assert(before > 0);
+	return before == 1;
 }
 
 static void free_secret(char *secret)
@@ -28,63 +37,83 @@ static void free_secret(char *secret)
 	free(secret);
 }
 
-static void free_hosts(struct access_table *table)
-{
-	for (unsigned i = 0; i < table->hosts; i++) {
-		struct access_host *host = &table->host[i];
-
-		for (unsigned n = 0; n < host->iqns; n++)
-			free(host->iqn[n]);
-		free(host->iqn);
-		free(host->network);
-		free(host->name);
-		free(host->chap.user);
-		free_secret(host->chap.secret);
-		free(host->chap.mutual_user);
-		free_secret(host->chap.mutual_secret);
+#define PART(kind) \
+	struct access_##kind *access_##kind##_new(void) \
+	{ \
+		struct access_##kind *part = calloc(1, sizeof *part); \
+		if (part) \
+			atomic_init(&part->references, 1); \
+		return part; \
+	} \
+	struct access_##kind *access_##kind##_get(struct access_##kind *part) \
+	{ \
+		get(&part->references); \
+		return part; \
 	}
-	free(table->host);
+PART(host)
+PART(portal)
+PART(target)
+
+void access_host_put(struct access_host *host)
+{
+	if (!host || !put(&host->references))
+		return;
+	for (unsigned n = 0; n < host->iqns; n++)
+		free(host->iqn[n]);
+	free(host->iqn);
+	free(host->network);
+	free(host->name);
+	free(host->chap.user);
+	free_secret(host->chap.secret);
+	free(host->chap.mutual_user);
+	free_secret(host->chap.mutual_secret);
+	free(host);
 }
 
-static void free_portals(struct access_table *table)
+void access_portal_put(struct access_portal *portal)
 {
-	for (unsigned i = 0; i < table->portals; i++) {
-		free(table->portal[i].name);
-		free(table->portal[i].address);
-		free(table->portal[i].advertised);
-	}
-	free(table->portal);
+	if (!portal || !put(&portal->references))
+		return;
+	free(portal->name);
+	free(portal->address);
+	free(portal->advertised);
+	free(portal);
 }
 
-static void free_targets(struct access_table *table)
+void access_target_put(struct access_target *target)
 {
-	for (unsigned i = 0; i < table->targets; i++) {
-		struct access_target *target = &table->target[i];
+	if (!target || !put(&target->references))
+		return;
+	for (unsigned n = 0; n < target->exports; n++)
+		free(target->export[n].host);
+	for (unsigned n = 0; n < target->portals; n++)
+		access_portal_put(target->portal[n]);
+	free(target->export);
+	free(target->portal);
+	free(target->iqn);
+	free(target->alias);
+	free(target);
+}
 
-		for (unsigned n = 0; n < target->exports; n++)
-			free(target->export[n].host);
-		free(target->export);
-		free(target->portal);
-		free(target->iqn);
-		free(target->alias);
-	}
-	free(table->target);
+struct access_table *access_get(struct access_table *table)
+{
+	get(&table->references);
+	return table;
 }
 
 void access_put(struct access_table *table)
 {
-	unsigned before;
-
-	if (!table)
+	if (!table || !put(&table->references))
 		return;
-	before = atomic_fetch_sub_explicit(
-		&table->references, 1, memory_order_acq_rel);
-	assert(before > 0);
-	if (before > 1)
-		return;
-	free_targets(table);
-	free_portals(table);
-	free_hosts(table);
+	for (unsigned i = 0; i < table->targets; i++)
+		access_target_put(table->target[i]);
+	for (unsigned i = 0; i < table->portals; i++)
+		access_portal_put(table->portal[i]);
+	for (unsigned i = 0; i < table->hosts; i++)
+		access_host_put(table->host[i]);
+	free(table->target);
+	free(table->portal);
+	free(table->host);
 	free(table);
 }
 
@@ -94,8 +123,8 @@ const struct access_target *access_find_target(
 	const struct access_table *table, const char *iqn)
 {
 	for (unsigned i = 0; i < table->targets; i++)
-		if (!strcmp(table->target[i].iqn, iqn))
-			return &table->target[i];
+		if (!strcmp(table->target[i]->iqn, iqn))
+			return table->target[i];
 	return NULL;
 }
 
@@ -167,7 +196,7 @@ static int best_name_rank(const struct access_host *host, const char *iqn)
 bool access_knows_name(const struct access_table *table, const char *iqn)
 {
 	for (unsigned i = 0; i < table->hosts; i++)
-		if (best_name_rank(&table->host[i], iqn) >= 0)
+		if (best_name_rank(table->host[i], iqn) >= 0)
 			return true;
 	return false;
 }
@@ -205,7 +234,7 @@ static const struct access_host *find_host(const struct access_table *table,
 	int best_rank = -1;
 
 	for (unsigned i = 0; i < table->hosts; i++) {
-		const struct access_host *host = &table->host[i];
+		const struct access_host *host = table->host[i];
 		int rank = host_rank(host, iqn, peer);
 
 		if (rank <= best_rank ||

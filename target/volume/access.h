@@ -8,12 +8,14 @@
  *  1. Deny by default: a host is named before it can connect; all of its
  *     conditions (name, address, secret) are required together.
  *  2. A table never changes; a new one is published, the old one freed when its
- *     last user lets go (references are atomic).
+ *     last user lets go (references are atomic). What did not change from one to
+ *     the next (hosts, portals, targets with their exports) is shared.
  *  3. Secrets are in memory of their own and wiped when the table goes.
  *
  * Memory: the table, its arrays and its strings are each from malloc; whoever
- * makes a table fills it, access_put frees it whole. Volumes are not owned: they
- * outlive the table.
+ * makes a table fills it, access_put frees what no other table shares. A target
+ * holds its portals; the hosts of its exports are held by the tables that the target
+ * is in. Volumes are not owned: they outlive the table.
  */
 #ifndef TARGET_VOLUME_ACCESS_H
 #define TARGET_VOLUME_ACCESS_H
@@ -40,6 +42,7 @@ struct access_chap {
 };
 
 struct access_host {
+	atomic_uint references;
 	char *name;
 	char **iqn; /* folded to lower case; "*" any; a trailing '*' a prefix */
 	unsigned iqns;
@@ -49,14 +52,16 @@ struct access_host {
 };
 
 struct access_export {
+	uint64_t id; /* of the configuration; 0: it has none */
 	struct volume *volume;
 	uint16_t lun; /* 0..16383 */
 	bool read_only;
-	const struct access_host **host; /* who sees it */
+	const struct access_host **host; /* who sees it; of the same table */
 	unsigned hosts;
 };
 
 struct access_portal {
+	atomic_uint references;
 	char *name;
 	char *address; /* numeric; where we listen */
 	uint16_t port;
@@ -65,27 +70,40 @@ struct access_portal {
 };
 
 struct access_target {
+	atomic_uint references;
 	char *iqn; /* folded */
 	char *alias;
 	struct access_export *export;
 	unsigned exports;
-	const struct access_portal **portal; /* of this table; empty: all */
+	struct access_portal **portal; /* references; empty: all */
 	unsigned portals;
 };
 
 struct access_table {
 	atomic_uint references;
-	struct access_host *host;
+	struct access_host **host;
 	unsigned hosts;
-	struct access_portal *portal;
+	struct access_portal **portal;
 	unsigned portals;
-	struct access_target *target;
+	struct access_target **target;
 	unsigned targets;
 };
 
 /* Any thread. The table comes with one reference, for its maker. */
 struct access_table *access_get(struct access_table *table);
 void access_put(struct access_table *table); /* NULL is fine */
+
+/* Parts of tables: empty ones with one reference, NULL without memory. Putting NULL
+ * is fine. */
+struct access_host *access_host_new(void);
+struct access_host *access_host_get(struct access_host *host);
+void access_host_put(struct access_host *host);
+struct access_portal *access_portal_new(void);
+struct access_portal *access_portal_get(struct access_portal *portal);
+void access_portal_put(struct access_portal *portal);
+struct access_target *access_target_new(void);
+struct access_target *access_target_get(struct access_target *target);
+void access_target_put(struct access_target *target);
 
 /* An iSCSI name (RFC 7143 4.2.7) of `bytes` as it is compared: ASCII folded to
  * lower case, the rest as it is. False if it is none: not "iqn.", "eui." or

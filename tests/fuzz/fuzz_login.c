@@ -89,7 +89,7 @@ static struct world *make_world(void)
 		.peer = (struct sockaddr *)&w.peer,
 		.peer_text = "192.0.2.9:50000",
 		.portal_text = "192.0.2.1:3260"};
-	w.world.portal = &w.world.table->portal[0];
+	w.world.portal = w.world.table->portal[0];
 	return &w;
 }
 

@@ -91,7 +91,7 @@ static void make_table(struct volume *volume)
 		{.iqn = TARGET, .hosts = "h"}, {.iqn = NULL}};
 
 	world.table = tables_build(hosts, portals, targets);
-	world.table->target[0].export[0].volume = volume;
+	world.table->target[0]->export[0].volume = volume;
 	world.portal = (struct access_portal){
 		.name = "main", .address = "0.0.0.0", .group = 1};
 }

@@ -108,7 +108,7 @@ struct volume *box_volume_at(const struct box *box, unsigned lun)
 	const struct access_target *target =
 		access_find_target(table, BOX_TARGET);
 	const struct access_export *export =
-		access_find_lun(target, &table->host[0], (uint16_t)lun);
+		access_find_lun(target, table->host[0], (uint16_t)lun);
 	return export ? export->volume : NULL;
 }
 

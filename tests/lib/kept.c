@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void load(
-	struct state *state, struct config_objects *objects, uint64_t *number)
+static void load(struct state *state, const char *authority,
+	struct config_objects *objects, uint64_t *number)
 {
 	struct err err = {0};
 	char *legacy;
-	CHECK_INT(objects_init(objects), 0);
+	objects_init(objects, authority);
 	if (store_load(state, objects, number, &legacy, &err))
 		check_fail(__FILE__, __LINE__, "%s", err.text);
 	free(legacy);
@@ -46,10 +46,11 @@ int kept_save(struct state *state, const char *text,
 	struct config_objects objects;
 	struct config_proposal proposal;
 	uint64_t number;
-	load(state, &objects, &number);
+	load(state, settings->naming_authority, &objects, &number);
 	struct doc *root = doc_parse("test", text, strlen(text), err);
 	CHECK(root);
-	int failed = proposal_read(&proposal, root, &objects, settings, err);
+	int failed =
+		proposal_read(&proposal, root, &objects, NULL, settings, err);
 	if (!failed)
 		failed = save(state, &proposal, number, directory, err);
 	proposal_free(&proposal);
@@ -61,7 +62,7 @@ char *kept_json(struct state *state)
 {
 	struct config_objects objects;
 	uint64_t number;
-	load(state, &objects, &number);
+	load(state, "", &objects, &number);
 	json_t *document = proposal_document(&objects);
 	char *text = json_dumps(document, 0);
 	json_decref(document);

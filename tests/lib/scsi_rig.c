@@ -112,8 +112,8 @@ struct scsi_nexus *scsi_rig_login_co(struct scsi_rig *rig, unsigned host)
 	memset(nexus, 0, sizeof *nexus);
 	nexus->lane = block_core_lane(rig->stack->core, host % SCSI_RIG_LANES);
 	nexus->table = access_get(rig->table);
-	nexus->target = &rig->table->target[0];
-	nexus->host = &rig->table->host[0];
+	nexus->target = rig->table->target[0];
+	nexus->host = rig->table->host[0];
 	snprintf(port->port, sizeof port->port, "iqn.host:%u,i,0x00000000000%u",
 		host, host);
 	snprintf(port->target_port, sizeof port->target_port,
@@ -171,8 +171,8 @@ static struct access_table *rig_make_table(
 		{.iqn = NULL}};
 	struct access_table *table = tables_build(hosts, portals, targets);
 
-	for (unsigned i = 0; i < table->target[0].exports; i++)
-		table->target[0].export[i].volume = rig->volume;
+	for (unsigned i = 0; i < table->target[0]->exports; i++)
+		table->target[0]->export[i].volume = rig->volume;
 	return table;
 }
 
@@ -195,8 +195,8 @@ static void refresh_there(struct rig_hop *hop)
 		container_of(hop, struct rig_refresh, hop);
 	struct access_table *table = refresh->table;
 
-	CHECK_INT(scsi_nexus_refresh(refresh->nexus, table, &table->target[0],
-			  &table->host[0], refreshed),
+	CHECK_INT(scsi_nexus_refresh(refresh->nexus, table, table->target[0],
+			  table->host[0], refreshed),
 		0);
 }
 

@@ -60,8 +60,8 @@ static const struct access_host *find_host(
 	const struct access_table *table, const char *name)
 {
 	for (unsigned i = 0; i < table->hosts; i++)
-		if (!strcmp(table->host[i].name, name))
-			return &table->host[i];
+		if (!strcmp(table->host[i]->name, name))
+			return table->host[i];
 	abort(); /* the test names a host that it did not describe */
 }
 
@@ -95,9 +95,9 @@ static void build_target(const struct access_table *table,
 	target->portal = calloc(16, sizeof(*target->portal));
 	while ((word = next_word(&at))) {
 		for (unsigned i = 0; i < table->portals; i++)
-			if (!strcmp(table->portal[i].name, word))
+			if (!strcmp(table->portal[i]->name, word))
 				target->portal[target->portals++] =
-					&table->portal[i];
+					access_portal_get(table->portal[i]);
 		free(word);
 	}
 }
@@ -118,13 +118,23 @@ struct access_table *tables_build(const struct tables_host *hosts,
 	table->host = calloc(table->hosts + 1, sizeof *table->host);
 	table->portal = calloc(table->portals + 1, sizeof *table->portal);
 	table->target = calloc(table->targets + 1, sizeof *table->target);
-	for (unsigned i = 0; i < table->hosts; i++)
-		build_host(&table->host[i], &hosts[i]);
-	for (unsigned i = 0; i < table->portals; i++)
-		table->portal[i] = (struct access_portal){copy(portals[i].name),
-			copy(portals[i].address), portals[i].port,
-			copy(portals[i].advertised), portals[i].group};
-	for (unsigned i = 0; i < table->targets; i++)
-		build_target(table, &table->target[i], &targets[i]);
+	for (unsigned i = 0; i < table->hosts; i++) {
+		table->host[i] = access_host_new();
+		build_host(table->host[i], &hosts[i]);
+	}
+	for (unsigned i = 0; i < table->portals; i++) {
+		struct access_portal *portal = access_portal_new();
+
+		portal->name = copy(portals[i].name);
+		portal->address = copy(portals[i].address);
+		portal->port = portals[i].port;
+		portal->advertised = copy(portals[i].advertised);
+		portal->group = portals[i].group;
+		table->portal[i] = portal;
+	}
+	for (unsigned i = 0; i < table->targets; i++) {
+		table->target[i] = access_target_new();
+		build_target(table, table->target[i], &targets[i]);
+	}
 	return table;
 }

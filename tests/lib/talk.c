@@ -40,7 +40,7 @@ void talk_begin(struct talk *talk, struct access_table *table)
 	inet_pton(AF_INET, "192.0.2.9", &in->sin_addr);
 	talk->world = (struct iscsi_login_world){.settings = &talk->settings,
 		.table = table,
-		.portal = &table->portal[0],
+		.portal = table->portal[0],
 		.peer = (struct sockaddr *)&talk->peer,
 		.peer_text = "192.0.2.9:50000",
 		.portal_text = "192.0.2.1:3260"};

@@ -75,8 +75,8 @@ static struct access_table *make_table(struct target_rig *rig, bool allowed)
 	struct access_table *table = tables_build(hosts, portals, targets);
 
 	for (unsigned i = 0; i < table->targets; i++) {
-		for (unsigned j = 0; j < table->target[i].exports; j++)
-			table->target[i].export[j].volume = rig->volume[j];
+		for (unsigned j = 0; j < table->target[i]->exports; j++)
+			table->target[i]->export[j].volume = rig->volume[j];
 	}
 	return table;
 }

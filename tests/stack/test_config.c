@@ -90,8 +90,8 @@ static void test_one_object_at_a_time_co(struct stack_rig *rig, void *argument)
 		"{'volume': 'c', 'target': 't', 'lun': 9, 'hosts': ['any']}");
 	CHECK_INT(box_size_at(&box, 9), 3 << 20);
 	CHECK(box_volume_at(&box, 0) == a);
-	CHECK(config_find(box.config, CONFIG_EXPORT, BOX_TARGET ",9"));
-	must_edit_co(&box, CONFIG_EXPORT, BOX_TARGET ",9", NULL);
+	CHECK(config_find(box.config, CONFIG_EXPORT, "3"));
+	must_edit_co(&box, CONFIG_EXPORT, "3", NULL);
 	must_edit_co(&box, CONFIG_VOLUME, "c", NULL);
 	CHECK(!box_volume_at(&box, 9));
 	CHECK(!config_find(box.config, CONFIG_VOLUME, "c"));
@@ -253,7 +253,7 @@ static void test_history_goes_back_co(struct stack_rig *rig, void *argument)
 	must_edit_co(&box, CONFIG_VOLUME, NULL,
 		"{'name': 'c', 'source': {'protocol': {'type': 'mem', "
 		"'size': '3M'}}}");
-	must_edit_co(&box, CONFIG_EXPORT, BOX_TARGET ",0", NULL);
+	must_edit_co(&box, CONFIG_EXPORT, "1", NULL);
 	must_edit_co(&box, CONFIG_HOST, "any", NULL);
 	CHECK_INT(config_history_restore_co(
 			  box.config, good, "test", false, &outcome, &err),

@@ -336,7 +336,7 @@ static void flat_space_co(struct stack_rig *stack, void *argument)
 	scsi_rig_open_co(&rig, stack, &plain);
 	CHECK_INT(reached(0x4000), 0); /* either form for small ones */
 	scsi_rig_logout_co(&rig, 0);
-	rig.table->target[0].export[0].lun = 300;
+	rig.table->target[0]->export[0].lun = 300;
 	scsi_rig_login_co(&rig, 0);
 	GOOD(&rig, 0, &command, 0xa0, [8] = 1);
 	CHECK_INT(get_be32(data), 8);

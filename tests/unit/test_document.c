@@ -103,28 +103,28 @@ static void whole_document_becomes_a_table(void **unused)
 	struct volume a, b, *volumes[2] = {&a, &b};
 	struct access_table *table = document_take_table(document, volumes);
 	assert_int_equal(table->hosts, 2);
-	assert_string_equal(table->host[0].name, "web");
-	assert_string_equal(table->host[0].iqn[0], IQN "web");
-	assert_string_equal(table->host[0].iqn[1], "iqn.1993-08.org.x:*");
-	assert_int_equal(table->host[0].networks, 0);
-	assert_int_equal(table->host[1].networks, 2);
+	assert_string_equal(table->host[0]->name, "web");
+	assert_string_equal(table->host[0]->iqn[0], IQN "web");
+	assert_string_equal(table->host[0]->iqn[1], "iqn.1993-08.org.x:*");
+	assert_int_equal(table->host[0]->networks, 0);
+	assert_int_equal(table->host[1]->networks, 2);
 	assert_int_equal(table->portals, 2);
-	assert_string_equal(table->portal[1].advertised, "san:1");
+	assert_string_equal(table->portal[1]->advertised, "san:1");
 	assert_int_equal(table->targets, 2);
 	const struct access_target *one = access_find_target(table, IQN "one");
 	const struct access_target *two = access_find_target(table, IQN "two");
 	assert_non_null(one);
 	assert_non_null(two);
 	assert_int_equal(one->portals, 0);
-	assert_ptr_equal(two->portal[0], &table->portal[0]);
+	assert_ptr_equal(two->portal[0], table->portal[0]);
 	assert_string_equal(two->alias, "Second");
 	const struct access_export *seen =
-		access_find_lun(two, &table->host[1], 0);
+		access_find_lun(two, table->host[1], 0);
 	assert_ptr_equal(seen->volume, &b);
 	assert_true(seen->read_only);
-	seen = access_find_lun(two, &table->host[0], 0);
+	seen = access_find_lun(two, table->host[0], 0);
 	assert_ptr_equal(seen->volume, &a);
-	assert_ptr_equal(access_find_lun(one, &table->host[1], 3)->volume, &b);
+	assert_ptr_equal(access_find_lun(one, table->host[1], 3)->volume, &b);
 	access_put(table);
 	document_free(document);
 }
@@ -329,7 +329,7 @@ static void expect_secrets(struct document *document, const char *expected)
 	struct err err = {0};
 	if (document_find_secrets(document, state, root, &err))
 		fail_msg("%s", err.text);
-	const struct access_chap *chap = &document->table->host[0].chap;
+	const struct access_chap *chap = &document->table->host[0]->chap;
 	assert_string_equal(chap->user, "u");
 	assert_string_equal(chap->secret, expected);
 }
@@ -343,7 +343,7 @@ static void secrets_are_kept_apart(void **unused)
 	struct document *document = must_read(json);
 	expect_secrets(document, SECRET);
 	assert_string_equal(
-		document->table->host[0].chap.mutual_secret, "other-secret-2");
+		document->table->host[0]->chap.mutual_secret, "other-secret-2");
 	document_free(document);
 	free(json);
 }
@@ -413,7 +413,7 @@ static void stored_host_without_secret_is_locked_out(void **unused)
 	struct document *document =
 		must_read(CHAP("user: u, secret_file: gone.chap"));
 	document_find_stored_secrets(document, state, root);
-	assert_int_equal(strlen(document->table->host[0].chap.secret), 64);
+	assert_int_equal(strlen(document->table->host[0]->chap.secret), 64);
 	document_free(document);
 }
 

@@ -63,8 +63,8 @@ static void test_linux(void **state)
 
 	assert_string_equal(talk->result.initiator, TALK_HOST);
 	assert_string_equal(talk->result.initiator_alias, "web1.example");
-	assert_ptr_equal(talk->result.target, &talk->table->target[0]);
-	assert_ptr_equal(talk->result.host, &talk->table->host[0]);
+	assert_ptr_equal(talk->result.target, talk->table->target[0]);
+	assert_ptr_equal(talk->result.host, talk->table->host[0]);
 	assert_false(talk->result.discovery);
 	assert_string_equal(talk->result.chap, "");
 	assert_int_equal(talk->result.params.max_send_bytes, 262144);
@@ -134,7 +134,7 @@ static void test_discovery_skips_the_operational_stage(void **state)
 	talk_expect(talk, "MaxRecvDataSegmentLength", NULL);
 	assert_true(talk->result.discovery);
 	assert_null(talk->result.target);
-	assert_ptr_equal(talk->result.host, &talk->table->host[0]);
+	assert_ptr_equal(talk->result.host, talk->table->host[0]);
 	assert_int_equal(talk->result.params.max_receive_bytes, 8192);
 }
 
@@ -281,7 +281,7 @@ static void test_portal_of_the_target(void **state)
 {
 	struct talk *talk = *state;
 
-	talk->world.portal = &talk->table->portal[1];
+	talk->world.portal = talk->table->portal[1];
 	talk_say(talk, TALK_TO_OPERATIONAL,
 		"InitiatorName=" TALK_HOST
 		"\nTargetName=iqn.2026-11.example.cairn:back\n");

@@ -100,7 +100,7 @@ static void test_addresses_over_ipv6(void **state)
 	struct asking *q = *state;
 
 	strcpy(q->talk.world.portal_text, "[2001:db8::1]:3262");
-	q->talk.world.portal = &q->talk.table->portal[4];
+	q->talk.world.portal = q->talk.table->portal[4];
 	asking_discover(q);
 	asking_ask(q, "SendTargets=" ASKING_A "\n");
 	assert_string_equal(q->said,
@@ -222,8 +222,8 @@ static void test_list_keeps_its_table(void **state)
 	old = q->talk.table;
 	q->talk.table = q->talk.world.table =
 		tables_build(asking_hosts, asking_portals, asking_targets);
-	q->talk.world.portal = &q->talk.table->portal[0];
-	q->talk.result.host = &q->talk.table->host[0];
+	q->talk.world.portal = q->talk.table->portal[0];
+	q->talk.result.host = q->talk.table->host[0];
 	access_put(old);
 	while (!q->answer.final)
 		asking_step(q, PDU_FINAL, "");

@@ -297,6 +297,44 @@ static void useless_directory_is_refused(void **state)
 #define STATE_TEST(name) \
 	cmocka_unit_test_setup_teardown(name, open_place, close_place)
 
+static void expect_text(sqlite3 *db, const char *sql, const char *text)
+{
+	sqlite3_stmt *stmt;
+	assert_int_equal(
+		sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	assert_string_equal((const char *)sqlite3_column_text(stmt, 0), text);
+	sqlite3_finalize(stmt);
+}
+
+#define ENTRY(kind, id) "{\"kind\":\"" kind "\",\"id\":\"" id "\"}"
+
+/* Exports were called by target and LUN once; what the history says of those that
+ * are there goes along. */
+static void exports_of_old_get_numbers(void **state)
+{
+	struct place *place = *state;
+	run_sql(place,
+		"DROP TABLE counter; PRAGMA user_version = 5;"
+		"INSERT INTO object VALUES(3, 'iqn.x:a,0', 0, 4, 1, 1, '{}');"
+		"INSERT INTO object VALUES(3, 'iqn.x:a,0,two', 4, 1, 1, 1, "
+		"'{}');"
+		"INSERT INTO object VALUES(0, 'a', 0, 1, 1, 1, '{}');"
+		"INSERT INTO history VALUES(1, 1, 'w', 't', '[" ENTRY(
+			"export", "iqn.x:a,0,two") "," ENTRY("export",
+			"iqn.x:gone,1") "," ENTRY("volume", "a") "]')");
+	reopen(place);
+	sqlite3 *db = state_database(place->state);
+	expect_text(db,
+		"SELECT group_concat(kind || ':' || id || ':' || generation,"
+		" ' ') FROM (SELECT * FROM object ORDER BY kind, position)",
+		"0:a:1 3:1:4 3:5:1");
+	expect_text(db, "SELECT next FROM counter WHERE name = 'export'", "6");
+	expect_text(db, "SELECT changes FROM history",
+		"[" ENTRY("export", "5") "," ENTRY(
+			"export", "iqn.x:gone,1") "," ENTRY("volume", "a") "]");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +345,7 @@ int main(void)
 		STATE_TEST(failed_save_changes_nothing),
 		STATE_TEST(files_are_private),
 		STATE_TEST(second_daemon_is_refused),
+		STATE_TEST(exports_of_old_get_numbers),
 		STATE_TEST(newer_schema_is_refused),
 		STATE_TEST(foreign_database_is_refused),
 		STATE_TEST(damage_is_refused),

@@ -58,7 +58,7 @@ static void publish_co(struct target_rig *rig, void *argument)
 		.hosts = "web1 locked"};
 	rig->table = tables_build(hosts, portals, targets);
 	for (unsigned i = 0; i < TARGETS; i++)
-		rig->table->target[i].export[0].volume = rig->volume[0];
+		rig->table->target[i]->export[0].volume = rig->volume[0];
 	iscsi_server_publish(rig->server, rig->table);
 	access_put(old);
 }

@@ -58,7 +58,7 @@ static void publish_co(struct target_rig *rig, void *argument)
 
 	(void)argument;
 	rig->table = tables_build(hosts, portals, targets);
-	rig->table->target[0].export[0].volume = rig->volume[0];
+	rig->table->target[0]->export[0].volume = rig->volume[0];
 	iscsi_server_publish(rig->server, rig->table);
 	access_put(old);
 }

@@ -54,7 +54,7 @@ static void publish_co(struct target_rig *rig, void *argument)
 	(void)argument;
 	rig->table = tables_build(hosts, portals, targets);
 	for (unsigned i = 0; i < rig->table->targets; i++)
-		rig->table->target[i].export[0].volume = rig->volume[0];
+		rig->table->target[i]->export[0].volume = rig->volume[0];
 	iscsi_server_publish(rig->server, rig->table);
 	access_put(old);
 }

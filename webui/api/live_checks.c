@@ -191,7 +191,7 @@ static void check_access(const struct api *api, struct finding *finding)
 	unsigned open = 0, bare = 0;
 	const char *name = "";
 	for (unsigned i = 0; table && i < table->hosts; i++) {
-		const struct access_host *host = &table->host[i];
+		const struct access_host *host = table->host[i];
 		bare += !host->chap.user;
 		if (is_open(host) && !open++)
 			name = host->name;

@@ -50,7 +50,7 @@ static bool find_way(const struct access_table *table, const char *volume,
 	const char *wanted, struct way *way)
 {
 	for (unsigned t = 0; t < table->targets; t++) {
-		way->target = &table->target[t];
+		way->target = table->target[t];
 		for (unsigned e = 0; e < way->target->exports; e++) {
 			way->export = &way->target->export[e];
 			if (!strcmp(way->export->volume->settings.name,
@@ -146,7 +146,7 @@ static void find_portals(struct way *way, const struct settings *settings,
 	for (unsigned i = 0; i < target->portals; i++)
 		add_one(way, settings, target->portal[i]);
 	for (unsigned i = 0; !target->portals && i < table->portals; i++)
-		add_one(way, settings, &table->portal[i]);
+		add_one(way, settings, table->portal[i]);
 	for (unsigned i = 0; i < way->portals; i++) {
 		if (strncmp(way->address[i], "127.", 4) != 0 &&
 			strcmp(way->address[i], "::1") != 0)

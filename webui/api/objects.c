@@ -67,6 +67,8 @@ const struct config_object *object_find(
 		id = iqn;
 	const struct config_object *object =
 		config_find(config_of(request), kind->kind, id);
+	if (!object && kind->kind == CONFIG_EXPORT)
+		object = object_find_export(request, id);
 	if (!object)
 		api_problem(request, "not-found", "there is no %s \"%.230s\"",
 			config_kind_name(kind->kind), id);

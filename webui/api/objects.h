@@ -118,9 +118,12 @@ extern const struct object_kind object_volumes, object_hosts, object_targets,
  * False: it is none. */
 bool object_target_iqn(struct api_request *request, const char *text,
 	char iqn[ACCESS_NAME_BYTES]);
-/* The IQN of an export: its id up to the comma. */
-void object_export_iqn(
+/* The IQN of an export's target. */
+void object_export_iqn(struct api_request *request,
 	const struct config_object *object, char iqn[ACCESS_NAME_BYTES]);
+/* The one that "IQN,LUN" names; NULL: none, or several for different hosts. */
+const struct config_object *object_find_export(
+	struct api_request *request, const char *id);
 /* The lowest number that no export has at that target. */
 unsigned object_free_lun(struct api_request *request, const char *iqn);
 /* True if the list of texts `member` of an object's value has `text`. */

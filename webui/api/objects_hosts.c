@@ -158,7 +158,7 @@ static json_t *lun_json(
 	const struct volume *volume = name
 		? appliance_find_volume(request->parts->appliance, name)
 		: NULL;
-	object_export_iqn(export, iqn);
+	object_export_iqn(request, export, iqn);
 	json_t *json = json_pack("{ss, ss, sO, ss, sb}", "export", export->id,
 		"target", iqn, "lun", json_object_get(export->value, "lun"),
 		"volume", name ? name : "", "read_only",

@@ -6,6 +6,8 @@
 #include "webui/api/live.h"
 #include "webui/api/objects.h"
 
+#include "target/control/config/keys.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,28 +28,55 @@ bool object_target_iqn(struct api_request *request, const char *text,
 		access_fold_name(iqn, whole, (size_t)used);
 }
 
-void object_export_iqn(
+/* As documents do it: a target that is called so as a whole comes first. */
+void object_export_iqn(struct api_request *request,
 	const struct config_object *object, char iqn[ACCESS_NAME_BYTES])
 {
-	snprintf(iqn, ACCESS_NAME_BYTES, "%.*s", (int)strcspn(object->id, ","),
-		object->id);
+	const char *text =
+		json_string_value(json_object_get(object->value, "target"));
+	const char *authority = request->parts->settings->naming_authority;
+	if (key_target_iqn(text, authority, iqn, false) &&
+		config_find(request->parts->config, CONFIG_TARGET, iqn))
+		return;
+	if (!key_target_iqn(text, authority, iqn, true))
+		*iqn = '\0';
 }
 
-static bool is_at(const struct config_object *export, const char *iqn)
+static bool is_at(struct api_request *request,
+	const struct config_object *export, const char *iqn)
 {
 	char at[ACCESS_NAME_BYTES];
-	object_export_iqn(export, at);
+	object_export_iqn(request, export, at);
 	return !strcmp(at, iqn);
 }
 
 unsigned object_free_lun(struct api_request *request, const char *iqn)
 {
+	unsigned count = 1;
 	for (unsigned lun = 0;; lun++) {
-		char id[OBJECT_ID_BYTES];
-		snprintf(id, sizeof id, "%s,%u", iqn, lun);
-		if (!config_find(request->parts->config, CONFIG_EXPORT, id))
+		config_find_export(request->parts->config, iqn, lun, &count);
+		if (!count)
 			return lun;
 	}
+}
+
+const struct config_object *object_find_export(
+	struct api_request *request, const char *id)
+{
+	char target[ACCESS_NAME_BYTES], iqn[ACCESS_NAME_BYTES];
+	const char *comma = strrchr(id, ',');
+	char *end;
+	unsigned count;
+	if (!comma || comma == id || comma - id >= (int)sizeof target)
+		return NULL;
+	memcpy(target, id, (size_t)(comma - id));
+	target[comma - id] = '\0';
+	unsigned long lun = strtoul(comma + 1, &end, 10);
+	if (*end || end == comma + 1 || lun > UINT16_MAX ||
+		!object_target_iqn(request, target, iqn))
+		return NULL;
+	return config_find_export(
+		request->parts->config, iqn, (unsigned)lun, &count);
 }
 
 /* -- targets ---------------------------------------------------------------- */
@@ -58,7 +87,7 @@ static void complete_target(struct api_request *request,
 	const struct config_object *one = NULL;
 	unsigned exports = 0;
 	while ((one = config_next(request->parts->config, CONFIG_EXPORT, one)))
-		exports += is_at(one, object->id);
+		exports += is_at(request, one, object->id);
 	json_object_set_new(json, "iqn", json_string(object->id));
 	json_object_del(json, "name");
 	json_object_set_new(
@@ -113,7 +142,7 @@ static void release_target(struct api_request *request,
 	while ((one = config_next(
 			request->parts->config, CONFIG_EXPORT, one))) {
 		char text[OBJECT_ID_BYTES + 16];
-		if (!is_at(one, object->id))
+		if (!is_at(request, one, object->id))
 			continue;
 		snprintf(text, sizeof text, "export %s", one->id);
 		json_array_append_new(held_by, json_string(text));
@@ -166,18 +195,17 @@ static void complete_export(struct api_request *request,
 	const struct config_object *object, json_t *json)
 {
 	char iqn[ACCESS_NAME_BYTES];
-	(void)request;
-	object_export_iqn(object, iqn);
+	object_export_iqn(request, object, iqn);
 	json_object_set_new(json, "id", json_string(object->id));
 	json_object_set_new(json, "target", json_string(iqn));
 }
 
-/* Target and LUN are what an export is called by. */
+/* Target and LUN are where hosts know it. */
 static bool keeps_place(struct api_request *request,
 	const struct config_object *present, json_t *value, const char *iqn)
 {
 	char at[ACCESS_NAME_BYTES];
-	object_export_iqn(present, at);
+	object_export_iqn(request, present, at);
 	if (strcmp(at, iqn) != 0) {
 		api_problem_at(request, "/target", NULL,
 			"an export stays at its target: make another one");
@@ -230,7 +258,8 @@ static bool wants_export(
 	if (host && !object_lists(object, "hosts", host))
 		return false;
 	return !target ||
-		(object_target_iqn(request, target, iqn) && is_at(object, iqn));
+		(object_target_iqn(request, target, iqn) &&
+			is_at(request, object, iqn));
 }
 
 static void list_exports_co(struct api_request *request)

@@ -253,7 +253,7 @@ static const struct cli_column export_columns[] = {
 #define EXPORT \
 	{ \
 		"EXPORT", .place = "{id}", .names_of = "export", \
-			  .help = "its id, IQN,LUN" \
+			  .help = "its id, or IQN,LUN" \
 	}
 
 static const struct cli_option export_list_options[] = {

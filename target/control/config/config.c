@@ -6,6 +6,7 @@
 #include "blockcore/base/log.h"
 #include "target/control/config/impact.h"
 #include "target/control/config/json_doc.h"
+#include "target/control/config/keys.h"
 #include "target/control/config/proposal.h"
 #include "target/control/config/store.h"
 
@@ -33,6 +34,24 @@ const struct config_object *config_find(
 	const struct config *config, enum config_kind kind, const char *id)
 {
 	return objects_find(&config->objects, kind, id);
+}
+
+const struct config_object *config_find_export(const struct config *config,
+	const char *iqn, unsigned lun, unsigned *count)
+{
+	char text[CONFIG_KEY_BYTES];
+	const struct config_object *found = NULL;
+	const struct config_link *link;
+	snprintf(text, sizeof text, "l:%s,%u", iqn, lun);
+	const struct config_key *key = objects_key(&config->objects, text);
+	*count = 0;
+	if (!key)
+		return NULL;
+	TAILQ_FOREACH (link, &key->definers, next) {
+		found = link->object;
+		++*count;
+	}
+	return *count == 1 ? found : NULL;
 }
 
 const struct config_object *config_next(const struct config *config,
@@ -69,30 +88,13 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* The objects as the proposal has them. Memory that is missing here would leave
- * us with less than is kept, so it ends the process: a restart reads it again. */
+/* Memory that is missing here would leave us with less than is kept, so it ends the
+ * process: a restart reads it again. */
 static void take(struct config *config, const struct config_proposal *proposal,
-	int64_t when_ms)
+	bool part, int64_t when_ms)
 {
-	struct config_objects fresh;
-	if (objects_init(&fresh))
+	if (!proposal_take(proposal, part, when_ms, &config->objects))
 		abort();
-	for (unsigned i = 0; i < proposal->items; i++) {
-		const struct config_item *item = &proposal->item[i];
-		struct config_object *object =
-			objects_add(&fresh, item->kind, item->id, item->value);
-		if (!object)
-			abort();
-		object->generation =
-			item->present ? item->present->generation : 0;
-		object->created_ms =
-			item->present ? item->present->created_ms : when_ms;
-		object->changed_ms =
-			item->changes ? when_ms : item->present->changed_ms;
-		object->generation += item->changes;
-	}
-	objects_free(&config->objects);
-	config->objects = fresh;
 }
 
 /* -- applying --------------------------------------------------------------- */
@@ -134,12 +136,13 @@ static int apply_co(struct config *config, struct config_proposal *proposal,
 		.strict = strict,
 		.keep_co = keep_co,
 		.argument = &keeping};
+	bool part = proposal->document->part;
 	int failed = appliance_apply_co(config->appliance, &order, err);
 	proposal->document = NULL;
 	if (failed)
 		return failed;
 	config->in_force = true;
-	take(config, proposal, keeping.commit.now_ms);
+	take(config, proposal, part, keeping.commit.now_ms);
 	outcome->number = config->number = keeping.commit.number;
 	free(config->legacy);
 	config->legacy = NULL;
@@ -177,14 +180,15 @@ static int run_co(struct config *config, struct config_proposal *proposal,
 	return config->in_force ? 0 : put_in_force_co(config, proposal, err);
 }
 
+/* `slots` NULL: a document that came as a whole. */
 static int propose_co(struct config *config, struct doc *root,
-	const struct config_change *change, bool strict,
-	struct config_outcome *outcome, struct err *err)
+	const struct config_slots *slots, const struct config_change *change,
+	bool strict, struct config_outcome *outcome, struct err *err)
 {
 	struct config_proposal proposal;
 	*outcome = (struct config_outcome){0};
-	int failed = proposal_read(
-		&proposal, root, &config->objects, config->world.settings, err);
+	int failed = proposal_read(&proposal, root, &config->objects, slots,
+		config->world.settings, err);
 	if (!failed)
 		failed =
 			run_co(config, &proposal, change, strict, outcome, err);
@@ -196,32 +200,34 @@ static int propose_co(struct config *config, struct doc *root,
 
 /* -- edits ------------------------------------------------------------------ */
 
+static bool is_first(
+	const struct config_slot *slot, const struct config_edit *first)
+{
+	const struct config_object *object = slot->object;
+	if (slot->kind != first->kind || !object != !first->id)
+		return false;
+	return !object || !strcmp(object->id, first->id);
+}
+
 /* Where the first edit's value stands in the document that would be. */
 static unsigned first_position(
-	const struct config *config, const struct config_change *change)
+	const struct config_slots *slots, const struct config_change *change)
 {
-	const struct config_edit *first = &change->edit[0];
-	unsigned position = 0, gone = 0;
-	if (first->id) {
-		const struct config_object *object =
-			objects_find(&config->objects, first->kind, first->id);
-		return object ? object->position : 0;
+	for (unsigned i = 0; i < slots->count; i++) {
+		if (is_first(&slots->slot[i], &change->edit[0]))
+			return slots->slot[i].position;
 	}
-	for (unsigned i = 0; i < change->edits; i++)
-		gone += change->edit[i].kind == first->kind &&
-			change->edit[i].id && !change->edit[i].value;
-	position = config->objects.list[first->kind].count - gone;
-	return position;
+	return 0;
 }
 
 /* "/volumes/3/source" becomes "/source", and the text likewise, for who knows only
  * the one object. */
-static void localize(const struct config *config,
+static void localize(const struct config_slots *slots,
 	const struct config_change *change, struct err *err)
 {
 	char pointer[48], path[48];
 	const char *list = config_kind_list(change->edit[0].kind);
-	unsigned position = first_position(config, change);
+	unsigned position = first_position(slots, change);
 	snprintf(pointer, sizeof pointer, "/%s/%u", list, position);
 	snprintf(path, sizeof path, "%s[%u]", list, position);
 	size_t bytes = strlen(pointer), used = strlen(path);
@@ -237,16 +243,36 @@ static void localize(const struct config *config,
 	memmove(at, at + used, strlen(at + used) + 1);
 }
 
+static int change_co(struct config *config, const struct config_change *change,
+	struct config_outcome *outcome, struct err *err)
+{
+	struct config_slots slots;
+	struct config_change widened = *change;
+	/* What is not in force as a whole cannot be changed in part. */
+	widened.whole |= !config->in_force || config->legacy;
+	int failed = edits_list(
+		&config->objects, config->appliance, &widened, &slots, err);
+	struct doc *root = failed ? NULL : edits_document(&slots, err);
+	if (root)
+		failed = propose_co(
+			config, root, &slots, &widened, true, outcome, err);
+	else if (!failed)
+		failed = -ENOMEM;
+	if (failed && err) {
+		if (slots.part)
+			edits_relocate(&slots, err);
+		localize(&slots, change, err);
+	}
+	edits_free(&slots);
+	return failed;
+}
+
 int config_change_co(struct config *config, const struct config_change *change,
 	struct config_outcome *outcome, struct err *err)
 {
 	*outcome = (struct config_outcome){0};
 	co_mutex_lock_co(&config->changing);
-	struct doc *root = proposal_edit(&config->objects, change, err);
-	int failed = root ? propose_co(config, root, change, true, outcome, err)
-			  : -ENOENT;
-	if (failed && err)
-		localize(config, change, err);
+	int failed = change_co(config, change, outcome, err);
 	co_mutex_unlock(&config->changing);
 	return failed && err ? -err->code : failed;
 }
@@ -258,8 +284,8 @@ int config_replace_co(struct config *config, const struct config_whole *whole,
 		.title = whole->title,
 		.dry_run = whole->dry_run};
 	co_mutex_lock_co(&config->changing);
-	int failed = propose_co(
-		config, whole->root, &change, whole->strict, outcome, err);
+	int failed = propose_co(config, whole->root, NULL, &change,
+		whole->strict, outcome, err);
 	co_mutex_unlock(&config->changing);
 	return failed;
 }
@@ -367,7 +393,8 @@ int config_history_restore_co(struct config *config, uint64_t number,
 	struct doc *root = failed ? NULL : json_to_doc(document, err);
 	json_decref(document);
 	if (root)
-		failed = propose_co(config, root, &change, true, outcome, err);
+		failed = propose_co(
+			config, root, NULL, &change, true, outcome, err);
 	else if (!failed)
 		failed = -ENOMEM;
 	co_mutex_unlock(&config->changing);
@@ -380,11 +407,11 @@ struct config *config_open(const struct appliance_world *world,
 	struct appliance *appliance, struct err *err)
 {
 	struct config *config = calloc(1, sizeof *config);
-	if (!config || objects_init(&config->objects)) {
+	if (!config) {
 		err_set(err, ENOMEM, "out of memory");
-		free(config);
 		return NULL;
 	}
+	objects_init(&config->objects, world->settings->naming_authority);
 	config->world = *world;
 	config->appliance = appliance;
 	co_mutex_init(&config->changing);
@@ -425,7 +452,7 @@ int config_restore_co(struct config *config, struct err *err)
 		return -EINVAL;
 	co_mutex_lock_co(&config->changing);
 	int failed = proposal_read(
-		&proposal, root, &config->objects, world->settings, err);
+		&proposal, root, &config->objects, NULL, world->settings, err);
 	if (failed) {
 		err_wrap(err,
 			"the stored document does not fit the settings; "

@@ -3,13 +3,14 @@
  * The configuration: the appliance document as objects that are changed one by
  * one, or as a whole, while everything runs.
  *
- *	edits or document --propose--> the document that would be, checked whole
+ *	edits or document --propose--> the document that would be, checked: whole,
+ *		or as much of it as the edits can matter to (edits.h)
  *		--compare--> what changes, and what hosts would notice
  *		--apply--> appliance.h, with our commit as its `keep`
  *
  * An object has a kind, an id that names it (volumes, hosts and portals: their
- * name; targets: their IQN; exports: "IQN,LUN"), the members that a document has
- * for it, and a generation that rises with each change.
+ * name; targets: their IQN; exports: a number that no other one ever gets), the
+ * members that a document has for it, and a generation that rises with each change.
  *
  * Invariants
  *  1. Control lane; one change at a time, others wait. All of a change happens or
@@ -19,7 +20,9 @@
  *  3. The history has the latest CONFIG_HISTORY changes, each with what was before
  *     and after, so that going back to one is a change like any other. It has no
  *     secrets and no data: those stay as they are.
- *  4. Values that functions hand out are borrowed and valid until the caller
+ *  4. A change of an object costs what it touches, not what there is: 1,000 volumes
+ *     make it no slower than one. A whole document costs what it has.
+ *  5. Values that functions hand out are borrowed and valid until the caller
  *     yields, unless it says otherwise.
  */
 #ifndef TARGET_CONTROL_CONFIG_CONFIG_H
@@ -44,6 +47,10 @@ int config_restore_co(struct config *config, struct err *err);
 /* NULL: there is none. Names of targets are folded. */
 const struct config_object *config_find(
 	const struct config *config, enum config_kind kind, const char *id);
+/* The export at that target and LUN, NULL if there is none, or several for different
+ * hosts, of which *count says how many. */
+const struct config_object *config_find_export(const struct config *config,
+	const char *iqn, unsigned lun, unsigned *count);
 /* In the order of the document; NULL begins and ends. */
 const struct config_object *config_next(const struct config *config,
 	enum config_kind kind, const struct config_object *after);

@@ -44,8 +44,33 @@ static bool sees_volume(const struct access_table *table,
 	const struct iscsi_session_info *info, const char *volume)
 {
 	for (unsigned t = 0; table && t < table->targets; t++) {
-		if (!strcmp(table->target[t].iqn, info->target) &&
-			exports_volume(&table->target[t], volume, info->host))
+		if (!strcmp(table->target[t]->iqn, info->target) &&
+			exports_volume(table->target[t], volume, info->host))
+			return true;
+	}
+	return false;
+}
+
+static bool has_export(const struct access_target *target, uint64_t id)
+{
+	for (unsigned e = 0; e < target->exports; e++) {
+		if (target->export[e].id == id)
+			return true;
+	}
+	return false;
+}
+
+/* The session's target has it, or will. */
+static bool sees_export(const struct impact *impact,
+	const struct iscsi_session_info *info, const char *id)
+{
+	const struct document *document = impact->proposal->document;
+	const struct access_table *tables[] = {document->table, impact->table};
+	for (unsigned i = 0; i < 2; i++) {
+		const struct access_target *target = tables[i]
+			? access_find_target(tables[i], info->target)
+			: NULL;
+		if (target && has_export(target, strtoull(id, NULL, 10)))
 			return true;
 	}
 	return false;
@@ -55,14 +80,12 @@ static bool notices(const struct impact *impact,
 	const struct iscsi_session_info *info, enum config_kind kind,
 	const char *id)
 {
-	size_t bytes = strlen(info->target);
 	switch (kind) {
 	case CONFIG_VOLUME: return sees_volume(impact->table, info, id);
 	case CONFIG_HOST: return !strcmp(info->host, id);
 	case CONFIG_TARGET: return !strcmp(info->target, id);
-	default: break;
+	default: return sees_export(impact, info, id);
 	}
-	return bytes && !strncmp(info->target, id, bytes) && id[bytes] == ',';
 }
 
 static void add(const struct impact *impact, enum config_kind kind,

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CONFIG_HISTORY 100u
@@ -23,6 +24,13 @@ enum config_kind {
 const char *config_kind_name(enum config_kind kind);
 const char *config_kind_list(enum config_kind kind);
 
+struct config_edit {
+	enum config_kind kind;
+	const char *id; /* NULL: an object that is not there yet */
+	json_t *value; /* borrowed; NULL: it goes */
+};
+
+struct config_link;
 struct config_object {
 	enum config_kind kind;
 	char *id;
@@ -30,12 +38,13 @@ struct config_object {
 	int64_t created_ms, changed_ms; /* since 1970 */
 	json_t *value;
 	unsigned position; /* in its list of the document */
-};
-
-struct config_edit {
-	enum config_kind kind;
-	const char *id; /* NULL: an object that is not there yet */
-	json_t *value; /* borrowed; NULL: it goes */
+	uint64_t order; /* rises with the position; as it is kept */
+	struct config_link *link; /* its keys: objects.h */
+	unsigned links;
+	/* While a change is worked out (proposal.h): what happens to it, and
+	 * whether it has been listed. */
+	const struct config_edit *edit;
+	bool listed;
 };
 
 struct config_change {
@@ -44,6 +53,9 @@ struct config_change {
 	const char *who; /* "root", "apply": for the history */
 	const char *title; /* "volume db01 resized" */
 	bool dry_run; /* nothing is touched */
+	/* The whole document is read, checked and compared, not only what the
+	 * edits touch. The answer is the same: that is what tests ask it for. */
+	bool whole;
 };
 
 /* What changed, or would. To be freed by config_outcome_free. */

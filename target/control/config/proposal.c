@@ -2,14 +2,15 @@
 /* See proposal.h. */
 #include "target/control/config/proposal.h"
 
-#include "target/control/config/json_doc.h"
+#include "target/control/config/keys.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* -- the document that would be --------------------------------------------- */
+/* -- the document that is --------------------------------------------------- */
 
 json_t *proposal_document(const struct config_objects *objects)
 {
@@ -24,110 +25,114 @@ json_t *proposal_document(const struct config_objects *objects)
 	return document;
 }
 
-static const struct config_edit *find_edit(
-	const struct config_change *change, const struct config_object *object)
+/* -- its objects ------------------------------------------------------------ */
+
+#define ID_BYTES 32u /* of a number */
+
+static struct access_export *export_at(
+	const struct config_proposal *proposal, unsigned i)
 {
-	for (unsigned i = 0; i < change->edits; i++) {
-		const struct config_edit *edit = &change->edit[i];
-		if (edit->id && edit->kind == object->kind &&
-			!strcmp(edit->id, object->id))
-			return edit;
+	const struct document_export *e = &proposal->document->export[i];
+	return &proposal->document->table->target[e->target]->export[e->slot];
+}
+
+static bool has_host(
+	const struct access_export *export, const struct config_object *object)
+{
+	const json_t *host;
+	size_t i;
+	json_array_foreach(json_object_get(object->value, "hosts"), i, host)
+	{
+		const char *name = json_string_value(host);
+		for (unsigned h = 0; name && h < export->hosts; h++) {
+			if (!strcmp(export->host[h]->name, name))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The present export that item `i` of a whole document is. */
+static struct config_object *match_export(
+	const struct config_proposal *proposal,
+	const struct config_objects *objects, unsigned i)
+{
+	char text[CONFIG_KEY_BYTES];
+	const struct document_export *e = &proposal->document->export[i];
+	const struct access_export *export = export_at(proposal, i);
+	const struct config_link *link;
+	snprintf(text, sizeof text, "l:%s,%u",
+		proposal->document->table->target[e->target]->iqn,
+		(unsigned)export->lun);
+	const struct config_key *key = objects_key(objects, text);
+	if (!key)
+		return NULL;
+	TAILQ_FOREACH (link, &key->definers, next) {
+		if (!json_object_get(
+			    proposal->ids[CONFIG_EXPORT], link->object->id) &&
+			has_host(export, link->object))
+			return link->object;
 	}
 	return NULL;
 }
 
-static json_t *edited_list(const struct config_objects *objects,
-	enum config_kind kind, const struct config_change *change)
+static const char *export_id(struct config_proposal *proposal,
+	const struct config_objects *objects, const struct config_slot *slot,
+	unsigned i, char out[ID_BYTES])
 {
-	const struct config_list *list = &objects->list[kind];
-	json_t *array = json_array();
-	for (unsigned i = 0; i < list->count; i++) {
-		const struct config_edit *edit =
-			find_edit(change, list->item[i]);
-		if (!edit)
-			json_array_append(array, list->item[i]->value);
-		else if (edit->value)
-			json_array_append(array, edit->value);
-	}
-	for (unsigned i = 0; i < change->edits; i++) {
-		if (!change->edit[i].id && change->edit[i].kind == kind)
-			json_array_append(array, change->edit[i].value);
-	}
-	return array;
-}
-
-static int check_edits(const struct config_objects *objects,
-	const struct config_change *change, struct err *err)
-{
-	for (unsigned i = 0; i < change->edits; i++) {
-		const struct config_edit *edit = &change->edit[i];
-		if (edit->id && !objects_find(objects, edit->kind, edit->id))
-			return err_set(err, ENOENT, "there is no %s \"%s\"",
-				config_kind_name(edit->kind), edit->id);
-	}
-	return 0;
-}
-
-struct doc *proposal_edit(const struct config_objects *objects,
-	const struct config_change *change, struct err *err)
-{
-	if (check_edits(objects, change, err))
-		return NULL;
-	json_t *document = json_object();
-	for (int kind = 0; kind < CONFIG_KINDS; kind++)
-		json_object_set_new(document, config_kind_list(kind),
-			edited_list(objects, kind, change));
-	struct doc *root = json_to_doc(document, err);
-	json_decref(document);
-	return root;
-}
-
-/* -- its objects ------------------------------------------------------------ */
-
-#define ID_BYTES (ACCESS_NAME_BYTES + BLOCK_NAME_BYTES + 8)
-
-/* "IQN,LUN"; where other hosts see another volume under that number, the later
- * ones of the document add their first host. */
-static const char *export_id(
-	const struct config_proposal *proposal, unsigned i, char out[ID_BYTES])
-{
-	const struct document_export *e = &proposal->document->export[i];
-	const struct access_target *target =
-		&proposal->document->table->target[e->target];
-	const struct access_export *export = &target->export[e->slot];
-	snprintf(out, ID_BYTES, "%s,%u", target->iqn, (unsigned)export->lun);
-	if (json_object_get(proposal->ids[CONFIG_EXPORT], out))
-		snprintf(out, ID_BYTES, "%s,%u,%s", target->iqn,
-			(unsigned)export->lun, export->host[0]->name);
+	const struct config_object *present =
+		slot ? slot->object : match_export(proposal, objects, i);
+	if (present)
+		snprintf(out, ID_BYTES, "%s", present->id);
+	else
+		snprintf(out, ID_BYTES, "%" PRIu64, proposal->next_export++);
+	export_at(proposal, i)->id = strtoull(out, NULL, 10);
 	return out;
 }
 
 /* The id of item `i` of a list, as the document was understood. */
-static const char *item_id(const struct config_proposal *proposal,
-	enum config_kind kind, unsigned i, char out[ID_BYTES])
+static const char *item_id(struct config_proposal *proposal,
+	const struct config_objects *objects, enum config_kind kind,
+	const struct config_slot *slot, unsigned i, char out[ID_BYTES])
 {
 	const struct document *document = proposal->document;
 	switch (kind) {
 	case CONFIG_VOLUME: return document->volume[i].settings.name;
-	case CONFIG_HOST: return document->table->host[i].name;
-	case CONFIG_TARGET: return document->table->target[i].iqn;
-	default: return export_id(proposal, i, out);
+	case CONFIG_HOST: return document->table->host[i]->name;
+	case CONFIG_TARGET: return document->table->target[i]->iqn;
+	default: return export_id(proposal, objects, slot, i, out);
 	}
 }
 
 /* A secret that was given is a change that the values do not show. */
 static bool secret_given(const struct document *document, unsigned host)
 {
-	const struct access_chap *chap = &document->table->host[host].chap;
+	const struct access_chap *chap = &document->table->host[host]->chap;
 	return chap->secret || chap->mutual_secret;
 }
 
+/* As it is if it stands behind the one before it, else right behind that. */
+static uint64_t item_order(const struct config_proposal *proposal,
+	const struct config_objects *objects, const struct config_item *item,
+	bool part)
+{
+	const struct config_item *before = proposal->items ? item - 1 : NULL;
+	uint64_t least =
+		before && before->kind == item->kind ? before->order + 1 : 0;
+	uint64_t order = item->present ? item->present->order : 0;
+	if (part && !item->present)
+		order = objects_next_order(objects, item->kind);
+	return order > least ? order : least;
+}
+
 static int add_item(struct config_proposal *proposal,
-	const struct config_objects *objects, enum config_kind kind, unsigned i,
-	json_t *value, struct err *err)
+	const struct config_objects *objects, const struct config_slots *slots,
+	enum config_kind kind, unsigned i, json_t *value, struct err *err)
 {
 	char room[ID_BYTES];
-	const char *id = item_id(proposal, kind, i, room);
+	const struct config_slot *slot =
+		slots ? &slots->slot[proposal->items] : NULL;
+	const char *id = item_id(proposal, objects, kind, slot, i, room);
 	struct config_item *item = &proposal->item[proposal->items];
 	item->kind = kind;
 	item->id = strdup(id);
@@ -138,13 +143,15 @@ static int add_item(struct config_proposal *proposal,
 	item->changes = !item->present ||
 		!json_equal(item->present->value, value) ||
 		(kind == CONFIG_HOST && secret_given(proposal->document, i));
+	item->order = item_order(proposal, objects, item, slots && slots->part);
 	json_object_set_new(proposal->ids[kind], id, json_true());
 	proposal->items++;
 	return 0;
 }
 
 static int add_items(struct config_proposal *proposal,
-	const struct config_objects *objects, struct err *err)
+	const struct config_objects *objects, const struct config_slots *slots,
+	struct err *err)
 {
 	size_t all = 0, i;
 	json_t *value;
@@ -161,7 +168,7 @@ static int add_items(struct config_proposal *proposal,
 			json_object_get(proposal->json, config_kind_list(kind));
 		json_array_foreach(list, i, value)
 		{
-			int failed = add_item(proposal, objects, kind,
+			int failed = add_item(proposal, objects, slots, kind,
 				(unsigned)i, value, err);
 			if (failed)
 				return failed;
@@ -189,12 +196,98 @@ static int find_gone(struct config_proposal *proposal,
 	return proposal->gone ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
+/* -- a part of the whole ------------------------------------------------------ */
+
+static int allocate_part(struct config_proposal *proposal, struct err *err)
+{
+	struct document_part *part = &proposal->part;
+	unsigned items = proposal->items + 1, gones = proposal->gones + 1;
+	part->host_stays = calloc(items, sizeof *part->host_stays);
+	part->target_stays = calloc(items, sizeof *part->target_stays);
+	part->export_stays = calloc(items, sizeof *part->export_stays);
+	part->gone_volume = calloc(gones, sizeof *part->gone_volume);
+	part->gone_host = calloc(gones, sizeof *part->gone_host);
+	part->gone_target = calloc(gones, sizeof *part->gone_target);
+	part->gone_export = calloc(gones, sizeof *part->gone_export);
+	if (part->host_stays && part->target_stays && part->export_stays &&
+		part->gone_volume && part->gone_host && part->gone_target &&
+		part->gone_export)
+		return 0;
+	return err_set(err, ENOMEM, "out of memory");
+}
+
+static void say_what_stays(struct config_proposal *proposal)
+{
+	struct document_part *part = &proposal->part;
+	bool *stays[CONFIG_KINDS] = {[CONFIG_HOST] = part->host_stays,
+		[CONFIG_TARGET] = part->target_stays,
+		[CONFIG_EXPORT] = part->export_stays};
+	for (unsigned i = 0; i < proposal->items; i++) {
+		const struct config_item *item = &proposal->item[i];
+		if (stays[item->kind])
+			*stays[item->kind]++ = !item->changes;
+	}
+}
+
+static void say_what_goes(struct config_proposal *proposal)
+{
+	struct document_part *part = &proposal->part;
+	for (unsigned i = 0; i < proposal->gones; i++) {
+		const char *id = proposal->gone[i]->id;
+		switch (proposal->gone[i]->kind) {
+		case CONFIG_VOLUME:
+			part->gone_volume[part->gone_volumes++] = id;
+			break;
+		case CONFIG_HOST:
+			part->gone_host[part->gone_hosts++] = id;
+			break;
+		case CONFIG_TARGET:
+			part->gone_target[part->gone_targets++] = id;
+			break;
+		default:
+			part->gone_export[part->gone_exports++] =
+				strtoull(id, NULL, 10);
+		}
+	}
+}
+
+/* What goes was said by the edits. */
+static int read_part(struct config_proposal *proposal,
+	const struct config_slots *slots, struct err *err)
+{
+	proposal->gone = calloc(slots->gones + 1, sizeof *proposal->gone);
+	if (!proposal->gone)
+		return err_set(err, ENOMEM, "out of memory");
+	for (unsigned i = 0; i < slots->gones; i++)
+		proposal->gone[proposal->gones++] = slots->gone[i];
+	if (allocate_part(proposal, err))
+		return -ENOMEM;
+	say_what_stays(proposal);
+	say_what_goes(proposal);
+	proposal->document->part = &proposal->part;
+	return 0;
+}
+
+static void free_part(struct document_part *part)
+{
+	free(part->host_stays);
+	free(part->target_stays);
+	free(part->export_stays);
+	free(part->gone_volume);
+	free(part->gone_host);
+	free(part->gone_target);
+	free(part->gone_export);
+}
+
+/* -- all of it ---------------------------------------------------------------- */
+
 int proposal_read(struct config_proposal *proposal, struct doc *root,
-	const struct config_objects *objects, const struct settings *settings,
-	struct err *err)
+	const struct config_objects *objects, const struct config_slots *slots,
+	const struct settings *settings, struct err *err)
 {
 	*proposal = (struct config_proposal){
-		.document = document_read(root, settings, err)};
+		.document = document_read(root, settings, err),
+		.next_export = objects->next_export};
 	if (!proposal->document)
 		return err ? -err->code : -EINVAL;
 	/* Secrets have left the tree: what is printed now may be kept. */
@@ -208,8 +301,11 @@ int proposal_read(struct config_proposal *proposal, struct doc *root,
 			"the document has a number above %" JSON_INTEGER_FORMAT
 			", or a text that is no UTF-8",
 			(json_int_t)INT64_MAX);
-	int failed = add_items(proposal, objects, err);
-	return failed ? failed : find_gone(proposal, objects, err);
+	int failed = add_items(proposal, objects, slots, err);
+	if (failed)
+		return failed;
+	return slots && slots->part ? read_part(proposal, slots, err)
+				    : find_gone(proposal, objects, err);
 }
 
 void proposal_free(struct config_proposal *proposal)
@@ -219,6 +315,7 @@ void proposal_free(struct config_proposal *proposal)
 		free(proposal->item[i].id);
 	free(proposal->item);
 	free(proposal->gone);
+	free_part(&proposal->part);
 	for (int kind = 0; kind < CONFIG_KINDS; kind++)
 		json_decref(proposal->ids[kind]);
 	json_decref(proposal->json);

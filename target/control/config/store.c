@@ -39,6 +39,7 @@ static int load_object(struct config_objects *objects,
 	object->generation = (uint64_t)sqlite3_column_int64(s->stmt, 2);
 	object->created_ms = sqlite3_column_int64(s->stmt, 3);
 	object->changed_ms = sqlite3_column_int64(s->stmt, 4);
+	object->order = (uint64_t)sqlite3_column_int64(s->stmt, 6);
 	return 0;
 }
 
@@ -48,12 +49,24 @@ static int load_objects(
 	struct statement s;
 	int failed = 0;
 	statement_begin(&s, db,
-		"SELECT kind, id, generation, created, changed, json"
+		"SELECT kind, id, generation, created, changed, json, position"
 		" FROM object ORDER BY kind, position");
 	while (!failed && statement_row(&s))
 		failed = load_object(objects, &s, err);
 	int ended = statement_end(&s, failed ? NULL : err);
 	return failed ? failed : ended;
+}
+
+static int load_counter(
+	sqlite3 *db, struct config_objects *objects, struct err *err)
+{
+	struct statement s;
+	statement_begin(
+		&s, db, "SELECT next FROM counter WHERE name = 'export'");
+	if (statement_row(&s))
+		objects->next_export =
+			(uint64_t)sqlite3_column_int64(s.stmt, 0);
+	return statement_end(&s, err);
 }
 
 static int load_number(sqlite3 *db, uint64_t *number, struct err *err)
@@ -71,6 +84,8 @@ int store_load(struct state *state, struct config_objects *objects,
 	sqlite3 *db = state_database(state);
 	*legacy = NULL;
 	int failed = load_objects(db, objects, err);
+	if (!failed)
+		failed = load_counter(db, objects, err);
 	if (!failed)
 		failed = load_number(db, number, err);
 	if (!failed)
@@ -146,7 +161,7 @@ static int drop_secrets(sqlite3 *db, const char *host, struct err *err)
 static int save_host(sqlite3 *db, const struct document *document, unsigned i,
 	struct err *err)
 {
-	const struct access_host *host = &document->table->host[i];
+	const struct access_host *host = document->table->host[i];
 	const char *secret[2] = {host->chap.secret, host->chap.mutual_secret};
 	struct statement s;
 	int failed = drop_secrets(db, host->name, err);
@@ -197,8 +212,8 @@ static int drop_objects(
 	return statement_end(&s, err);
 }
 
-static void save_object(struct statement *s, const struct config_item *item,
-	unsigned position, int64_t now_ms)
+static void save_object(
+	struct statement *s, const struct config_item *item, int64_t now_ms)
 {
 	char *text = json_dumps(item->value, JSON_COMPACT);
 	statement_number(s, 1, (int)item->kind);
@@ -208,17 +223,16 @@ static void save_object(struct statement *s, const struct config_item *item,
 	bind_number(s, 4, item->present ? item->present->created_ms : now_ms);
 	bind_number(s, 5, now_ms);
 	statement_text(s, 6, text);
-	bind_number(s, 7, position);
+	bind_number(s, 7, (int64_t)item->order);
 	statement_run(s);
 	free(text);
 }
 
-/* A row is written if its value or its place in the document is another one. */
+/* A row is written if its value or its order in the document is another one. */
 static int save_objects(
 	sqlite3 *db, const struct store_commit *commit, struct err *err)
 {
 	const struct config_proposal *proposal = commit->proposal;
-	unsigned position[CONFIG_KINDS] = {0};
 	struct statement put, move;
 	statement_begin(&put, db,
 		"INSERT OR REPLACE INTO object(kind, id, generation, created,"
@@ -227,19 +241,29 @@ static int save_objects(
 		"UPDATE object SET position = ?3 WHERE kind = ?1 AND id = ?2");
 	for (unsigned i = 0; i < proposal->items; i++) {
 		const struct config_item *item = &proposal->item[i];
-		unsigned here = position[item->kind]++;
 		if (item->changes) {
-			save_object(&put, item, here, commit->now_ms);
-		} else if (item->present->position != here) {
+			save_object(&put, item, commit->now_ms);
+		} else if (item->present->order != item->order) {
 			statement_number(&move, 1, (int)item->kind);
 			statement_text(&move, 2, item->id);
-			bind_number(&move, 3, here);
+			bind_number(&move, 3, (int64_t)item->order);
 			statement_run(&move);
 		}
 	}
 	int failed = statement_end(&put, err);
 	int moved = statement_end(&move, failed ? NULL : err);
 	return failed ? failed : moved;
+}
+
+static int save_counter(
+	sqlite3 *db, const struct config_proposal *proposal, struct err *err)
+{
+	struct statement s;
+	statement_begin(
+		&s, db, "UPDATE counter SET next = ?1 WHERE name = 'export'");
+	bind_number(&s, 1, (int64_t)proposal->next_export);
+	statement_run(&s);
+	return statement_end(&s, err);
 }
 
 static int save_history(
@@ -281,6 +305,8 @@ static int save_all(
 		failed = drop_objects(db, proposal, err);
 	if (!failed)
 		failed = save_objects(db, commit, err);
+	if (!failed)
+		failed = save_counter(db, proposal, err);
 	if (!failed)
 		failed = save_history(db, commit, err);
 	if (!failed)
