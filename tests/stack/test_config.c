@@ -255,8 +255,8 @@ static void test_history_goes_back_co(struct stack_rig *rig, void *argument)
 		"'size': '3M'}}}");
 	must_edit_co(&box, CONFIG_EXPORT, "1", NULL);
 	must_edit_co(&box, CONFIG_HOST, "any", NULL);
-	CHECK_INT(config_history_restore_co(
-			  box.config, good, "test", false, &outcome, &err),
+	CHECK_INT(config_history_restore_co(box.config, good, "test", NULL,
+			  false, &outcome, &err),
 		0);
 	config_outcome_free(&outcome);
 	json_t *after = config_document(box.config);
@@ -265,7 +265,7 @@ static void test_history_goes_back_co(struct stack_rig *rig, void *argument)
 	json_decref(before);
 	json_decref(after);
 	CHECK_INT(config_history_restore_co(
-			  box.config, 999, "test", false, &outcome, &err),
+			  box.config, 999, "test", NULL, false, &outcome, &err),
 		-ENOENT);
 	json_t *list;
 	CHECK_INT(config_history(box.config, 0, 2, &list, &err), 0);

@@ -14,6 +14,7 @@
  *  5. A token that is kept to volumes reaches paths below these volumes, and what
  *     tells about itself; nothing else.
  */
+#include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
 #include "target/control/trust/audit.h"
 #include "webui/api/private.h"
@@ -228,15 +229,10 @@ static char *print(const json_t *json)
 		    : NULL;
 }
 
-/* What nobody asked for is no record: strangers could fill the log with it. */
-void api_guard_record(struct api_call *call)
+static int append(struct api_call *call, int status, const char *object,
+	int64_t change, struct err *err)
 {
 	const struct api_request *request = &call->request;
-	struct err err = {0};
-	if (!changes_something(call) || request->dry_run ||
-		request->who.role == API_PUBLIC ||
-		request->route->flags & API_UNAUDITED)
-		return;
 	char *before = print(call->audit_before);
 	char *after = print(call->audit_after);
 	struct audit_entry entry = {
@@ -250,13 +246,87 @@ void api_guard_record(struct api_call *call)
 		.request = request->id,
 		.method = call->method,
 		.operation = request->route->operation,
-		.object = call->audit_object ? call->audit_object : call->uri,
-		.status = call->answer.status,
+		.object = object,
+		.status = status,
+		.change = change,
 		.before = before,
 		.after = after,
 	};
-	if (audit_append(trust_audit(request->parts->trust), &entry, &err))
-		log_error("audit", "failed", "%s: %s", request->id, err.text);
+	int failed =
+		audit_append(trust_audit(request->parts->trust), &entry, err);
 	free(before);
 	free(after);
+	return failed;
+}
+
+/* The one that the first edit has become; NULL: it is none of them. */
+static const json_t *change_of(
+	const json_t *changes, const struct config_edit *edit)
+{
+	const json_t *change;
+	size_t i;
+	json_array_foreach((json_t *)changes, i, change)
+	{
+		const char *kind, *id, *operation;
+		if (!json_unpack((json_t *)change, "{ss, ss, ss}", "kind",
+			    &kind, "id", &id, "operation", &operation) &&
+			!strcmp(kind, config_kind_name(edit->kind)) &&
+			!strcmp(edit->id ? edit->id : "create",
+				edit->id ? id : operation))
+			return change;
+	}
+	return NULL;
+}
+
+/* Where the change leads to if it is kept, which is the next that happens. */
+static int record(struct config_witness *witness, const json_t *changes,
+	uint64_t number, struct err *err)
+{
+	struct api_call *call = container_of(witness, struct api_call, witness);
+	const struct config_edit *first = call->witnessed;
+	char object[400] = "config";
+	const json_t *change = first ? change_of(changes, first) : NULL;
+	const char *id = change
+		? json_string_value(json_object_get(change, "id"))
+		: NULL;
+	if (first)
+		snprintf(object, sizeof object, "%ss/%s",
+			config_kind_name(first->kind),
+			id		    ? id
+				: first->id ? first->id
+					    : "");
+	api_audit(&call->request, object,
+		json_incref(json_object_get(change, "before")),
+		json_incref(json_object_get(change, "after")));
+	int status = !strcmp(call->method, "DELETE") ? 204
+		: first && !first->id		     ? 201
+						     : 200;
+	int failed = append(call, status, object, (int64_t)number, err);
+	call->audited = !failed;
+	return failed;
+}
+
+struct config_witness *api_witness(
+	struct api_request *request, const struct config_edit *first)
+{
+	struct api_call *call = api_call_of(request);
+	call->witness.record = record;
+	call->witnessed = first;
+	return &call->witness;
+}
+
+/* What nobody asked for is no record: strangers could fill the log with it. */
+void api_guard_record(struct api_call *call)
+{
+	const struct api_request *request = &call->request;
+	struct err err = {0};
+	if (!changes_something(call) || request->dry_run ||
+		(call->audited && call->answer.status < 300) ||
+		request->who.role == API_PUBLIC ||
+		request->route->flags & API_UNAUDITED)
+		return;
+	if (append(call, call->answer.status,
+		    call->audit_object ? call->audit_object : call->uri, 0,
+		    &err))
+		log_error("audit", "failed", "%s: %s", request->id, err.text);
 }

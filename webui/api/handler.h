@@ -23,6 +23,7 @@
 #define WEBUI_API_HANDLER_H
 
 #include "blockcore/base/err.h"
+#include "target/control/config/object.h"
 #include "target/control/daemon.h"
 
 #include <jansson.h>
@@ -179,6 +180,11 @@ void api_answer_list(
  * secrets. */
 void api_audit(struct api_request *request, const char *object, json_t *before,
 	json_t *after);
+/* For a change of the configuration, of which `first` (NULL: all of it) is the first
+ * edit: its audit record is written in the change's own transaction, so that neither
+ * is there without the other. Valid as long as the request. */
+struct config_witness *api_witness(
+	struct api_request *request, const struct config_edit *first);
 /* An event: topic ("volumes", "jobs", "sessions", "audit", ...), type
  * ("volume_online") and its members, taken over. Control thread. */
 void api_emit(

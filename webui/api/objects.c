@@ -275,6 +275,7 @@ bool object_change_co(struct api_request *request, struct object_edits *edits,
 		.edits = edits->count,
 		.who = request->who.name,
 		.title = title,
+		.witness = api_witness(request, first),
 		.dry_run = request->dry_run};
 	if (config_change_co(config_of(request), &change, &outcome, &err)) {
 		fail(request, prefix, &err);

@@ -85,6 +85,7 @@ static void replace_config_co(struct api_request *request)
 		return;
 	struct config_whole whole = {.who = request->who.name,
 		.title = "configuration replaced",
+		.witness = api_witness(request, NULL),
 		.dry_run = request->dry_run,
 		.strict = true};
 	whole.root = request->body
@@ -194,7 +195,8 @@ static void restore_history_co(struct api_request *request)
 		!api_match(request, config_tag(request, tag)))
 		return;
 	if (config_history_restore_co(config_of(request), number,
-		    request->who.name, request->dry_run, &outcome, &err)) {
+		    request->who.name, api_witness(request, NULL),
+		    request->dry_run, &outcome, &err)) {
 		if (!*err.text)
 			err_set(&err, ENOENT,
 				"change %" PRIu64 " is not in the history",

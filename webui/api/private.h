@@ -100,6 +100,9 @@ struct api_call {
 	struct api_key *key; /* Idempotency-Key; NULL: none */
 	char *audit_object;
 	json_t *audit_before, *audit_after;
+	struct config_witness witness;
+	const struct config_edit *witnessed; /* the change's first; NULL: all */
+	bool audited; /* with the change itself */
 	uint64_t started_ns;
 	bool local; /* over the unix socket */
 	struct trust_identity identity;

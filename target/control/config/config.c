@@ -130,6 +130,7 @@ static int apply_co(struct config *config, struct config_proposal *proposal,
 			.changes = outcome->changes,
 			.who = change->who,
 			.title = change->title,
+			.witness = change->witness,
 			.now_ms = now_ms(),
 			.number = config->number + 1}};
 	struct appliance_order order = {.document = proposal->document,
@@ -282,6 +283,7 @@ int config_replace_co(struct config *config, const struct config_whole *whole,
 {
 	struct config_change change = {.who = whole->who,
 		.title = whole->title,
+		.witness = whole->witness,
 		.dry_run = whole->dry_run};
 	co_mutex_lock_co(&config->changing);
 	int failed = propose_co(config, whole->root, NULL, &change,
@@ -379,15 +381,17 @@ static int document_at(struct config *config, uint64_t number,
 }
 
 int config_history_restore_co(struct config *config, uint64_t number,
-	const char *who, bool dry_run, struct config_outcome *outcome,
-	struct err *err)
+	const char *who, struct config_witness *witness, bool dry_run,
+	struct config_outcome *outcome, struct err *err)
 {
 	char title[64];
 	json_t *document = NULL;
 	*outcome = (struct config_outcome){0};
 	snprintf(title, sizeof title, "back to change %" PRIu64, number);
-	struct config_change change = {
-		.who = who, .title = title, .dry_run = dry_run};
+	struct config_change change = {.who = who,
+		.title = title,
+		.witness = witness,
+		.dry_run = dry_run};
 	co_mutex_lock_co(&config->changing);
 	int failed = document_at(config, number, &document, err);
 	struct doc *root = failed ? NULL : json_to_doc(document, err);

@@ -71,6 +71,7 @@ int config_change_co(struct config *config, const struct config_change *change,
 struct config_whole {
 	struct doc *root;
 	const char *who, *title;
+	struct config_witness *witness; /* NULL: nobody */
 	bool dry_run, strict;
 };
 int config_replace_co(struct config *config, const struct config_whole *whole,
@@ -87,7 +88,7 @@ int config_history_entry(struct config *config, uint64_t number, json_t **entry,
 	struct err *err);
 /* Everything as it was right after that change. */
 int config_history_restore_co(struct config *config, uint64_t number,
-	const char *who, bool dry_run, struct config_outcome *outcome,
-	struct err *err);
+	const char *who, struct config_witness *witness, bool dry_run,
+	struct config_outcome *outcome, struct err *err);
 
 #endif

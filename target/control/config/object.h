@@ -6,6 +6,8 @@
 #ifndef TARGET_CONTROL_CONFIG_OBJECT_H
 #define TARGET_CONTROL_CONFIG_OBJECT_H
 
+#include "blockcore/base/err.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,9 +49,18 @@ struct config_object {
 	bool listed;
 };
 
+/* Writes down, with a statement of its own, that a change is made, in the transaction
+ * that keeps the change: both are kept or neither. `number` is the history's. An error
+ * refuses the change. */
+struct config_witness {
+	int (*record)(struct config_witness *witness, const json_t *changes,
+		uint64_t number, struct err *err);
+};
+
 struct config_change {
 	const struct config_edit *edit;
 	unsigned edits;
+	struct config_witness *witness; /* NULL: nobody */
 	const char *who; /* "root", "apply": for the history */
 	const char *title; /* "volume db01 resized" */
 	bool dry_run; /* nothing is touched */

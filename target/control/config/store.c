@@ -311,6 +311,9 @@ static int save_all(
 		failed = save_history(db, commit, err);
 	if (!failed)
 		failed = database_run(db, "DELETE FROM document", err);
+	if (!failed && commit->witness)
+		failed = commit->witness->record(
+			commit->witness, commit->changes, commit->number, err);
 	return failed;
 }
 

@@ -22,6 +22,7 @@ struct store_commit {
 	const char *who, *title;
 	int64_t now_ms;
 	uint64_t number; /* of the history */
+	struct config_witness *witness; /* NULL: nobody */
 };
 /* Durable when it returns 0. */
 int store_save(struct state *state, const struct store_commit *commit,

@@ -4,7 +4,7 @@
  * changed, taken out, put in or moved is found.
  *
  *	record	one line of JSON: seq, time, user, via, credential, address,
- *		request, method, operation, object, status, note, before, after
+ *		request, method, operation, object, status, change, note, before, after
  *		(SHA-256 of the object's JSON), previous (SHA-256 of the record
  *		before)
  *	hash	SHA-256 of that line; the next record's `previous`
@@ -46,6 +46,7 @@ struct audit_entry {
 	const char *user, *via, *credential, *address;
 	const char *request, *method, *operation, *object;
 	int status; /* of HTTP; 0: none */
+	int64_t change; /* number in the configuration's history; 0: none */
 	const char *note;
 	const char *before, *after; /* JSON; only its digest is kept */
 };

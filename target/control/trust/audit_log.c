@@ -132,6 +132,8 @@ static char *print_record(
 	set_text(record, "object", e->object);
 	if (e->status)
 		json_object_set_new(record, "status", json_integer(e->status));
+	if (e->change)
+		json_object_set_new(record, "change", json_integer(e->change));
 	set_text(record, "note", e->note);
 	set_digest(record, "before", e->before);
 	set_digest(record, "after", e->after);
