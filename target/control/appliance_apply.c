@@ -173,17 +173,56 @@ static int prepare_one_co(struct apply *apply, unsigned i, struct err *err)
 	return 0;
 }
 
+static bool stands_on(const struct doc *source, const char *name)
+{
+	const struct doc *format = doc_find(source, "format");
+	const struct doc *below[] = {doc_find(source, "source"),
+		format ? doc_find(format, "file") : NULL,
+		format ? doc_find(format, "backing") : NULL};
+	for (int i = 0; i < 3; i++) {
+		if (below[i] &&
+			(below[i]->kind == DOC_SCALAR
+					? !strcmp(below[i]->text, name)
+					: stands_on(below[i], name)))
+			return true;
+	}
+	return false;
+}
+
+/* Who is to be opened anew must let go of its source: others that stand on it would
+ * hold that, and its name. */
+static int check_free(const struct apply *apply, struct err *err)
+{
+	const struct appliance_volume *v, *other;
+	TAILQ_FOREACH (v, &apply->gone, link) {
+		if (!document_find_volume(apply->document, v->settings.name))
+			continue;
+		TAILQ_FOREACH (other, &apply->appliance->volumes, link) {
+			if (stands_on(other->source, v->settings.name))
+				return err_set(err, EBUSY,
+					"volume %s would have to be opened "
+					"anew, and volume %s stands on it: "
+					"take that one away first",
+					v->settings.name, other->settings.name);
+		}
+	}
+	return 0;
+}
+
 /* A file can be open once only: the old ones are closed before the new ones are
  * opened. */
 static int prepare_co(struct apply *apply, struct err *err)
 {
 	struct appliance_volume *v;
+	int failed = check_free(apply, err);
+	if (failed)
+		return failed;
 	TAILQ_FOREACH (v, &apply->gone, link)
 		volume_offline_co(v->volume, "it is being changed");
 	for (unsigned i = 0; i < apply->document->volumes; i++) {
 		if (apply->volume[i])
 			continue;
-		int failed = prepare_one_co(apply, i, err);
+		failed = prepare_one_co(apply, i, err);
 		if (failed)
 			return failed;
 	}
@@ -251,7 +290,7 @@ static void refuse_co(struct apply *apply)
 	while ((v = TAILQ_FIRST(&apply->gone))) {
 		TAILQ_REMOVE(&apply->gone, v, link);
 		appliance_list_volume(apply->appliance, v);
-		if (!v->hopeless)
+		if (!v->hopeless && !appliance_volume_online(v))
 			appliance_retry_co(v);
 	}
 }

@@ -269,8 +269,12 @@ static void check_running(const struct box *box)
 	if (!document)
 		check_fail(__FILE__, __LINE__, "%s", err.text);
 	check_table(box, document);
-	while (appliance_next_volume(box->appliance, &cursor))
+	const struct volume *one;
+	while ((one = appliance_next_volume(box->appliance, &cursor))) {
+		/* Refused or not, nothing is left offline. */
+		CHECK(atomic_load(&((struct volume *)one)->source));
 		volumes++;
+	}
 	CHECK_INT(volumes, document->volumes);
 	for (unsigned i = 0; i < volumes; i++)
 		CHECK(appliance_find_volume(
