@@ -141,7 +141,7 @@ check "a host that sees it stays" changes 409 DELETE /hosts/any
 check "a second volume" gets 201 POST /volumes '{"name": "b", "size": "1MiB"}'
 check "exported at the next LUN" gets 201 POST /exports \
 	"{\"volume\": \"b\", \"target\": \"a\", \"hosts\": [\"any\"]}"
-check "which is 1" says '[.lun, .id]' "[1,\"$iqn:a,1\"]"
+check "which is 1" says '[.lun, .id]' "[1,\"2\"]"
 
 check "the whole" gets 200 GET /config
 cp "$work/body" "$work/whole"
