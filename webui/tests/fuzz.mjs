@@ -155,7 +155,8 @@ function makeBody(operation, headers, parameters) {
 function sameObject(operation, json, parameters) {
 	if (operation.method !== "put" || !json || typeof json !== "object" || Array.isArray(json))
 		return json;
-	const names = named(operation, parameters);
+	const old = config.exports?.find((x) => x.id === String(Object.values(parameters)[0]));
+	const names = named(operation, parameters, old);
 	const known = operation.spec.requestBody.content["application/json"].schema.$ref?.split("/").at(-1);
 	const properties = contract.document.components.schemas[known]?.properties ?? {};
 	const fitting = Object.entries(names).filter(([name]) => properties[name]);
@@ -224,7 +225,7 @@ async function foretell(request) {
 		return null;
 	return (json.changes ?? []).filter((c) => KINDS.includes(c.kind) && !isSame(c))
 		.map((c) => ({what: `${c.kind} ${wholeId(c.kind, c.id)}`,
-			operation: c.kind === "export" ? "change" : c.operation}))
+			operation: c.operation}))
 		.filter((c, i, all) => all.findIndex((d) => d.what === c.what) === i)
 		.sort((a, b) => (a.what < b.what ? -1 : 1));
 }

@@ -23,7 +23,7 @@ export function idOf(kind, object) {
 	if (kind === "target")
 		return targetName(object.iqn ?? object.name);
 	if (kind === "export")
-		return object.id ?? `${targetName(object.target)},${object.lun}`;
+		return object.id ?? `${targetName(object.target)},${object.lun}`; // by another name
 	return String(object.name);
 }
 
@@ -62,11 +62,7 @@ export function canonical(kind, object) {
 	return normal(copy);
 }
 
-/* Exports of one LUN to several hosts belong together: which of them has the short
- * id depends on which came first. */
-export const wholeId = (kind, id) => (kind === "export"
-	? String(id).toLowerCase().split(",").slice(0, 2).join(",")
-	: kind === "target" ? String(id).toLowerCase() : String(id));
+export const wholeId = (kind, id) => (kind === "target" ? String(id).toLowerCase() : String(id));
 
 /* config document -> Map "kind id" -> canonical texts, one a line */
 export function stateOf(config) {
@@ -84,13 +80,12 @@ export function stateOf(config) {
 /* [{what: "kind id", operation}], in order of names. */
 export function difference(before, after) {
 	const list = [];
-	const how = (what, text) => (what.startsWith("export ") ? "change" : text);
 	for (const [what, text] of after)
 		if (before.get(what) !== text)
-			list.push({what, operation: how(what, before.has(what) ? "update" : "create")});
+			list.push({what, operation: before.has(what) ? "update" : "create"});
 	for (const what of before.keys())
 		if (!after.has(what))
-			list.push({what, operation: how(what, "delete")});
+			list.push({what, operation: "delete"});
 	return list.sort((a, b) => (a.what < b.what ? -1 : 1));
 }
 
@@ -120,7 +115,10 @@ function mayTouch(operation, parameters, body, before) {
 	const id = Object.values(parameters)[0] ?? (body && idOf(kind, body));
 	const own = `${kind} ${wholeId(kind, id)}`;
 	return (what) => what === own || cascades(what, kind, id, body, before) ||
-		(kind === "export" && operation.method === "post" && what.startsWith(`export ${targetName(body.target)},`));
+		(kind === "export" && what.startsWith("export ") && !before.has(what) && operation.method === "post") ||
+		// LUNs are another name of exports: the one that is there
+		(kind === "export" && String(id).includes(",") && what.startsWith("export ") &&
+			JSON.parse(before.get(what) ?? "{}").target === targetName(String(id).split(",")[0]));
 }
 
 /* Others that go along: exports of what is removed, the target and the export of a
@@ -130,8 +128,8 @@ function cascades(what, kind, id, body, before) {
 		return false;
 	if (body?.export)
 		return true;
-	const those = (before.get(what) ?? "{}").split("\n").map((text) => JSON.parse(text));
-	return those.some((it) => (kind === "volume" && it.volume === id) || (kind === "host" && it.hosts?.includes(id)) ||
+	const it = JSON.parse(before.get(what) ?? "{}");
+	return ((kind === "volume" && it.volume === id) || (kind === "host" && it.hosts?.includes(id)) ||
 		(kind === "target" && it.target === String(id).toLowerCase()));
 }
 
@@ -148,19 +146,19 @@ export function judgeStep({operation, parameters, body, before, after, old, entr
 			faults.push(`${operation.id} has touched ${what} (${how}): ${before.get(what)} -> ${after.get(what)}`);
 	if (/^delete(?!Export)/.test(operation.id) && entry)
 		faults.push(`${operation.id}: it is still there`);
-	const wanted = WHOLE.test(operation.id) ? {...named(operation, parameters), ...body} : PART.test(operation.id) ? merge(old, body) : null;
+	const wanted = WHOLE.test(operation.id) ? {...named(operation, parameters, old ?? entry), ...body} : PART.test(operation.id) ? merge(old, body) : null;
 	if (wanted)
 		faults.push(...judgeContent(operation, wanted, entry));
 	return faults;
 }
 
-/* What the path of a PUT says, so that its body need not. */
-export function named(operation, parameters) {
+/* What the path of a PUT says, so that its body need not; of an export, `old` says it. */
+export function named(operation, parameters, old) {
 	const id = Object.values(parameters)[0]?.toString();
 	if (operation.id === "replaceTarget")
 		return {iqn: id};
 	if (operation.id === "replaceExport")
-		return {target: id.split(",")[0], lun: Number(id.split(",")[1])};
+		return old ? {target: old.target, lun: old.lun} : {};
 	return id === undefined ? {} : {name: id};
 }
 
