@@ -30,6 +30,7 @@ shows() {
 sees_size() { # NAME BYTES
 	timeout 60 qemu-img info --output=json "$url:$1/0" | jq -e ".[\"virtual-size\"] == $2"
 }
+is_not_said() { ! said "$1"; }
 is() { [ "$(cat "$work/said")" = "$1" ] || { cat "$work/said"; return 1; }; }
 
 check "without a daemon: unreachable" exits 6 status
@@ -117,10 +118,15 @@ check "a dry run of another rate" exits 0 listener set db01 limit iops=500 -n
 check "tells the old and the new" said '+ source.listeners'
 check "another rate" exits 0 listener set db01 limit iops=5000
 check "in force" shows '.iops' 5000 listener show db01 limit
-check "the stack as text" exits 0 source show db01 --rates
+check "the stack as text" exits 0 source show db01
 check "the throttle on top" said '[throttle limit]'
 check "the file below" said '(file'
-check "rates" said 'reads'
+check "rates, live" said 'writes'
+check "without measuring" exits 0 source show db01 --quick
+check "no rates" is_not_said 'writes'
+check "figures" exits 0 volume figures db01 -H --columns host,operation
+check "of all hosts" said "$(printf '*\twrite')"
+check "and of one" said "$(printf 'web1\twrite')"
 check "top" exits 0 top -c 1
 check "has the volume" said 'db01'
 check "detach" exits 0 listener detach db01 limit --yes

@@ -34,6 +34,19 @@ static const struct cli_column volume_columns[] = {
 	{0},
 };
 
+static const struct cli_column figure_columns[] = {
+	{"HOST", "host"},
+	{"OPERATION", "operation"},
+	{"REQUESTS", "requests", COLUMN_COUNT},
+	{"BYTES", "bytes", COLUMN_SIZE},
+	{"MEAN_US", "mean_us", COLUMN_COUNT},
+	{"P50_US", "p50_us", COLUMN_COUNT},
+	{"P99_US", "p99_us", COLUMN_COUNT},
+	{"IN_FLIGHT", "in_flight", COLUMN_COUNT},
+	{"ERRORS", "errors"},
+	{0},
+};
+
 static const struct cli_option volume_create_options[] = {
 	{"size", 's', VALUE_SIZE, "SIZE", "size",
 		"a new file NAME.raw of this size; in place of -f"},
@@ -120,7 +133,8 @@ static const struct cli_command volume_commands[] = {
 		.done = "repaired"},
 	{"figures", "counters and latencies, by operation and host",
 		"getFigures", "GET", "/volumes/{name}/figures", "viewer",
-		.argument = {VOLUME}},
+		.argument = {VOLUME}, .columns = figure_columns,
+		.run = run_figures},
 	{0},
 };
 
@@ -130,8 +144,8 @@ const struct cli_noun cli_volume = {"volume",
 /* -- source ----------------------------------------------------------------- */
 
 static const struct cli_option source_show_options[] = {
-	{"rates", 'r', VALUE_FLAG, NULL, NULL,
-		"measure for a second: what goes through it now"},
+	{"quick", 'q', VALUE_FLAG, NULL, NULL,
+		"do not measure for a second what goes through it now"},
 	{"document", 0, VALUE_FLAG, NULL, NULL,
 		"the document only, as `source set` takes it"},
 	CLI_END,

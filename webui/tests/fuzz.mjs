@@ -32,7 +32,7 @@ const WEIGHTS = {createUser: 0.3, setPassword: 0.1, signIn: 0.1, setup: 0.1, cha
 	getBundle: 0.1, getChecks: 0.5, renewCertificate: 0.2, verifyAudit: 0.5, getContract: 0.5, getDocs: 0.5,
 	getSchema: 1, getHealth: 1, getReady: 1, getVersions: 1, replaceConfig: 2, restoreHistory: 1,
 	createVolume: 40, createHost: 30, createTarget: 20, createExport: 40, createPortal: 4, startJob: 4,
-	deleteVolume: 6, deletePortal: 2, getMetrics: 1, createToken: 3};
+	deleteVolume: 6, deletePortal: 2, getMetrics: 1, createToken: 12};
 
 const daemon = new Daemon();
 await daemon.start(`
