@@ -29,7 +29,8 @@ export function idOf(kind, object) {
 
 const DEFAULTS = {block_size: 512, read_only: false, removable: false, thin: false,
 	vendor: "CAIRN", product: "VOLUME", group: 1, weak_hashes: "allowed", cache: "direct", locking: true};
-const IGNORED = new Set(["status", "generation", "id", "created", "modified"]);
+/* Secrets are kept apart: null in what is answered, whatever was sent. */
+const IGNORED = new Set(["status", "generation", "id", "created", "modified", "secret"]);
 
 /* One form for all ways to say the same. */
 export function normal(value, key = "") {
