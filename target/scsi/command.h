@@ -21,6 +21,7 @@ enum scsi_data {
 	SCSI_MOVES_SAME, /* out: one block, none with NDOB */
 	SCSI_MOVES_COMPARE, /* out: twice `length` blocks */
 	SCSI_MOVES_VERIFY, /* out: by BYTCHK nothing, `length` blocks, one */
+	SCSI_MOVES_FORMAT, /* out: with FMTDATA what the host announces */
 };
 
 enum scsi_command_flag {

@@ -89,6 +89,8 @@ static void manage_volume_co(
 		visit.attention = ASC_BUS_DEVICE_RESET;
 		break;
 	}
+	if (visit.reset)
+		volume_format_stop_co(volume);
 	volume_visit_co(volume, manage_tell, &visit);
 	if (!visit.reset)
 		return;

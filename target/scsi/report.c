@@ -72,6 +72,8 @@ uint32_t scsi_request_sense(struct scsi_task *task, uint8_t *to)
 	} else if (nexus->attentions) {
 		sense.key = SENSE_UNIT_ATTENTION;
 		sense.code = volume_nexus_told(nexus);
+	} else if (volume_flags(nexus->volume) & VOLUME_FORMATTING) {
+		sense = scsi_sense_of_format(nexus->volume);
 	}
 	return scsi_sense_encode(&sense, task->cdb[1] & 1, to);
 }

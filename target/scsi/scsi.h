@@ -90,6 +90,7 @@ struct scsi_task {
 	uint8_t state; /* enum scsi_state, task.h */
 	bool aborted, aborted_by_other, submitted;
 	bool counted; /* in figures: begun and not ended */
+	bool formats; /* the volume; scsi_format_end when it is done */
 	uint8_t operation; /* enum volume_op, while counted */
 	uint8_t step;
 	uint64_t lba, blocks, position;

@@ -27,6 +27,18 @@ static void sense_put_field(const struct scsi_sense *sense, uint8_t *to)
 	put_be16(to + 1, sense->field_byte);
 }
 
+/* What goes with the sense key; SPC-4 4.5.2.4.4: progress. */
+static bool sense_put_specific(const struct scsi_sense *sense, uint8_t *to)
+{
+	if (sense->has_field) {
+		sense_put_field(sense, to);
+	} else if (sense->has_progress) {
+		to[0] = SENSE_SKSV;
+		put_be16(to + 1, sense->progress);
+	}
+	return sense->has_field || sense->has_progress;
+}
+
 /* SPC-4 4.5.3. Information that does not fit is left out. */
 static uint8_t sense_encode_fixed(const struct scsi_sense *sense, uint8_t *to)
 {
@@ -38,8 +50,7 @@ static uint8_t sense_encode_fixed(const struct scsi_sense *sense, uint8_t *to)
 		to[0] |= SENSE_VALID;
 		put_be32(to + 3, (uint32_t)sense->information);
 	}
-	if (sense->has_field)
-		sense_put_field(sense, to + 15);
+	sense_put_specific(sense, to + 15);
 	return SENSE_FIXED_BYTES;
 }
 
@@ -58,10 +69,9 @@ static uint8_t sense_encode_descriptors(
 		put_be64(to + bytes + 4, sense->information);
 		bytes += 12;
 	}
-	if (sense->has_field) {
+	if (sense_put_specific(sense, to + bytes + 4)) {
 		to[bytes] = 0x02;
 		to[bytes + 1] = 0x06;
-		sense_put_field(sense, to + bytes + 4);
 		bytes += 8;
 	}
 	to[7] = (uint8_t)(bytes - 8);
@@ -132,6 +142,23 @@ void scsi_sense_cdb(struct scsi_task *task, unsigned byte, unsigned bit)
 void scsi_sense_list(struct scsi_task *task, unsigned byte, unsigned bit)
 {
 	sense_field(task, ASC_INVALID_FIELD_IN_LIST, byte, bit);
+}
+
+struct scsi_sense scsi_sense_of_format(const struct volume *volume)
+{
+	return (struct scsi_sense){.key = SENSE_NOT_READY,
+		.code = ASC_FORMAT_IN_PROGRESS,
+		.has_progress = true,
+		.progress = (uint16_t)atomic_load(
+			&((struct volume *)volume)->format.progress)};
+}
+
+void scsi_sense_formatting(struct scsi_task *task)
+{
+	struct scsi_sense sense =
+		scsi_sense_of_format(task->logical_unit->volume);
+
+	sense_apply(task, &sense);
 }
 
 static const struct sense_row {

@@ -23,6 +23,7 @@ enum scsi_sense_key { /* SPC-4 table 27 */
 enum scsi_sense_code { /* SPC-4 annex E.2 */
 	ASC_NONE = 0x0000,
 	ASC_NOT_READY_INTERVENTION = 0x0403,
+	ASC_FORMAT_IN_PROGRESS = 0x0404,
 	ASC_WRITE_ERROR = 0x0c00,
 	ASC_INVALID_FIELD_IN_UNIT = 0x0e03,
 	ASC_READ_ERROR = 0x1100,
@@ -43,6 +44,7 @@ enum scsi_sense_code { /* SPC-4 annex E.2 */
 	ASC_BUS_DEVICE_RESET = 0x2903,
 	ASC_MODE_PARAMETERS_CHANGED = 0x2a01,
 	ASC_COMMANDS_CLEARED = 0x2f00,
+	ASC_FORMAT_CORRUPTED = 0x3100,
 	ASC_SAVING_NOT_SUPPORTED = 0x3900,
 	ASC_MEDIUM_NOT_PRESENT = 0x3a00,
 	ASC_REPORTED_LUNS_CHANGED = 0x3f0e,
@@ -54,8 +56,9 @@ enum scsi_sense_code { /* SPC-4 annex E.2 */
 struct scsi_sense {
 	uint8_t key;
 	uint16_t code;
-	bool has_information, has_field;
+	bool has_information, has_field, has_progress;
 	uint64_t information;
+	uint16_t progress; /* of 65536 */
 	uint16_t field_byte;
 	uint8_t field_bit;
 };
@@ -76,6 +79,9 @@ void scsi_sense_information(
  * the CDB or (ASC 26h) in the parameter list. */
 void scsi_sense_cdb(struct scsi_task *task, unsigned byte, unsigned bit);
 void scsi_sense_list(struct scsi_task *task, unsigned byte, unsigned bit);
+/* NOT READY, FORMAT IN PROGRESS, and how far it is. */
+struct scsi_sense scsi_sense_of_format(const struct volume *volume);
+void scsi_sense_formatting(struct scsi_task *task);
 /* A result of the block core, never 0; BUSY where the host shall try again. */
 void scsi_sense_errno(struct scsi_task *task, int result, bool writing);
 

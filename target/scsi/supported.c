@@ -118,7 +118,8 @@ uint32_t scsi_supported_opcodes(struct scsi_task *task, uint8_t *to)
 		scsi_sense_cdb(task, 2, 2);
 		return 0;
 	}
-	if (options == SUPPORTED_ACTION && !row->actions) {
+	/* Of an opcode that is not there nobody can say that it has none. */
+	if (options == SUPPORTED_ACTION && row->name && !row->actions) {
 		scsi_sense_cdb(task, 4, 7);
 		return 0;
 	}

@@ -91,6 +91,9 @@ static bool task_measure(struct scsi_task *task)
 	case SCSI_MOVES_COMPARE:
 		return measure_blocks(task, 2 * length, SCSI_DATA_OUT);
 	case SCSI_MOVES_VERIFY: return measure_verify(task);
+	case SCSI_MOVES_FORMAT: /* FMTDATA; the list says how long it is */
+		return !(task->cdb[1] & 0x10) ||
+			measure_list(task, task->expected_bytes);
 	}
 	return true;
 }
@@ -189,7 +192,7 @@ bool scsi_task_begin(struct scsi_task *task)
 	task->in_bytes = 0;
 	task->state = SCSI_BEGUN;
 	task->aborted = task->aborted_by_other = task->submitted = false;
-	task->counted = false;
+	task->counted = task->formats = false;
 	task->changed_bytes = 0;
 	task->step = 0;
 	task->scratch = NULL;
@@ -204,10 +207,23 @@ bool scsi_task_begin(struct scsi_task *task)
 
 /* -- before it runs ------------------------------------------------------- */
 
-/* SBC-3 4.10: readiness, then write protection. */
+/* SBC-4 4.33.2: only those three commands that leave attentions alone. */
+static bool task_check_format(struct scsi_task *task)
+{
+	if (!(volume_flags(scsi_volume(task)) & VOLUME_FORMATTING) ||
+		task->command->flags & SCSI_KEEPS_ATTENTION)
+		return true;
+	scsi_sense_formatting(task);
+	return false;
+}
+
+/* SBC-3 4.10: readiness, then write protection. Nothing but a format is to touch
+ * what another one has left half done. */
 static bool task_check_ready(struct scsi_task *task)
 {
 	unsigned flags = volume_flags(scsi_volume(task));
+	bool touches = task->command->access != RESERVATION_ALLOWED &&
+		task->command->moves != SCSI_MOVES_FORMAT;
 
 	if (flags & VOLUME_EJECTED)
 		scsi_sense_set(task, SENSE_NOT_READY, ASC_MEDIUM_NOT_PRESENT);
@@ -218,6 +234,8 @@ static bool task_check_ready(struct scsi_task *task)
 	else if (flags & VOLUME_FAILED)
 		scsi_sense_set(
 			task, SENSE_HARDWARE_ERROR, ASC_INTERNAL_FAILURE);
+	else if (flags & VOLUME_FORMAT_CORRUPT && touches)
+		scsi_sense_set(task, SENSE_MEDIUM_ERROR, ASC_FORMAT_CORRUPTED);
 	else
 		return true;
 	return false;
@@ -233,6 +251,8 @@ static bool task_check(struct scsi_task *task)
 		task_attend(task);
 		return false;
 	}
+	if (!task_check_format(task))
+		return false;
 	if (!reservation_permits(task->logical_unit, command->access)) {
 		task->status = SCSI_RESERVATION_CONFLICT;
 		return false;
@@ -345,6 +365,8 @@ static void task_leave(struct scsi_task *task)
 {
 	if (task->logical_unit && task->attribute == SCSI_ORDERED)
 		scsi_unit(task)->ordered--;
+	if (task->formats)
+		scsi_format_end(task);
 	if (task->scratch)
 		buf_put(task->scratch);
 	task->scratch = NULL;

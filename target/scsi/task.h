@@ -83,6 +83,11 @@ void scsi_nexus_conclude(struct scsi_nexus *nexus);
 void scsi_figures_begin(struct scsi_task *task);
 void scsi_figures_end(struct scsi_task *task);
 
+/* -- format.c ------------------------------------------------------------- */
+
+/* The task that formats its volume has ended, however. */
+void scsi_format_end(struct scsi_task *task);
+
 /* -- manage.c ------------------------------------------------------------- */
 
 /* Answers that function and those after it in the list, in the next turn. */
@@ -135,6 +140,7 @@ scsi_execute_fn scsi_unmap; /* unmap.c */
 scsi_execute_fn scsi_compare_and_write; /* compare_and_write.c */
 scsi_execute_fn scsi_or_write, scsi_pre_fetch; /* or_write.c */
 scsi_execute_fn scsi_lba_status; /* lba_status.c */
+scsi_execute_fn scsi_format_unit; /* format.c */
 scsi_execute_fn scsi_test_unit_ready, scsi_start_stop, scsi_prevent_allow;
 scsi_execute_fn scsi_mode_select; /* mode_select.c */
 scsi_execute_fn scsi_reserve, scsi_release; /* reserve_legacy.c */

@@ -123,6 +123,22 @@ void volume_online(struct volume *volume, struct block_source *source)
 	atomic_store_explicit(&volume->source, source, memory_order_release);
 }
 
+#define STOP_LOOK_NS 1000000u
+
+void volume_format_stop_co(struct volume *volume)
+{
+	struct volume_format *format = &volume->format;
+
+	if (!format->running)
+		return;
+	format->stop = true;
+	if (format->moving)
+		block_cancel(format->moving);
+	while (format->running)
+		loop_sleep_co(
+			block_core_lane(volume->core, 0)->loop, STOP_LOOK_NS);
+}
+
 static void volume_nothing(struct block_lane *lane, void *argument)
 {
 	(void)lane;
@@ -133,6 +149,7 @@ void volume_offline_co(struct volume *volume, const char *reason)
 {
 	struct block_source *source = atomic_exchange(&volume->source, NULL);
 
+	volume_format_stop_co(volume);
 	snprintf(volume->offline_reason, sizeof volume->offline_reason, "%s",
 		reason);
 	if (!source)
@@ -201,7 +218,8 @@ void volume_trouble(struct volume *volume, const struct block_lane *lane,
 
 void volume_repaired(struct volume *volume)
 {
-	atomic_fetch_and(&volume->flags, ~(unsigned)VOLUME_FAILED);
+	atomic_fetch_and(&volume->flags,
+		~(unsigned)(VOLUME_FAILED | VOLUME_FORMAT_CORRUPT));
 }
 
 static void volume_call_start(void *argument)

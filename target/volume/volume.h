@@ -36,6 +36,8 @@ enum volume_flag {
 	VOLUME_EJECTED = 16, /* removable: no medium */
 	VOLUME_FAILED = 32, /* a flush failed: acknowledged data at risk */
 	VOLUME_TASK_ABORTED = 64, /* TAS: tell hosts of tasks others aborted */
+	VOLUME_FORMATTING = 128, /* see format.h, as of the next */
+	VOLUME_FORMAT_CORRUPT = 256,
 };
 /* What hosts may change through mode pages, and what of it can be saved. */
 #define VOLUME_MODE_FLAGS \
@@ -106,6 +108,12 @@ struct volume {
 	uint64_t reservation_serial; /* control lane: numbers the tables */
 	struct volume_drain *drain[VOLUME_DRAINS]; /* slots; control lane */
 	struct volume_book book; /* figures, by host */
+	struct volume_format {
+		atomic_uint progress; /* of 65536 */
+		/* Control lane: the coroutine that does it, if one does. */
+		bool running, stop;
+		struct block_request *moving;
+	} format;
 
 	struct volume_lane {
 		struct volume_nexus_list nexuses;
@@ -130,6 +138,9 @@ void volume_unclaim(struct volume *volume);
 void volume_online(struct volume *volume, struct block_source *source);
 /* Hosts get NOT READY from now on; the source is put. */
 void volume_offline_co(struct volume *volume, const char *reason);
+/* Ends a format that goes on behind its host's back (format.h), waits for that;
+ * control lane. */
+void volume_format_stop_co(struct volume *volume);
 /* No nexus is left. */
 void volume_free_co(struct volume *volume);
 /* A flush failed: VOLUME_FAILED from now on, until an operator has looked

@@ -266,8 +266,8 @@ static void timestamp_co(struct stack_rig *stack, void *argument)
 /* What target/scsi/README.md says is deliberately not there. */
 static void refused_co(struct stack_rig *stack, void *argument)
 {
-	static const uint8_t opcodes[] = {0x04, 0x37, 0x3b, 0x3f, 0x48, 0x4c,
-		0x83, 0x84, 0x9c, 0xa4, 0xb7};
+	static const uint8_t opcodes[] = {
+		0x37, 0x3b, 0x3f, 0x48, 0x4c, 0x83, 0x84, 0x9c, 0xa4, 0xb7};
 
 	(void)argument;
 	scsi_rig_open_co(&rig, stack, &plain);
@@ -276,6 +276,9 @@ static void refused_co(struct stack_rig *stack, void *argument)
 	FAILS(&rig, 0, &command, 0x052400, 0xa3, 0x05, [9] = 4);
 	CHECK_INT(command.task.sense[15], 0xcc); /* byte 1, bit 4 */
 	CHECK_INT(get_be16(command.task.sense + 16), 1);
+	/* SET TARGET PORT GROUPS is told as not there, as TPGS says. */
+	GOOD(&rig, 0, &command, 0xa3, 0x0c, 2, 0xa4, 0, 0x0a, [9] = 64);
+	CHECK_INT(data[1] & 7, 1);
 	GOOD(&rig, 0, &command, 0x12, 0, 0, 0, 96);
 	CHECK_INT(data[5] & 8, 0); /* 3PC */
 	scsi_rig_close_co(&rig);
