@@ -72,6 +72,40 @@ bool scsi_write_protected(const struct volume_nexus *nexus)
 	return nexus->read_only || volume_read_only(nexus->volume);
 }
 
+/* SBC-4 4.33.2: only those three commands that leave attentions alone. */
+bool scsi_check_format(struct scsi_task *task)
+{
+	if (!(volume_flags(scsi_volume(task)) & VOLUME_FORMATTING) ||
+		task->command->flags & SCSI_KEEPS_ATTENTION)
+		return true;
+	scsi_sense_formatting(task);
+	return false;
+}
+
+/* SBC-3 4.10: readiness, then write protection. Nothing but a format is to touch
+ * what another one has left half done. */
+bool scsi_check_ready(struct scsi_task *task)
+{
+	unsigned flags = volume_flags(scsi_volume(task));
+	bool touches = task->command->access != RESERVATION_ALLOWED &&
+		task->command->moves != SCSI_MOVES_FORMAT;
+
+	if (flags & VOLUME_EJECTED)
+		scsi_sense_set(task, SENSE_NOT_READY, ASC_MEDIUM_NOT_PRESENT);
+	else if (!atomic_load_explicit(
+			 &scsi_volume(task)->source, memory_order_relaxed))
+		scsi_sense_set(
+			task, SENSE_NOT_READY, ASC_NOT_READY_INTERVENTION);
+	else if (flags & VOLUME_FAILED)
+		scsi_sense_set(
+			task, SENSE_HARDWARE_ERROR, ASC_INTERNAL_FAILURE);
+	else if (flags & VOLUME_FORMAT_CORRUPT && touches)
+		scsi_sense_set(task, SENSE_MEDIUM_ERROR, ASC_FORMAT_CORRUPTED);
+	else
+		return true;
+	return false;
+}
+
 static bool data_registered(const struct scsi_task *task)
 {
 	return task->scratch ||

@@ -114,6 +114,10 @@ uint64_t scsi_blocks_received(const struct scsi_task *task);
 bool scsi_fua_asked(const struct scsi_task *task);
 /* A change is to be durable before its status: FUA, or there is no write cache. */
 bool scsi_fua(const struct scsi_task *task);
+/* False, with sense, while the volume is being formatted; while it is offline,
+ * has no medium or has failed. */
+bool scsi_check_format(struct scsi_task *task);
+bool scsi_check_ready(struct scsi_task *task);
 bool scsi_write_protected(const struct volume_nexus *nexus);
 /* One request to the source, over task->iov; for BLOCK_EXTENTS the answer's struct
  * is at the start of the scratch buffer. `done` runs later. */
