@@ -218,6 +218,10 @@ static void failed_co(struct stack_rig *stack, void *argument)
 	CHECK_INT(list_co(immed_cdb, immed, 4), SCSI_GOOD);
 	until_ready_co(stack);
 	check_corrupt_co();
+	scsi_rig_fault_co(&rig, "add", "{op: discard, error: EIO, count: 1}");
+	FAILS(&rig, 0, &command, 0x030c00, FORMAT);
+	volume_repaired(rig.volume);
+	write_co();
 	scsi_rig_close_co(&rig);
 }
 

@@ -442,10 +442,12 @@ static void repair_co(struct api_request *request)
 		return;
 	struct volume *volume =
 		appliance_find_volume(request->parts->appliance, object->id);
-	if (!volume || !(atomic_load(&volume->flags) & VOLUME_FAILED)) {
+	if (!volume ||
+		!(volume_flags(volume) &
+			(VOLUME_FAILED | VOLUME_FORMAT_CORRUPT))) {
 		api_problem(request, "conflict",
-			"no flush of volume \"%s\" has failed: there is "
-			"nothing to repair",
+			"no flush of volume \"%s\" has failed and no format: "
+			"there is nothing to repair",
 			object->id);
 		return;
 	}
@@ -457,7 +459,7 @@ static void repair_co(struct api_request *request)
 	snprintf(path, sizeof path, "volumes/%s", object->id);
 	volume_repaired(volume);
 	log_warning("api", "repaired",
-		"%s lets hosts write to volume %s again after a failed flush",
+		"%s lets hosts use volume %s again after a failure",
 		request->who.name, object->id);
 	api_audit(request, path, NULL, NULL);
 	object_answer_co(request, &object_volumes, object->id);
