@@ -32,15 +32,24 @@ static uint64_t seed(void)
 								    : made;
 }
 
-/* FNV-1a, then mixed so that the low bits know of all. */
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 29;
+}
+
+/* Eight bytes at a time, then those that are left, with the length. */
 static uint64_t hash_of(const void *key, size_t bytes)
 {
 	const uint8_t *at = key;
-	uint64_t hash = seed();
-	for (size_t i = 0; i < bytes; i++)
-		hash = (hash ^ at[i]) * 0x100000001b3ull;
-	hash = (hash ^ hash >> 32) * 0x9e3779b97f4a7c15ull;
-	return hash ^ hash >> 29;
+	uint64_t hash = mix(seed(), bytes), word;
+	for (; bytes >= sizeof word; at += sizeof word, bytes -= sizeof word) {
+		memcpy(&word, at, sizeof word);
+		hash = mix(hash, word);
+	}
+	word = 0;
+	memcpy(&word, at, bytes);
+	return mix(mix(hash, word), 0);
 }
 
 /* Where the key is, or the free slot where it would be. There is always one. */
