@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "blockcore/base/prng.h"
+#include "tests/lib/power_cut.h"
 #include "tests/lib/qcow2_cuts.h"
 #include "tests/lib/sim_world.h"
 #include "tests/lib/stack_sim.h"
@@ -25,10 +26,8 @@
 
 /* What a cut left, and what was promised then. */
 struct qcow2_cut {
-	struct ring_world *world;
-	struct sim *sim;
-	struct sector_model *model;
-	uint64_t point, size_bytes, next_size_bytes;
+	struct power_cut left;
+	uint64_t size_bytes, next_size_bytes;
 	bool unmade;
 	STAILQ_ENTRY(qcow2_cut) link;
 };
@@ -56,30 +55,20 @@ static void lost(const struct qcow2_run *run, const char *what)
 {
 	check_fail(__FILE__, __LINE__, "%s, seed %llu, point %llu: %s",
 		run->script->name, (unsigned long long)run->seed,
-		(unsigned long long)run->checking->point, what);
+		(unsigned long long)run->checking->left.point, what);
 }
 
 static void check_sectors_co(struct qcow2_run *run, struct stack_rig *rig,
 	struct block_source *source)
 {
-	static uint8_t data[QCOW2_CUTS_SECTORS_MOST * SECTOR_BYTES];
 	struct qcow2_cut *cut = run->checking;
 	uint64_t size = block_source_info(source, block_core_lane(rig->core, 0))
 				.size_bytes;
-	uint32_t sector;
 
 	if (size != cut->size_bytes && size != cut->next_size_bytes)
 		lost(run, "another size");
-	memset(data, 0, sizeof data);
-	CHECK_INT(block_transfer_co(source, block_core_lane(rig->core, 0),
-			  BLOCK_READ, 0, 0, size, data),
-		0);
-	sector = sector_model_check_cut(
-		cut->model, 0, (uint32_t)(size / SECTOR_BYTES), data);
-	if (sector == UINT32_MAX)
-		return;
-	sector_model_explain(cut->model, sector, data + sector * SECTOR_BYTES);
-	lost(run, "lost or made up");
+	if (!power_cut_sectors_hold_co(&cut->left, rig, source, size))
+		lost(run, "lost or made up");
 }
 
 static void check_image_co(struct qcow2_run *run, struct stack_rig *rig,
@@ -104,7 +93,7 @@ static void write_again_co(struct qcow2_run *run, struct stack_rig *rig,
 	uint8_t *data = stack_rig_pattern(AGAIN_BYTES, 3);
 	uint64_t places =
 		block_source_info(source, lane).size_bytes - AGAIN_BYTES;
-	uint64_t offset = run->checking->point * SECTOR_BYTES % places;
+	uint64_t offset = run->checking->left.point * SECTOR_BYTES % places;
 
 	CHECK_INT(block_transfer_co(source, lane, BLOCK_WRITE, BLOCK_FUA,
 			  offset, AGAIN_BYTES, data),
@@ -125,7 +114,7 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 	source = stack_rig_source_co(rig, document);
 	check_sectors_co(run, rig, source);
 	check_image_co(run, rig, source);
-	if (run->checking->point % 8 == 0)
+	if (run->checking->left.point % 8 == 0)
 		write_again_co(run, rig, source);
 	block_source_put_co(source);
 }
@@ -139,8 +128,8 @@ static void show_to_qemu(struct qcow2_run *run)
 	int fd, status;
 
 	if (!step || all_cuts % step ||
-		!sim_world_get(run->checking->world, QCOW2_CUTS_PATH, 0, head,
-			sizeof head))
+		!sim_world_get(run->checking->left.world, QCOW2_CUTS_PATH, 0,
+			head, sizeof head))
 		return;
 	/* Not an image yet, or one that has put its refcounts off. */
 	if (head[0] != 'Q' || head[DIRTY_BYTE] & 1)
@@ -148,7 +137,8 @@ static void show_to_qemu(struct qcow2_run *run)
 	fd = mkstemp(path);
 	CHECK(fd >= 0);
 	close(fd);
-	CHECK_INT(sim_world_export(run->checking->world, QCOW2_CUTS_PATH, path),
+	CHECK_INT(sim_world_export(
+			  run->checking->left.world, QCOW2_CUTS_PATH, path),
 		0);
 	snprintf(command, sizeof command,
 		"qemu-img check -q -f qcow2 %s >/dev/null 2>&1", path);
@@ -159,33 +149,15 @@ static void show_to_qemu(struct qcow2_run *run)
 	all_qemu++;
 }
 
-/* The world that a cut has left goes on in the simulation of the rig. */
-static struct ring_world *take_world(void *argument, struct sim *sim)
-{
-	struct qcow2_cut *cut = argument;
-
-	sim_world_of(cut->world)->sim = sim;
-	return cut->world;
-}
-
 static void check_cuts(struct qcow2_run *run)
 {
 	struct qcow2_cut *cut;
 
 	while ((cut = STAILQ_FIRST(&run->cuts))) {
-		struct stack_rig_setup setup = {.world = "simulated",
-			.lanes = 1,
-			.pool_bytes = 1u << 20,
-			.seed = cut->point,
-			.existing_world = take_world,
-			.existing = cut};
-
 		STAILQ_REMOVE_HEAD(&run->cuts, link);
 		run->checking = cut;
 		show_to_qemu(run);
-		stack_rig_test(&setup, reopened_co, run);
-		sim_free(cut->sim);
-		sector_model_free(cut->model);
+		power_cut_reopen(&cut->left, reopened_co, run);
 		free(cut);
 		all_cuts++;
 	}
@@ -199,10 +171,7 @@ static void cut_here(void *argument, uint64_t point)
 	struct qcow2_cut *cut = calloc(1, sizeof *cut);
 
 	CHECK(cut != NULL);
-	cut->sim = sim_new(run->seed << 32 ^ point << 2);
-	cut->world = sim_world_after_cut(run->rig->world, cut->sim);
-	cut->model = sector_model_copy(run->model);
-	cut->point = point;
+	power_cut_take(&cut->left, run->rig, run->seed, point, run->model);
 	cut->size_bytes = run->size_bytes;
 	cut->next_size_bytes = run->next_size_bytes;
 	cut->unmade = run->unmade;

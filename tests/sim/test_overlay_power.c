@@ -19,6 +19,7 @@
 
 #include "blockcore/base/prng.h"
 #include "tests/lib/model_load.h"
+#include "tests/lib/power_cut.h"
 #include "tests/lib/sim_world.h"
 #include "tests/lib/stack_sim.h"
 
@@ -58,11 +59,8 @@ static const struct script scripts[] = {
 };
 
 struct cut {
-	struct ring_world *world;
-	struct sim *sim;
-	struct sector_model *model;
+	struct power_cut left;
 	unsigned durable;
-	uint64_t point;
 	STAILQ_ENTRY(cut) link;
 };
 
@@ -140,24 +138,8 @@ static void lost(const struct run *run, const char *what)
 {
 	check_fail(__FILE__, __LINE__, "%s, seed %llu, point %llu, %u: %s",
 		run->script->name, (unsigned long long)run->seed,
-		(unsigned long long)run->checking->point,
+		(unsigned long long)run->checking->left.point,
 		run->checking->durable, what);
-}
-
-static void check_sectors_co(
-	struct run *run, struct stack_rig *rig, struct block_source *source)
-{
-	static uint8_t data[SECTORS * SECTOR_BYTES];
-	struct cut *cut = run->checking;
-
-	CHECK_INT(block_transfer_co(source, block_core_lane(rig->core, 0),
-			  BLOCK_READ, 0, 0, sizeof data, data),
-		0);
-	uint32_t sector = sector_model_check_cut(cut->model, 0, SECTORS, data);
-	if (sector == UINT32_MAX)
-		return;
-	sector_model_explain(cut->model, sector, data + sector * SECTOR_BYTES);
-	lost(run, "lost or made up");
 }
 
 static void reopened_co(struct stack_rig *rig, void *argument)
@@ -167,7 +149,9 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 	struct block_source *source = stack_rig_source_co(rig, document);
 
 	free(document);
-	check_sectors_co(run, rig, source);
+	if (!power_cut_sectors_hold_co(
+		    &run->checking->left, rig, source, SECTORS * SECTOR_BYTES))
+		lost(run, "lost or made up");
 	if (run->checking->durable || run->script->qcow2) {
 		char *said = stack_rig_command_co(
 			rig, source, "qcow2", "check", NULL);
@@ -179,33 +163,16 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
-/* The world that a cut has left goes on in the simulation of the rig. */
-static struct ring_world *take_world(void *argument, struct sim *sim)
-{
-	struct cut *cut = argument;
-
-	sim_world_of(cut->world)->sim = sim;
-	return cut->world;
-}
-
 static void check_cuts(struct run *run)
 {
 	struct cut *cut;
 
 	while ((cut = STAILQ_FIRST(&run->cuts))) {
-		struct stack_rig_setup setup = {.world = "simulated",
-			.lanes = 1,
-			.seed = cut->point,
-			.existing_world = take_world,
-			.existing = cut};
-
 		STAILQ_REMOVE_HEAD(&run->cuts, link);
 		run->checking = cut;
-		stack_rig_test(&setup, reopened_co, run);
+		power_cut_reopen(&cut->left, reopened_co, run);
 		all_cuts++;
 		cuts_between += cut->durable == 1;
-		sim_free(cut->sim);
-		sector_model_free(cut->model);
 		free(cut);
 	}
 }
@@ -216,11 +183,8 @@ static void cut_here(void *argument, uint64_t point)
 	struct cut *cut = calloc(1, sizeof *cut);
 
 	CHECK(cut != NULL);
-	cut->sim = sim_new(run->seed << 32 ^ point << 2);
-	cut->world = sim_world_after_cut(run->rig->world, cut->sim);
-	cut->model = sector_model_copy(run->model);
+	power_cut_take(&cut->left, run->rig, run->seed, point, run->model);
 	cut->durable = run->durable;
-	cut->point = point;
 	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
 }
 
