@@ -89,7 +89,7 @@ struct spec_overlay {
 	int (*durable_co)(void *argument, struct err *err);
 	void *argument;
 };
-/* 0, or -errno with everything as before, but for the file, which stays. */
+/* 0, or -errno with everything as before: a file that was made for it stays, empty. */
 int spec_overlay_co(struct block_source *source,
 	const struct spec_overlay *overlay, struct err *err);
 /* The placement's name; NULL with *err: there is none of that name. */

@@ -12,9 +12,12 @@
  *  2. What hosts were told is written is in the old image before the first write
  *     goes to the new one, and it is flushed: a FLUSH that a host sends later
  *     reaches the new image only.
- *  3. A driver is never opened twice: one that goes down with its image takes what
+ *  3. Where a snapshot fails, the file of the new image is as good as empty, so
+ *     that the same can be tried again.
+ *  4. A driver is never opened twice: one that goes down with its image takes what
  *     it knows with it (rules of a fault, figures).
  */
+#include "blockcore/base/log.h"
 #include "blockcore/change.h"
 #include "blockcore/driver.h"
 #include "blockcore/format/format.h"
@@ -35,6 +38,8 @@
 struct overlay_run {
 	const struct spec_overlay *overlay;
 	struct block_source *source, *base;
+	struct block_source *file; /* of the new image, once that is made */
+	const struct block_format_kind *kind;
 	struct block_lane *control;
 	unsigned head_count, image_count; /* listeners and bottom */
 	struct block_driver *head[BLOCK_MAX_DRIVERS + 1];
@@ -232,6 +237,11 @@ static int overlay_open_co(struct overlay_run *run, struct err *err)
 	int error = spec_open_over_co(
 		run->source, map, name, run->base, &run->fresh, err);
 	doc_free(map);
+	if (!error) {
+		run->file = container_of(run->fresh, struct block_view, driver)
+				    ->format->file;
+		block_source_get(run->file);
+	}
 	if (!error && run->fresh->info.size_bytes != bottom->info.size_bytes)
 		error = doc_error(given, err, EINVAL,
 			"the new image has %llu bytes, the source %llu",
@@ -304,6 +314,18 @@ static int overlay_swap_co(struct overlay_run *run, struct err *err)
 	return error;
 }
 
+/* `failed`: the new image, which is closed, is not to be. */
+static void overlay_leave_file_co(struct overlay_run *run, bool failed)
+{
+	if (!run->file)
+		return;
+	if (failed && run->kind->unmake_co(run->source->core, run->file))
+		log_warning(block_source_name(run->file), "leftover",
+			"the image that was made for a snapshot is still "
+			"there; use another file the next time");
+	block_source_put_co(run->file);
+}
+
 static int overlay_run_co(struct overlay_run *run, struct err *err)
 {
 	int error = overlay_deal_co(run, err);
@@ -323,13 +345,13 @@ static int overlay_run_co(struct overlay_run *run, struct err *err)
 		block_driver_close_co(run->clone[--run->clone_count]);
 	if (run->base)
 		block_source_put_co(run->base);
+	overlay_leave_file_co(run, error);
 	return error;
 }
 
-static int overlay_check(const struct spec_overlay *overlay, struct err *err)
+static int overlay_check(struct overlay_run *run, struct err *err)
 {
-	const struct doc *document = overlay->document;
-	const struct block_format_kind *kind;
+	const struct doc *document = run->overlay->document;
 	const struct doc *format, *not_here;
 	int error = spec_check_bottom(document, err);
 
@@ -340,12 +362,12 @@ static int overlay_check(const struct spec_overlay *overlay, struct err *err)
 		return doc_error(format, err, EINVAL,
 			"a snapshot needs a format that has backing files: "
 			"qcow2");
-	error = spec_format_kind(format, &kind, err);
+	error = spec_format_kind(format, &run->kind, err);
 	if (error)
 		return error;
-	if (!kind->has_backing || !kind->is_empty_co)
+	if (!run->kind->has_backing)
 		return doc_error(format, err, EINVAL,
-			"%s has no backing files; qcow2 has", kind->name);
+			"%s has no backing files; qcow2 has", run->kind->name);
 	not_here = doc_find(format, "backing");
 	if (!not_here)
 		not_here = doc_find(document, "listeners");
@@ -361,7 +383,7 @@ int spec_overlay_co(struct block_source *source,
 	struct overlay_run run = {.overlay = overlay,
 		.source = source,
 		.control = block_core_lane(source->core, 0)};
-	int error = overlay_check(overlay, err);
+	int error = overlay_check(&run, err);
 
 	if (error)
 		return error;

@@ -38,8 +38,10 @@ struct block_format_kind {
 	 * Asked if the document has no `backing`. Optional. */
 	int (*backing_co)(struct block_core *core, struct block_source *file,
 		char **document, struct err *err);
-	/* Whether a new image would be made in it. With has_backing. */
+	/* Whether a new image would be made in it; makes it so again, when the
+	 * image made there is closed and nobody wants it. With has_backing. */
 	bool (*is_empty_co)(struct block_core *core, struct block_source *file);
+	int (*unmake_co)(struct block_core *core, struct block_source *file);
 	int (*open_co)(struct block_format *format, struct err *err);
 	void (*close_co)(struct block_format *format);
 };

@@ -63,7 +63,8 @@ bool live_overlay_find(const json_t *from, const json_t *to, json_t **document,
 		return false;
 	json_t *bare = json_copy((json_t *)format);
 	json_object_del(bare, "backing");
-	*document = json_pack("{s:o}", "format", bare);
+	*document = json_object();
 	*placement = place(&now, &head, &image);
-	return *document && *placement;
+	json_object_set_new(*document, "format", bare);
+	return true;
 }

@@ -317,17 +317,21 @@ static void depth_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
-/* Too late: nothing was changed, later it works. */
+/* Too late: nothing was changed, later the same works, in the same file. */
 static void deadline_co(struct stack_rig *rig, void *argument)
 {
 	struct block_source *holder = stack_rig_source_co(rig,
 		"{listeners: [{type: fault, name: holder}], "
 		"protocol: {type: mem, size: 4M}}");
-	char document[128];
+	struct block_source *file =
+		stack_rig_source_co(rig, "protocol: {type: mem, size: 32M}");
+	char document[128], overlay[128];
 
 	(void)argument;
 	snprintf(document, sizeof document, "{source: %s}",
 		block_source_name(holder));
+	snprintf(overlay, sizeof overlay, "{format: {type: qcow2, file: %s}}",
+		block_source_name(file));
 	struct block_source *source = stack_rig_source_co(rig, document);
 	struct stack_rig_request held;
 	struct err err = {0};
@@ -336,15 +340,16 @@ static void deadline_co(struct stack_rig *rig, void *argument)
 		rig, holder, "holder", "hold", "{op: write}"));
 	stack_rig_submit(source, block_core_lane(rig->core, 0), &held,
 		BLOCK_WRITE, 0, 512, 512, data);
-	CHECK_INT(try_co(rig, source, OVERLAY, NULL, DEADLINE_NS, &err),
+	CHECK_INT(try_co(rig, source, overlay, NULL, DEADLINE_NS, &err),
 		-ETIMEDOUT);
 	CHECK_ERR(&err, "nothing was changed");
 	CHECK_INT(read_co(rig, source, 0), 0);
 	free(stack_rig_command_co(rig, holder, "holder", "release", NULL));
 	CHECK_INT(stack_rig_wait_co(&held), 0);
-	snapshot_co(rig, source, NULL);
+	CHECK_INT(try_co(rig, source, overlay, NULL, PATIENCE_NS, &err), 0);
 	CHECK_INT(read_co(rig, source, 512), 7);
 	block_source_put_co(source);
+	block_source_put_co(file);
 	block_source_put_co(holder);
 }
 

@@ -167,6 +167,19 @@ static int transfer_co(struct block_core *core, struct block_source *file,
 	return 0;
 }
 
+int qcow2_create_undo_co(struct block_core *core, struct block_source *file)
+{
+	uint8_t *mark = qcow2_io_memory(QCOW2_SECTOR_BYTES);
+
+	if (!mark)
+		return -ENOMEM;
+	memcpy(mark, half_made, sizeof half_made);
+	int error = transfer_co(
+		core, file, BLOCK_WRITE, 0, QCOW2_SECTOR_BYTES, mark);
+	free(mark);
+	return error ? error : transfer_co(core, file, BLOCK_FLUSH, 0, 0, NULL);
+}
+
 static int write_all_co(struct block_core *core, struct block_source *file,
 	const struct layout *l, uint8_t *area)
 {
@@ -175,12 +188,7 @@ static int write_all_co(struct block_core *core, struct block_source *file,
 	int error;
 
 	put_counts(l, area);
-	memcpy(area, half_made, sizeof half_made);
-	error = transfer_co(
-		core, file, BLOCK_WRITE, 0, QCOW2_SECTOR_BYTES, area);
-	memset(area, 0, sizeof half_made);
-	if (!error)
-		error = transfer_co(core, file, BLOCK_FLUSH, 0, 0, NULL);
+	error = qcow2_create_undo_co(core, file);
 	if (!error)
 		error = transfer_co(core, file, BLOCK_WRITE, cluster,
 			bytes - cluster, area + cluster);

@@ -14,6 +14,8 @@ int qcow2_create_co(struct block_core *core, struct block_source *file,
 /* It holds nothing, or an image that was not made to its end. */
 bool qcow2_create_is_empty_co(
 	struct block_core *core, struct block_source *file);
+/* A new image that nobody wants after all: it is empty again. Closed before. */
+int qcow2_create_undo_co(struct block_core *core, struct block_source *file);
 /* What option preallocation says, in a new image. */
 int qcow2_create_fill_co(struct qcow2 *image, struct err *err);
 /* Bytes of the file for an image with `data_bytes` allocated. */

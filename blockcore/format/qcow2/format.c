@@ -344,10 +344,25 @@ static int recount_co(struct qcow2 *image, struct err *err)
 	return error ? err_set(err, -error, "the header cannot be written") : 0;
 }
 
+/* A process that was killed may have written tables and not flushed them. What is
+ * read of them is relied on: a cluster that they say is free is written to while,
+ * after a power cut, the old tables would still name it. */
+static int settle_co(struct qcow2 *image, struct err *err)
+{
+	int error = qcow2_io_flush_co(image);
+
+	return error ? err_set(err, -error,
+			       "what was written before cannot be flushed: %s",
+			       strerror(-error))
+		     : 0;
+}
+
 static int open_for_writing_co(struct qcow2 *image, struct err *err)
 {
-	int error;
+	int error = settle_co(image, err);
 
+	if (error)
+		return error;
 	qcow2_pool_init(image);
 	error = qcow2_refcount_open_co(image, err);
 	if (error)
@@ -449,6 +464,7 @@ const struct block_format_kind qcow2_format_kind = {
 	.view = &qcow2_view_kind,
 	.backing_co = backing_co,
 	.is_empty_co = qcow2_create_is_empty_co,
+	.unmake_co = qcow2_create_undo_co,
 	.open_co = open_co,
 	.close_co = close_co,
 };

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * qcow2: an image is opened for writing only when all that was written to its file
+ * before is durable, whoever wrote it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/stack_rig.h"
+
+#include <errno.h>
+
+#define FILE_OF(more) \
+	"{protocol: {type: file, path: disk, size: 4K}, listeners: " \
+	"[{type: fault, name: f, rules: [" more "]}]}"
+
+static void made_co(struct stack_rig *rig)
+{
+	block_source_put_co(stack_rig_source_co(
+		rig, "format: {type: qcow2, size: 1M, file: " FILE_OF("") "}"));
+}
+
+static void flush_first_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source;
+	struct err err = {0};
+
+	(void)argument;
+	made_co(rig);
+	CHECK_INT(stack_rig_build_co(rig,
+			  "format: {type: qcow2, file: " FILE_OF(
+				  "{op: flush, error: EIO}") "}",
+			  &source, &err),
+		-EIO);
+	CHECK_ERR(&err, "what was written before cannot be flushed");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		STACK_RIG_CASE(flush_first_co, simulated, .world = "simulated",
+			.lanes = 1),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
