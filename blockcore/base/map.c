@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See map.h. */
+/*
+ * See map.h. The table is uthash's; ours are its nodes, and the seed of the hash.
+ */
 #include "blockcore/base/map.h"
 
 #include <assert.h>
@@ -8,13 +10,16 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define FIRST_ROOM 16u
+static uint64_t hash_of(const void *key, size_t bytes);
+/* No memory: the node is not in the table, and its hh.tbl NULL. */
+#define HASH_NONFATAL_OOM 1
+#define HASH_FUNCTION(key, bytes, hash) \
+	((hash) = (unsigned)hash_of((key), (bytes)))
+#include <uthash.h>
 
-struct map_slot {
-	const void *key;
-	size_t bytes;
-	uint64_t hash;
-	void *value; /* NULL: free */
+struct map_node {
+	void *value;
+	UT_hash_handle hh;
 };
 
 static uint64_t seed(void)
@@ -52,92 +57,63 @@ static uint64_t hash_of(const void *key, size_t bytes)
 	return mix(mix(hash, word), 0);
 }
 
-/* Where the key is, or the free slot where it would be. There is always one. */
-static size_t find_slot(
-	const struct map *map, const void *key, size_t bytes, uint64_t hash)
+static struct map_node *find(
+	const struct map *map, const void *key, size_t bytes)
 {
-	size_t mask = map->room - 1, i = hash & mask;
-	while (map->slot[i].value) {
-		const struct map_slot *slot = &map->slot[i];
-		if (slot->hash == hash && slot->bytes == bytes &&
-			!memcmp(slot->key, key, bytes))
-			break;
-		i = (i + 1) & mask;
-	}
-	return i;
-}
+	struct map_node *node;
 
-static int grow(struct map *map)
-{
-	struct map larger = {.count = map->count,
-		.room = map->room ? 2 * map->room : FIRST_ROOM};
-	larger.slot = calloc(larger.room, sizeof *larger.slot);
-	if (!larger.slot)
-		return -ENOMEM;
-	for (size_t i = 0; i < map->room; i++) {
-		const struct map_slot *from = &map->slot[i];
-		if (from->value)
-			larger.slot[find_slot(&larger, from->key, from->bytes,
-				from->hash)] = *from;
-	}
-	free(map->slot);
-	*map = larger;
-	return 0;
+	HASH_FIND(hh, map->node, key, bytes, node);
+	return node;
 }
 
 int map_put(struct map *map, const void *key, size_t bytes, void *value)
 {
 	assert(value);
-	uint64_t hash = hash_of(key, bytes);
-	if (4 * (map->count + 1) > 3 * map->room && grow(map))
-		return -ENOMEM;
-	struct map_slot *slot = &map->slot[find_slot(map, key, bytes, hash)];
-	if (slot->value)
+	if (find(map, key, bytes))
 		return -EEXIST;
-	*slot = (struct map_slot){
-		.key = key, .bytes = bytes, .hash = hash, .value = value};
+	struct map_node *node = calloc(1, sizeof *node);
+	if (!node)
+		return -ENOMEM;
+	node->value = value;
+	HASH_ADD_KEYPTR(hh, map->node, key, bytes, node);
+	if (!node->hh.tbl) {
+		free(node);
+		return -ENOMEM;
+	}
 	map->count++;
 	return 0;
 }
 
 void *map_find(const struct map *map, const void *key, size_t bytes)
 {
-	if (!map->count)
-		return NULL;
-	return map->slot[find_slot(map, key, bytes, hash_of(key, bytes))].value;
-}
+	const struct map_node *node = find(map, key, bytes);
 
-/* What stands behind the hole and would be looked for before it moves into it, so
- * that no chain is broken. */
-static void close_hole(struct map *map, size_t hole)
-{
-	size_t mask = map->room - 1;
-	for (size_t i = (hole + 1) & mask; map->slot[i].value;
-		i = (i + 1) & mask) {
-		size_t home = map->slot[i].hash & mask;
-		if (((i - home) & mask) < ((i - hole) & mask))
-			continue;
-		map->slot[hole] = map->slot[i];
-		hole = i;
-	}
-	map->slot[hole] = (struct map_slot){0};
+	return node ? node->value : NULL;
 }
 
 void *map_remove(struct map *map, const void *key, size_t bytes)
 {
-	if (!map->count)
+	struct map_node *node = find(map, key, bytes);
+
+	if (!node)
 		return NULL;
-	size_t i = find_slot(map, key, bytes, hash_of(key, bytes));
-	void *value = map->slot[i].value;
-	if (value) {
-		close_hole(map, i);
-		map->count--;
-	}
+	void *value = node->value;
+	HASH_DELETE(hh, map->node, node);
+	free(node);
+	map->count--;
 	return value;
 }
 
 void map_free(struct map *map)
 {
-	free(map->slot);
+	struct map_node *node = map->node;
+
+	HASH_CLEAR(hh, map->node);
+	while (node) {
+		struct map_node *next = node->hh.next;
+
+		free(node);
+		node = next;
+	}
 	*map = (struct map){0};
 }

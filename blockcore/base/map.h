@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A hash table: from keys, which are bytes, to pointers. Open addressing with
- * linear probing; it grows by doubling and is never more than three quarters full.
+ * A hash table: from keys, which are bytes, to pointers.
  *
  *	struct map map = {0};		empty; takes no memory
  *	map_put(&map, key, bytes, value)
@@ -24,8 +23,8 @@
 #include <string.h>
 
 struct map {
-	struct map_slot *slot; /* `room` of them, a power of two; NULL: none */
-	size_t count, room;
+	struct map_node *node; /* NULL: none */
+	size_t count;
 };
 
 /* 0, -EEXIST (nothing is changed) or -ENOMEM. */
