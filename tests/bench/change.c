@@ -100,11 +100,12 @@ int main(int argc, char **argv)
 		rest_asker_die("rounds:", "1 to 1000");
 	for (; optind < argc && count < MAX_DAEMONS; optind++) {
 		char *path = strchr(argv[optind], '=');
-		if (!path)
+		if (path) {
+			*path = '\0';
+			daemons[count].volumes = argv[optind];
+			daemons[count++].fd = rest_asker_connect(path + 1);
+		} else
 			rest_asker_die("no VOLUMES=SOCKET:", argv[optind]);
-		*path++ = '\0';
-		daemons[count].volumes = argv[optind];
-		daemons[count++].fd = rest_asker_connect(path);
 	}
 	for (unsigned round = 0; round < rounds; round++)
 		run_round(round, count);
