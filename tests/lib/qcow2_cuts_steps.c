@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 #define LANES 2u
+/* Behind what makes a file count as empty. */
+#define GARBAGE_START (64u << 10)
+#define GARBAGE_END (512u << 10)
 
 static void open_co(struct qcow2_run *run, bool made)
 {
@@ -44,6 +47,18 @@ void qcow2_cuts_make_co(struct qcow2_run *run)
 	put_base(run);
 	open_co(run, false);
 	qcow2_cuts_watch(run, true);
+}
+
+void qcow2_cuts_make_on_garbage_co(struct qcow2_run *run)
+{
+	uint8_t *garbage = malloc(GARBAGE_END);
+
+	CHECK(garbage != NULL);
+	memset(garbage, 0, GARBAGE_START);
+	memset(garbage + GARBAGE_START, 0xaa, GARBAGE_END - GARBAGE_START);
+	sim_world_put(run->rig->world, QCOW2_CUTS_PATH, garbage, GARBAGE_END);
+	free(garbage);
+	qcow2_cuts_make_co(run);
 }
 
 void qcow2_cuts_make_cut_co(struct qcow2_run *run)

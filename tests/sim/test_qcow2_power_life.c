@@ -9,6 +9,7 @@
 #define PLAIN ", subclusters: \"off\", cluster_size: 4K"
 #define SMALL ", subclusters: \"off\", cluster_size: 512"
 #define PARTS ", subclusters: \"on\", cluster_size: 16K"
+#define WIDE ", subclusters: \"on\", cluster_size: 64K"
 #define OLD ", version: \"2\", cluster_size: 4K"
 #define W(...) \
 	{ \
@@ -22,6 +23,7 @@
 #define STEPS(first, ...) \
 	W(qcow2_cuts_##first##_co, qcow2_cuts_work_co, __VA_ARGS__)
 #define MAKE_CUT STEPS(make_cut, NULL)
+#define GARBAGE STEPS(make_on_garbage, qcow2_cuts_work_co)
 #define GROW STEPS(make, qcow2_cuts_grow_co, qcow2_cuts_work_co)
 #define SHRINK \
 	STEPS(make, qcow2_cuts_shrink_co, qcow2_cuts_work_co, \
@@ -37,6 +39,13 @@
 static const struct qcow2_script scripts[] = {
 	{"make", PLAIN, WRITES, 1, 12, 0, 0, MAKE_CUT},
 	{"make, clusters of 512", SMALL, WRITES, 1, 12, 0, BASE, MAKE_CUT},
+	{"make on garbage", PLAIN, ZEROES, 1, 12, 0, 0, GARBAGE},
+	{"make on garbage, subclusters", PARTS, WRITES, 1, 12, 0, 0, GARBAGE},
+	{"make on garbage, subclusters of 2K", WIDE, ZEROES, 1, 12, 0, 0,
+		GARBAGE},
+	{"preallocate on garbage, subclusters",
+		PARTS ", preallocation: metadata", WRITES, 1, 12, 0, 0,
+		GARBAGE},
 	{"preallocate", PLAIN ", preallocation: metadata", WRITES, 1, 12, 0, 0,
 		MAKE_CUT},
 	{"preallocate, subclusters", PARTS ", preallocation: full", WRITES, 1,

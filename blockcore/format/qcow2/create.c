@@ -326,10 +326,11 @@ int qcow2_create_fill_co(struct qcow2 *image, struct err *err)
 		else
 			error = -ENOMEM;
 	}
+	image->filling = true;
 	image->sparse = mode == QCOW2_PREALLOCATE_METADATA;
 	while (cluster < end && !error)
 		error = allocate_co(image, &cluster, end, zeroes);
-	image->sparse = false;
+	image->sparse = image->filling = false;
 	free(zeroes);
 	if (!error)
 		error = qcow2_epoch_commit_co(image);

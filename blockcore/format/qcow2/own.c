@@ -69,12 +69,30 @@ static int table_copy_co(struct qcow2_map *map, uint32_t l1_index, uint64_t to)
 	return 0;
 }
 
-static int table_make(struct qcow2_map *map, uint32_t l1_index, uint64_t to)
+/* Durable with the epoch's first fdatasync, like data. */
+static int table_zero_co(struct qcow2 *image, uint64_t to)
+{
+	uint64_t bytes = image->geometry.cluster_bytes;
+	uint8_t *zeroes = qcow2_io_memory(bytes);
+	int error;
+
+	if (!zeroes)
+		return -ENOMEM;
+	memset(zeroes, 0, bytes);
+	error = qcow2_io_write_co(image, to, bytes, zeroes);
+	free(zeroes);
+	return error;
+}
+
+static int table_make_co(struct qcow2_map *map, uint32_t l1_index, uint64_t to)
 {
 	struct qcow2 *image = map->image;
-	struct qcow2_table *table =
-		qcow2_map_table_new(&image->geometry, image->hole);
+	struct qcow2_table *table;
+	int error = table_zero_co(image, to);
 
+	if (error)
+		return error;
+	table = qcow2_map_table_new(&image->geometry, image->hole);
 	if (!table)
 		return -ENOMEM;
 	table->fresh = true;
@@ -98,7 +116,7 @@ static int table_own_locked_co(struct qcow2_map *map, uint32_t l1_index)
 	if (map->l1[l1_index] & QCOW2_OFFSET_MASK)
 		error = table_copy_co(map, l1_index, to);
 	else
-		error = table_make(map, l1_index, to);
+		error = table_make_co(map, l1_index, to);
 	if (error) {
 		qcow2_map_unmark_meta(image, to, 1);
 		qcow2_epoch_free(image, to, 1);

@@ -3,11 +3,13 @@
  * qcow2: the pool of clusters to be given out. A run of free clusters is taken
  * ahead, zeroed and counted before the first of them is used. So an allocation is
  * an addition, a new cluster needs no zeroes around its data, and what a power cut
- * loses is the rest of one run, as leaks. No flush is needed: what names a cluster
+ * loses is the rest of one run, as leaks. With subclusters nothing is zeroed inside
+ * the file: an entry says which parts of its cluster count, and who writes fills
+ * those; blocks of the file that were written stay so, which makes it quicker. No flush is needed: what names a cluster
  * is written only after the first fdatasync of an epoch that was closed later.
  *
- * Invariant: what is in the pool is named by nothing, holds zeroes, and its
- * refcount of 1 has been written.
+ * Invariant: what is in the pool is named by nothing, holds zeroes (without
+ * subclusters), and its refcount of 1 has been written.
  */
 #include "blockcore/format/qcow2/qcow2.h"
 
@@ -133,7 +135,7 @@ static int zero_run_co(struct qcow2 *image, const struct search *s)
 	bool behind = offset >= image->file_bytes;
 	int error = qcow2_pool_extend_co(image, offset + bytes);
 
-	if (error || (behind && image->sparse))
+	if (error || (behind ? image->sparse : !qcow2_pool_zeroes(image)))
 		return error;
 	return qcow2_io_vector_co(image, image->format.file, BLOCK_WRITE_ZEROES,
 		offset, bytes, NULL, 0);

@@ -27,8 +27,8 @@
  * a read costs a look-up. What needs more goes home as a message.
  *
  * A change of the map, in order:
- *	1. a cluster comes from the pool. Its refcount of 1 and its zeroes were
- *	   written when the pool was filled: the first fdatasync covers them.
+ *	1. a cluster comes from the pool. Its refcount of 1 and its zeroes, if it
+ *	   has to hold any, were written when the pool was filled: the first fdatasync covers them.
  *	2. the data is written there; then the entry in memory says so.
  *	3. an epoch is closed: copies of all changed tables are taken. They name
  *	   nothing whose data is not written.
@@ -202,6 +202,7 @@ struct qcow2 {
 	struct qcow2_slice_list slices;
 	uint64_t cached_bytes;
 	bool evicting;
+	bool filling; /* new clusters are mapped without being written */
 	bool sparse; /* new clusters are behind the end, without space */
 	struct co_mutex load[16], tables, begin;
 	uint8_t *meta; /* a bit for each host cluster that holds tables */
@@ -398,7 +399,12 @@ int qcow2_refcount_make_co(
 /* -- pool.c --------------------------------------------------------------- */
 
 void qcow2_pool_init(struct qcow2 *image);
-/* Up to `want` clusters in a row; they hold zeroes, their refcount is 1. */
+/* What comes from the pool holds zeroes. */
+static inline bool qcow2_pool_zeroes(const struct qcow2 *image)
+{
+	return !image->geometry.extended || image->filling;
+}
+/* Up to `want` clusters in a row; their refcount is 1. */
 int qcow2_pool_take_co(struct qcow2 *image, uint64_t want, uint64_t *offset,
 	uint64_t *clusters);
 /* Makes them free: what is left, at the end. */

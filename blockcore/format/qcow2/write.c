@@ -8,7 +8,7 @@
  *	[ head | data of the request | tail ]	in whole units of a new cluster
  *
  * Head and tail are what was read there before: of the backing file, of the
- * cluster that is replaced. Zeroes are not written to a cluster from the pool.
+ * cluster that is replaced. Zeroes are not written to a cluster that holds them.
  *
  * Invariants
  *  1. An entry is set after the data has been written.
@@ -75,7 +75,7 @@ struct writer {
 struct fill {
 	uint64_t base, host;
 	uint64_t at, to, pad_at, pad_to;
-	bool fresh; /* from the pool: holds zeroes */
+	bool fresh; /* from a pool that holds zeroes */
 	uint8_t *head, *tail;
 };
 
@@ -257,7 +257,7 @@ static int allocate_co(struct writer *w, struct qcow2_slice *slice)
 	const struct qcow2_geometry *g = &image->geometry;
 	struct fill f = {.base = w->at & ~(g->cluster_bytes - 1),
 		.at = w->at,
-		.fresh = true};
+		.fresh = qcow2_pool_zeroes(image)};
 	uint64_t clusters;
 	int error =
 		qcow2_pool_take_co(image, count_needed(w), &f.host, &clusters);
