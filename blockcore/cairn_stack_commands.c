@@ -353,6 +353,9 @@ const struct tool_command tool_stack_commands[] = {
 		"[-l LENGTH] [-s SEED]",
 		"time random requests; -f: a flush after each EVERY", 1, 13,
 		tool_bench_co},
+	{"replay", "FILE [-t] [-d DEPTH]",
+		"play what the listener trace saved; -t: in its time", 1, 4,
+		tool_replay_co},
 	{"help", "", "this list", 0, 0, help_co},
 	{0},
 };

@@ -57,6 +57,10 @@ void tool_stop_jobs_co(struct tool *tool);
 int tool_bench_co(
 	struct tool *tool, const struct tool_line *line, struct err *err);
 
+/* The command replay. */
+int tool_replay_co(
+	struct tool *tool, const struct tool_line *line, struct err *err);
+
 /* "64K" -> bytes. */
 int tool_size(const char *word, uint64_t *bytes, struct err *err);
 

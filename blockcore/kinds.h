@@ -20,6 +20,7 @@ extern const struct block_kind alias_kind;
 
 /* listeners, in order of bands */
 extern const struct block_kind stats_kind;
+extern const struct block_kind trace_kind;
 extern const struct block_kind readonly_kind;
 extern const struct block_kind throttle_kind;
 extern const struct block_kind delay_kind;

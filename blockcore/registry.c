@@ -20,6 +20,7 @@ const struct block_kind *const block_kinds[] = {
 	&alias_kind,
 	/* listeners, in order of bands */
 	&stats_kind,
+	&trace_kind,
 	&readonly_kind,
 	&throttle_kind,
 	&delay_kind,

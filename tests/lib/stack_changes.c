@@ -25,6 +25,7 @@ static const struct {
 	const char *values[3];
 } kinds[] = {
 	{"stats", {""}},
+	{"trace", {", records: 16", ", records: 100", ""}},
 	{"throttle",
 		{", iops: 900", ", bytes_s: 3M, burst: 2, burst_seconds: 1",
 			", group: shared"}},
@@ -37,7 +38,7 @@ static const struct {
 			"event: complete}]"}},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
-enum { STATS, THROTTLE, DELAY, FAULT };
+enum { STATS, TRACE, THROTTLE, DELAY, FAULT };
 
 static const char *const bottoms[] = {
 	"{protocol: {type: file, path: disk, locking: false}}",

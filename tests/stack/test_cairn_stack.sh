@@ -78,6 +78,27 @@ job() {
 		'job resume fill' 'job wait fill' &&
 		says 'job fill: done, 4194304 of 4194304 bytes'
 }
+replay() {
+	local traced="listeners: [{type: trace, name: t},
+  {type: delay, name: d, write_us: 100000}]"
+	rm -f "$work/a.rec"
+	status 0 stack "$traced
+$mem" 'write 0 4K' 'write 3M 1M' flush 'read 3M 4K' \
+		'compare-and-write -P 1 8K 512' 'zero 64K 1M' map \
+		'command t save {file: a.rec}' && says '"requests": 7' &&
+		status 0 stack "$mem" "replay $work/a.rec" \
+			'read -P 0xcd 3M 1M' 'read -P 0xcd 8K 512' &&
+		says 'replay requests=7 failed=0 results_differ=0' &&
+		status 0 stack "$mem" "replay $work/a.rec -t -d 1" &&
+		grep -qE 'replay .* seconds=0[.][4-9]|seconds=[1-9]' \
+			"$work/said" &&
+		status 1 stack 'protocol: {type: mem, size: 2M}' \
+			"replay $work/a.rec" &&
+		says 'results_differ=3' && says 'ended otherwise' &&
+		status 1 stack "$mem" "replay $work/stack.yaml" \
+			"replay $work/a.rec -d 0" "replay $work/a.rec -q" &&
+		says 'is no recording' && says '-d: 1 to' && says "'-q' is no"
+}
 input() {
 	echo "$mem" >"$work/stack.yaml"
 	printf '# a comment\n\nwrite -P 3 0 4K\nread -P 3 0 4K\n' |
@@ -117,6 +138,7 @@ check 'a swap ends what a fault holds' let_go
 check 'pieces of blocks are refused in words' unaligned
 check 'so is what lies beyond the end' beyond
 check 'jobs' job
+check 'a recording is played on another stack' replay
 check 'commands from standard input' input
 check 'an unknown command fails, the others run' unknown
 check 'a wrong document is named with its line' document
