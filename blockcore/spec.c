@@ -228,23 +228,6 @@ static int spec_open_alias_co(struct block_core *core, const char *name,
 	return error;
 }
 
-static int spec_open_view_co(struct block_format *format, const char *name,
-	struct block_driver **out, struct err *err)
-{
-	struct block_driver *driver = block_driver_new(
-		format->core, format->kind->view, name, NULL, NULL, err);
-
-	if (!driver)
-		return -ENOMEM;
-	container_of(driver, struct block_view, driver)->format = format;
-	int error = block_driver_open_co(driver, err);
-	if (error)
-		block_driver_free(driver);
-	else
-		*out = driver;
-	return error;
-}
-
 /* The backing file that the image itself names, if the document has none. */
 static int spec_open_named_backing_co(const struct block_source *above,
 	const struct block_format_kind *kind, struct block_source *file,
@@ -284,13 +267,11 @@ static int spec_open_backing_co(const struct block_source *above,
 }
 
 /* With `file` and `backing` open, whose references it takes over. */
-static int spec_open_image_co(const struct block_source *above,
+static int spec_open_image_co(struct spec_view *view,
 	const struct block_format_kind *kind, const struct doc *map,
-	const char *name, struct block_source *file,
-	struct block_source *backing, struct block_driver **out,
-	struct err *err)
+	struct block_source *file, struct block_source *backing,
+	struct block_driver **out, struct err *err)
 {
-	struct block_format *format;
 	void *options;
 	int error = spec_options(kind->options, kind->options_bytes, map,
 		spec_format_keys, &options, err);
@@ -301,19 +282,19 @@ static int spec_open_image_co(const struct block_source *above,
 		block_source_put_co(file);
 		return error;
 	}
-	error = block_format_open_co(above->core, kind, above->name, options,
-		file, backing, &format, err);
+	error = block_format_open_co(view->above->core, kind, view->above->name,
+		options, file, backing, &view->format, err);
 	if (error)
 		return error;
-	error = spec_open_view_co(format, name, out, err);
-	block_format_put_co(format);
+	error = spec_open_view_co(view, out, err);
+	block_format_put_co(view->format);
 	return error;
 }
 
-static int spec_open_format_co(const struct block_source *above,
-	const struct doc *map, const char *name, struct block_driver **out,
-	struct err *err)
+static int spec_open_format_co(struct spec_view *view, const struct doc *map,
+	struct block_driver **out, struct err *err)
 {
+	const struct block_source *above = view->above;
 	const struct block_format_kind *kind = NULL;
 	struct block_source *file = NULL, *backing = NULL;
 	int error = spec_format_kind(map, &kind, err);
@@ -328,14 +309,14 @@ static int spec_open_format_co(const struct block_source *above,
 		block_source_put_co(file);
 		return error;
 	}
-	return spec_open_image_co(
-		above, kind, map, name, file, backing, out, err);
+	return spec_open_image_co(view, kind, map, file, backing, out, err);
 }
 
 int spec_open_over_co(const struct block_source *above, const struct doc *map,
 	const char *name, struct block_source *backing,
 	struct block_driver **out, struct err *err)
 {
+	struct spec_view view = {.above = above, .snapshot = "", .name = name};
 	const struct block_format_kind *kind = NULL;
 	struct block_source *file = NULL;
 	int error = spec_format_kind(map, &kind, err);
@@ -353,8 +334,7 @@ int spec_open_over_co(const struct block_source *above, const struct doc *map,
 		block_source_put_co(backing);
 		return error;
 	}
-	return spec_open_image_co(
-		above, kind, map, name, file, backing, out, err);
+	return spec_open_image_co(&view, kind, map, file, backing, out, err);
 }
 
 int spec_open_bottom_co(const struct block_source *above,
@@ -363,11 +343,14 @@ int spec_open_bottom_co(const struct block_source *above,
 {
 	const struct doc *bottom = spec_bottom_doc(document);
 	const struct block_kind *kind;
+	struct spec_view view = {.above = above, .name = name};
 	struct block_source *below;
-	int error;
+	int error = spec_view_snapshot(document, &view.snapshot, err);
 
+	if (error)
+		return error;
 	if (!strcmp(bottom->key, "format"))
-		return spec_open_format_co(above, bottom, name, driver, err);
+		return spec_open_format_co(&view, bottom, driver, err);
 	if (!strcmp(bottom->key, "protocol")) {
 		error = spec_kind(bottom, BLOCK_PROTOCOL, &kind, err);
 		if (error)
@@ -378,8 +361,13 @@ int spec_open_bottom_co(const struct block_source *above,
 	error = spec_open_below_co(above, bottom->key, bottom, &below, err);
 	if (error)
 		return error;
-	error = spec_open_alias_co(above->core, name, below, driver, err);
-	block_source_put_co(below); /* the alias has its own */
+	if (view.snapshot[0])
+		error = spec_open_snapshot_co(
+			above, below, view.snapshot, name, driver, err);
+	else
+		error = spec_open_alias_co(
+			above->core, name, below, driver, err);
+	block_source_put_co(below); /* the driver has its own */
 	return error;
 }
 

@@ -7,6 +7,13 @@
  *   or	format: {type: raw, file: SOURCE}        with   view: current
  *   or	source: SOURCE                           (an alias)
  *
+ * A format also shows its snapshots, read-only: with view: {snapshot: NAME} in
+ * place of current; or, of an image that another source has open and that hosts
+ * write to,
+ *
+ *	source: SOURCE
+ *	view: {snapshot: NAME}
+ *
  * Invariants
  *  1. A document is checked whole before anything is opened, and opened whole
  *     before anything is published; a failure leaves nothing behind.

@@ -246,26 +246,6 @@ static int spec_check_format(const struct doc *map, struct err *err)
 	return error;
 }
 
-static int spec_check_view(const struct doc *document, struct err *err)
-{
-	const struct doc *view = doc_find(document, "view");
-	const char *name;
-
-	if (!view)
-		return 0;
-	if (!doc_find(document, "format"))
-		return doc_error(view, err, EINVAL,
-			"only a format has views; there is none here");
-	int error = doc_text(view, &name, err);
-	if (error)
-		return error;
-	if (strcmp(name, FORMAT_CURRENT))
-		return doc_error(view, err, EINVAL,
-			"there is no view '%s'; there is: %s", name,
-			FORMAT_CURRENT);
-	return 0;
-}
-
 static int spec_check_keys(const struct doc *document, struct err *err)
 {
 	unsigned bottoms = 0;

@@ -7,6 +7,7 @@
 
 #include "blockcore/core.h"
 
+struct block_format;
 struct block_format_kind;
 
 /* Keys of a driver's map that are not its options. */
@@ -62,6 +63,24 @@ int spec_open_listener_co(struct block_core *core, const struct doc *listener,
 	const char *name, struct block_driver **driver, struct err *err);
 int spec_open_bottom_co(const struct block_source *above,
 	const struct doc *document, const char *name,
+	struct block_driver **driver, struct err *err);
+
+/* A document's `view`; its snapshot, "": what is current. */
+int spec_check_view(const struct doc *document, struct err *err);
+int spec_view_snapshot(
+	const struct doc *document, const char **name, struct err *err);
+
+/* A view of a format that was opened for `above`. */
+struct spec_view {
+	const struct block_source *above;
+	struct block_format *format;
+	const char *snapshot, *name; /* "": current; the driver's */
+};
+int spec_open_view_co(const struct spec_view *view,
+	struct block_driver **driver, struct err *err);
+/* A view of a snapshot of what `of` shows, or showed before external snapshots. */
+int spec_open_snapshot_co(const struct block_source *above,
+	struct block_source *of, const char *snapshot, const char *name,
 	struct block_driver **driver, struct err *err);
 
 /* A format's view whose backing file is `backing`, of which it takes over the

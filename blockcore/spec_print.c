@@ -70,6 +70,17 @@ static void spec_print_below(
 		spec_print_source(source, status, out);
 }
 
+static void spec_print_view(const struct block_view *view, FILE *out)
+{
+	if (!view->snapshot[0]) {
+		fprintf(out, ", \"view\": \"%s\"", FORMAT_CURRENT);
+		return;
+	}
+	fputs(", \"view\": {\"snapshot\": ", out);
+	json_print_string(out, view->snapshot);
+	fputc('}', out);
+}
+
 static void spec_print_format(
 	struct block_driver *driver, bool status, FILE *out)
 {
@@ -77,6 +88,11 @@ static void spec_print_format(
 		container_of(driver, struct block_view, driver);
 	struct block_format *format = view->format;
 
+	if (view->of) {
+		spec_print_below("source", view->of, false, out);
+		spec_print_view(view, out);
+		return;
+	}
 	fputs("\"format\": {\"type\": ", out);
 	json_print_string(out, format->kind->name);
 	spec_print_options(format->kind->options, format->options, out);
@@ -88,7 +104,8 @@ static void spec_print_format(
 	}
 	if (status && driver->kind->status)
 		spec_print_status(driver, out);
-	fprintf(out, "}, \"view\": \"%s\"", FORMAT_CURRENT);
+	fputc('}', out);
+	spec_print_view(view, out);
 }
 
 static void spec_print_bottom(

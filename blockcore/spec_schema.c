@@ -102,11 +102,18 @@ static const char schema_source[] =
 	"\"items\": {\"$ref\": \"#/$defs/listener\"}}, "
 	"\"protocol\": {\"$ref\": \"#/$defs/protocol\"}, "
 	"\"format\": {\"$ref\": \"#/$defs/format\"}, "
-	"\"view\": {\"const\": \"current\"}, "
+	"\"view\": {\"oneOf\": [{\"type\": \"object\", "
+	"\"properties\": {\"snapshot\": {\"type\": \"string\", \"minLength\": "
+	"1, "
+	"\"maxLength\": 255}}, \"required\": [\"snapshot\"], "
+	"\"additionalProperties\": false}, {\"const\": \"current\"}]}, "
 	"\"source\": {\"$ref\": \"#/$defs/below\"}}, "
 	"\"oneOf\": [{\"required\": [\"protocol\"]}, "
 	"{\"required\": [\"format\"]}, {\"required\": [\"source\"]}], "
-	"\"dependentRequired\": {\"view\": [\"format\"]}, "
+	"\"dependentSchemas\": {\"view\": {\"anyOf\": [{\"required\": "
+	"[\"format\"]}, {\"required\": [\"source\"], \"properties\": "
+	"{\"view\": "
+	"{\"type\": \"object\"}}}]}}, "
 	"\"additionalProperties\": false}";
 
 void spec_print_schema(FILE *out)

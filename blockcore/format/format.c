@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void format_free_co(struct block_format *format)
 {
@@ -102,8 +103,10 @@ void block_format_view_opened(struct block_view *view)
 {
 	struct block_format *format = view->format;
 
-	format->references++;
-	view->writable = !format->read_only && !format->writer;
+	block_format_get(format);
+	LIST_INSERT_HEAD(&format->views, view, link);
+	view->writable =
+		!view->snapshot[0] && !format->read_only && !format->writer;
 	if (view->writable)
 		format->writer = true;
 }
@@ -114,5 +117,24 @@ void block_format_view_closed_co(struct block_view *view)
 
 	if (view->writable)
 		format->writer = false;
+	LIST_REMOVE(view, link);
 	block_format_put_co(format);
+	if (!view->of)
+		return;
+	block_source_unclaim(&view->of_claim);
+	block_source_put_co(view->of);
+}
+
+int block_format_check_unseen(const struct block_format *format,
+	const char *snapshot, struct err *err)
+{
+	const struct block_view *view;
+
+	LIST_FOREACH (view, &format->views, link) {
+		if (!strcmp(view->snapshot, snapshot))
+			return err_set(err, EBUSY,
+				"snapshot '%s' is shown by source '%s'",
+				snapshot, view->holder);
+	}
+	return 0;
 }

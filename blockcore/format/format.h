@@ -11,7 +11,8 @@
  * Invariants
  *  1. A format is counted by its views (and by who is just making them) and
  *     closed with the last of them.
- *  2. At most one view is writable; it is named "current".
+ *  2. At most one view is writable; it is named "current". Any number of others
+ *     show a snapshot each, read-only, and keep it from being deleted.
  *  3. The format claims its file (alone, if it writes; else as stable), and its
  *     backing as stable: nobody changes them behind its back.
  *  4. Control lane only, but for what a view's submit reads of it.
@@ -22,8 +23,10 @@
 #include "blockcore/block.h"
 
 #define FORMAT_CURRENT "current"
+#define FORMAT_SNAPSHOT_BYTES 256u /* of a name, with its end */
 
 struct block_format;
+struct block_view;
 
 struct block_format_kind {
 	const char *name, *help;
@@ -44,6 +47,10 @@ struct block_format_kind {
 	int (*unmake_co)(struct block_core *core, struct block_source *file);
 	int (*open_co)(struct block_format *format, struct err *err);
 	void (*close_co)(struct block_format *format);
+	/* Whether it has a snapshot of this name (or id): 0, -ENOENT, or
+	 * another -errno with a text. NULL: it cannot have any. */
+	int (*find_snapshot_co)(
+		struct block_format *format, const char *name, struct err *err);
 };
 
 struct block_format {
@@ -55,13 +62,21 @@ struct block_format {
 	bool read_only; /* its file is */
 	bool writer; /* there is a writable view */
 	uint32_t references;
+	LIST_HEAD(, block_view) views;
 };
 
 /* Base of every view's driver struct. */
 struct block_view {
 	struct block_driver driver;
-	struct block_format *format; /* set before open_co */
+	/* Set before open_co. */
+	struct block_format *format;
+	char snapshot[FORMAT_SNAPSHOT_BYTES]; /* "": current */
+	char holder[BLOCK_NAME_BYTES]; /* the source that it is for */
+	struct block_source *of; /* whose snapshot it was asked for; or NULL */
+	struct block_claim of_claim;
+	/* Since it is open. */
 	bool writable;
+	LIST_ENTRY(block_view) link;
 };
 
 extern const struct block_format_kind *const block_format_kinds[];
@@ -77,11 +92,19 @@ int block_format_open_co(struct block_core *core,
 	struct block_source *file, struct block_source *backing,
 	struct block_format **format, struct err *err);
 
+static inline void block_format_get(struct block_format *format)
+{
+	format->references++;
+}
 void block_format_put_co(struct block_format *format);
 
 /* A view's open_co, where nothing can fail any more, and close_co call these:
- * counts it, and makes it the writer if the format can write and has none. */
+ * counts it, and makes it the writer if it shows what is current, the format can
+ * write and has none. */
 void block_format_view_opened(struct block_view *view);
 void block_format_view_closed_co(struct block_view *view);
+/* -EBUSY, naming who, if a view shows this snapshot. */
+int block_format_check_unseen(const struct block_format *format,
+	const char *snapshot, struct err *err);
 
 #endif

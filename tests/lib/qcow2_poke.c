@@ -98,6 +98,29 @@ static void map_co(
 	stack_rig_wait_co(&request);
 }
 
+/* The snapshot "1", if there is one. */
+static void look_at_snapshot_co(struct stack_rig *rig)
+{
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct block_source *view;
+	struct err err = {0};
+	uint8_t *data;
+	uint64_t size;
+
+	if (stack_rig_build_co(rig,
+		    "{source: source-1, view: {snapshot: \"1\"}}", &view,
+		    &err)) {
+		CHECK(err.text[0]);
+		return;
+	}
+	size = block_source_info(view, lane).size_bytes;
+	data = stack_rig_pattern(IO_BYTES, 9);
+	transfer_co(rig, view, BLOCK_READ, size, data);
+	map_co(rig, view, size);
+	free(data);
+	block_source_put_co(view);
+}
+
 static void use_co(struct stack_rig *rig, struct block_source *source,
 	struct qcow2_poked *poked)
 {
@@ -109,6 +132,7 @@ static void use_co(struct stack_rig *rig, struct block_source *source,
 	size_t bytes;
 	FILE *out = open_memstream(&text, &bytes);
 
+	look_at_snapshot_co(rig);
 	poked->read = transfer_co(rig, source, BLOCK_READ, size, data);
 	map_co(rig, source, size);
 	poked->written = transfer_co(rig, source, BLOCK_WRITE, size, data);

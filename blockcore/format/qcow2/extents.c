@@ -102,7 +102,7 @@ static int backing_co(
 
 static void load_at_home_co(struct qcow2_op *op)
 {
-	op->result = qcow2_map_load_co(&op->image->map, op->first);
+	op->result = qcow2_map_load_co(op->lane->view->map, op->first);
 }
 
 /* 0: go on; 1: the answer is full; -errno. */
@@ -112,7 +112,7 @@ static int step_co(
 	struct block_extents *answer = op->request->extents;
 	struct qcow2_piece piece;
 
-	qcow2_map_look(&op->image->map, at, left, &piece);
+	qcow2_map_look(op->lane->view->map, at, left, &piece);
 	*covered = piece.bytes;
 	switch (piece.state) {
 	case QCOW2_ABSENT:

@@ -11,6 +11,7 @@
  */
 #include "blockcore/format/qcow2/check.h"
 #include "blockcore/format/qcow2/create.h"
+#include "blockcore/format/qcow2/snapshots.h"
 
 #include "blockcore/base/log.h"
 #include "blockcore/kinds.h"
@@ -467,4 +468,5 @@ const struct block_format_kind qcow2_format_kind = {
 	.unmake_co = qcow2_create_undo_co,
 	.open_co = open_co,
 	.close_co = close_co,
+	.find_snapshot_co = qcow2_snapshots_look_co,
 };

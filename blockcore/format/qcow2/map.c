@@ -211,7 +211,7 @@ static void pick_victims(struct qcow2 *image, struct qcow2_slice_list *out)
 			TAILQ_INSERT_TAIL(&image->slices, slice, link);
 			continue;
 		}
-		slice_put(qcow2_map_get(&image->map, slice->l1_index), NULL,
+		slice_put(qcow2_map_get(slice->map, slice->l1_index), NULL,
 			slice->slice_index);
 		image->cached_bytes -= image->geometry.slice_bytes;
 		TAILQ_INSERT_TAIL(out, slice, link);
@@ -333,6 +333,7 @@ static int slice_load_locked_co(struct qcow2_map *map, uint32_t l1_index,
 	struct qcow2_slice *slice = qcow2_map_slice_new(&image->geometry);
 	if (!slice)
 		return -ENOMEM;
+	slice->map = map;
 	slice->l1_index = l1_index;
 	slice->slice_index = slice_index;
 	slice->used = true;
@@ -434,6 +435,20 @@ int qcow2_map_open_co(struct qcow2 *image, struct qcow2_map *map,
 	if (!map->l1 || !map->l1_dirty || !map->root)
 		return err_set(err, ENOMEM, "no memory for the L1 table");
 	return l1_read_co(map, err);
+}
+
+void qcow2_map_forget(struct qcow2_map *map)
+{
+	struct qcow2 *image = map->image;
+	struct qcow2_slice *slice, *next;
+
+	TAILQ_FOREACH_SAFE (slice, &image->slices, link, next) {
+		if (slice->map != map)
+			continue;
+		TAILQ_REMOVE(&image->slices, slice, link);
+		image->cached_bytes -= image->geometry.slice_bytes;
+		free(slice);
+	}
 }
 
 /* No lane looks any more. */

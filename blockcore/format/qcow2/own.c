@@ -135,6 +135,7 @@ static int slice_make(
 
 	if (!slice)
 		return -ENOMEM;
+	slice->map = map;
 	slice->l1_index = (uint32_t)(offset >> (g->cluster_bits + g->l2_bits));
 	slice->slice_index = (uint32_t)(number & (g->slices_per_table - 1));
 	slice->pins = 1;

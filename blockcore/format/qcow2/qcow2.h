@@ -13,6 +13,7 @@
  *	extents.c	EXTENTS
  *	lock.c		order between changes of the same clusters
  *	read.c		READ that is more than one run of one kind
+ *	snapshots.c	the snapshot table, read (snapshots.h)
  *	epoch.c		group commit: what makes changes of the map durable
  *	pool.c		clusters to be given out, reserved ahead
  *	refcount.c	refcount table and blocks
@@ -92,6 +93,7 @@ struct qcow2_slice {
 	/* home */
 	bool dirty;
 	uint32_t pins;
+	struct qcow2_map *map; /* NULL: of none any more */
 	uint32_t l1_index, slice_index;
 	TAILQ_ENTRY(qcow2_slice) link; /* cached ones, oldest first */
 	TAILQ_ENTRY(qcow2_slice) dirty_link;
@@ -252,6 +254,9 @@ struct qcow2_lane {
 struct qcow2_view {
 	struct block_view view;
 	struct qcow2 *image;
+	struct qcow2_map *map; /* the image's, or its own of a snapshot */
+	struct qcow2_map own;
+	uint64_t snapshot_bytes; /* its size */
 	struct block_source_watch file_watch, backing_watch;
 	/* home: drains */
 	unsigned lanes_left;
@@ -319,6 +324,8 @@ void qcow2_io_wait_helpers_co(struct qcow2 *image); /* one at a time */
 int qcow2_map_open_co(struct qcow2 *image, struct qcow2_map *map,
 	uint64_t l1_offset, uint32_t l1_entries, struct err *err);
 void qcow2_map_close(struct qcow2_map *map);
+/* Before that, if the image lives on: nothing of it is in memory any more. */
+void qcow2_map_forget(struct qcow2_map *map);
 int qcow2_map_init(struct qcow2 *image); /* what maps share; before open */
 void qcow2_map_fini(struct qcow2 *image);
 

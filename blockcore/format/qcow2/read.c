@@ -299,7 +299,7 @@ int qcow2_read_buffer_co(
 
 static void load_at_home_co(struct qcow2_op *op)
 {
-	op->result = qcow2_map_load_co(&op->image->map, op->first);
+	op->result = qcow2_map_load_co(op->lane->view->map, op->first);
 }
 
 static int read_pieces_co(struct qcow2_op *op)
@@ -318,8 +318,8 @@ static int read_pieces_co(struct qcow2_op *op)
 	while (r.skip < request->length_bytes && !error) {
 		uint64_t at = request->offset_bytes + r.skip;
 
-		qcow2_map_look(&image->map, at, request->length_bytes - r.skip,
-			&piece);
+		qcow2_map_look(op->lane->view->map, at,
+			request->length_bytes - r.skip, &piece);
 		if (piece.state == QCOW2_ABSENT) {
 			op->first = at;
 			error = qcow2_read_home_co(op, load_at_home_co);
@@ -358,7 +358,7 @@ void qcow2_read_start(struct qcow2_lane *lane, struct block_request *request)
 	uint64_t offset = request->offset_bytes, bytes = request->length_bytes;
 	struct qcow2_piece piece;
 
-	qcow2_map_look(&image->map, offset, bytes, &piece);
+	qcow2_map_look(lane->view->map, offset, bytes, &piece);
 	bool whole = piece.bytes == bytes;
 	bool backed = image->backing_bytes > offset;
 	if (whole && piece.state == QCOW2_DATA &&

@@ -6,6 +6,7 @@
  */
 #include "blockcore/format/qcow2/check.h"
 #include "blockcore/format/qcow2/create.h"
+#include "blockcore/format/qcow2/snapshots.h"
 
 #include "blockcore/figures.h"
 #include "blockcore/kinds.h"
@@ -119,6 +120,12 @@ static void lane_stop(struct block_driver *driver, struct block_lane *lane)
 
 /* -- what it shows -------------------------------------------------------- */
 
+static uint64_t view_bytes(const struct qcow2_view *view)
+{
+	return view->view.snapshot[0] ? view->snapshot_bytes
+				      : view->image->header.size_bytes;
+}
+
 static void show(struct qcow2_view *view)
 {
 	struct qcow2 *image = view->image;
@@ -126,8 +133,7 @@ static void show(struct qcow2_view *view)
 		block_source_info(image->format.file, image->home);
 
 	view->view.driver.info = (struct block_info){
-		.size_bytes =
-			(image->header.size_bytes + BLOCK_SECTOR_BYTES - 1) &
+		.size_bytes = (view_bytes(view) + BLOCK_SECTOR_BYTES - 1) &
 			~(uint64_t)(BLOCK_SECTOR_BYTES - 1),
 		.physical_block_bytes = file.physical_block_bytes,
 		.discard_bytes = (uint32_t)image->geometry.cluster_bytes,
@@ -149,14 +155,57 @@ static void file_changed(struct block_source_watch *watch)
 		block_source_info(image->format.file, image->home).size_bytes;
 }
 
+/* The map that the snapshot has. */
+static int open_snapshot_co(struct qcow2_view *view, struct err *err)
+{
+	const char *name = view->view.snapshot;
+	const struct qcow2_snapshot *found;
+	struct qcow2_snapshots snapshots;
+	int error = qcow2_snapshots_read_co(view->image, &snapshots, err);
+
+	found = error ? NULL : qcow2_snapshots_find(&snapshots, name);
+	if (found) {
+		view->snapshot_bytes = found->size_bytes;
+		view->map = &view->own;
+		error = qcow2_map_open_co(view->image, &view->own,
+			found->l1_offset, found->l1_entries, err);
+		if (error)
+			qcow2_map_close(&view->own);
+	} else if (!error) {
+		error = err_set(err, ENOENT, "there is no snapshot '%s'", name);
+	}
+	qcow2_snapshots_free(&snapshots);
+	return error;
+}
+
+static int open_map_co(struct qcow2_view *view, struct err *err)
+{
+	if (view->view.snapshot[0])
+		return open_snapshot_co(view, err);
+	view->map = &view->image->map;
+	view->image->view = view;
+	return 0;
+}
+
+static void close_map(struct qcow2_view *view)
+{
+	if (view->map == &view->own) {
+		qcow2_map_forget(&view->own);
+		qcow2_map_close(&view->own);
+	} else if (view->image->view == view) {
+		view->image->view = NULL;
+	}
+}
+
 static int open_co(struct block_driver *driver, struct err *err)
 {
 	struct qcow2_view *view = view_of(driver);
 	struct block_format *format = view->view.format;
 
-	(void)err;
 	view->image = qcow2_of(format);
-	view->image->view = view;
+	int error = open_map_co(view, err);
+	if (error)
+		return error;
 	block_format_view_opened(&view->view);
 	show(view);
 	view->file_watch.changed = file_changed;
@@ -169,7 +218,7 @@ static void close_co(struct block_driver *driver)
 	struct qcow2_view *view = view_of(driver);
 
 	block_source_unwatch(&view->file_watch);
-	view->image->view = NULL;
+	close_map(view);
 	block_format_view_closed_co(&view->view);
 }
 
@@ -235,9 +284,11 @@ static int command_co(struct block_driver *driver, const char *verb,
 	struct qcow2_check check = {0};
 	int error;
 
+	if (!strcmp(verb, "snapshots"))
+		return qcow2_snapshots_print_co(image, out, err);
 	if (strcmp(verb, "check"))
-		return err_set(
-			err, EINVAL, "'%s' is no verb; there is: check", verb);
+		return err_set(err, EINVAL,
+			"'%s' is no verb; there are: check, snapshots", verb);
 	error = check_arguments(arguments, &check, err);
 	if (!error)
 		error = qcow2_check_live_co(image, &check, err);
@@ -248,11 +299,15 @@ static int command_co(struct block_driver *driver, const char *verb,
 
 static struct block_source *below(struct block_driver *driver, unsigned index)
 {
-	struct block_format *format = view_of(driver)->view.format;
+	const struct block_view *view = &view_of(driver)->view;
+	struct block_source *all[] = {
+		view->format->file, view->format->backing, view->of};
 
-	if (index == 0)
-		return format->file;
-	return index == 1 ? format->backing : NULL;
+	for (unsigned i = 0; i < 3; i++) {
+		if (all[i] && index-- == 0)
+			return all[i];
+	}
+	return NULL;
 }
 
 static void status(struct block_driver *driver, FILE *out)

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The snapshot table of a qcow2 image: read from the file whenever it is asked for,
+ * so an image with a damaged one can still be used. An entry:
+ *
+ *	L1 table | id, name | time | VM clock, VM state | extra data
+ *
+ * Invariants
+ *  1. What qcow2_snapshots_read_co lets through is within the limits below: an L1
+ *     table that lies in the file, a name that ends.
+ *  2. Memory is bounded: 64 MiB of table, 65536 entries.
+ */
+#ifndef BLOCKCORE_FORMAT_QCOW2_SNAPSHOTS_H
+#define BLOCKCORE_FORMAT_QCOW2_SNAPSHOTS_H
+
+#include "blockcore/format/qcow2/qcow2.h"
+
+#define QCOW2_SNAPSHOT_BYTES 40u /* of an entry, before what varies */
+#define QCOW2_SNAPSHOT_EXTRA_MAX 1024u
+#define QCOW2_SNAPSHOT_TABLE_MAX (64u << 20)
+
+struct qcow2_snapshot {
+	char id[128], name[FORMAT_SNAPSHOT_BYTES];
+	uint64_t l1_offset;
+	uint32_t l1_entries;
+	uint32_t seconds, nanoseconds; /* when, since 1970 */
+	uint64_t clock_ns; /* how long the VM had run */
+	uint64_t vm_state_bytes, size_bytes;
+	size_t at, bytes; /* of the entry in the table */
+};
+
+struct qcow2_snapshots {
+	uint8_t *table; /* as on disk */
+	size_t bytes;
+	struct qcow2_snapshot *snapshot;
+	uint32_t count;
+};
+
+/* Home. -EINVAL with a text if the table is damaged. Freed by the caller, also when
+ * it fails. */
+int qcow2_snapshots_read_co(struct qcow2 *image,
+	struct qcow2_snapshots *snapshots, struct err *err);
+void qcow2_snapshots_free(struct qcow2_snapshots *snapshots);
+
+/* By its name, else by its id; NULL: there is none. */
+const struct qcow2_snapshot *qcow2_snapshots_find(
+	const struct qcow2_snapshots *snapshots, const char *name);
+
+/* block_format_kind's. */
+int qcow2_snapshots_look_co(
+	struct block_format *format, const char *name, struct err *err);
+
+/* "snapshots": [{"id": "1", "name": "monday", ...}] */
+int qcow2_snapshots_print_co(struct qcow2 *image, FILE *out, struct err *err);
+
+#endif
