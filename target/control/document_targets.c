@@ -117,7 +117,9 @@ static int copy_portals(struct access_table *table,
 	const struct settings *settings, struct err *err)
 {
 	table->portal = calloc(settings->portals + 1, sizeof *table->portal);
-	if (!table->portal)
+	if (settings->api.url)
+		table->management_url = strdup(settings->api.url);
+	if (!table->portal || (settings->api.url && !table->management_url))
 		return err_set(err, ENOMEM, "out of memory");
 	for (unsigned i = 0; i < settings->portals; i++) {
 		const struct access_portal *from = &settings->portal[i];

@@ -197,7 +197,7 @@ static const struct opt_spec portal_specs[] = {
 
 struct api_options {
 	bool enabled;
-	char *address, *client_ca;
+	char *address, *client_ca, *url;
 	uint64_t port;
 };
 
@@ -227,6 +227,13 @@ static const struct opt_spec api_specs[] = {
 		.max = 1024,
 		.help = "file of authorities (PEM) whose client certificates "
 			"sign users in"},
+	{.name = "url",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = API(url),
+		.max = 255,
+		.help = "https://NAME:PORT by which this appliance is managed; "
+			"hosts are told (VPD page 85h)"},
 	OPT_END};
 
 /* -- portals ---------------------------------------------------------------- */
@@ -338,6 +345,18 @@ static int read_iscsi(
 
 /* -- api -------------------------------------------------------------------- */
 
+/* As it is shown to hosts: no byte of it may be more than a part of a URL. */
+static int check_url(const struct doc *node, const char *url, struct err *err)
+{
+	size_t plain = strspn(url,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789-._~:/?#[]@!$&'()*+,;=%");
+	if (!url[plain] && !strncmp(url, "https://", 8) && url[8])
+		return 0;
+	return doc_error(doc_find(node, "url"), err, EINVAL,
+		"\"%s\" is no address such as https://san.example:8443", url);
+}
+
 static int read_api(
 	struct settings_api *api, const struct doc *node, struct err *err)
 {
@@ -347,8 +366,11 @@ static int read_api(
 	*api = (struct settings_api){.enabled = o.enabled,
 		.address = o.address,
 		.port = (uint16_t)o.port,
-		.client_ca = o.client_ca};
-	return node ? check_address(node, api->address, err) : 0;
+		.client_ca = o.client_ca,
+		.url = o.url};
+	if (node && check_address(node, api->address, err))
+		return -EINVAL;
+	return o.url ? check_url(node, o.url, err) : 0;
 }
 
 /* -- the whole -------------------------------------------------------------- */
@@ -433,6 +455,7 @@ void settings_free(struct settings *settings)
 	free(settings->run_directory);
 	free(settings->api.address);
 	free(settings->api.client_ca);
+	free(settings->api.url);
 	free(settings->naming_authority);
 	memset(settings, 0, sizeof *settings);
 }

@@ -41,6 +41,7 @@ struct settings {
 		bool enabled; /* over TCP; the socket is always there */
 		char *address;
 		uint16_t port; /* 0: a free one */
+		char *url; /* that hosts are told of; NULL: none */
 		char *client_ca; /* PEM; NULL: no client certificates */
 	} api;
 	struct access_portal *portal;

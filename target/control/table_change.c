@@ -270,7 +270,10 @@ static bool begin(struct making *m)
 	table->portal = calloc(old->portals + 1, sizeof *table->portal);
 	table->target =
 		calloc(old->targets + more->targets + 1, sizeof *table->target);
-	if (!table->host || !table->portal || !table->target)
+	if (old->management_url)
+		table->management_url = strdup(old->management_url);
+	if (!table->host || !table->portal || !table->target ||
+		(old->management_url && !table->management_url))
 		return false;
 	for (unsigned i = 0; i < old->portals; i++)
 		table->portal[table->portals++] =

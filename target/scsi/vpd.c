@@ -15,6 +15,7 @@ struct vpd_page {
 	uint8_t code;
 	/* Bytes of the page, written at `to`, which is zeroed. */
 	uint32_t (*fill)(const struct scsi_task *task, uint8_t *to);
+	bool (*there)(const struct scsi_task *task); /* NULL: always */
 };
 
 static const struct vpd_page vpd_pages[];
@@ -87,24 +88,33 @@ static uint32_t vpd_provisioning(const struct scsi_task *task, uint8_t *to)
 
 /* ------------------------------------------------------------------------- */
 
+static bool page_there(
+	const struct scsi_task *task, const struct vpd_page *page)
+{
+	return !page->there || page->there(task);
+}
+
 static uint32_t vpd_supported(const struct scsi_task *task, uint8_t *to)
 {
-	(void)task;
+	uint32_t bytes = 0;
+
 	for (unsigned i = 0; i < vpd_page_count; i++)
-		to[i] = vpd_pages[i].code;
-	return vpd_page_count;
+		if (page_there(task, &vpd_pages[i]))
+			to[bytes++] = vpd_pages[i].code;
+	return bytes;
 }
 
 static const struct vpd_page vpd_pages[] = {
-	{0x00, vpd_supported},
-	{0x80, vpd_serial},
-	{0x83, vpd_identification},
-	{0x86, vpd_extended},
-	{0x87, vpd_mode_policy},
-	{0x88, vpd_ports},
-	{0xb0, vpd_block_limits},
-	{0xb1, vpd_characteristics},
-	{0xb2, vpd_provisioning},
+	{0x00, vpd_supported, NULL},
+	{0x80, vpd_serial, NULL},
+	{0x83, vpd_identification, NULL},
+	{0x85, vpd_management, vpd_management_there},
+	{0x86, vpd_extended, NULL},
+	{0x87, vpd_mode_policy, NULL},
+	{0x88, vpd_ports, NULL},
+	{0xb0, vpd_block_limits, NULL},
+	{0xb1, vpd_characteristics, NULL},
+	{0xb2, vpd_provisioning, NULL},
 };
 static const unsigned vpd_page_count = sizeof vpd_pages / sizeof *vpd_pages;
 
@@ -115,7 +125,8 @@ uint32_t scsi_vpd(struct scsi_task *task, uint8_t *to)
 	uint32_t bytes;
 
 	for (unsigned i = 0; task->logical_unit && i < vpd_page_count; i++) {
-		if (vpd_pages[i].code != task->cdb[2])
+		if (vpd_pages[i].code != task->cdb[2] ||
+			!page_there(task, &vpd_pages[i]))
 			continue;
 		memset(to, 0, VPD_ZEROED_BYTES);
 		bytes = vpd_pages[i].fill(task, to + VPD_HEADER_BYTES);

@@ -18,10 +18,13 @@ uint8_t scsi_peripheral(const struct scsi_task *task);
 void scsi_put_text(uint8_t *to, const char *text, size_t width);
 bool scsi_lun_is_well_known(const uint8_t *lun);
 
-/* -- vpd_identity.c: pages 80h, 83h, 88h, from behind their headers -------- */
+/* -- vpd_identity.c: pages 80h, 83h, 85h, 88h, from behind their headers --- */
 
 uint32_t vpd_serial(const struct scsi_task *task, uint8_t *to);
 uint32_t vpd_identification(const struct scsi_task *task, uint8_t *to);
+/* Only where the operator has said by which address. */
+bool vpd_management_there(const struct scsi_task *task);
+uint32_t vpd_management(const struct scsi_task *task, uint8_t *to);
 uint32_t vpd_ports(const struct scsi_task *task, uint8_t *to);
 
 #endif

@@ -115,6 +115,30 @@ uint32_t vpd_identification(const struct scsi_task *task, uint8_t *to)
 	return (uint32_t)(at - to);
 }
 
+/* -- management ------------------------------------------------------------- */
+
+enum { MANAGEMENT_OF_TARGET = 0x40, MANAGEMENT_CONFIGURES = 1 };
+
+bool vpd_management_there(const struct scsi_task *task)
+{
+	return task->nexus->table->management_url;
+}
+
+/* SPC-4 7.8.7: one service, of the whole target device. Zeroes end the address, on
+ * a multiple of four. */
+uint32_t vpd_management(const struct scsi_task *task, uint8_t *to)
+{
+	const char *url = task->nexus->table->management_url;
+	size_t length = strnlen(url, ACCESS_URL_BYTES - 1);
+	uint16_t padded = (uint16_t)((length / 4 + 1) * 4);
+
+	to[0] = MANAGEMENT_OF_TARGET | MANAGEMENT_CONFIGURES;
+	put_be16(to + 2, padded);
+	memset(to + 4, 0, padded);
+	memcpy(to + 4, url, length);
+	return 4u + padded;
+}
+
 /* -- ports ---------------------------------------------------------------- */
 
 static uint32_t put_port(

@@ -114,6 +114,7 @@ void access_put(struct access_table *table)
 	free(table->target);
 	free(table->portal);
 	free(table->host);
+	free(table->management_url);
 	free(table);
 }
 

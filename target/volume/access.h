@@ -26,6 +26,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#define ACCESS_URL_BYTES 256u
 #define ACCESS_NAME_BYTES 224u /* RFC 7143 4.2.7.1: names <= 223 bytes */
 
 struct access_network {
@@ -87,6 +88,7 @@ struct access_table {
 	unsigned portals;
 	struct access_target **target;
 	unsigned targets;
+	char *management_url; /* told to hosts; NULL: it is not */
 };
 
 /* Any thread. The table comes with one reference, for its maker. */

@@ -89,6 +89,39 @@ static void ports_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+static bool lists_page_co(uint8_t code)
+{
+	uint32_t end = page_co(0x00);
+
+	for (uint32_t i = 4; i < end; i++) {
+		CHECK(i == 4 || command.data[i] > command.data[i - 1]);
+		if (command.data[i] == code)
+			return true;
+	}
+	return false;
+}
+
+/* Page 85h is there where the operator has said by which address. */
+static void management_co(struct stack_rig *stack, void *argument)
+{
+	static const char url[] = "https://san.example:8443";
+	const uint8_t *data = command.data;
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &plain);
+	CHECK(!lists_page_co(0x85));
+	FAILS(&rig, 0, &command, 0x052400, 0x12, 1, 0x85, 0x10, 0);
+	rig.table->management_url = strdup(url);
+	CHECK(lists_page_co(0x85));
+	CHECK_INT(page_co(0x85), 4 + 4 + 28);
+	CHECK_INT(data[4], 0x41); /* target device, storage configuration */
+	CHECK_INT(get_be16(data + 6), 28); /* a NUL, and a multiple of 4 */
+	CHECK(!strcmp((const char *)data + 8, url));
+	for (unsigned i = 8 + 24; i < 36; i++)
+		CHECK_INT(data[i], 0);
+	scsi_rig_close_co(&rig);
+}
+
 /* -- identity --------------------------------------------------------------- */
 
 /* The designator with this second byte (PIV, association, type). */
@@ -168,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(port_groups_co),
 		ROW(ports_co),
+		ROW(management_co),
 		ROW(identification_co),
 		ROW(abilities_co),
 	};

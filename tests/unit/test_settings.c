@@ -64,6 +64,7 @@ static void defaults_are_those_of_the_target(void **state)
 	assert_string_equal(s.api.address, "127.0.0.1");
 	assert_int_equal(s.api.port, 8443);
 	assert_null(s.api.client_ca);
+	assert_null(s.api.url);
 	assert_string_equal(s.naming_authority, "iqn.2026-11.example.cairn");
 	assert_in_range(s.reactors, 1, BLOCK_MAX_LANES - 1);
 	assert_int_equal(s.log_level, LOG_INFO);
@@ -92,6 +93,7 @@ static void every_key_is_taken(void **state)
 			      "buffers: 1GiB\n"
 			      "iscsi: {max_burst: 512K, first_burst: 64K,"
 			      " ping_interval_s: 0, initial_r2t: true}\n"
+			      "api: {url: 'https://san.example:8443'}\n"
 			      "portals:\n"
 			      "  - {name: a, address: 0.0.0.0, port: 0}\n"
 			      "  - name: b\n"
@@ -106,6 +108,7 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(s.spin_us, 20);
 	assert_string_equal(s.ring, "threads");
 	assert_int_equal(s.buffer_bytes, 1u << 30);
+	assert_string_equal(s.api.url, "https://san.example:8443");
 	assert_int_equal(s.log_level, LOG_DEBUG);
 	assert_int_equal(s.iscsi.max_burst_bytes, 512u << 10);
 	assert_int_equal(s.iscsi.first_burst_bytes, 64u << 10);
@@ -152,6 +155,9 @@ static const struct {
 	 "  - {name: b, address: 127.0.0.1}\n",
 		":5:24:", "portals[1].address"},
 	{"data_directory: [d\n", ":2:1:", ""},
+	{NEEDED "api: {url: 'san.example'}\n", ":4:12:", "api.url"},
+	{NEEDED "api: {url: 'https://a b'}\n", ":4:12:", "api.url"},
+	{NEEDED "api: {url: 'https://'}\n", ":4:12:", "https://san"},
 };
 
 static void mistakes_are_refused_with_their_place(void **state)
