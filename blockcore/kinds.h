@@ -24,6 +24,7 @@ extern const struct block_kind trace_kind;
 extern const struct block_kind readonly_kind;
 extern const struct block_kind throttle_kind;
 extern const struct block_kind delay_kind;
+extern const struct block_kind dirty_kind;
 extern const struct block_kind fault_kind;
 
 #endif

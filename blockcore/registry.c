@@ -24,6 +24,7 @@ const struct block_kind *const block_kinds[] = {
 	&readonly_kind,
 	&throttle_kind,
 	&delay_kind,
+	&dirty_kind,
 	&fault_kind,
 	NULL,
 };
