@@ -43,7 +43,7 @@ struct file_options {
 	char *path;
 	uint64_t size_bytes;
 	int cache;
-	bool read_only, locking, preallocate;
+	bool read_only, locking, preallocate, must_exist;
 };
 
 /* -- one request ---------------------------------------------------------- */

@@ -93,6 +93,11 @@ static int refuse_absent(const struct file_driver *file, struct err *err)
 
 	if (*o->path == '/')
 		return err_set(err, ENOENT, "%s: no such device", file->path);
+	if (o->must_exist)
+		return err_set(err, ENOENT,
+			"%s: no such file; an empty one is not made in its "
+			"place, as it must exist: bring it back",
+			file->path);
 	if (o->size_bytes && !o->read_only)
 		return err_set(err, ENOENT,
 			"%s: cannot be made, its folder does not exist; make "
@@ -110,7 +115,7 @@ static int open_with(struct file_driver *file, unsigned flags, struct err *err)
 
 	if (!o->read_only)
 		flags |= RING_OPEN_WRITABLE;
-	if (o->size_bytes && !o->read_only && *o->path != '/')
+	if (o->size_bytes && !o->must_exist && !o->read_only && *o->path != '/')
 		flags |= RING_OPEN_CREATE |
 			(o->preallocate ? RING_OPEN_PREALLOCATE : 0u);
 	result = ring_file_open(block_core_world(file->driver.core), file->path,

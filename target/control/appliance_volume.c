@@ -5,6 +5,7 @@
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
 #include "target/control/live_change.h"
+#include "target/control/volume_files.h"
 #include "target/reservation/reservation.h"
 
 #include <assert.h>
@@ -52,6 +53,15 @@ static int restore_blob(struct appliance_volume *self, struct state *state,
 	return failed;
 }
 
+static int restore_files(struct appliance_volume *self, struct err *err)
+{
+	void *blob;
+	int failed = state_load_blob(self->state, self->settings.uuid, "files",
+		&blob, &self->made_bytes, err);
+	self->made = failed ? NULL : blob;
+	return failed;
+}
+
 static void restore_co(struct appliance_volume *self, struct state *state)
 {
 	char object[BLOCK_NAME_BYTES + 8];
@@ -59,7 +69,8 @@ static void restore_co(struct appliance_volume *self, struct state *state)
 	if (!restore_blob(
 		    self, state, "reservation", reservation_restore, &err) &&
 		!restore_blob(
-			self, state, "modepages", volume_restore_modes, &err))
+			self, state, "modepages", volume_restore_modes, &err) &&
+		!restore_files(self, &err))
 		return;
 	self->hopeless = true;
 	err_wrap(&err, "what hosts made durable cannot be read");
@@ -77,6 +88,7 @@ static int fill(struct appliance_volume *self, struct block_core *core,
 	struct err *err)
 {
 	self->settings = wanted->settings;
+	self->state = state;
 	self->source_json = appliance_json(wanted->source);
 	if (!self->source_json)
 		return err_set(err, ENOMEM, "out of memory");
@@ -114,6 +126,7 @@ void appliance_volume_free_co(struct appliance_volume *self)
 		volume_free_co(self->volume);
 	doc_free(self->source);
 	free(self->source_json);
+	free(self->made);
 	free(self);
 }
 
@@ -138,6 +151,55 @@ bool appliance_volume_equals(const struct appliance_volume *self,
 	bool same = json && !strcmp(json, self->source_json);
 	free(json);
 	return same;
+}
+
+/* -- files that were made ----------------------------------------------------- */
+
+/* If it cannot be kept, a file that goes missing is made anew: said, as all else
+ * is well. */
+static void remember_files(struct appliance_volume *self)
+{
+	char object[BLOCK_NAME_BYTES + 8];
+	char *list = volume_files_list(self->source_json);
+	size_t bytes = list ? strlen(list) : 0;
+	struct err err = {0};
+	const char *kept = self->made ? self->made : "[]";
+	size_t kept_bytes = self->made ? self->made_bytes : strlen(kept);
+	if (list && bytes == kept_bytes && !memcmp(list, kept, bytes)) {
+		free(list);
+		return;
+	}
+	if (!list)
+		err_set(&err, ENOMEM, "out of memory");
+	else
+		state_save_blob(self->state, self->settings.uuid, "files", list,
+			bytes, &err);
+	if (err.code) {
+		log_warning(object_of(self, object), "files",
+			"which ones it made is not kept: %s", err.text);
+		free(list);
+		return;
+	}
+	free(self->made);
+	self->made = list;
+	self->made_bytes = bytes;
+}
+
+/* The source as it is opened; to be freed unless it is self->source. */
+static struct doc *source_held(
+	const struct appliance_volume *self, struct err *err)
+{
+	if (!self->made || self->made_bytes <= strlen("[]"))
+		return self->source;
+	char *text = volume_files_hold(
+		self->source_json, self->made, self->made_bytes);
+	struct doc *doc = NULL;
+	if (text)
+		doc = doc_parse(self->source->file, text, strlen(text), err);
+	else
+		err_set(err, ENOMEM, "out of memory");
+	free(text);
+	return doc;
 }
 
 /* -- another source as it runs ---------------------------------------------- */
@@ -181,6 +243,7 @@ void appliance_volume_take_source(
 	free(self->source_json);
 	self->source = source;
 	self->source_json = json;
+	remember_files(self);
 }
 
 /* -- the source ------------------------------------------------------------- */
@@ -219,8 +282,13 @@ int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err)
 	assert(!self->prepared && !appliance_volume_online(self));
 	if (self->hopeless)
 		return err_set(err, EIO, "%s", self->volume->offline_reason);
+	struct doc *source = source_held(self, err);
+	if (!source)
+		return -ENOMEM;
 	int failed = spec_build_co(self->volume->core, self->settings.name,
-		self->settings.uuid, self->source, &self->prepared, err);
+		self->settings.uuid, source, &self->prepared, err);
+	if (source != self->source)
+		doc_free(source);
 	if (!failed) {
 		failed = check_size(self, err);
 		if (!failed)
@@ -236,8 +304,10 @@ void appliance_volume_publish(struct appliance_volume *self)
 {
 	struct block_source *source = self->prepared;
 	self->prepared = NULL;
-	if (source)
-		volume_online(self->volume, source);
+	if (!source)
+		return;
+	volume_online(self->volume, source);
+	remember_files(self);
 }
 
 void appliance_volume_fail_co(struct appliance_volume *self, const char *reason)

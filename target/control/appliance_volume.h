@@ -13,6 +13,9 @@ struct live_change;
 
 struct appliance_volume {
 	struct volume *volume;
+	struct state *state;
+	char *made; /* files it made, as kept; NULL: none. See volume_files.h */
+	size_t made_bytes;
 	struct volume_settings settings;
 	struct doc *source; /* a tree of its own */
 	char *source_json; /* the same, to see whether it changes */
@@ -45,11 +48,12 @@ struct live_change *appliance_volume_plan(const struct appliance_volume *self,
 void appliance_volume_take_source(
 	struct appliance_volume *self, const struct document_volume *wanted);
 
-/* Opens the source: `prepared`, or an error. */
+/* Opens the source: `prepared`, or an error. A file that the volume made once is
+ * not made again. */
 int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err);
 /* What was prepared is closed again. */
 void appliance_volume_abandon_co(struct appliance_volume *self);
-/* Puts what was prepared online. */
+/* Puts what was prepared online, and keeps which files it made. */
 void appliance_volume_publish(struct appliance_volume *self);
 /* Offline with that reason, logged if it is news. */
 void appliance_volume_fail_co(

@@ -8,7 +8,7 @@
  *			and its latest changes: config/store.c
  *	volume		names and UUIDs: identities that never change
  *	blob		what hosts made durable, per volume: "reservation",
- *			"modepages"
+ *			"modepages"; and "files", those it made: volume_files.h
  *	secret		CHAP secrets, by host and kind
  *
  * Invariants

@@ -72,5 +72,18 @@ exec {QEMU[1]}>&-
 wait "$QEMU_PID" 2>/dev/null
 check "the locked one comes back when qemu lets go" wait_until back
 stop_daemon || failures=$((failures + 1))
+
+# A file that was made once is not made again: a disk that is not mounted is not
+# an empty volume.
+mv "$work/data/good.raw" "$work/away.raw"
+start_daemon || exit 1
+check "a volume whose file went away is not ready" not_ready good
+check "the log says that none was made" log_says 'volume good offline' 'not made in its place'
+check "and none was" test ! -e "$work/data/good.raw"
+mv "$work/away.raw" "$work/data/good.raw"
+back() { iscsi-readcapacity16 "$(disk good)" 2>/dev/null | grep -q 'Total size'; }
+check "it comes back with its file" wait_until back
+check "and with its data" io good 'read -P 5 1M 64k'
+stop_daemon || failures=$((failures + 1))
 umount "$work/data/small"
 finish

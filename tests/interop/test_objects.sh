@@ -45,6 +45,17 @@ check "what the host sees" gets 200 GET /hosts/any/luns
 check "one LUN" says '[.items[] | [.volume, .lun, .state]]' '[["a",0,"online"]]'
 
 check "the name again" gets 409 POST /volumes '{"name": "a", "size": "1MiB"}'
+echo old >"$work/data/old.raw"
+check "a file that is there is not taken over" gets 409 POST /volumes \
+	'{"name": "old", "size": "1MiB"}'
+check "it says which" says '.detail | contains("old.raw is there already")' true
+check "it is as it was" [ "$(cat "$work/data/old.raw")" = old ]
+check "a size that is no whole block" gets 422 POST /volumes \
+	'{"name": "b", "size": 1000}'
+check "its pointer is the size" says '.errors[0].pointer' '"/size"'
+check "of large blocks, too" gets 422 POST /volumes \
+	'{"name": "b", "size": 1536, "block_size": 4096}'
+check "no file of it was made" [ ! -e "$work/data/b.raw" ]
 check "a member that is not known" gets 422 POST /volumes \
 	'{"name": "b", "size": "1MiB", "colour": 1}'
 check "its pointer" says '.errors[0].pointer' '"/colour"'

@@ -10,6 +10,7 @@
 #include "blockcore/base/log.h"
 #include "target/volume/view.h"
 #include "webui/api/faults.h"
+#include "webui/api/new_file.h"
 #include "webui/api/objects.h"
 #include "webui/api/space.h"
 
@@ -237,27 +238,6 @@ const struct object_kind object_volumes = {.kind = CONFIG_VOLUME,
 
 /* -- create, with export ------------------------------------------------------ */
 
-/* `size` instead of a source: a file of that size and the volume's name. */
-static bool take_size(struct api_request *request, json_t *value)
-{
-	const char *name = json_string_value(json_object_get(value, "name"));
-	json_t *size = json_object_get(value, "size");
-	char path[128];
-	if (!size)
-		return true;
-	if (json_object_get(value, "source")) {
-		api_problem_at(request, "/size", NULL,
-			"either source or size is expected");
-		return false;
-	}
-	snprintf(path, sizeof path, "%.100s.raw", name ? name : "");
-	json_object_set_new(value, "source",
-		json_pack("{s{ss, ss, sO}}", "protocol", "type", "file", "path",
-			path, "size", size));
-	json_object_del(value, "size");
-	return true;
-}
-
 /* The target that an export names, or one with the volume's name; made in the same
  * change if it is not there. */
 static bool add_target(struct api_request *request, struct object_edits *edits,
@@ -309,7 +289,8 @@ static struct object_edits *new_volume(
 	json_t *export = json_incref(json_object_get(value, "export"));
 	struct object_edits *edits = NULL;
 	json_object_del(value, "export");
-	if (take_size(request, value) && prepare_volume(request, NULL, value)) {
+	if (new_file_take_size(request, value) &&
+		prepare_volume(request, NULL, value)) {
 		edits = calloc(1, sizeof *edits);
 		if (!edits)
 			api_answer(request, 500, NULL);

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The files that a volume made: once they were there, one that is absent is not
+ * made anew. A disk that is not mounted must not become an empty volume.
+ *
+ * What is made is a file that the volume's source gives a `size`, wherever it
+ * stands in the stack. Pure functions over JSON; any thread.
+ */
+#ifndef TARGET_CONTROL_VOLUME_FILES_H
+#define TARGET_CONTROL_VOLUME_FILES_H
+
+#include <stddef.h>
+
+/* The paths that the source `source_json` makes if they are absent, as a sorted
+ * JSON array ("[]" if there are none). To be freed; NULL without memory. */
+char *volume_files_list(const char *source_json);
+
+/* The source with `must_exist` where it would make one of `made` (an array as
+ * above, not terminated). To be freed; NULL without memory or if `made` is no such
+ * array. */
+char *volume_files_hold(
+	const char *source_json, const char *made, size_t made_bytes);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* New volumes by size; see the header. */
+#include "webui/api/new_file.h"
+
+#include "blockcore/base/doc.h"
+#include "webui/api/objects.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A file that is half a block longer than its last block would never be used whole.
+ * What is no size at all is refused with the source. */
+static bool is_whole_blocks(json_t *value, json_t *size)
+{
+	json_int_t block =
+		json_integer_value(json_object_get(value, "block_size"));
+	char *text = json_dumps(size, JSON_ENCODE_ANY);
+	struct doc *doc =
+		text ? doc_parse("size", text, strlen(text), NULL) : NULL;
+	uint64_t bytes = 0;
+	bool whole = !doc || doc_size(doc, 0, INT64_MAX, &bytes, NULL) ||
+		bytes % (block > 0 ? (uint64_t)block : 512) == 0;
+	doc_free(doc);
+	free(text);
+	return whole;
+}
+
+/* What lies in a file that is there already is not for the hosts of a new volume. */
+static bool is_new(struct api_request *request, const char *path)
+{
+	char whole[4096];
+	struct stat there;
+	snprintf(whole, sizeof whole, "%s/%s",
+		block_core_data_directory(request->parts->core), path);
+	if (strchr(path, '/') || lstat(whole, &there))
+		return true;
+	api_problem(request, "conflict",
+		"the file %s is there already, and a new volume would show "
+		"what "
+		"is in it: remove the file, choose another name, or take it "
+		"over on purpose with source: {protocol: {type: file, path: "
+		"%s}}",
+		whole, path);
+	return false;
+}
+
+bool new_file_take_size(struct api_request *request, json_t *value)
+{
+	const char *name = json_string_value(json_object_get(value, "name"));
+	json_t *size = json_object_get(value, "size");
+	char path[128];
+	if (!size)
+		return true;
+	if (json_object_get(value, "source")) {
+		api_problem_at(request, "/size", NULL,
+			"either source or size is expected");
+		return false;
+	}
+	if (!is_whole_blocks(value, size)) {
+		api_problem_at(request, "/size", NULL,
+			"a multiple of the block size (512, or what block_size "
+			"says) is expected");
+		return false;
+	}
+	snprintf(path, sizeof path, "%.100s.raw", name ? name : "");
+	/* One of that name is told of before its file. */
+	if (name && !config_find(request->parts->config, CONFIG_VOLUME, name) &&
+		!is_new(request, path))
+		return false;
+	json_object_set_new(value, "source",
+		json_pack("{s{ss, ss, sO}}", "protocol", "type", "file", "path",
+			path, "size", size));
+	json_object_del(value, "size");
+	return true;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A volume that is wanted with a size instead of a source: a new file in the data
+ * directory. One that is there is never taken over unasked: it may hold the data of
+ * a volume that was deleted.
+ */
+#ifndef WEBUI_API_NEW_FILE_H
+#define WEBUI_API_NEW_FILE_H
+
+#include "webui/api/handler.h"
+
+/* `size` of `value` becomes a source: the file NAME.raw. False: answered. */
+bool new_file_take_size(struct api_request *request, json_t *value);
+
+#endif
