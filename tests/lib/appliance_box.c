@@ -41,6 +41,7 @@ void box_open(struct box *box, struct stack_rig *rig)
 	box->settings.portal = &box->portal;
 	box->settings.portals = 1;
 	box->settings.naming_authority = "iqn.2026-11.example.cairn";
+	box->settings.api.url = "https://san.example:8443";
 	iscsi_settings_defaults(&box->settings.iscsi);
 	snprintf(box->root, sizeof box->root, "/tmp/cairn-appliance.XXXXXX");
 	CHECK(mkdtemp(box->root));

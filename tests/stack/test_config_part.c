@@ -243,6 +243,8 @@ static void check_table(const struct box *box, const struct document *document)
 	CHECK_INT(is->hosts, should->hosts);
 	CHECK_INT(is->targets, should->targets);
 	CHECK_INT(is->portals, should->portals);
+	CHECK(is->management_url);
+	CHECK(!strcmp(is->management_url, should->management_url));
 	for (unsigned i = 0; i < is->hosts; i++)
 		CHECK(same_hosts(is->host[i], should->host[i]));
 	for (unsigned i = 0; i < should->targets; i++) {
