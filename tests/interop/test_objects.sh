@@ -189,5 +189,7 @@ check "with its export" gets 404 GET "/exports/$iqn:a,0"
 check "its file stays" [ -e "$work/data/a.raw" ]
 check "purged it does not" changes 204 DELETE '/volumes/b?cascade=true&purge=true'
 check "that file" [ ! -e "$work/data/b.raw" ]
+holds_none() { ! ls -l "/proc/$daemon_pid/fd" | grep -F '(deleted)'; }
+check "nobody holds its blocks" wait_until holds_none
 
 finish

@@ -15,6 +15,7 @@
 #include "webui/api/space.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -351,8 +352,16 @@ static bool is_used(struct api_request *request, const char *path)
 	return false;
 }
 
-/* Only a plain file in the data directory, and only if no volume names it. */
-static void purge(struct api_request *request, const char *path)
+static int let_go(void *fd)
+{
+	close(*(int *)fd);
+	return 0;
+}
+
+/* Only a plain file in the data directory, and only if no volume names it. The name
+ * goes here, before another volume can take it; what the file held is freed by
+ * the last close, which may take long and is left to the worker pool. */
+static void purge_co(struct api_request *request, const char *path)
 {
 	const char *directory = block_core_data_directory(request->parts->core);
 	char whole[4096];
@@ -360,8 +369,11 @@ static void purge(struct api_request *request, const char *path)
 		is_used(request, path))
 		return;
 	snprintf(whole, sizeof whole, "%s/%s", directory, path);
+	int fd = open(whole, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (unlink(whole) && errno != ENOENT)
 		log_error("api", "purge", "%s: %s", whole, strerror(errno));
+	if (fd >= 0)
+		loop_work_co(request->api->loop, let_go, &fd);
 }
 
 static void delete_co(struct api_request *request)
@@ -379,7 +391,7 @@ static void delete_co(struct api_request *request)
 	object_delete_co(request, &object_volumes);
 	if (wants && !request->dry_run &&
 		!config_find(request->parts->config, CONFIG_VOLUME, id))
-		purge(request, path);
+		purge_co(request, path);
 }
 
 /* -- the rest ---------------------------------------------------------------- */
