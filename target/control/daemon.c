@@ -14,6 +14,7 @@
 #include "target/control/config/config.h"
 #include "target/control/directory.h"
 #include "target/control/lanes.h"
+#include "target/control/own_audit.h"
 #include "target/control/report.h"
 #include "target/control/tries.h"
 #include "target/control/trust/trust.h"
@@ -169,10 +170,13 @@ static int write_port_file(const struct daemon *daemon, struct err *err)
 static int apply_file_co(struct daemon *daemon, struct err *err)
 {
 	struct config_outcome outcome;
+	struct own_audit audit;
 	struct config_whole whole = {
 		.root = document_load_tree(daemon->orders->document, err),
 		.who = "apply",
-		.title = "document applied at the start"};
+		.title = "document applied at the start",
+		.witness = own_audit_witness(
+			&audit, daemon->trust, "applyAtStart", "config")};
 	if (!whole.root)
 		return -EINVAL;
 	int failed = config_replace_co(daemon->config, &whole, &outcome, err);
@@ -281,8 +285,10 @@ static void story_co(void *argument)
 			appliance_table(daemon->appliance));
 		report_setup(stdout, daemon->settings,
 			trust_bootstrap_token(daemon->trust));
+		own_audit_note(daemon->trust, "startDaemon");
 		daemon->story = co_self();
 		co_yield ();
+		own_audit_note(daemon->trust, "stopDaemon");
 	}
 	daemon->stopping = true;
 	stop_co(daemon);

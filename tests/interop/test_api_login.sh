@@ -80,6 +80,10 @@ check "still signed in" answers 200 -b "$cookie" /api/v1/login
 check "it stops" stop_daemon
 check "and starts again" start_daemon
 check "the session is still there" answers 200 -b "$cookie" /api/v1/login
+check "the audit" answers 200 -b "$cookie" /api/v1/audit
+check "has the stop" body_has '"operation":"stopDaemon"'
+check "and both starts" eval \
+	'[ "$(grep -o "\"operation\":\"startDaemon\"" "$work/body" | wc -l)" = 2 ]'
 check "no new token" [ ! -e "$work/run/bootstrap-token" ]
 check "she signs out" answers 204 -b "$cookie" -H "X-CSRF-Token: $csrf" \
 	-H "Origin: https://127.0.0.1:$api_port" -X DELETE /api/v1/login

@@ -139,6 +139,8 @@ check "is shown, too" eval '[ "$(shown)" != "$mine" ]'
 check "the audit" answers 200 as "$admin" '/audit?limit=1000'
 check "who made the user" body_has '"operation":"createUser"'
 check "whom" body_has '"object":"users/admin"'
+check "what the daemon was started with" body_has '"operation":"applyAtStart"'
+check "that it was started" body_has '"operation":"startDaemon"'
 check "by what token" body_has "\"credential\":\"$viewer_id\""
 check "what was refused" body_has '"status":403'
 check "without secrets" eval \

@@ -135,6 +135,10 @@ check "a fault that ends while the daemon is away" gets 201 POST /volumes/a/faul
 kill_daemon
 check "it starts again" start_kept_daemon
 check "the fault has ended" wait_until runs f
+check "the audit has it" gets 200 GET '/audit?limit=1000'
+check "by whom, of what, as which change" says '[.items[] |
+	select(.operation == "expireFault") | [.user, .via, .object, .change > 0]]' \
+	'[["cairnd","daemon","volumes/a",true],["cairnd","daemon","volumes/a",true]]'
 check "reads are well again" reads_work
 
 check "a secret" changes 200 PUT /hosts/any/secret \

@@ -5,6 +5,7 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
 #include "target/control/database.h"
+#include "target/control/own_audit.h"
 #include "target/control/state.h"
 #include "webui/api/private.h"
 
@@ -118,7 +119,8 @@ static int end_one_co(struct api_faults *faults, const struct api_fault *fault)
 	struct api *api = faults->api;
 	struct config_outcome outcome;
 	struct err err = {0};
-	char title[160];
+	struct own_audit audit;
+	char title[160], object[160];
 	const struct config_object *volume =
 		config_find(api->parts.config, CONFIG_VOLUME, fault->volume);
 	json_t *value = volume ? api_fault_without(volume, fault->id) : NULL;
@@ -128,8 +130,13 @@ static int end_one_co(struct api_faults *faults, const struct api_fault *fault)
 		.kind = CONFIG_VOLUME, .id = fault->volume, .value = value};
 	snprintf(title, sizeof title, "fault %s of volume %s has expired",
 		fault->id, fault->volume);
-	struct config_change change = {
-		.edit = &edit, .edits = 1, .who = "cairnd", .title = title};
+	snprintf(object, sizeof object, "volumes/%s", fault->volume);
+	struct config_change change = {.edit = &edit,
+		.edits = 1,
+		.who = "cairnd",
+		.title = title,
+		.witness = own_audit_witness(
+			&audit, api->parts.trust, "expireFault", object)};
 	api_fault_release_co(api, fault->volume, fault->id);
 	int failed =
 		config_change_co(api->parts.config, &change, &outcome, &err);

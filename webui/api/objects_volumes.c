@@ -12,6 +12,7 @@
 #include "webui/api/faults.h"
 #include "webui/api/new_file.h"
 #include "webui/api/objects.h"
+#include "webui/api/private.h"
 #include "webui/api/space.h"
 
 #include <errno.h>
