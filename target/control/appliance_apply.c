@@ -239,8 +239,8 @@ static int check_swaps(struct apply *apply, struct err *err)
 	return swaps <= 1
 		? 0
 		: err_set(err, EOPNOTSUPP,
-			  "%u volumes would get other content in one change: "
-			  "swap one at a time",
+			  "%u volumes would get other content or be cut in "
+			  "one change: change one at a time",
 			  swaps);
 }
 

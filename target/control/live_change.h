@@ -5,9 +5,9 @@
  *
  *	listeners   gone: detach; new: attach; other live options: configure; other
  *		    options: detach and attach; then the order
- *	bottom	    a file that only grows: resize; a new image over the same bottom
- *		    and listeners: a snapshot (spec_overlay_co), the only step; any
- *		    other difference: swap
+ *	bottom	    the same but for its size: resize; a new image over the same
+ *		    bottom and listeners: a snapshot (spec_overlay_co), the only
+ *		    step; any other difference: swap
  *
  *	plan --begin--> all steps but the swap --swap--> durable, behind the gate
  *	     --undo---> the inverse of what was done, in reverse
@@ -16,7 +16,9 @@
  *  1. Control lane, in a coroutine; one change of a source at a time.
  *  2. A swap of the bottom, as a snapshot is one, is the last step and is made durable while the gate is
  *     closed: no acknowledged write can be on a bottom that a restart forgets.
- *  3. After undo the source is as it was, but for what listeners remember.
+ *  3. A file gets smaller last of all, when nothing else can be refused; then it
+ *     is made durable. Documents are compared by values, not by spellings.
+ *  4. After undo the source is as it was, but for what listeners remember.
  */
 #ifndef TARGET_CONTROL_LIVE_CHANGE_H
 #define TARGET_CONTROL_LIVE_CHANGE_H
@@ -32,7 +34,8 @@ enum live_step_kind {
 	LIVE_ATTACH,
 	LIVE_CONFIGURE,
 	LIVE_REORDER,
-	LIVE_RESIZE,
+	LIVE_RESIZE, /* larger */
+	LIVE_SHRINK, /* a file; also where it is not known to be larger */
 	LIVE_SWAP,
 	LIVE_OVERLAY,
 };
@@ -51,7 +54,7 @@ bool live_change_swaps(const struct live_change *change);
 /* All steps but the swap. On failure what was done is undone. */
 int live_change_begin_co(struct live_change *change,
 	struct block_source *source, struct err *err);
-/* The swap or snapshot; `durable_co` is spec_swap's. */
+/* The swap, snapshot or smaller size; `durable_co` is spec_swap's. */
 int live_change_swap_co(struct live_change *change,
 	int (*durable_co)(void *argument, struct err *err), void *argument,
 	struct err *err);

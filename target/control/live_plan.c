@@ -243,39 +243,28 @@ json_t *live_bottom_of(const json_t *source)
 	return bottom;
 }
 
-/* Sizes as people write them, "10GiB" or a number. */
-static bool size_of(const json_t *value, uint64_t *bytes)
-{
-	char text[64];
-	if (json_is_integer(value)) {
-		*bytes = (uint64_t)json_integer_value(value);
-		return true;
-	}
-	if (!json_is_string(value))
-		return false;
-	snprintf(text, sizeof text, "%s", json_string_value(value));
-	struct doc *doc = doc_parse("", text, strlen(text), NULL);
-	bool is = doc && !doc_size(doc, 1, UINT64_MAX, bytes, NULL);
-	doc_free(doc);
-	return is;
-}
-
-/* True: the same protocol, but for a size that is larger. */
-static bool only_grows(
+/* True: the same protocol, but for its size; 0: none is said. */
+static bool only_size_differs(
 	const json_t *from, const json_t *to, uint64_t *before, uint64_t *after)
 {
-	json_t *old = json_deep_copy(json_object_get(from, "protocol"));
-	json_t *new = json_deep_copy(json_object_get(to, "protocol"));
-	bool sizes = old &&
-		new &&size_of(json_object_get(old, "size"), before) &&
-		size_of(json_object_get(new, "size"), after) &&
-		*after > *before;
+	json_t *old = json_copy(json_object_get(from, "protocol"));
+	json_t *new = json_copy(json_object_get(to, "protocol"));
+	*before = (uint64_t)json_integer_value(json_object_get(old, "size"));
+	*after = (uint64_t)json_integer_value(json_object_get(new, "size"));
 	json_object_del(old, "size");
 	json_object_del(new, "size");
-	bool grows = sizes && json_equal(old, new);
+	bool only = old && new &&json_equal(old, new) && *after;
 	json_decref(old);
 	json_decref(new);
-	return grows;
+	return only;
+}
+
+/* Others than files have other content when they are smaller. */
+static bool is_file(const json_t *bottom)
+{
+	const char *type = json_string_value(
+		json_object_get(json_object_get(bottom, "protocol"), "type"));
+	return type && !strcmp(type, "file");
 }
 
 static void plan_bottom(
@@ -284,12 +273,15 @@ static void plan_bottom(
 	uint64_t before, after;
 	if (json_equal(from, to))
 		return;
-	if (only_grows(from, to, &before, &after)) {
-		struct live_step *step =
-			add_step(change, LIVE_RESIZE, "size", "");
-		step->bytes_before = before;
-		step->bytes_after = after;
-		return;
+	if (only_size_differs(from, to, &before, &after)) {
+		bool grows = before && after > before;
+		if (grows || is_file(to)) {
+			struct live_step *step = add_step(change,
+				grows ? LIVE_RESIZE : LIVE_SHRINK, "size", "");
+			step->bytes_before = before;
+			step->bytes_after = after;
+			return;
+		}
 	}
 	struct live_step *step = add_step(change, LIVE_SWAP, "bottom", "");
 	step->before = json_incref((json_t *)from);
@@ -298,22 +290,40 @@ static void plan_bottom(
 
 /* -- the plan --------------------------------------------------------------- */
 
-struct live_change *live_change_plan(const json_t *from, const json_t *to)
+static void plan_all(
+	struct live_change *change, const json_t *from, const json_t *to)
 {
-	struct live_change *change = calloc(1, sizeof *change);
-	if (!change)
-		return NULL;
 	json_t *document = NULL, *placement = NULL;
 	if (live_overlay_find(from, to, &document, &placement)) {
 		struct live_step *step =
 			add_step(change, LIVE_OVERLAY, "snapshot", "");
 		step->after = document;
 		step->placement = placement;
-		return change;
+		return;
 	}
 	json_t *old = live_bottom_of(from), *new = live_bottom_of(to);
 	plan_listeners(change, from, to);
 	plan_bottom(change, old, new);
+	json_decref(old);
+	json_decref(new);
+}
+
+struct live_change *live_change_plan(const json_t *from, const json_t *to)
+{
+	struct live_change *change = calloc(1, sizeof *change);
+	json_t *old = json_deep_copy(from), *new = json_deep_copy(to);
+	if (change && old && new) {
+		live_values_take(old);
+		live_values_take(new);
+		live_values_keep_sizes(old, new);
+		live_values_keep_sizes(old,
+			json_object_get(
+				json_object_get(new, "format"), "backing"));
+		plan_all(change, old, new);
+	} else {
+		free(change);
+		change = NULL;
+	}
 	json_decref(old);
 	json_decref(new);
 	return change;
@@ -347,6 +357,7 @@ bool live_change_describe(const struct live_change *change, unsigned step,
 		[LIVE_CONFIGURE] = "configure listener",
 		[LIVE_REORDER] = "change the order of listeners",
 		[LIVE_RESIZE] = "grow it",
+		[LIVE_SHRINK] = "cut it",
 		[LIVE_SWAP] = "swap what lies below: other content",
 		[LIVE_OVERLAY] = "put a new image over it: the same content",
 	};
@@ -354,7 +365,11 @@ bool live_change_describe(const struct live_change *change, unsigned step,
 		return false;
 	const struct live_step *s = &change->step[step];
 	*kind = s->kind;
-	if (*s->type)
+	if (s->kind == LIVE_SHRINK)
+		snprintf(text, bytes,
+			"cut it to %llu bytes: the data beyond are lost",
+			(unsigned long long)s->bytes_after);
+	else if (*s->type)
 		snprintf(text, bytes, "%s %s (%s)", verb[s->kind], s->name,
 			s->type);
 	else

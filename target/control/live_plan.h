@@ -18,7 +18,7 @@ struct live_step {
 	 * is none. */
 	json_t *before, *after;
 	json_t *placement; /* OVERLAY: {listener: head|image|both|drop} */
-	uint64_t bytes_before, bytes_after; /* RESIZE */
+	uint64_t bytes_before, bytes_after; /* RESIZE; SHRINK: only after */
 };
 
 struct live_change {
@@ -29,10 +29,11 @@ struct live_change {
 	struct block_source *source;
 };
 
-/* The steps that are taken behind the gate, last of all. */
+/* The steps that are taken behind the gate, last of all; SHRINK is one, as what it
+ * cuts off cannot be brought back. */
 static inline bool live_is_swap(enum live_step_kind kind)
 {
-	return kind == LIVE_SWAP || kind == LIVE_OVERLAY;
+	return kind == LIVE_SWAP || kind == LIVE_OVERLAY || kind == LIVE_SHRINK;
 }
 
 /* A document's listeners with the names that they have when they run. */
@@ -51,6 +52,14 @@ unsigned live_names_find(
 /* The same listener with the same options. */
 bool live_names_same(const struct live_names *from, unsigned f,
 	const struct live_names *to, unsigned t);
+
+/* Writes options as the values that their types say: 10737418240 for "10GiB", and
+ * what a protocol or a format leaves out as its default. Then two documents that
+ * mean the same are equal. */
+void live_values_take(json_t *source);
+/* A file that is there has its size, whatever a document says: one that says
+ * nothing of it (`to`) means the size that it has had. */
+void live_values_keep_sizes(const json_t *from, json_t *to);
 
 /* A source's document without its listeners: a new reference. */
 json_t *live_bottom_of(const json_t *source);

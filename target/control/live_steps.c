@@ -77,6 +77,7 @@ static int do_step_co(struct block_source *source, const struct live_step *step,
 	case LIVE_RESIZE:
 		return spec_resize_co(source,
 			back ? step->bytes_before : step->bytes_after, err);
+	case LIVE_SHRINK:
 	case LIVE_OVERLAY:
 	case LIVE_SWAP: break;
 	}
@@ -147,11 +148,34 @@ static int overlay_co(struct live_change *change, const struct doc *document,
 	return failed;
 }
 
+/* If it cannot be made durable, the file gets the size that its document says, but
+ * not its data. */
+static int shrink_co(struct block_source *source, const struct live_step *step,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
+{
+	struct err why = {0};
+	int failed = spec_resize_co(source, step->bytes_after, err);
+	if (failed || !durable_co)
+		return failed;
+	failed = durable_co(argument, err);
+	if (failed && step->bytes_before &&
+		spec_resize_co(source, step->bytes_before, &why))
+		log_error(block_source_name(source), "undo",
+			"a smaller size was refused, and could not be taken "
+			"back: %s",
+			why.text);
+	return failed;
+}
+
 int live_change_swap_co(struct live_change *change,
 	int (*durable_co)(void *argument, struct err *err), void *argument,
 	struct err *err)
 {
 	const struct live_step *step = &change->step[change->steps - 1];
+	if (step->kind == LIVE_SHRINK)
+		return shrink_co(
+			change->source, step, durable_co, argument, err);
 	struct doc *after = to_doc(step->after, err);
 	if (!after)
 		return -EINVAL;

@@ -105,6 +105,38 @@ static void test_bottom(void **state)
 		"swap what lies below: other content;");
 }
 
+#define DISK(size) "'protocol': {'type': 'file', 'path': 'a.raw'" size "}"
+
+/* Values count, not how they are written, nor whether a default is. */
+static void test_spellings(void **state)
+{
+	(void)state;
+	expect("{" DISK(", 'size': 10737418240") "}",
+		"{" DISK(", 'size': '10GiB', 'cache': 'direct'") "}", "");
+	expect("{'listeners': [{'type': 'throttle', 'bytes_s': '1MiB'}], " MEM
+	       "}",
+		"{'listeners': [{'type': 'throttle', 'bytes_s': 1048576}], " MEM
+		"}",
+		"");
+	/* A file that is there has a size: nothing is to be said of it. */
+	expect("{" DISK(", 'size': 1048576") "}", "{" DISK("") "}", "");
+	expect("{" DISK(", 'size': 1048576") "}",
+		"{" DISK(", 'size': '1MiB', 'cache': 'writeback'") "}",
+		"swap what lies below: other content;");
+}
+
+static void test_sizes_of_files(void **state)
+{
+	(void)state;
+	const char *cut = "cut it to 1048576 bytes: the data beyond are lost;";
+	expect("{" DISK(", 'size': '1M'") "}", "{" DISK(", 'size': '2M'") "}",
+		"grow it;");
+	expect("{" DISK(", 'size': 2097152") "}",
+		"{" DISK(", 'size': '1MiB'") "}", cut);
+	/* It may be larger than that. */
+	expect("{" DISK("") "}", "{" DISK(", 'size': '1MiB'") "}", cut);
+}
+
 #define OVER(below) \
 	"'format': {'type': 'qcow2', 'file': {'protocol': {'type': 'file', " \
 	"'path': 'new'}}, 'backing': " below "}"
@@ -119,6 +151,11 @@ static void test_snapshots(void **state)
 		"{'listeners': [" LIMIT("1") "], " OVER("{" MEM "}") "}", step);
 	expect("{'listeners': [" LIMIT("1") "], " MEM "}",
 		"{" OVER("{'listeners': [" LIMIT("1") "], " MEM "}") "}", step);
+	/* The same, written in another way. */
+	expect("{" DISK(", 'size': 10737418240") "}",
+		"{" OVER("{" DISK(", 'size': '10GiB'") "}") "}", step);
+	expect("{" DISK(", 'size': 10737418240") "}",
+		"{" OVER("{" DISK("") "}") "}", step);
 	/* Over something else, or with other listeners: other content. */
 	expect("{" MEM "}",
 		"{" OVER("{'protocol': {'type': 'mem', 'size': '2M'}}") "}",
@@ -138,6 +175,8 @@ int main(void)
 		cmocka_unit_test(test_snapshots),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_bottom),
+		cmocka_unit_test(test_spellings),
+		cmocka_unit_test(test_sizes_of_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

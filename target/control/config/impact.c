@@ -145,7 +145,11 @@ static void add_steps(
 			effect = PARKED;
 	}
 	live_change_free(change);
-	add(impact, CONFIG_VOLUME, item->id, effect, all);
+	if (!*all)
+		add(impact, CONFIG_VOLUME, item->id, NONE,
+			"it is written in another way; it means the same");
+	else
+		add(impact, CONFIG_VOLUME, item->id, effect, all);
 }
 
 static void add_volume(

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A source document by its values; see live_plan.h. */
+#include "target/control/live_plan.h"
+
+#include "blockcore/base/opts.h"
+#include "blockcore/format/format.h"
+#include "target/control/config/json_doc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a driver's map holds beside its options. */
+static const char *const not_options[] = {
+	"type", "name", "file", "backing", NULL};
+
+/* Options that are documents themselves are compared as they are. */
+static bool has_value(const struct opt_spec *specs, const char *name)
+{
+	for (; specs->name; specs++) {
+		if (!strcmp(specs->name, name))
+			return specs->type != OPT_DOC;
+	}
+	return false;
+}
+
+static json_t *print_values(const struct opt_spec *specs, const void *values)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
+	if (!out)
+		return NULL;
+	fputc('{', out);
+	opts_print_values(specs, values, out);
+	fputc('}', out);
+	json_t *json = fclose(out) ? NULL : json_loadb(text, bytes, 0, NULL);
+	free(text);
+	return json;
+}
+
+/* The map's options as values; with `defaults` also those that it leaves out. A
+ * map that does not parse stays as it is. */
+static void take_values(
+	json_t *map, const struct opt_spec *specs, size_t bytes, bool defaults)
+{
+	struct doc *doc = json_to_doc(map, NULL);
+	void *values = calloc(1, bytes + 1);
+	struct err ignored = {0};
+	const char *name;
+	json_t *value;
+	if (doc && values &&
+		!opts_parse(specs, doc, not_options, values, bytes, &ignored)) {
+		json_t *json = print_values(specs, values);
+		json_object_foreach(json, name, value)
+		{
+			if (has_value(specs, name) &&
+				(defaults || json_object_get(map, name)))
+				json_object_set(map, name, value);
+		}
+		json_decref(json);
+		opts_free(specs, values);
+	}
+	free(values);
+	doc_free(doc);
+}
+
+static const char *type_of(const json_t *map)
+{
+	const char *type = json_string_value(json_object_get(map, "type"));
+	return type ? type : "";
+}
+
+static void take_driver(json_t *map, enum block_role role, bool defaults)
+{
+	const struct block_kind *kind = block_kind_find(role, type_of(map));
+	if (kind && kind->options)
+		take_values(map, kind->options, kind->options_bytes, defaults);
+}
+
+/* A listener's option that is left out is no live change: those stay so. */
+static void take_listeners(json_t *listeners)
+{
+	json_t *one;
+	size_t i;
+	json_array_foreach(listeners, i, one)
+		take_driver(one, BLOCK_LISTENER, false);
+}
+
+static void take_format(json_t *source, json_t *format)
+{
+	const struct block_format_kind *kind =
+		block_format_kind_find(type_of(format));
+	const char *view = json_string_value(json_object_get(source, "view"));
+	if (view && !strcmp(view, FORMAT_CURRENT))
+		json_object_del(source, "view");
+	if (kind && kind->options)
+		take_values(format, kind->options, kind->options_bytes, true);
+	live_values_take(json_object_get(format, "file"));
+	live_values_take(json_object_get(format, "backing"));
+}
+
+void live_values_take(json_t *source)
+{
+	json_t *format = json_object_get(source, "format");
+	if (!json_is_object(source)) /* the name of another */
+		return;
+	take_listeners(json_object_get(source, "listeners"));
+	take_driver(json_object_get(source, "protocol"), BLOCK_PROTOCOL, true);
+	if (format)
+		take_format(source, format);
+	live_values_take(json_object_get(source, "source"));
+}
+
+/* -- files that are there --------------------------------------------------- */
+
+static bool is_same_file(const json_t *a, const json_t *b)
+{
+	return !strcmp(type_of(a), "file") && !strcmp(type_of(b), "file") &&
+		json_equal(
+			json_object_get(a, "path"), json_object_get(b, "path"));
+}
+
+void live_values_keep_sizes(const json_t *from, json_t *to)
+{
+	static const char *const below[] = {"file", "backing"};
+	const json_t *old = json_object_get(from, "protocol");
+	json_t *new = json_object_get(to, "protocol");
+	json_t *size = json_object_get(old, "size");
+	if (size && is_same_file(old, new) && !json_object_get(new, "size"))
+		json_object_set(new, "size", size);
+	old = json_object_get(from, "format");
+	new = json_object_get(to, "format");
+	for (int i = 0; old && new &&i < 2; i++)
+		live_values_keep_sizes(json_object_get(old, below[i]),
+			json_object_get(new, below[i]));
+}
