@@ -69,7 +69,7 @@ enum block_opcode {
 	BLOCK_FLUSH, /* covers writes completed before it */
 	BLOCK_COMPARE_AND_WRITE, /* iov: length bytes expected, then length new */
 	BLOCK_EXTENTS, /* what is allocated where */
-	BLOCK_COPY, /* reserved: offered by no driver yet */
+	BLOCK_COPY, /* jobs only: enters with block_submit_back, spec_move.h */
 	BLOCK_META, /* reserved: offered by no driver yet */
 	BLOCK_OPCODES
 };
@@ -85,9 +85,14 @@ enum block_flag {
 	BLOCK_MAY_UNMAP = 2, /* WRITE_ZEROES may give the space back */
 	BLOCK_INTERNAL = 4, /* a job's, not a host's */
 	BLOCK_REGISTERED = 8, /* data lies in the lane's registered buffers */
+	BLOCK_LOCAL = 16, /* EXTENTS: do not look into backing files */
 };
 
-enum block_extent_flag { BLOCK_EXTENT_DATA = 1, BLOCK_EXTENT_ZERO = 2 };
+enum block_extent_flag {
+	BLOCK_EXTENT_DATA = 1,
+	BLOCK_EXTENT_ZERO = 2,
+	BLOCK_EXTENT_BACKING = 4 /* with BLOCK_LOCAL only: shown from below */
+};
 
 struct block_extent {
 	uint64_t offset_bytes, length_bytes;
@@ -147,7 +152,7 @@ struct block_request {
 
 	/* the block core's */
 	uint8_t frames, position, lock_count;
-	bool in_back, counted, completing, cancelled, child;
+	bool in_back, counted, completing, cancelled, child, of_job;
 	struct block_lane *lane;
 	struct block_source *source; /* where it is now; NULL after done */
 	struct block_stack *front, *back;
@@ -226,6 +231,7 @@ enum block_band {
 	BAND_READONLY,
 	BAND_THROTTLE,
 	BAND_DELAY,
+	BAND_JOB, /* first of the back part */
 	BAND_MIRROR,
 	BAND_DIRTY,
 	BAND_CACHE,
@@ -257,6 +263,7 @@ struct block_kind {
 	enum block_anchor anchor;
 	enum block_band band;
 	bool observes; /* may be attached and detached without a gate */
+	bool of_job; /* a job's own: in no document, gone with the job */
 	uint32_t handles; /* operations its submit treats */
 	uint32_t transparent; /* operations it declares safe to let through */
 	const struct opt_spec *options;
@@ -459,9 +466,8 @@ int block_source_claim(struct block_source *source, struct block_claim *claim,
 	struct err *err);
 void block_source_unclaim(struct block_claim *claim);
 
-/* Changes the size of the bottom (and of what is below it), in a coroutine on
- * the control lane; a smaller size behind a closed gate. Refused where the
- * driver cannot. */
+/* Changes the size of the bottom (and of what is below it), on the control lane;
+ * a smaller size behind a closed gate. Refused where the driver cannot. */
 int block_source_resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err);
 
@@ -470,8 +476,7 @@ int block_source_resize_co(
 void block_source_get(struct block_source *source);
 void block_source_put_co(struct block_source *source);
 
-/* True if `driver` is in what the source shows now, or in a source below it.
- * Control lane. */
+/* Whether `driver` is in it now, or in a source below. Control lane. */
 bool block_source_holds(
 	const struct block_source *source, const struct block_driver *driver);
 

@@ -51,6 +51,7 @@ struct block_core {
 	struct ring_world *world;
 	char *data_directory;
 	struct block_core_watcher *watcher;
+	struct job_keeper *keeper; /* job.h; NULL: nobody keeps documents */
 	const struct block_track_ops *track;
 	struct block_source_list sources; /* control lane */
 	unsigned lane_count;

@@ -32,4 +32,9 @@ void block_figures_co(
  * a coroutine on the control lane; closing the source meanwhile waits for it. */
 int block_source_allocated_co(struct block_source *source, uint64_t *bytes);
 
+/* In a coroutine on `lane`: BLOCK_EXTENTS of a range; see struct block_extents. */
+int block_extents_co(struct block_source *source, struct block_lane *lane,
+	unsigned flags, uint64_t offset_bytes, uint64_t length_bytes,
+	struct block_extents *answer);
+
 #endif

@@ -13,6 +13,7 @@
 
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
+#include "blockcore/spec_internal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -29,6 +30,7 @@ struct job {
 	struct block_core *core;
 	struct block_source *source; /* NULL when ended */
 	void *options;
+	struct doc *document; /* what options borrow from */
 	struct job_progress progress;
 	uint64_t rate_limit_bytes_s; /* 0: none */
 	uint64_t not_before_ns; /* next chunk, by the limit */
@@ -37,6 +39,8 @@ struct job {
 	struct loop_timer timer;
 	struct co *stopped; /* in job_step_co, to be resumed */
 	struct block_request *moving; /* in job_transfer_co; NULL: none */
+	void (*cancelled)(void *argument); /* NULL: nobody */
+	void *cancelled_argument;
 	STAILQ_HEAD(, job_waiter) waiters;
 };
 
@@ -113,17 +117,21 @@ static struct job *job_new(
 {
 	struct job *job = calloc(1, sizeof(*job));
 	void *parsed = calloc(1, kind->options_bytes ? kind->options_bytes : 1);
+	bool map = options && options->kind == DOC_MAP;
+	struct doc *kept = map ? spec_doc_copy(options, NULL, err) : NULL;
 
-	if (!job || !parsed) {
+	if (!job || !parsed || (map && !kept)) {
 		err_set(err, ENOMEM, "no memory for a job");
-	} else if (!opts_parse(kind->options, options, NULL, parsed,
-			   kind->options_bytes, err)) {
+	} else if (!opts_parse(kind->options, map ? kept : options, NULL,
+			   parsed, kind->options_bytes, err)) {
+		job->document = kept;
 		job->kind = kind;
 		job->options = parsed;
 		job->timer.expired = job_timer_expired;
 		STAILQ_INIT(&job->waiters);
 		return job;
 	}
+	doc_free(kept);
 	free(job);
 	free(parsed);
 	return NULL;
@@ -161,6 +169,7 @@ void job_free(struct job *job)
 	assert(job_ended(job) && STAILQ_EMPTY(&job->waiters));
 	opts_free(job->kind->options, job->options);
 	free(job->options);
+	doc_free(job->document);
 	free(job);
 }
 
@@ -197,6 +206,8 @@ void job_cancel(struct job *job)
 	job->progress.state = JOB_CANCELLING;
 	if (job->moving)
 		block_cancel(job->moving);
+	if (job->cancelled)
+		job->cancelled(job->cancelled_argument);
 	job_wake(job);
 }
 
@@ -271,6 +282,15 @@ int job_transfer_co(struct job *job, enum block_opcode op,
 		return -ECANCELED;
 	return block_transfer_noted_co(job->source, lane, op, BLOCK_INTERNAL,
 		offset_bytes, length_bytes, data, &job->moving);
+}
+
+void job_on_cancel(
+	struct job *job, void (*cancelled)(void *argument), void *argument)
+{
+	job->cancelled = cancelled;
+	job->cancelled_argument = argument;
+	if (cancelled && job->progress.state == JOB_CANCELLING)
+		cancelled(argument);
 }
 
 /* By the limit, when the next chunk may start: what was slow is not caught up. */

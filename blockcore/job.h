@@ -5,7 +5,8 @@
  *
  * Invariants
  *  1. A job reads and writes through sources with BLOCK_INTERNAL, so gates and
- *     throttles hold for it like for anybody.
+ *     throttles hold for it like for anybody; but what moves content (spec_move.h)
+ *     enters behind the front, and has its own limit only.
  *  2. It calls job_step_co between chunks of at most JOB_CHUNK_BYTES: there it
  *     is paused, slowed down and cancelled; so a cancel takes one chunk, and less
  *     if what the chunk moves with job_transfer_co is held up.
@@ -66,6 +67,16 @@ void job_wait_co(struct job *job);
 /* Only when ended. */
 void job_free(struct job *job);
 
+/* Who keeps documents is told of what a job has changed: the source of that name
+ * stands on something else. `document` is the source's, whole, as JSON. Behind a
+ * closed gate: what it returns 0 for is durable; else the change does not happen. */
+struct job_keeper {
+	int (*keep_co)(struct job_keeper *keeper, struct block_source *source,
+		const char *document, struct err *err);
+};
+/* NULL: nobody, as at the start. Control lane. */
+void job_set_keeper(struct block_core *core, struct job_keeper *keeper);
+
 /* -- for job kinds -------------------------------------------------------- */
 struct block_source *job_source(struct job *job);
 struct block_core *job_core(struct job *job);
@@ -75,6 +86,10 @@ void job_set_total(struct job *job, uint64_t total, uint64_t done);
 /* Moves bytes of its source; a cancel reaches what is parked, throttled, held. */
 int job_transfer_co(struct job *job, enum block_opcode op,
 	uint64_t offset_bytes, uint64_t length_bytes, void *data);
+/* Its last moving has many requests: `cancelled` is called when the job is, at once;
+ * NULL: no more. */
+void job_on_cancel(
+	struct job *job, void (*cancelled)(void *argument), void *argument);
 /* After each chunk: where a restart may go on, and how large it was.
  * -ECANCELED: stop now. */
 int job_step_co(struct job *job, uint64_t cursor, uint64_t chunk_bytes);

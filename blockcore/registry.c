@@ -36,6 +36,11 @@ const struct block_format_kind *const block_format_kinds[] = {
 };
 
 const struct job_kind *const job_kinds[] = {
+	&job_copy,
+	&job_migrate,
+	&job_commit,
+	&job_flatten,
+	&job_scrub,
 	&job_fill,
 	NULL,
 };

@@ -17,6 +17,7 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/trace.h"
 #include "blockcore/core.h"
+#include "blockcore/figures.h"
 #include "blockcore/park.h"
 
 #include <assert.h>
@@ -35,6 +36,7 @@ void block_request_init(struct block_request *request, struct block_lane *lane)
 	request->completing = false;
 	request->cancelled = false;
 	request->child = false;
+	request->of_job = false;
 	request->lane = lane;
 	request->source = NULL;
 	request->front = NULL;
@@ -52,9 +54,9 @@ static int request_check(
 	const struct block_info *info = &stack->info;
 	uint32_t op = BLOCK_OP(request->op);
 
-	if (info->read_only && (op & BLOCK_OPS_CHANGE))
+	if (info->read_only && (op & BLOCK_OPS_CHANGE) && !request->of_job)
 		return -EROFS;
-	if (!(info->ops & op))
+	if (!(info->ops & op) && !request->of_job)
 		return -EOPNOTSUPP;
 	if (request->op == BLOCK_FLUSH)
 		return 0;
@@ -175,6 +177,27 @@ static bool request_inherit(
 	else
 		block_pass(request);
 	return true;
+}
+
+void block_submit_back(
+	struct block_source *source, struct block_request *request)
+{
+	unsigned lane = request->lane->index;
+	struct block_stack *stack = source->channel[lane].stack;
+
+	assert(stack && !request->child && request->op == BLOCK_COPY);
+	request->source = source;
+	request->result = 0;
+	request->of_job = true;
+	stack->lane[lane].count[BLOCK_FRONT]++;
+	request->counted = true;
+	request->front = stack;
+	request->position = stack->front_count;
+	int error = request_check(stack, request);
+	if (error)
+		block_complete(request, error);
+	else
+		block_pass(request);
 }
 
 void block_submit(struct block_source *source, struct block_request *request)
@@ -386,6 +409,17 @@ static void transfer_done(struct block_request *request)
 	co_resume(transfer->co);
 }
 
+static int transfer_co(
+	struct request_transfer *transfer, struct block_source *source)
+{
+	transfer->co = co_self();
+	transfer->done = false;
+	block_submit(source, &transfer->request);
+	while (!transfer->done)
+		co_yield ();
+	return transfer->request.result;
+}
+
 int block_transfer_noted_co(struct block_source *source,
 	struct block_lane *lane, enum block_opcode op, unsigned flags,
 	uint64_t offset_bytes, uint64_t length_bytes, void *data,
@@ -405,14 +439,29 @@ int block_transfer_noted_co(struct block_source *source,
 	request->iov = &iov;
 	request->iov_count = data ? 1 : 0;
 	request->done = transfer_done;
-	transfer.co = co_self();
-	transfer.done = false;
 	*note = request;
-	block_submit(source, request);
-	while (!transfer.done)
-		co_yield ();
+	int result = transfer_co(&transfer, source);
 	*note = NULL;
-	return request->result;
+	return result;
+}
+
+int block_extents_co(struct block_source *source, struct block_lane *lane,
+	unsigned flags, uint64_t offset_bytes, uint64_t length_bytes,
+	struct block_extents *answer)
+{
+	struct request_transfer transfer;
+	struct block_request *request = &transfer.request;
+
+	block_request_init(request, lane);
+	request->op = BLOCK_EXTENTS;
+	request->flags = (uint16_t)flags;
+	request->offset_bytes = offset_bytes;
+	request->length_bytes = length_bytes;
+	request->iov = NULL;
+	request->iov_count = 0;
+	request->extents = answer;
+	request->done = transfer_done;
+	return transfer_co(&transfer, source);
 }
 
 int block_transfer_co(struct block_source *source, struct block_lane *lane,

@@ -15,4 +15,9 @@ bool block_requests_run(struct block_lane_private *lane);
 /* (Again) at the gate of request->source. */
 void block_request_gate(struct block_request *request);
 
+/* block_submit for a job's BLOCK_COPY, which locks a range like a change of it: past
+ * the listeners of the front, right to the gate. */
+void block_submit_back(
+	struct block_source *source, struct block_request *request);
+
 #endif

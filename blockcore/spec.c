@@ -190,8 +190,7 @@ static int spec_build_below_co(struct spec_new *new)
 	return new->result;
 }
 
-/* The source that `node` names or describes, with a reference. */
-static int spec_open_below_co(const struct block_source *above, const char *key,
+int spec_open_below_co(const struct block_source *above, const char *key,
 	const struct doc *node, struct block_source **out, struct err *err)
 {
 	char name[BLOCK_NAME_BYTES];

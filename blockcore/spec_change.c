@@ -22,6 +22,21 @@ struct spec_plan {
 	struct block_change change;
 };
 
+int spec_check_job(
+	const struct block_source *source, const char *what, struct err *err)
+{
+	const struct block_stack *now = source->current;
+
+	for (unsigned i = 0; i < now->count; i++) {
+		if (now->driver[i]->kind->of_job)
+			return err_set(err, EBUSY,
+				"job '%s' is at work on it: %s when it has "
+				"ended, or cancel it",
+				now->driver[i]->name, what);
+	}
+	return 0;
+}
+
 static void spec_plan_begin_co(
 	struct spec_plan *plan, struct block_source *source)
 {
@@ -170,6 +185,8 @@ int spec_detach_co(struct block_source *source, const char *name,
 	spec_plan_begin_co(&plan, source);
 	spec_plan_deadline(&plan, deadline_ns);
 	int error = spec_find_listener(&plan, name, &index, err);
+	if (!error && plan.driver[index]->kind->of_job)
+		error = spec_check_job(source, "it goes by itself", err);
 	if (!error) {
 		plan.change.gate = spec_needs_gate(plan.driver[index]->kind);
 		plan.count--;
@@ -230,7 +247,9 @@ int spec_reorder_co(struct block_source *source, const struct doc *names,
 
 	spec_plan_begin_co(&plan, source);
 	spec_plan_deadline(&plan, deadline_ns);
-	int error = spec_reorder_plan(&plan, names, err);
+	int error = spec_check_job(source, "change the order", err);
+	if (!error)
+		error = spec_reorder_plan(&plan, names, err);
 	if (!error)
 		error = spec_plan_apply_co(&plan, err);
 	return spec_plan_end_co(&plan, error, err);
@@ -259,8 +278,10 @@ static int spec_swap_planned_co(
 	char name[BLOCK_NAME_BYTES];
 	const char *given = NULL;
 	unsigned last = plan->count - 1;
-	int error =
-		swap->same_content ? 0 : spec_check_stable(plan->source, err);
+	int error = spec_check_job(plan->source, "swap the bottom", err);
+
+	if (!error && !swap->same_content)
+		error = spec_check_stable(plan->source, err);
 
 	if (!error)
 		error = spec_name_given(bottom, &given, err);
@@ -321,7 +342,10 @@ int spec_resize_co(struct block_source *source, uint64_t bytes, struct err *err)
 {
 	struct block_info now =
 		block_source_info(source, block_core_lane(source->core, 0));
-	int error = bytes < now.size_bytes ? spec_check_shrink(source, err) : 0;
+	int error = spec_check_job(source, "change the size", err);
+
+	if (!error && bytes < now.size_bytes)
+		error = spec_check_shrink(source, err);
 
 	return error ? error : block_source_resize_co(source, bytes, err);
 }

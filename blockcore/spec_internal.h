@@ -83,6 +83,11 @@ int spec_open_snapshot_co(const struct block_source *above,
 	struct block_source *of, const char *snapshot, const char *name,
 	struct block_driver **driver, struct err *err);
 
+/* The source that `node` names or describes, with a reference; `key` is what it
+ * is to `above`. */
+int spec_open_below_co(const struct block_source *above, const char *key,
+	const struct doc *node, struct block_source **source, struct err *err);
+
 /* A format's view whose backing file is `backing`, of which it takes over the
  * caller's reference, also when it fails. `map` is the format's, without backing;
  * a file that is not empty is refused. */
@@ -100,10 +105,18 @@ struct doc *spec_overlay_facts(
 struct doc *spec_driver_doc(struct block_driver *driver, struct err *err);
 struct doc *spec_bottom_now(struct block_source *source, struct err *err);
 
+/* A generation as the document that would build it. */
+void spec_print_stack(const struct block_stack *stack, FILE *out);
+
 /* Says, until source->coming is cleared, what bottom a source will have, so that
  * two changes at a time build no circle: -ELOOP for the one that comes second. */
 int spec_announce(struct block_source *source,
 	const struct block_driver *bottom, struct err *err);
+
+/* -EBUSY with a text while a job has a listener of its own in the source: `what`
+ * would pull it away. */
+int spec_check_job(
+	const struct block_source *source, const char *what, struct err *err);
 
 /* One entry of a document's source: `protocol`, `format` or `source`; the
  * document is checked. */

@@ -328,8 +328,10 @@ static void overlay_leave_file_co(struct overlay_run *run, bool failed)
 
 static int overlay_run_co(struct overlay_run *run, struct err *err)
 {
-	int error = overlay_deal_co(run, err);
+	int error = spec_check_job(run->source, "take a snapshot", err);
 
+	if (!error)
+		error = overlay_deal_co(run, err);
 	if (!error)
 		error = overlay_base_co(run, err);
 	if (!error)

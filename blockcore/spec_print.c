@@ -171,23 +171,43 @@ struct doc *spec_bottom_now(struct block_source *source, struct err *err)
 
 /* -- sources -------------------------------------------------------------- */
 
+/* Listeners of jobs are in no document. */
+static void spec_print_listeners(struct block_driver *const *driver,
+	unsigned count, bool status, FILE *out)
+{
+	const char *before = "\"listeners\": [";
+	bool any = false;
+
+	for (unsigned i = 0; i + 1 < count; i++) {
+		if (driver[i]->kind->of_job && !status)
+			continue;
+		fputs(any ? ", " : before, out);
+		any = true;
+		spec_print_driver(driver[i], status, out);
+	}
+	if (any)
+		fputs("], ", out);
+}
+
+static void spec_print_drivers(struct block_driver *const *driver,
+	unsigned count, bool status, FILE *out)
+{
+	fputc('{', out);
+	spec_print_listeners(driver, count, status, out);
+	spec_print_bottom(driver[count - 1], status, out);
+	fputc('}', out);
+}
+
 static void spec_print_source(
 	struct block_source *source, bool status, FILE *out)
 {
-	struct block_stack *stack = source->current;
+	spec_print_drivers(
+		source->current->driver, source->current->count, status, out);
+}
 
-	fputc('{', out);
-	if (stack->count > 1) {
-		fputs("\"listeners\": [", out);
-		for (unsigned i = 0; i + 1 < stack->count; i++) {
-			if (i)
-				fputs(", ", out);
-			spec_print_driver(stack->driver[i], status, out);
-		}
-		fputs("], ", out);
-	}
-	spec_print_bottom(block_stack_bottom(stack), status, out);
-	fputc('}', out);
+void spec_print_stack(const struct block_stack *stack, FILE *out)
+{
+	spec_print_drivers(stack->driver, stack->count, false, out);
 }
 
 static void spec_print_uuid(const uint8_t *uuid, FILE *out)

@@ -75,7 +75,8 @@ static int stack_check_alias(const struct block_driver *bottom,
 
 	if (bottom->kind->role != BLOCK_ALIAS || bottom->info.read_only)
 		return 0;
-	if (band != BAND_MIRROR && band != BAND_DIRTY && band != BAND_CACHE)
+	if (band != BAND_JOB && band != BAND_MIRROR && band != BAND_DIRTY &&
+		band != BAND_CACHE)
 		return 0;
 	return err_set(err, EINVAL,
 		"listener '%s' (%s) must see every write, but '%s' is shared "
@@ -189,7 +190,7 @@ static void stack_fill(struct block_stack *stack,
 	stack->info = block_stack_info(driver, count);
 	stack->emulates_compare = stack_emulates(&driver[count - 1]->info);
 	if (stack->emulates_compare && stack->tracked)
-		stack->lock_ops = BLOCK_OPS_CHANGE;
+		stack->lock_ops = BLOCK_OPS_CHANGE | BLOCK_OP(BLOCK_COPY);
 }
 
 struct block_stack *block_stack_new(struct block_source *source,

@@ -45,6 +45,13 @@ struct block_format_kind {
 	 * image made there is closed and nobody wants it. With has_backing. */
 	bool (*is_empty_co)(struct block_core *core, struct block_source *file);
 	int (*unmake_co)(struct block_core *core, struct block_source *file);
+	/* 0 if nothing but the current view relies on the backing file; -EBUSY
+	 * with a text that says who does. Makes the image one that has none,
+	 * durable, and the other way round (NAME, FORMAT as they were; nothing has
+	 * been written meanwhile). Behind a closed gate. With has_backing. */
+	int (*backing_free)(struct block_format *format, struct err *err);
+	int (*backing_drop_co)(
+		struct block_format *format, bool drop, struct err *err);
 	int (*open_co)(struct block_format *format, struct err *err);
 	void (*close_co)(struct block_format *format);
 	/* Whether it has a snapshot of this name (or id): 0, -ENOENT, or

@@ -8,5 +8,8 @@
 #include "blockcore/job.h"
 
 extern const struct job_kind job_fill;
+extern const struct job_kind job_copy, job_migrate; /* copy.c */
+extern const struct job_kind job_commit, job_flatten; /* commit.c */
+extern const struct job_kind job_scrub;
 
 #endif

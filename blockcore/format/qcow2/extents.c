@@ -78,6 +78,13 @@ static int backing_co(
 	uint64_t there = offset < end ? end - offset : 0;
 
 	*covered = bytes;
+	if (there && op->request->flags & BLOCK_LOCAL) {
+		*covered = there < bytes ? there : bytes;
+		return append(op->request->extents, offset, *covered,
+			       BLOCK_EXTENT_BACKING)
+			? 0
+			: 1;
+	}
 	if (!there)
 		return append(op->request->extents, offset, bytes,
 			       BLOCK_EXTENT_ZERO)

@@ -7,6 +7,7 @@
  *	view.c		the driver: requests come in, are counted, go out
  *	check*.c	all references counted; repair (check.h)
  *	resize.c	a larger or smaller image (create.h)
+ *	backing.c	an image comes to stand without its backing file
  *	create.c	a new image
  *	zero.c		WRITE_ZEROES and DISCARD
  *	write.c		WRITE where something must be allocated or copied
@@ -188,6 +189,7 @@ struct qcow2 {
 	struct qcow2_header header;
 	struct qcow2_geometry geometry;
 	uint8_t sector[QCOW2_HEADER_SECTOR]; /* the first one, as on disk */
+	uint8_t backing_at[12]; /* backing.c: what said where the name is */
 	/* What lanes read. */
 	_Atomic uint64_t file_bytes; /* of the source `file` */
 	_Atomic uint64_t backing_bytes; /* 0: none */
@@ -484,6 +486,13 @@ int qcow2_zero_range_co(
 void qcow2_zero_start(struct qcow2_lane *lane, struct block_request *request);
 void qcow2_extents_start(
 	struct qcow2_lane *lane, struct block_request *request);
+
+/* -- backing.c ------------------------------------------------------------ */
+
+/* See struct block_format_kind. */
+int qcow2_backing_free(struct block_format *format, struct err *err);
+int qcow2_backing_drop_co(
+	struct block_format *format, bool drop, struct err *err);
 
 /* -- view.c --------------------------------------------------------------- */
 

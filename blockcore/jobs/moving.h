@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What jobs that move content share: they begin, run and step alike.
+ */
+#ifndef BLOCKCORE_JOBS_MOVING_H
+#define BLOCKCORE_JOBS_MOVING_H
+
+#include "blockcore/job.h"
+#include "blockcore/spec_move.h"
+
+/* Runs the whole move from `from` on, then `end_co` (pivot or settle). A cursor of the
+ * job is 0 before it has begun, and then 1 + the bytes that a restart need not move
+ * again; with `lasting`, which says that what has been moved stays right without the
+ * job, that is what has been flushed; else it stays 1. */
+int moving_run_co(struct job *job, struct spec_move *move, uint64_t from,
+	bool lasting, int (*end_co)(struct spec_move *move, struct err *err),
+	struct err *err);
+
+#endif

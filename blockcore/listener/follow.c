@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "blockcore/listener/follow.h"
+
+#include "blockcore/base/co.h"
+#include "blockcore/kinds.h"
+
+#include <errno.h>
+
+#define FOLLOWED \
+	(BLOCK_OP(BLOCK_WRITE) | BLOCK_OP(BLOCK_WRITE_ZEROES) | \
+		BLOCK_OP(BLOCK_DISCARD))
+
+static const struct opt_spec options[] = {OPT_END};
+
+static struct follow *follow_of(struct block_driver *driver)
+{
+	return container_of(driver, struct follow, driver);
+}
+
+/* -- the target ----------------------------------------------------------- */
+
+static void follow_failed(struct follow *follow, int error)
+{
+	int none = 0;
+
+	atomic_compare_exchange_strong(&follow->error, &none, error);
+}
+
+static void follow_cancel(struct block_request *request)
+{
+	block_cancel(request->held_by);
+}
+
+static bool follow_written(
+	struct block_request *child, struct block_frame *frame)
+{
+	struct block_request *request = child->parent;
+
+	if (child->result)
+		follow_failed(frame->context, child->result);
+	block_unhold(request);
+	block_complete(request, 0);
+	return true;
+}
+
+/* Below it is done: now there. */
+static bool follow_changed(
+	struct block_request *request, struct block_frame *frame)
+{
+	struct follow *follow = frame->context;
+	struct block_request *child;
+
+	if (request->result || atomic_load(&follow->stopped) ||
+		atomic_load(&follow->error) ||
+		request->offset_bytes >= atomic_load(&follow->frontier))
+		return true;
+	child = block_child_get(request);
+	if (!child) {
+		follow_failed(follow, -ENOMEM);
+		return true;
+	}
+	child->flags &= (uint16_t)~BLOCK_FUA;
+	if (child->op == BLOCK_DISCARD) {
+		child->op = BLOCK_WRITE_ZEROES;
+		child->flags |= BLOCK_MAY_UNMAP;
+	}
+	child->done = block_child_put;
+	block_push(child, follow_written, follow, 0);
+	block_hold(request, follow_cancel, child);
+	block_submit(follow->target, child);
+	return false;
+}
+
+/* -- requests ------------------------------------------------------------- */
+
+static void follow_arrived(struct follow *follow, struct block_request *request)
+{
+	struct follow_ticket *ticket =
+		container_of(request, struct follow_ticket, request);
+	uint64_t end = request->offset_bytes + request->length_bytes;
+
+	if (end > atomic_load(&follow->frontier)) /* lane 0 only */
+		atomic_store(&follow->frontier, end);
+	ticket->arrived = true;
+	if (ticket->co != co_self()) /* else it is just asking */
+		co_resume(ticket->co);
+}
+
+static void follow_submit(
+	struct block_driver *driver, struct block_request *request)
+{
+	struct follow *follow = follow_of(driver);
+
+	if (request->op == BLOCK_COPY) {
+		follow_arrived(follow, request);
+		return;
+	}
+	if (follow->target && (FOLLOWED & BLOCK_OP(request->op)) &&
+		!request->of_job)
+		block_push(request, follow_changed, follow, 0);
+	block_pass(request);
+}
+
+static int follow_open_co(struct block_driver *driver, struct err *err)
+{
+	struct follow *follow = follow_of(driver);
+
+	(void)err;
+	if (follow->target)
+		block_source_get(follow->target);
+	return 0;
+}
+
+/* Requests of old generations have ended. */
+static void follow_close_co(struct block_driver *driver)
+{
+	struct follow *follow = follow_of(driver);
+
+	if (follow->target)
+		block_source_put_co(follow->target);
+}
+
+const struct block_kind follow_kind = {
+	.name = "follow",
+	.help = "a job's own: does in its target what hosts change",
+	.role = BLOCK_LISTENER,
+	.part = BLOCK_BACK,
+	.anchor = BLOCK_HEAD,
+	.band = BAND_JOB,
+	.of_job = true,
+	.handles = FOLLOWED | BLOCK_OP(BLOCK_COPY),
+	.transparent = BLOCK_OP(BLOCK_READ) | BLOCK_OP(BLOCK_FLUSH) |
+		BLOCK_OP(BLOCK_EXTENTS) | BLOCK_OP(BLOCK_META),
+	.options = options,
+	.driver_bytes = sizeof(struct follow),
+	.open_co = follow_open_co,
+	.close_co = follow_close_co,
+	.submit = follow_submit,
+};

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The listener follow: a job that copies a source while hosts use it puts it on top
+ * of the back part. Whatever hosts change in what the job has copied is done in the
+ * target, too, before they are answered.
+ *
+ *	host's change --gate, range lock--> follow --> below
+ *				   (done)   follow --> target	if copied already
+ *	job's COPY    --gate, range lock--> follow: the job's coroutine goes on, and
+ *				   reads below, writes to the target
+ *
+ * Invariants
+ *  1. The source is tracked: of a change and a COPY that overlap one has ended when
+ *     the other comes here. So what is not copied yet needs no attention: the COPY
+ *     to come reads it.
+ *  2. `frontier` is raised under the range lock of the COPY that raises it, before
+ *     it reads, and never falls.
+ *  3. The source is what counts: a target that fails never fails a host's change.
+ *     The job sees `error` and gives up.
+ */
+#ifndef BLOCKCORE_LISTENER_FOLLOW_H
+#define BLOCKCORE_LISTENER_FOLLOW_H
+
+#include "blockcore/block.h"
+
+#include <stdatomic.h>
+
+struct co;
+
+struct follow {
+	struct block_driver driver;
+	/* Set before it is opened, with a reference then. NULL: nothing to do. */
+	struct block_source *target;
+	_Atomic uint64_t frontier; /* bytes: below it COPYs have begun */
+	_Atomic int error; /* the target's first, 0: none */
+	_Atomic bool stopped; /* the job has given up */
+};
+
+/* A job's COPY: its range is locked from when it has arrived to its end. On lane 0,
+ * in the coroutine `co`. */
+struct follow_ticket {
+	struct block_request request;
+	struct co *co;
+	bool arrived, done;
+};
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moving the content of a source while hosts use it: what the jobs copy, migrate,
+ * commit and flatten have in common.
+ *
+ *	begin	a listener of the job's own goes on top of the back part (follow.h),
+ *		and the source takes range locks
+ *	run	chunk after chunk, several at a time, each with its range locked
+ *	pivot	the source stands on the target from here on: a swap of same content,
+ *		flushed and durable behind the gate
+ *	end	the listener is gone
+ *
+ * Kinds
+ *	COPY	all that the source shows, into another source
+ *	COMMIT	what the source's own image holds, into its backing file, which is
+ *		the target
+ *	PULL	what the backing file shows, up into the source's image, so that
+ *		the image can do without
+ *
+ * Invariants
+ *  1. Until the pivot is durable the source is what counts; a target that fails
+ *     costs the job only. After it, the target holds every change that a host was
+ *     told is done.
+ *  2. Hosts wait for nothing but for a chunk (SPEC_MOVE_CHUNK_BYTES) where they
+ *     overlap it, for the target where it is behind them, and for the pivot's gate.
+ *  3. While it is at work nobody else may swap the bottom, take a snapshot, or change
+ *     the size (-EBUSY, spec_check_job).
+ *
+ * Control lane, in coroutines.
+ */
+#ifndef BLOCKCORE_SPEC_MOVE_H
+#define BLOCKCORE_SPEC_MOVE_H
+
+#include "blockcore/base/doc.h"
+#include "blockcore/block.h"
+
+#define SPEC_MOVE_CHUNK_BYTES (1u << 20)
+#define SPEC_MOVE_CHUNKS 4u /* at a time */
+
+enum spec_move_kind { SPEC_MOVE_COPY, SPEC_MOVE_COMMIT, SPEC_MOVE_PULL };
+
+struct spec_move;
+
+struct spec_move_setup {
+	enum spec_move_kind kind;
+	struct block_source *source;
+	const char *job; /* its kind, for messages */
+	const struct doc *target; /* COPY: a source's document */
+	/* COPY: what is in the target may be overwritten; else it must read as
+	 * zeroes. */
+	bool overwrite;
+	bool pivots; /* the source is to stand on something else in the end */
+	bool keep_zeroes; /* COPY: blocks of zeroes are written as data */
+};
+/* 0, or -errno with everything as before. */
+int spec_move_begin_co(const struct spec_move_setup *setup,
+	struct spec_move **move, struct err *err);
+/* Bytes that run goes through. */
+uint64_t spec_move_bytes(const struct spec_move *move);
+
+/* From `from` to the end. After each chunk: `step_co` with what all chunks that have
+ * ended reach up to without a gap, and how much has been done since the last call;
+ * what it returns ends the run when it is not 0. */
+int spec_move_run_co(struct spec_move *move, uint64_t from,
+	int (*step_co)(void *argument, uint64_t reached, uint64_t bytes),
+	void *argument, struct err *err);
+/* The run ends with -ECANCELED soon. */
+void spec_move_cancel(struct spec_move *move);
+/* What is in the target is durable; control lane. */
+int spec_move_flush_co(struct spec_move *move, struct err *err);
+
+/* After a whole run. COPY: the source stands on the target. COMMIT: on what was its
+ * backing file. PULL: its image has no backing file any more. Tries again while
+ * hosts' requests take longer than the deadline. */
+int spec_move_pivot_co(struct spec_move *move, struct err *err);
+/* Without a pivot: what the target holds is a copy of one point in time, which is
+ * now, durable. COPY only. */
+int spec_move_settle_co(struct spec_move *move, struct err *err);
+
+/* Whatever has happened: everything of the move's own goes. */
+void spec_move_end_co(struct spec_move *move);
+
+#endif
