@@ -487,9 +487,8 @@ void qcow2_zero_start(struct qcow2_lane *lane, struct block_request *request);
 void qcow2_extents_start(
 	struct qcow2_lane *lane, struct block_request *request);
 
-/* -- backing.c ------------------------------------------------------------ */
+/* -- backing.c: see struct block_format_kind ------------------------------ */
 
-/* See struct block_format_kind. */
 int qcow2_backing_free(struct block_format *format, struct err *err);
 int qcow2_backing_drop_co(
 	struct block_format *format, bool drop, struct err *err);
