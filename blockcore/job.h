@@ -33,6 +33,9 @@ struct job;
 
 struct job_kind {
 	const char *name, *help;
+	/* The source stands on something else when it has ended: only with a
+	 * job_keeper where documents are kept. */
+	bool pivots;
 	const struct opt_spec *options;
 	size_t options_bytes;
 	/* The work, from `cursor` (0 at first). 0, -ECANCELED or -errno. */

@@ -43,6 +43,7 @@ static int flatten_run_co(struct job *job, uint64_t cursor, struct err *err)
 const struct job_kind job_commit = {
 	.name = "commit",
 	.help = "write the image down into its backing file, go on there",
+	.pivots = true,
 	.options = commit_option_specs,
 	.run_co = commit_run_co,
 };
@@ -50,6 +51,7 @@ const struct job_kind job_commit = {
 const struct job_kind job_flatten = {
 	.name = "flatten",
 	.help = "copy the backing file up into the image, do without it",
+	.pivots = true,
 	.options = commit_option_specs,
 	.run_co = flatten_run_co,
 };

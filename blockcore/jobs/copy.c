@@ -182,6 +182,7 @@ const struct job_kind job_copy = {
 const struct job_kind job_migrate = {
 	.name = "migrate",
 	.help = "copy, and go on in the copy; hosts go on meanwhile",
+	.pivots = true,
 	.options = copy_option_specs,
 	.options_bytes = sizeof(struct copy_options),
 	.run_co = migrate_run_co,

@@ -180,6 +180,13 @@ static int check_kind(
 	if (!*kind)
 		return doc_error(doc_find(body, "kind"), err, EINVAL,
 			"there is no job \"%s\"", o->kind);
+	/* The document would go on naming what the volume stood on before. */
+	if ((*kind)->pivots)
+		return doc_error(doc_find(body, "kind"), err, EOPNOTSUPP,
+			"job \"%s\" changes what a volume stands on, which "
+			"the daemon cannot keep yet: use cairn-stack with the "
+			"volume offline",
+			o->kind);
 	void *values = calloc(1, (*kind)->options_bytes + 1);
 	if (!values)
 		return err_set(err, ENOMEM, "out of memory");
