@@ -108,6 +108,13 @@ static int stack_swap_co(
 	return stack_with_doc_co(tool, line, 1, do_swap_co, err);
 }
 
+static int stack_snapshot_inside_co(
+	struct tool *tool, const struct tool_line *line, struct err *err)
+{
+	return spec_snapshot_create_co(
+		tool->source, line->word[1], SPEC_GATE_DEADLINE_NS, err);
+}
+
 /* How many words NAME=PLACE stand before the document. */
 static unsigned snapshot_places(const struct tool_line *line)
 {
@@ -340,6 +347,10 @@ const struct tool_command tool_stack_commands[] = {
 		"a new image over what is there: snapshot {format: {type: "
 		"qcow2, file: {protocol: {...}}}}",
 		1, 0, stack_snapshot_co},
+	{"snapshot-inside", "NAME",
+		"a snapshot kept in the qcow2 image itself; list them with: "
+		"command qcow2 snapshots",
+		1, 1, stack_snapshot_inside_co},
 	{"reorder", "DOC", "a new order of all listeners: reorder [a, b]", 1, 0,
 		stack_reorder_co},
 	{"resize", "BYTES", "change the size of the bottom", 1, 1,

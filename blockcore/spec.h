@@ -103,6 +103,13 @@ int spec_overlay_co(struct block_source *source,
 int spec_placement_parse(const struct doc *node, enum spec_placement *placement,
 	struct err *err);
 
+/* An internal snapshot: kept in the image by its format (qcow2), read by a view.
+ * Hosts wait at the gate for the slowest request in flight and one flush; what takes
+ * longer the larger the image is goes on beside their I/O, until the call returns.
+ * Until then other changes of the source wait. */
+int spec_snapshot_create_co(struct block_source *source, const char *name,
+	uint64_t deadline_ns, struct err *err);
+
 /* Changes the size of the bottom; hosts see it through block_source_info. A
  * smaller size is refused (-EBUSY) while a format lies on the source. */
 int spec_resize_co(

@@ -58,6 +58,14 @@ struct block_format_kind {
 	 * another -errno with a text. NULL: it cannot have any. */
 	int (*find_snapshot_co)(
 		struct block_format *format, const char *name, struct err *err);
+	/* A new snapshot: `begin` may take its time; `take` is the moment: no
+	 * request is in a view meanwhile; `end` completes it under I/O (`taken`:
+	 * take has succeeded) and is called whenever begin has succeeded. */
+	int (*snapshot_begin_co)(
+		struct block_format *format, const char *name, struct err *err);
+	int (*snapshot_take_co)(struct block_format *format, struct err *err);
+	int (*snapshot_end_co)(
+		struct block_format *format, bool taken, struct err *err);
 };
 
 struct block_format {

@@ -101,6 +101,28 @@ snapshots() { # they stay as they were
 			"$work/after" &&
 		cmp "$work/before" "$work/after"
 }
+inside() { # snapshots of ours, in images of ours: QEMU lists, reads, applies, deletes
+	stack "$(image "$1" "size: 24M${2:+, $2}")" 'write -P 1 0 4M' \
+		'write -P 2 8M 100K' 'snapshot-inside monday' "${commands[@]}" \
+		'snapshot-inside tuesday' 'write -P 3 1M 9M' \
+		'command qcow2 check' >"$work/said" &&
+		grep -q '"leaks": 0, "errors": 0,' "$work/said" &&
+		qemu-img check "$work/$1" &&
+		qemu-img snapshot -l "$work/$1" >"$work/said" &&
+		grep -qE '^1 +monday ' "$work/said" &&
+		grep -qE '^2 +tuesday ' "$work/said" &&
+		qemu-img convert -l snapshot.name=monday -O raw "$work/$1" \
+			"$work/monday" &&
+		stack 'protocol: {type: file, path: monday}' 'read -P 1 0 4M' \
+			'read -P 2 8M 100K' 'read -P 0 9M 15M' &&
+		qemu-img snapshot -a monday "$work/$1" &&
+		qemu-img check -q "$work/$1" &&
+		qemu-img compare -f qcow2 -F raw "$work/$1" "$work/monday" &&
+		qemu-img snapshot -d tuesday "$work/$1" &&
+		stack "$(image "$1")" 'read -P 1 0 4M' 'write -P 4 0 2M' \
+			'snapshot-inside third' 'write -P 5 0 1M' &&
+		qemu-img check "$work/$1"
+}
 preallocated() { # MODE
 	stack "$(image "p$1" "size: 24M, preallocation: $1")" 'read -P 0 0 1M' \
 		'command qcow2 check' >"$work/said" &&
@@ -211,6 +233,9 @@ check 'over a backing file, version 2' backed bv2 'version: "2"'
 check 'beside snapshots' snapshots s ''
 check 'beside snapshots, refcounts of 2 bits' snapshots s2 refcount_bits=2
 check 'beside snapshots, subclusters' snapshots sx extended_l2=on
+check 'snapshots inside' inside i 'subclusters: "off"'
+check 'snapshots inside, clusters of 512' inside i512 'cluster_size: 512'
+check 'snapshots inside, subclusters' inside ix ''
 for mode in metadata falloc full; do
 	check "preallocation $mode" preallocated $mode
 done

@@ -28,11 +28,11 @@
 struct qcow2_cut {
 	struct power_cut left;
 	uint64_t size_bytes, next_size_bytes;
-	bool unmade;
+	bool unmade, shot;
 	STAILQ_ENTRY(qcow2_cut) link;
 };
 
-static uint64_t all_cuts, all_leaks, all_qemu;
+static uint64_t all_cuts, all_leaks, all_qemu, all_shots;
 
 void qcow2_cuts_describe(
 	const struct qcow2_run *run, bool made, char *out, size_t size)
@@ -85,6 +85,28 @@ static void check_image_co(struct qcow2_run *run, struct stack_rig *rig,
 	free(said);
 }
 
+/* The snapshot is there if it was whole, and then shows what it has to. */
+static void check_shot_co(struct qcow2_run *run, struct stack_rig *rig,
+	struct block_source *source)
+{
+	char *said =
+		stack_rig_command_co(rig, source, "qcow2", "snapshots", NULL);
+	bool there = strstr(said, "\"name\": \"one\"") != NULL;
+	struct block_source *view;
+
+	free(said);
+	if (run->checking->shot && !there)
+		lost(run, "the snapshot is gone");
+	if (!there || !run->shot_content)
+		return;
+	view = stack_rig_source_co(
+		rig, "{source: source-1, view: {snapshot: one}}");
+	stack_rig_expect_co(rig, view, 0, QCOW2_CUTS_SECTORS * SECTOR_BYTES,
+		run->shot_content);
+	block_source_put_co(view);
+	all_shots++;
+}
+
 /* It can be written to again: nothing leaked is in the way. */
 static void write_again_co(struct qcow2_run *run, struct stack_rig *rig,
 	struct block_source *source)
@@ -114,8 +136,11 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 	source = stack_rig_source_co(rig, document);
 	check_sectors_co(run, rig, source);
 	check_image_co(run, rig, source);
-	if (run->checking->left.point % 8 == 0)
+	check_shot_co(run, rig, source);
+	if (run->checking->left.point % 8 == 0) {
 		write_again_co(run, rig, source);
+		check_shot_co(run, rig, source);
+	}
 	block_source_put_co(source);
 }
 
@@ -175,6 +200,7 @@ static void cut_here(void *argument, uint64_t point)
 	cut->size_bytes = run->size_bytes;
 	cut->next_size_bytes = run->next_size_bytes;
 	cut->unmade = run->unmade;
+	cut->shot = run->shot;
 	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
 }
 
@@ -240,6 +266,7 @@ static void run_once(const struct qcow2_script *script, uint64_t seed)
 	stack_rig_test(&setup, body_co, &run);
 	check_cuts(&run);
 	sector_model_free(run.model);
+	free(run.shot_content);
 }
 
 static void test_script(void **state)
@@ -272,5 +299,7 @@ int qcow2_cuts_main(const struct qcow2_script *scripts, size_t count)
 		(unsigned long long)all_qemu);
 	printf("figure qcow2-power-cut-images-with-leaks value=%llu\n",
 		(unsigned long long)all_leaks);
+	printf("figure qcow2-power-cut-snapshots-read value=%llu\n",
+		(unsigned long long)all_shots);
 	return failed;
 }

@@ -135,7 +135,7 @@ void qcow2_cuts_snapshot_co(struct qcow2_run *run)
 
 /* -- work ----------------------------------------------------------------- */
 
-void qcow2_cuts_work_co(struct qcow2_run *run)
+static void start_work(struct qcow2_run *run)
 {
 	unsigned i;
 
@@ -147,8 +147,49 @@ void qcow2_cuts_work_co(struct qcow2_run *run)
 		load->task.done = false;
 		stack_rig_start(run->rig, i % LANES, &load->task);
 	}
+}
+
+static void join_work_co(struct qcow2_run *run)
+{
+	unsigned i;
+
 	for (i = 0; i < QCOW2_CUTS_WORKERS; i++)
 		stack_rig_join_co(&run->load[i].task);
+}
+
+void qcow2_cuts_work_co(struct qcow2_run *run)
+{
+	start_work(run);
+	join_work_co(run);
+}
+
+static void shot_co(struct qcow2_run *run)
+{
+	struct err err = {0};
+
+	if (spec_snapshot_create_co(run->source, "one", 0, &err))
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+	run->shot = true;
+}
+
+void qcow2_cuts_shot_co(struct qcow2_run *run)
+{
+	size_t bytes = (size_t)run->sectors * SECTOR_BYTES;
+
+	run->shot_content = malloc(bytes);
+	CHECK(run->shot_content != NULL);
+	CHECK_INT(block_transfer_co(run->source,
+			  block_core_lane(run->rig->core, 0), BLOCK_READ, 0, 0,
+			  bytes, run->shot_content),
+		0);
+	shot_co(run);
+}
+
+void qcow2_cuts_work_shot_co(struct qcow2_run *run)
+{
+	start_work(run);
+	shot_co(run);
+	join_work_co(run);
 }
 
 void qcow2_cuts_reopen_co(struct qcow2_run *run)

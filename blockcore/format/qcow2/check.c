@@ -285,6 +285,10 @@ int qcow2_check_live_co(
 {
 	struct qcow2_op all = {.image = image};
 
+	if (image->share)
+		return err_set(err, EBUSY,
+			"a snapshot is being made: counts and tables do not "
+			"agree until it is whole; try again");
 	if (!image->refcounts.table) {
 		int error = qcow2_refcount_open_co(image, err);
 

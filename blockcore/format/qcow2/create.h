@@ -22,6 +22,9 @@ int qcow2_create_fill_co(struct qcow2 *image, struct err *err);
 int qcow2_create_measure(const struct qcow2_options *options,
 	uint64_t size_bytes, uint64_t data_bytes, uint64_t *bytes,
 	struct err *err);
+/* Clusters in a row, for a table. */
+int qcow2_resize_take_row_co(
+	struct qcow2 *image, uint64_t clusters, uint64_t *offset);
 int qcow2_resize_co(struct qcow2 *image, uint64_t bytes, struct err *err);
 
 #endif

@@ -11,6 +11,7 @@
  */
 #include "blockcore/format/qcow2/check.h"
 #include "blockcore/format/qcow2/create.h"
+#include "blockcore/format/qcow2/share.h"
 #include "blockcore/format/qcow2/snapshots.h"
 
 #include "blockcore/base/log.h"
@@ -471,4 +472,7 @@ const struct block_format_kind qcow2_format_kind = {
 	.open_co = open_co,
 	.close_co = close_co,
 	.find_snapshot_co = qcow2_snapshots_look_co,
+	.snapshot_begin_co = qcow2_share_begin_co,
+	.snapshot_take_co = qcow2_share_take_co,
+	.snapshot_end_co = qcow2_share_end_co,
 };

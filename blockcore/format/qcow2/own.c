@@ -39,6 +39,21 @@ static void slice_dirty(struct qcow2 *image, struct qcow2_slice *slice)
 	image->epochs.dirty_count++;
 }
 
+/* Durable with the epoch's first fdatasync, like data. */
+static int table_zero_co(struct qcow2 *image, uint64_t to)
+{
+	uint64_t bytes = image->geometry.cluster_bytes;
+	uint8_t *zeroes = qcow2_io_memory(bytes);
+	int error;
+
+	if (!zeroes)
+		return -ENOMEM;
+	memset(zeroes, 0, bytes);
+	error = qcow2_io_write_co(image, to, bytes, zeroes);
+	free(zeroes);
+	return error;
+}
+
 /* A table that others name, too: all of it goes to the new place. */
 static int table_copy_co(struct qcow2_map *map, uint32_t l1_index, uint64_t to)
 {
@@ -55,10 +70,13 @@ static int table_copy_co(struct qcow2_map *map, uint32_t l1_index, uint64_t to)
 			map, first + ((uint64_t)i << slice_log), &slice);
 	uint32_t pinned = error ? i - 1 : i;
 	struct qcow2_table *table = qcow2_map_get(map, l1_index);
+	/* Where nothing was ever set all share one slice, which is not written. */
+	if (!error)
+		error = table_zero_co(map->image, to);
 	for (i = 0; i < pinned; i++) {
 		slice = table->slice[i];
 		qcow2_map_unpin(slice);
-		if (!error)
+		if (!error && slice != map->image->hole)
 			slice_dirty(map->image, slice);
 	}
 	if (error)
@@ -67,21 +85,6 @@ static int table_copy_co(struct qcow2_map *map, uint32_t l1_index, uint64_t to)
 	l1_set(map, l1_index, to);
 	qcow2_epoch_free(map->image, old, 1);
 	return 0;
-}
-
-/* Durable with the epoch's first fdatasync, like data. */
-static int table_zero_co(struct qcow2 *image, uint64_t to)
-{
-	uint64_t bytes = image->geometry.cluster_bytes;
-	uint8_t *zeroes = qcow2_io_memory(bytes);
-	int error;
-
-	if (!zeroes)
-		return -ENOMEM;
-	memset(zeroes, 0, bytes);
-	error = qcow2_io_write_co(image, to, bytes, zeroes);
-	free(zeroes);
-	return error;
 }
 
 static int table_make_co(struct qcow2_map *map, uint32_t l1_index, uint64_t to)

@@ -9,6 +9,7 @@
  *	resize.c	a larger or smaller image (create.h)
  *	backing.c	an image comes to stand without its backing file
  *	create.c	a new image
+ *	share.c		a new snapshot (share.h)
  *	zero.c		WRITE_ZEROES and DISCARD
  *	write.c		WRITE where something must be allocated or copied
  *	extents.c	EXTENTS
@@ -196,6 +197,7 @@ struct qcow2 {
 	_Atomic bool begun; /* may be written to: invariant 4 */
 	_Atomic bool uncommitted; /* the map in memory is ahead of the disk */
 	_Atomic bool failed; /* invariant 5 */
+	_Atomic bool sharing; /* COPIED bits may be out of date: share.h */
 	_Atomic bool corrupt;
 	/* Home's. */
 	struct block_lane *home;
@@ -206,6 +208,8 @@ struct qcow2 {
 	struct qcow2_slice_list slices;
 	uint64_t cached_bytes;
 	bool evicting;
+	struct qcow2_share *share; /* a snapshot that is being made; or NULL */
+	bool soiled; /* it was dirty before that */
 	bool filling; /* new clusters are mapped without being written */
 	bool sparse; /* new clusters are behind the end, without space */
 	struct co_mutex load[16], tables, begin;
@@ -434,6 +438,13 @@ void qcow2_epoch_free(struct qcow2 *image, uint64_t offset, uint64_t clusters);
 void qcow2_epoch_free_entry(struct qcow2 *image, uint64_t word);
 /* Nothing is at work any more; what is left is freed, for the last time. */
 int qcow2_epoch_end_co(struct qcow2 *image);
+
+/* -- share.c -------------------------------------------------------------- */
+
+/* Before anything in this range is changed, its clusters locked: it is shared with
+ * the snapshot that is being made, if there is one. */
+void qcow2_share_settle_co(
+	struct qcow2 *image, uint64_t offset, uint64_t bytes);
 
 /* -- own.c ---------------------------------------------------------------- */
 

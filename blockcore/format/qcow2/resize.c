@@ -22,7 +22,8 @@
 /* -- a longer L1 table ---------------------------------------------------- */
 
 /* Clusters in a row: what is left of a run may be too short. */
-static int take_row_co(struct qcow2 *image, uint64_t clusters, uint64_t *offset)
+int qcow2_resize_take_row_co(
+	struct qcow2 *image, uint64_t clusters, uint64_t *offset)
 {
 	uint64_t got;
 
@@ -73,7 +74,7 @@ static int lengthen_locked_co(struct qcow2 *image, uint32_t entries)
 	uint64_t old_clusters =
 		qcow2_clusters(&image->geometry, 8 * (uint64_t)h->l1_entries);
 	uint64_t old = h->l1_offset, offset;
-	int error = take_row_co(image, clusters, &offset);
+	int error = qcow2_resize_take_row_co(image, clusters, &offset);
 
 	if (!error)
 		error = qcow2_epoch_commit_co(image);

@@ -370,6 +370,7 @@ static int write_locked_co(struct qcow2_op *op)
 	uint64_t end = offset + request->length_bytes;
 
 	qcow2_lock_co(op, offset >> bits, (end - 1) >> bits);
+	qcow2_share_settle_co(image, offset, request->length_bytes);
 	int error = qcow2_write_range_co(image, offset, request->length_bytes,
 		request->iov, request->iov_count);
 	qcow2_unlock(op);
@@ -424,7 +425,7 @@ void qcow2_write_start(struct qcow2_lane *lane, struct block_request *request)
 	if (image->failed || image->corrupt) {
 		block_complete(request, -EIO);
 	} else if (piece.state == QCOW2_DATA && piece.ours &&
-		piece.bytes == bytes && image->begun) {
+		piece.bytes == bytes && image->begun && !image->sharing) {
 		if (request->flags & BLOCK_FUA)
 			block_push(request, written_through, lane, 0);
 		block_redirect(

@@ -216,6 +216,7 @@ static void zero_home_co(struct qcow2_op *op)
 	if (op->result)
 		return;
 	qcow2_lock_co(op, offset >> bits, (offset + bytes - 1) >> bits);
+	qcow2_share_settle_co(image, offset, bytes);
 	op->result = qcow2_zero_range_co(image, offset, bytes, unmap);
 	qcow2_unlock(op);
 	if (!op->result && (request->flags & BLOCK_FUA))

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See the header.
+ */
+#include "blockcore/format/qcow2/share.h"
+
+#include "blockcore/base/bytes.h"
+#include "blockcore/base/log.h"
+#include "blockcore/format/qcow2/create.h"
+#include "blockcore/format/qcow2/snapshots.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct qcow2_share {
+	char name[FORMAT_SNAPSHOT_BYTES];
+	struct co_mutex mutex; /* held while a table is shared */
+	bool *waits; /* by L1 index */
+	uint64_t *l1; /* of the moment */
+	uint32_t l1_entries;
+	uint64_t size_bytes;
+	struct timespec when;
+	int error; /* the first one */
+};
+
+/* -- begin ---------------------------------------------------------------- */
+
+static int write_header_co(struct qcow2 *image)
+{
+	co_mutex_lock_co(&image->refcounts.write);
+	int error = qcow2_io_header_co(image);
+	co_mutex_unlock(&image->refcounts.write);
+	return error ? qcow2_io_failed(image, error, "header") : 0;
+}
+
+static int check_name_co(struct qcow2 *image, const char *name, struct err *err)
+{
+	struct qcow2_snapshots s;
+	int error = qcow2_snapshots_read_co(image, &s, err);
+
+	if (!error && qcow2_snapshots_find(&s, name))
+		error = err_set(
+			err, EEXIST, "there is a snapshot '%s' already", name);
+	qcow2_snapshots_free(&s);
+	return error;
+}
+
+static int check_possible(struct qcow2 *image, struct err *err)
+{
+	const struct qcow2_header *h = &image->header;
+
+	if (!h->l1_entries)
+		return err_set(err, ENOTSUP, "the image has no bytes");
+	if (image->share)
+		return err_set(err, EBUSY,
+			"another snapshot is being made in this image");
+	if (h->version < 3)
+		return err_set(err, ENOTSUP,
+			"an image of version 2 cannot be marked as being "
+			"changed; qemu-img amend -o compat=1.1 makes it one "
+			"of version 3");
+	if (h->snapshots >= QCOW2_SNAPSHOTS_MAX ||
+		h->snapshots + 2ull > qcow2_refcount_max(image))
+		return err_set(err, ENOSPC,
+			"there are %u snapshots; refcounts of %u bits allow no "
+			"more: delete some",
+			h->snapshots, 1u << h->refcount_order);
+	return 0;
+}
+
+static int mark_dirty_co(struct qcow2 *image, struct err *err)
+{
+	int error = qcow2_epoch_commit_co(image);
+
+	image->soiled = image->header.incompatible & QCOW2_DIRTY;
+	image->header.incompatible |= QCOW2_DIRTY;
+	if (!error)
+		error = write_header_co(image);
+	return error
+		? err_set(err, -error, "the image cannot be written to: %s",
+			  strerror(-error))
+		: 0;
+}
+
+static void share_free(struct qcow2 *image)
+{
+	free(image->share->waits);
+	free(image->share->l1);
+	free(image->share);
+	image->share = NULL;
+}
+
+int qcow2_share_begin_co(
+	struct block_format *format, const char *name, struct err *err)
+{
+	struct qcow2 *image = qcow2_of(format);
+	int error = qcow2_write_begin_co(image);
+
+	if (error)
+		return err_set(err, -error, "the image cannot be written to");
+	error = check_possible(image, err);
+	if (!error)
+		error = check_name_co(image, name, err);
+	if (!error)
+		error = check_possible(image, err); /* after a wait */
+	if (error)
+		return error;
+	image->share = calloc(1, sizeof *image->share);
+	if (!image->share)
+		return err_set(err, ENOMEM, "no memory for a snapshot");
+	snprintf(image->share->name, sizeof image->share->name, "%s", name);
+	co_mutex_init(&image->share->mutex);
+	error = mark_dirty_co(image, err);
+	if (error)
+		share_free(image);
+	return error;
+}
+
+/* -- take ----------------------------------------------------------------- */
+
+int qcow2_share_take_co(struct block_format *format, struct err *err)
+{
+	struct qcow2 *image = qcow2_of(format);
+	struct qcow2_share *share = image->share;
+	const struct qcow2_map *map = &image->map;
+	uint32_t n = map->l1_entries;
+	int error = qcow2_epoch_commit_co(image);
+
+	if (error)
+		return err_set(err, -error, "the image cannot be flushed: %s",
+			strerror(-error));
+	share->waits = calloc(n + 1, sizeof *share->waits);
+	share->l1 = calloc(n + 1, sizeof *share->l1);
+	if (!share->waits || !share->l1)
+		return err_set(err, ENOMEM, "no memory for a snapshot");
+	for (uint32_t i = 0; i < n; i++) {
+		share->l1[i] = map->l1[i] & QCOW2_OFFSET_MASK;
+		share->waits[i] = share->l1[i] != 0;
+	}
+	share->l1_entries = n;
+	share->size_bytes = image->header.size_bytes;
+	clock_gettime(CLOCK_REALTIME, &share->when);
+	image->sharing = true;
+	return 0;
+}
+
+/* -- a table -------------------------------------------------------------- */
+
+static int raise_one_co(struct qcow2 *image, uint64_t cluster)
+{
+	unsigned bits = qcow2_refcount_block_bits(image);
+	uint64_t index = cluster & ((1ull << bits) - 1), count;
+	struct qcow2_refblock *block;
+	int error;
+
+	do
+		error = qcow2_refcount_load_co(image, cluster >> bits, &block);
+	while (error == -EAGAIN);
+	if (error && error != -ENOENT)
+		return error;
+	count = error ? 0 : qcow2_refcount_get(image, block->data, index);
+	if (!count)
+		return qcow2_io_corrupt(image, "cluster without a count",
+			cluster << image->geometry.cluster_bits);
+	if (count == qcow2_refcount_max(image))
+		return -ERANGE;
+	qcow2_refcount_set(image, block->data, index, count + 1);
+	qcow2_refcount_dirty(image, block);
+	return 0;
+}
+
+/* What an L2 entry names. */
+static int raise_entry_co(struct qcow2 *image, uint64_t word)
+{
+	const struct qcow2_geometry *g = &image->geometry;
+	uint64_t first = qcow2_entry_cluster(word) >> g->cluster_bits;
+	uint64_t last = first;
+	int error = 0;
+
+	if (word & QCOW2_COMPRESSED) {
+		struct qcow2_packed packed = qcow2_entry_packed(g, word);
+
+		first = packed.offset >> g->cluster_bits;
+		last = (packed.offset + packed.bytes - 1) >> g->cluster_bits;
+	} else if (!first) {
+		return 0;
+	}
+	for (uint64_t i = first; i <= last && !error; i++)
+		error = raise_one_co(image, i);
+	return error;
+}
+
+/* Counts up what its entries name, then takes their COPIED bits. */
+static int share_slice_co(struct qcow2 *image, uint64_t guest)
+{
+	const struct qcow2_geometry *g = &image->geometry;
+	struct qcow2_map *map = &image->map;
+	struct qcow2_slice *slice;
+	uint64_t word[2];
+	int error = qcow2_map_pin_co(map, guest, &slice);
+
+	if (error)
+		return error;
+	for (uint64_t i = 0; i < 1ull << g->slice_bits && !error; i++) {
+		qcow2_map_entry(map, guest + (i << g->cluster_bits), word);
+		error = raise_entry_co(image, word[0]);
+	}
+	for (uint64_t i = 0; i < 1ull << g->slice_bits && !error; i++) {
+		qcow2_map_entry(map, guest + (i << g->cluster_bits), word);
+		if (!(word[0] & QCOW2_COPIED))
+			continue;
+		word[0] &= ~QCOW2_COPIED;
+		qcow2_map_set(map, slice, guest + (i << g->cluster_bits), word);
+	}
+	qcow2_map_unpin(slice);
+	return error;
+}
+
+static int share_table_co(struct qcow2 *image, uint32_t l1_index)
+{
+	const struct qcow2_geometry *g = &image->geometry;
+	uint64_t table = image->share->l1[l1_index];
+	unsigned slice_log = g->slice_bits + g->cluster_bits;
+	uint64_t guest = (uint64_t)l1_index << (g->l2_bits + g->cluster_bits);
+	int error = raise_one_co(image, table >> g->cluster_bits);
+
+	if (!error && (image->map.l1[l1_index] & QCOW2_COPIED))
+		qcow2_map_flip_l1(&image->map, l1_index);
+	for (uint32_t i = 0; i < g->slices_per_table && !error; i++)
+		error = share_slice_co(
+			image, guest + ((uint64_t)i << slice_log));
+	return error;
+}
+
+/* Once one has failed there will be no snapshot: hosts go on without. */
+static void settle_one_co(struct qcow2 *image, uint32_t l1_index)
+{
+	struct qcow2_share *share = image->share;
+
+	if (l1_index >= share->l1_entries || !share->waits[l1_index])
+		return;
+	co_mutex_lock_co(&share->mutex);
+	if (share->waits[l1_index] && !share->error) {
+		share->error = share_table_co(image, l1_index);
+		share->waits[l1_index] = share->error != 0;
+	}
+	co_mutex_unlock(&share->mutex);
+}
+
+void qcow2_share_settle_co(struct qcow2 *image, uint64_t offset, uint64_t bytes)
+{
+	const struct qcow2_geometry *g = &image->geometry;
+	unsigned covers = g->l2_bits + g->cluster_bits;
+	uint64_t last = (offset + bytes - 1) >> covers;
+
+	for (uint64_t i = offset >> covers; i <= last && image->sharing; i++)
+		settle_one_co(image, (uint32_t)i);
+}
+
+/* -- the snapshot table --------------------------------------------------- */
+
+struct area {
+	uint64_t offset, clusters;
+	uint8_t *bytes;
+};
+
+/* Memory of whole clusters, zeroed, and a place for it in the file. */
+static int area_new_co(struct qcow2 *image, uint64_t bytes, struct area *area)
+{
+	area->clusters = qcow2_clusters(&image->geometry, bytes);
+	uint64_t room = area->clusters << image->geometry.cluster_bits;
+	area->bytes = qcow2_io_memory(room);
+	if (!area->bytes)
+		return -ENOMEM;
+	memset(area->bytes, 0, room);
+	return qcow2_resize_take_row_co(image, area->clusters, &area->offset);
+}
+
+static int area_write_co(struct qcow2 *image, struct area *area)
+{
+	int error = qcow2_io_write_co(image, area->offset,
+		area->clusters << image->geometry.cluster_bits, area->bytes);
+
+	free(area->bytes);
+	area->bytes = NULL;
+	return error;
+}
+
+/* One more than the largest that is in use. */
+static uint64_t next_id(const struct qcow2_snapshots *s)
+{
+	uint64_t most = 0;
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		uint64_t id = strtoull(s->snapshot[i].id, NULL, 10);
+
+		most = id > most && id < UINT64_MAX ? id : most;
+	}
+	return most + 1;
+}
+
+static void entry_put(uint8_t *to, const struct qcow2_share *share,
+	uint64_t l1_offset, const char *id)
+{
+	size_t id_bytes = strlen(id), name_bytes = strlen(share->name);
+
+	put_be64(to, l1_offset);
+	put_be32(to + 8, share->l1_entries);
+	put_be16(to + 12, (uint16_t)id_bytes);
+	put_be16(to + 14, (uint16_t)name_bytes);
+	put_be32(to + 16, (uint32_t)share->when.tv_sec);
+	put_be32(to + 20, (uint32_t)share->when.tv_nsec);
+	put_be32(to + 36, 24); /* extra: VM state, size, no icount */
+	put_be64(to + 48, share->size_bytes);
+	put_be64(to + 56, UINT64_MAX);
+	memcpy(to + 64, id, id_bytes);
+	memcpy(to + 64 + id_bytes, share->name, name_bytes);
+}
+
+static int write_l1_co(struct qcow2 *image, struct area *l1)
+{
+	const struct qcow2_share *share = image->share;
+	int error = area_new_co(image, 8ull * share->l1_entries, l1);
+
+	for (uint32_t i = 0; i < share->l1_entries && !error; i++)
+		put_be64(l1->bytes + 8ull * i, share->l1[i]);
+	return error ? error : area_write_co(image, l1);
+}
+
+/* The old entries as they were, and the new one. */
+static int write_table_co(struct qcow2 *image, const struct qcow2_snapshots *s,
+	uint64_t l1_offset, struct area *table)
+{
+	char id[24];
+	size_t entry,
+		used = s->count
+		? s->snapshot[s->count - 1].at + s->snapshot[s->count - 1].bytes
+		: 0;
+	int error;
+
+	snprintf(id, sizeof id, "%" PRIu64, next_id(s));
+	entry = 64 + strlen(id) + strlen(image->share->name);
+	error = area_new_co(image, used + entry, table);
+	if (error)
+		return error;
+	if (used)
+		memcpy(table->bytes, s->table, used);
+	entry_put(table->bytes + used, image->share, l1_offset, id);
+	return area_write_co(image, table);
+}
+
+static int name_it_co(
+	struct qcow2 *image, const struct qcow2_snapshots *s, uint64_t table)
+{
+	struct qcow2_header *h = &image->header;
+	uint64_t old = h->snapshots_offset, bytes = 0;
+
+	if (s->count)
+		bytes = s->snapshot[s->count - 1].at +
+			s->snapshot[s->count - 1].bytes;
+	h->snapshots_offset = table;
+	h->snapshots++;
+	if (!image->soiled)
+		h->incompatible &= ~(uint64_t)QCOW2_DIRTY;
+	int error = write_header_co(image);
+	if (!error && bytes)
+		qcow2_epoch_free(
+			image, old, qcow2_clusters(&image->geometry, bytes));
+	return error;
+}
+
+static int finish_co(struct qcow2 *image, const struct qcow2_snapshots *s)
+{
+	struct area l1 = {0}, table = {0};
+	int error = write_l1_co(image, &l1);
+
+	if (!error)
+		error = write_table_co(image, s, l1.offset, &table);
+	free(l1.bytes);
+	free(table.bytes);
+	/* Counts, bits, both tables: before the header says so. */
+	if (!error)
+		error = qcow2_epoch_commit_co(image);
+	if (!error)
+		error = qcow2_io_flush_co(image);
+	return error ? error : name_it_co(image, s, table.offset);
+}
+
+/* -- end ------------------------------------------------------------------ */
+
+static int complete_co(struct qcow2 *image, struct err *err)
+{
+	struct qcow2_snapshots s;
+	int error;
+
+	for (uint32_t i = 0; i < image->share->l1_entries; i++) {
+		settle_one_co(image, i);
+		qcow2_map_visit_lanes_co(image); /* others have their turn */
+	}
+	error = image->share->error;
+	if (error)
+		return err_set(err, -error,
+			"its clusters cannot be counted: %s", strerror(-error));
+	error = qcow2_snapshots_read_co(image, &s, err);
+	if (!error) {
+		error = finish_co(image, &s);
+		if (error)
+			err_set(err, -error, "its tables cannot be written: %s",
+				strerror(-error));
+	}
+	qcow2_snapshots_free(&s);
+	return error;
+}
+
+/* The mark goes if nothing has been changed under it. */
+static int unmark_co(struct qcow2 *image)
+{
+	if (image->soiled)
+		return 0;
+	image->header.incompatible &= ~(uint64_t)QCOW2_DIRTY;
+	return write_header_co(image);
+}
+
+int qcow2_share_end_co(struct block_format *format, bool taken, struct err *err)
+{
+	struct qcow2 *image = qcow2_of(format);
+	int error = taken ? complete_co(image, err) : unmark_co(image);
+
+	if (taken && error)
+		log_warning(block_source_name(format->file), "snapshot",
+			"qcow2: snapshot '%s' was not made; what has been "
+			"counted for it is given back when the image is opened "
+			"next",
+			image->share->name);
+	image->sharing = false;
+	/* Whoever waits for a table has gone on. */
+	co_mutex_lock_co(&image->share->mutex);
+	co_mutex_unlock(&image->share->mutex);
+	share_free(image);
+	return error;
+}

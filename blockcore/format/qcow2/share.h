@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * qcow2: an internal snapshot is made while hosts write.
+ *
+ *	begin	the image is marked dirty, durably: that is the intent
+ *	take	behind the gate: the map is durable; the L1 table is copied, and all
+ *		L2 tables wait to be shared. The pause ends here.
+ *	end	table by table: counts go up by one, COPIED bits go; whoever changes
+ *		something in a table that waits does that one first. Then the L1
+ *		copy and the new snapshot table are written, then all is
+ *		committed, and one sector of the header names the snapshot and
+ *		takes the mark away.
+ *
+ * Invariants
+ *  1. Until that sector is written there is no snapshot: who opens the image then
+ *     finds it dirty and counts anew what its tables name, so nothing is left of it.
+ *  2. The content of the snapshot is that of the moment behind the gate: nothing of
+ *     a table that waits is changed, and nothing that is shared is written to.
+ */
+#ifndef BLOCKCORE_FORMAT_QCOW2_SHARE_H
+#define BLOCKCORE_FORMAT_QCOW2_SHARE_H
+
+#include "blockcore/format/qcow2/qcow2.h"
+
+/* block_format_kind's; at home. */
+int qcow2_share_begin_co(
+	struct block_format *format, const char *name, struct err *err);
+int qcow2_share_take_co(struct block_format *format, struct err *err);
+int qcow2_share_end_co(
+	struct block_format *format, bool taken, struct err *err);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Internal snapshots: kept by the format itself, in the image. The source's gate
+ * gives the moment; the format prepares before it and completes after it.
+ *
+ * Invariant: the source does not change otherwise until the snapshot is whole.
+ */
+#include "blockcore/change.h"
+#include "blockcore/format/format.h"
+#include "blockcore/spec.h"
+#include "blockcore/spec_internal.h"
+#include "blockcore/stack.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct spec_shot {
+	struct block_source *source;
+	struct block_format *format;
+	const char *name;
+	uint64_t deadline_ns;
+	bool taken;
+};
+
+static int spec_shot_take_co(void *argument, struct err *err)
+{
+	struct spec_shot *shot = argument;
+	int error = shot->format->kind->snapshot_take_co(shot->format, err);
+
+	shot->taken = !error;
+	return error;
+}
+
+/* The same drivers, in a new generation: what was in flight has ended. */
+static int spec_shot_gate_co(struct spec_shot *shot, struct err *err)
+{
+	struct block_stack *now = shot->source->current;
+	struct block_change change = {.source = shot->source,
+		.gate = true,
+		.deadline_ns = shot->deadline_ns,
+		.durable_co = spec_shot_take_co,
+		.argument = shot};
+
+	if (!change.deadline_ns)
+		change.deadline_ns = SPEC_GATE_DEADLINE_NS;
+	change.next = block_stack_new(
+		shot->source, now->driver, now->count, now->tracked, err);
+	return change.next ? block_change_co(&change, err) : -ENOMEM;
+}
+
+static int spec_shot_format(struct spec_shot *shot, struct err *err)
+{
+	struct block_driver *bottom = block_stack_bottom(shot->source->current);
+	struct block_view *view;
+
+	if (bottom->kind->role != BLOCK_VIEW)
+		return err_set(err, EOPNOTSUPP,
+			"it shows no format that could keep a snapshot");
+	view = container_of(bottom, struct block_view, driver);
+	if (!view->format->kind->snapshot_begin_co)
+		return err_set(err, EOPNOTSUPP, "format %s has no snapshots",
+			view->format->kind->name);
+	if (!view->writable)
+		return err_set(err, EROFS, "its image is read-only");
+	shot->format = view->format;
+	return 0;
+}
+
+static int spec_shot_run_co(struct spec_shot *shot, struct err *err)
+{
+	int error = spec_shot_format(shot, err);
+
+	if (error)
+		return error;
+	error = shot->format->kind->snapshot_begin_co(
+		shot->format, shot->name, err);
+	if (error)
+		return error;
+	error = spec_shot_gate_co(shot, err);
+	int end = shot->format->kind->snapshot_end_co(
+		shot->format, shot->taken, error ? NULL : err);
+	return error ? error : end;
+}
+
+int spec_snapshot_create_co(struct block_source *source, const char *name,
+	uint64_t deadline_ns, struct err *err)
+{
+	struct spec_shot shot = {
+		.source = source, .name = name, .deadline_ns = deadline_ns};
+	size_t bytes = strlen(name);
+
+	if (!bytes || bytes >= FORMAT_SNAPSHOT_BYTES)
+		return err_set(err, EINVAL,
+			"the name of a snapshot has 1 to %u bytes",
+			FORMAT_SNAPSHOT_BYTES - 1);
+	co_mutex_lock_co(&source->change);
+	int error = spec_shot_run_co(&shot, err);
+	co_mutex_unlock(&source->change);
+	return error ? err_wrap(err, "snapshot '%s' of source '%s'", name,
+			       source->name)
+		     : 0;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Power cuts of the format qcow2 while an internal snapshot is made and after: the
+ * image is sound and holds what was flushed, and the snapshot is there if it was
+ * whole, showing the moment at which it was taken.
+ */
+#include "tests/lib/qcow2_cuts.h"
+
+#define PLAIN ", subclusters: \"off\", cluster_size: 4K"
+#define SMALL ", subclusters: \"off\", cluster_size: 512"
+#define PARTS ", subclusters: \"on\", cluster_size: 16K"
+#define W(...) \
+	{ \
+		__VA_ARGS__ \
+	}
+#define FUAS W([LOAD_WRITE] = 3, [LOAD_FUA] = 8, [LOAD_FLUSH] = 1)
+#define ZEROES \
+	W([LOAD_WRITE] = 6, [LOAD_ZERO] = 3, [LOAD_UNMAP] = 3, [LOAD_FLUSH] = 3)
+#define DISCARDS W([LOAD_WRITE] = 6, [LOAD_DISCARD] = 6, [LOAD_FLUSH] = 3)
+#define STEPS(...) W(qcow2_cuts_make_co, qcow2_cuts_work_co, __VA_ARGS__)
+#define SHOT STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co)
+#define REOPEN \
+	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co, qcow2_cuts_reopen_co, \
+		qcow2_cuts_work_co)
+#define UNDER_LOAD STEPS(qcow2_cuts_work_shot_co, qcow2_cuts_work_co)
+#define BASE QCOW2_CUTS_SECTORS
+
+static const struct qcow2_script scripts[] = {
+	{"snapshot", PLAIN, DISCARDS, 1, 12, 0, 0, SHOT},
+	{"snapshot, clusters of 512", SMALL, ZEROES, 1, 12, 0, 0, SHOT},
+	{"snapshot, subclusters", PARTS, FUAS, 1, 12, 0, BASE, SHOT},
+	{"close and open", PLAIN, ZEROES, 1, 12, 0, BASE, REOPEN},
+	{"under load", PLAIN, DISCARDS, 1, 12, 0, 0, UNDER_LOAD},
+	{"under load, clusters of 512", SMALL, FUAS, 1, 12, 0, 0, UNDER_LOAD},
+	{"under load, subclusters", PARTS, ZEROES, 1, 12, 0, BASE, UNDER_LOAD},
+};
+
+int main(void)
+{
+	return qcow2_cuts_main(scripts, sizeof scripts / sizeof scripts[0]);
+}
