@@ -17,11 +17,12 @@
 
 #define BLOCK 4096u
 #define BLOCKS 64u
-#define STRIDE (1u << 20) /* so that they lie in many tables */
+#define STRIDE (4u << 20) /* each in a table of its own, most not in memory */
 #define ROUNDS 6u
 
 static const char document[] =
-	"{format: {type: qcow2, pool: 64K, size: 64M, subclusters: \"off\","
+	"{format: {type: qcow2, pool: 64K, cache: 64K, size: 256M, "
+	"subclusters: \"off\","
 	" cluster_size: 4K, file: {protocol: {type: file, path: disk,"
 	" size: 4K, locking: false}}}}";
 

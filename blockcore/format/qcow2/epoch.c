@@ -25,6 +25,7 @@
 struct epoch {
 	struct qcow2_write_list early, late;
 	struct qcow2_freed_list freed;
+	struct qcow2_slice_list closed; /* pinned until they are written */
 };
 
 static int close_slice(
@@ -42,6 +43,17 @@ static int close_slice(
 		bytes, g->slice_bytes);
 }
 
+/* What is not in memory is read from the file, so it stays until it is there. */
+static void release_slices(struct epoch *epoch)
+{
+	struct qcow2_slice *slice;
+
+	while ((slice = TAILQ_FIRST(&epoch->closed))) {
+		TAILQ_REMOVE(&epoch->closed, slice, closed_link);
+		qcow2_map_unpin(slice);
+	}
+}
+
 static int close_slices(struct qcow2 *image, struct epoch *epoch)
 {
 	struct qcow2_epochs *e = &image->epochs;
@@ -53,6 +65,8 @@ static int close_slices(struct qcow2 *image, struct epoch *epoch)
 		if (error)
 			return error;
 		slice->dirty = false;
+		slice->pins++;
+		TAILQ_INSERT_TAIL(&epoch->closed, slice, closed_link);
 		TAILQ_REMOVE(&e->dirty, slice, dirty_link);
 		e->dirty_count--;
 	}
@@ -143,11 +157,13 @@ static int commit_once_co(struct qcow2 *image)
 		return -EIO;
 	STAILQ_INIT(&epoch.early);
 	STAILQ_INIT(&epoch.late);
+	TAILQ_INIT(&epoch.closed);
 	loop_timer_clear(image->home->loop, &e->timer);
 	e->commits++;
 	int error = close_epoch(image, &epoch);
 	if (!error)
 		error = write_epoch_co(image, &epoch);
+	release_slices(&epoch);
 	qcow2_io_free(&epoch.early);
 	qcow2_io_free(&epoch.late);
 	TAILQ_CONCAT(&e->unnamed, &epoch.freed, link);

@@ -99,6 +99,7 @@ struct qcow2_slice {
 	uint32_t l1_index, slice_index;
 	TAILQ_ENTRY(qcow2_slice) link; /* cached ones, oldest first */
 	TAILQ_ENTRY(qcow2_slice) dirty_link;
+	TAILQ_ENTRY(qcow2_slice) closed_link; /* an epoch writes it */
 	_Atomic uint64_t word[];
 };
 TAILQ_HEAD(qcow2_slice_list, qcow2_slice);

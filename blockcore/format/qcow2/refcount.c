@@ -71,6 +71,10 @@ static void throw_out(struct qcow2 *image)
 	uint64_t most = BLOCKS_BYTES_MAX >> image->geometry.cluster_bits;
 	struct qcow2_refblock *block, *next;
 
+	/* A block that is being written is not dirty, but not to be read from
+	 * the file yet either. */
+	if (r->write.locked)
+		return;
 	TAILQ_FOREACH_SAFE (block, &r->blocks, link, next) {
 		if (r->count <= most)
 			return;
