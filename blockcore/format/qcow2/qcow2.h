@@ -98,8 +98,8 @@ struct qcow2_slice {
 	struct qcow2_map *map; /* NULL: of none any more */
 	uint32_t l1_index, slice_index;
 	TAILQ_ENTRY(qcow2_slice) link; /* cached ones, oldest first */
-	TAILQ_ENTRY(qcow2_slice) dirty_link;
-	TAILQ_ENTRY(qcow2_slice) closed_link; /* an epoch writes it */
+	TAILQ_ENTRY(qcow2_slice)
+	dirty_link, closed_link; /* an epoch writes it */
 	_Atomic uint64_t word[];
 };
 TAILQ_HEAD(qcow2_slice_list, qcow2_slice);
@@ -209,8 +209,8 @@ struct qcow2 {
 	struct qcow2_slice_list slices;
 	uint64_t cached_bytes;
 	bool evicting;
-	struct qcow2_share *share; /* a snapshot that is being made; or NULL */
-	bool soiled; /* it was dirty before that */
+	struct qcow2_share *share; /* being made; or NULL */
+	bool soiled; /* before that */
 	bool filling; /* new clusters are mapped without being written */
 	bool sparse; /* new clusters are behind the end, without space */
 	struct co_mutex load[16], tables, begin;
@@ -440,13 +440,6 @@ void qcow2_epoch_free_entry(struct qcow2 *image, uint64_t word);
 /* Nothing is at work any more; what is left is freed, for the last time. */
 int qcow2_epoch_end_co(struct qcow2 *image);
 
-/* -- share.c -------------------------------------------------------------- */
-
-/* Before anything in this range is changed, its clusters locked: it is shared with
- * the snapshot that is being made, if there is one. */
-void qcow2_share_settle_co(
-	struct qcow2 *image, uint64_t offset, uint64_t bytes);
-
 /* -- own.c ---------------------------------------------------------------- */
 
 /* Home: the slice in memory and its table the image's own, pinned. */
@@ -495,6 +488,9 @@ void qcow2_write_flush_start(
 /* The range is locked. */
 int qcow2_zero_range_co(
 	struct qcow2 *image, uint64_t offset, uint64_t bytes, bool unmap);
+/* Before that, the range locked: shared with a new snapshot (share.c). */
+void qcow2_share_settle_co(
+	struct qcow2 *image, uint64_t offset, uint64_t bytes);
 void qcow2_zero_start(struct qcow2_lane *lane, struct block_request *request);
 void qcow2_extents_start(
 	struct qcow2_lane *lane, struct block_request *request);
