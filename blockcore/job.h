@@ -38,6 +38,7 @@ struct job_kind {
 	bool pivots;
 	const struct opt_spec *options;
 	size_t options_bytes;
+	bool destroys; /* the data that are there: callers ask first */
 	/* The work, from `cursor` (0 at first). 0, -ECANCELED or -errno. */
 	int (*run_co)(struct job *job, uint64_t cursor, struct err *err);
 };
@@ -52,7 +53,7 @@ struct job_progress {
 	struct err error;
 };
 
-/* Jobs known: "fill" (writes a pattern, verifies it: the engine's test job). */
+/* Ends with NULL. Jobs known: "fill" (writes a pattern, verifies it: the engine's test job). */
 extern const struct job_kind *const job_kinds[];
 
 /* Makes and starts a job on `source` (a reference is kept until it ends). */

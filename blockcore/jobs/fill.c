@@ -173,8 +173,9 @@ static int fill_run_co(struct job *job, uint64_t cursor, struct err *err)
 
 const struct job_kind job_fill = {
 	.name = "fill",
-	.help = "write a pattern, read it back, compare",
+	.help = "write a pattern over all data, read it back, compare",
 	.options = fill_option_specs,
 	.options_bytes = sizeof(struct fill_options),
+	.destroys = true,
 	.run_co = fill_run_co,
 };

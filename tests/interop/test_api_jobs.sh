@@ -28,7 +28,11 @@ check "the daemon starts" start_daemon
 check "no job yet" answers 200 local_api /api/v1/jobs
 check "an empty list" body_has '{"items":[],"next":null}'
 
-check "a job" answers 202 start_job '{"volume": "disk", "kind": "fill", "options": {"length": "8MiB"}}'
+check "what destroys data is not started unasked" problem invalid 422 start_job '{"volume": "disk", "kind": "fill"}'
+check "that is said" body_has 'DESTROYS all data of disk'
+check "where to say it is meant" body_has '"/destroy"'
+check "nothing began" answers 404 local_api /api/v1/jobs/1
+check "a job" answers 202 start_job '{"volume": "disk", "kind": "fill", "destroy": true, "options": {"length": "8MiB"}}'
 check "where it is" has_header 'location: /api/v1/jobs/1'
 check "waiting for its end" answers 200 local_api '/api/v1/jobs/1?wait=60'
 check "it is done" is state done
@@ -45,7 +49,7 @@ check "nor changed" problem conflict 409 change_job 1 '{"paused": true}'
 
 check "no such job" problem not-found 404 local_api /api/v1/jobs/99
 check "no number" problem not-found 404 local_api /api/v1/jobs/x
-check "no such volume" problem not-found 404 start_job '{"volume": "none", "kind": "fill"}'
+check "no such volume" problem not-found 404 start_job '{"volume": "none", "kind": "fill", "destroy": true}'
 check "no such kind" problem invalid 422 start_job '{"volume": "disk", "kind": "magic"}'
 check "no such option" problem invalid 422 start_job '{"volume": "disk", "kind": "fill", "options": {"colour": 1}}'
 check "no such member" problem invalid 422 start_job '{"volume": "disk", "kind": "fill", "sped": 1}'
@@ -64,16 +68,17 @@ check "a wrong dryRun" problem syntax 400 sends local_api POST '/api/v1/jobs?dry
 check "a mistyped one starts nothing" problem syntax 400 sends local_api POST '/api/v1/jobs?dryrun=true' '{"volume": "disk", "kind": "fill"}'
 check "a dry run" answers 200 sends local_api POST '/api/v1/jobs?dryRun=true' '{"volume": "disk", "kind": "fill"}'
 check "says what hosts notice" body_has '"effect":"none"'
+check "and what is lost" body_has 'DESTROYS all data of disk: write a pattern over all data, read it back'
 check "and starts nothing" answers 404 local_api /api/v1/jobs/2
 
-slow='{"volume": "disk", "kind": "fill", "rate_bytes": "4MiB"}'
+slow='{"volume": "disk", "kind": "fill", "destroy": true, "rate_bytes": "4MiB"}'
 check "a slow job" answers 202 start_job "$slow" -H 'Idempotency-Key: k1'
 check "its limit" is rate_bytes 4194304
 check "the same key again" answers 202 start_job "$slow" -H 'Idempotency-Key: k1'
 check "is the same job" is id 2
 check "and says so" has_header 'idempotency-replayed: true'
 check "where it is, again" has_header 'location: /api/v1/jobs/2'
-check "the key for another request" problem key-reused 422 start_job '{"volume": "disk", "kind": "fill"}' -H 'Idempotency-Key: k1'
+check "the key for another request" problem key-reused 422 start_job '{"volume": "disk", "kind": "fill", "destroy": true}' -H 'Idempotency-Key: k1'
 check "there was no third" answers 404 local_api /api/v1/jobs/3
 check "a pause" answers 200 change_job 2 '{"paused": true}'
 check "it is paused" is state paused

@@ -73,6 +73,9 @@ check "not there" exits 3 volume show nosuch
 check "a word that is nearly right" exits 2 volume lst
 check "is told" said 'did you mean "list"?'
 check "what holds it" exits 4 volume delete db01 --yes
+check "and the flag for it" said 'that is --cascade'
+check "a flag that is needed" exits 1 fault add db01 --error EIO --yes
+check "is named" said '--for TIME'
 check "no terminal to ask on" exits 2 volume delete db01 --cascade
 check "but the impact was shown" said '- volume db01'
 check "and nothing was changed" exits 0 volume show db01
@@ -146,6 +149,8 @@ session=$(cairn session list -o name)
 check "counted for its host" shows '.[0].status.sessions' 1 host list
 check "its target" shows '.[0].status.sessions' 1 target list
 check "and its portal" shows '.status.sessions' 1 portal show main
+check "no job destroys data under it" exits 4 job start db01 fill --yes
+check "and says why" said 'sessions of hosts are open on it'
 check "all that was negotiated" shows '.host' '"web1"' session show "$session"
 check "kicked" exits 0 session kick "$session" --yes
 gone() { ! cairn session list -o name | grep -qx "$session"; }
@@ -177,10 +182,17 @@ check "has several" [ "$(wc -l <"$work/said")" -ge 4 ]
 
 # Faults end by themselves; jobs are followed; what happened is told.
 check "a fault on purpose" exits 0 fault add db01 --op flush --error EIO --for 1h --yes
+check "is named" said 'volume db01 has fault '
 check "is listed" exits 0 fault list db01 -H --columns op,error
 check "as told" is "$(printf 'flush\tEIO')"
 check "cleared" exits 0 fault clear db01
-check "a job, to its end" exits 0 job start db01 fill length=1MiB
+check "a job that destroys data asks" exits 2 job start db01 fill length=1MiB
+check "in plain words" said 'This DESTROYS all data of db01. Do it?'
+check "with its impact" said 'DESTROYS all data of db01 in the range of its options'
+check "the help says so" exits 0 job start --help
+check "too" said 'fill: DESTROYS all data'
+check "and that it is read back" said 'reads it back and'
+check "a job, to its end" exits 0 job start db01 fill length=1MiB --yes
 check "done" said 'state: done'
 check "a job in the list" exits 0 job list -H --columns volume,kind,state
 check "with its end" is "$(printf 'db01\tfill\tdone')"

@@ -3,6 +3,8 @@
  * Handlers of jobs.
  */
 #include "blockcore/base/opts.h"
+#include "target/control/appliance.h"
+#include "target/volume/view.h"
 #include "webui/api/jobs.h"
 #include "webui/api/jobs_private.h"
 
@@ -143,6 +145,7 @@ struct start_options {
 	char *volume, *kind;
 	const struct doc *options;
 	uint64_t rate_bytes;
+	bool destroy; /* said, not guessed: the data may go */
 };
 
 #define START(field) offsetof(struct start_options, field)
@@ -168,32 +171,43 @@ static const struct opt_spec start_specs[] = {
 		.max = 1ull << 50,
 		.fallback = "0",
 		.help = "bytes per second; 0: no limit"},
+	{.name = "destroy",
+		.type = OPT_BOOL,
+		.offset = START(destroy),
+		.fallback = "false",
+		.help = "the data that are there may go"},
 	OPT_END,
 };
 
-static int check_kind(
-	const struct doc *body, const struct start_options *o, struct err *err)
+static const struct job_kind *kind_of(const struct start_options *o)
 {
 	const struct job_kind *const *kind = job_kinds;
 	while (*kind && strcmp((*kind)->name, o->kind) != 0)
 		kind++;
-	if (!*kind)
+	return *kind;
+}
+
+static int check_kind(
+	const struct doc *body, const struct start_options *o, struct err *err)
+{
+	const struct job_kind *kind = kind_of(o);
+	if (!kind)
 		return doc_error(doc_find(body, "kind"), err, EINVAL,
 			"there is no job \"%s\"", o->kind);
 	/* The document would go on naming what the volume stood on before. */
-	if ((*kind)->pivots)
+	if (kind->pivots)
 		return doc_error(doc_find(body, "kind"), err, EOPNOTSUPP,
 			"job \"%s\" changes what a volume stands on, which "
 			"the daemon cannot keep yet: use cairn-stack with the "
 			"volume offline",
 			o->kind);
-	void *values = calloc(1, (*kind)->options_bytes + 1);
+	void *values = calloc(1, kind->options_bytes + 1);
 	if (!values)
 		return err_set(err, ENOMEM, "out of memory");
-	int failed = opts_parse((*kind)->options, o->options, NULL, values,
-		(*kind)->options_bytes, err);
+	int failed = opts_parse(kind->options, o->options, NULL, values,
+		kind->options_bytes, err);
 	if (!failed)
-		opts_free((*kind)->options, values);
+		opts_free(kind->options, values);
 	free(values);
 	return failed;
 }
@@ -234,13 +248,49 @@ static struct api_job *make_job(
 static void answer_plan(
 	struct api_request *request, const struct start_options *o)
 {
-	char object[80], text[160];
+	const struct job_kind *kind = kind_of(o);
+	char object[80], text[320];
 	snprintf(object, sizeof object, "volume %s", o->volume);
-	snprintf(text, sizeof text, "a job (%s) begins; hosts stay", o->kind);
+	if (kind->destroys)
+		snprintf(text, sizeof text, "DESTROYS all data of %s%s: %s",
+			o->volume,
+			o->options ? " in the range of its options" : "",
+			kind->help);
+	else
+		snprintf(text, sizeof text, "a job (%s) begins; hosts stay",
+			o->kind);
 	api_answer(request, 200,
 		json_pack("{sb, s[], s[{ss, ss, ss, s[]}]}", "dry_run", 1,
 			"changes", "impact", "object", object, "effect", "none",
 			"text", text, "sessions"));
+}
+
+/* What takes all data away is said in so many words, and never under the eyes of
+ * hosts. False: answered. */
+static bool may_destroy(
+	struct api_request *request, const struct start_options *o)
+{
+	struct volume_view view;
+	const struct volume *volume =
+		appliance_find_volume(request->parts->appliance, o->volume);
+	if (!kind_of(o)->destroys || !volume) /* told when it starts */
+		return true;
+	volume_view_get(volume, &view);
+	if (view.nexuses) {
+		api_problem(request, "conflict",
+			"the job (%s) DESTROYS all data of %s, and sessions of "
+			"hosts are open on it (%" PRIu64
+			"): end them first, or remove its exports",
+			o->kind, o->volume, view.nexuses);
+		return false;
+	}
+	if (o->destroy || request->dry_run)
+		return true;
+	api_problem_at(request, "/destroy", NULL,
+		"the job (%s) DESTROYS all data of %s: say \"destroy\": true "
+		"if that is meant",
+		o->kind, o->volume);
+	return false;
 }
 
 static void start_with_co(struct api_request *request, const struct doc *body,
@@ -252,6 +302,8 @@ static void start_with_co(struct api_request *request, const struct doc *body,
 		api_fail(request, &err);
 		return;
 	}
+	if (!may_destroy(request, o))
+		return;
 	if (request->dry_run) {
 		answer_plan(request, o);
 		return;

@@ -100,9 +100,14 @@ struct cli_command {
 	struct cli_option argument[CLI_MAX_ARGUMENTS];
 	const struct cli_option *options; /* to one without a name; or NULL */
 	const struct cli_column *columns; /* NULL: the noun's */
-	const char *done; /* what is said of a success: "created" */
+	const char *done; /* what is said of a success: "created"; or, with
+			   * {0} for an argument and {id} for a member of the
+			   * answer, the whole sentence */
 	int (*run)(struct cli_run *run); /* exit status */
 	const char *also; /* operations its code calls: "getLogin ..." */
+	const char
+		*destroys; /* member of the body, true once the user said yes to
+			       * "This DESTROYS all data of ARGUMENT" */
 	const char *more; /* paragraphs for help and man page, or NULL */
 };
 

@@ -45,16 +45,25 @@ static const struct cli_command job_commands[] = {
 	{"show", "one job", "getJob", "GET", "/jobs/{id}", "viewer",
 		.argument = {JOB}},
 	{"start", "start a job", "startJob", "POST", "/jobs", "operator",
-		CLI_DRY_RUN | CLI_KEYED | CLI_JOB,
+		CLI_DRY_RUN | CLI_KEYED | CLI_JOB | CLI_ASKS,
 		.argument = {{"VOLUME", .place = "volume", .names_of = "volume",
 				     .help = "what it works on"},
 			{"KIND", .value = VALUE_CHOICE, .place = "kind",
-				.help = "fill: write every block",
+				.help = "fill: DESTROYS all data: writes a "
+					"pattern over every block",
 				.choices = "fill"},
 			{"KEY=VALUE", .value = VALUE_PAIRS, .place = "options",
 				.flags = CLI_REST,
 				.help = "options of its kind"}},
-		.options = job_start_options, .done = "started"},
+		.options = job_start_options, .done = "started",
+		.destroys = "destroy",
+		.more = "fill is a test of a disk, not a way to make a volume "
+			"thick: whatever the volume holds is lost. It writes a "
+			"pattern over every block, then reads it back and "
+			"compares; both count in what is done and for --rate, "
+			"so it moves twice the size. Its options: verify=false "
+			"(do not read it back), offset, length, seed. It is "
+			"refused while sessions are open on the volume."},
 	{"wait", "wait for the end of a job, with a progress bar", "getJob",
 		"GET", "/jobs/{id}", "viewer", .argument = {JOB},
 		.run = run_job_wait},

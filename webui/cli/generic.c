@@ -25,6 +25,17 @@ void run_show_plan(struct cli_run *run, const json_t *plan)
 		output_object(&run->output, NULL, plan);
 }
 
+static int confirm(struct cli_run *run)
+{
+	char question[200];
+	if (!run->line.command->destroys)
+		return run_confirm(run, "Do it?");
+	snprintf(question, sizeof question,
+		"This DESTROYS all data of %.100s. Do it?",
+		run->line.argument[0]);
+	return run_confirm(run, question);
+}
+
 /* Asks the daemon what the request would do. With `ask`, then the user. */
 static int rehearse(
 	struct cli_run *run, const struct client_request *real, bool ask)
@@ -42,7 +53,7 @@ static int rehearse(
 	if (ask) {
 		output.out = stderr;
 		plan_show(&output, answer.json);
-		status = run_confirm(run, "Do it?");
+		status = confirm(run);
 	} else {
 		run_show_plan(run, answer.json);
 	}
@@ -50,12 +61,48 @@ static int rehearse(
 	return status;
 }
 
-static void say_done(struct cli_run *run)
+/* What "{0}" or "{id}" means; "" if it is not there. */
+static const char *part_of(
+	const struct cli_line *line, const json_t *json, const char *part)
+{
+	char key[32];
+	unsigned i = (unsigned)(part[1] - '0');
+	const char *text = NULL;
+	snprintf(
+		key, sizeof key, "%.*s", (int)strcspn(part + 1, "}"), part + 1);
+	if (i < CLI_MAX_ARGUMENTS)
+		text = i < line->arguments ? line->argument[i] : NULL;
+	else
+		text = json_string_value(json_object_get(json, key));
+	return text ? text : "";
+}
+
+static void say_sentence(
+	struct cli_run *run, const json_t *json, const char *done)
+{
+	FILE *out = run->output.out;
+	while (*done) {
+		size_t n = strcspn(done, "{");
+		fprintf(out, "%.*s", (int)n, done);
+		done += n;
+		if (!*done)
+			break;
+		output_text(out, part_of(&run->line, json, done));
+		done += strcspn(done, "}") + 1;
+	}
+	fputc('\n', out);
+}
+
+static void say_done(struct cli_run *run, const json_t *json)
 {
 	const struct cli_line *line = &run->line;
 	const char *done = line->command->done;
 	if (run->output.format != OUTPUT_TABLE || !done)
 		return;
+	if (strchr(done, '{')) {
+		say_sentence(run, json, done);
+		return;
+	}
 	if (line->arguments && *line->noun->name) {
 		fprintf(run->output.out, "%s ", line->noun->name);
 		output_text(run->output.out, line->argument[0]);
@@ -76,7 +123,7 @@ static int show(struct cli_run *run, const struct client_answer *answer)
 	else if (json && !quiet)
 		output_object(&run->output, run->columns, json);
 	else
-		say_done(run);
+		say_done(run, json);
 	return 0;
 }
 
@@ -114,6 +161,8 @@ int run_generic(struct cli_run *run)
 		return run_fail(
 			EXIT_USAGE, "there is no --dry-run of this command");
 	int status = run_request(run, &path, &body);
+	if (!status && !dry && command->destroys)
+		json_object_set_new(body, command->destroys, json_true());
 	struct client_request request = {.method = command->method,
 		.path = path,
 		.body = body,
