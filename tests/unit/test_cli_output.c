@@ -234,6 +234,47 @@ static void plans(void **state)
 	json_decref(plan);
 }
 
+static void assert_flags(int status, const char *problem, const char *expected)
+{
+	static const struct cli_option options[] = {
+		{"for", .metavar = "TIME", .place = "duration_seconds"},
+		{"host", .metavar = "HOST,...", .place = "hosts"},
+		{"lun", .metavar = "LUN", .place = "export.lun"},
+		{"shrink", .place = "shrink"},
+		{"cascade", .place = "?cascade"},
+		{0},
+	};
+	const struct cli_command command = {.verb = "v", .options = options};
+	struct client_answer answer = {.status = status, .json = json(problem)};
+	begin(OUTPUT_TABLE);
+	problem_show(&answer, &command, output.out);
+	assert_printed(expected);
+	json_decref(answer.json);
+}
+
+/* Members of the body are named by the flags that set them. */
+static void flags_in_problems(void **state)
+{
+	(void)state;
+	assert_flags(422,
+		"{\"detail\": \"1 to 9\", \"errors\": [{\"pointer\": "
+		"\"/duration_seconds\", \"detail\": \"1 to 9\"}]}",
+		"cairn: 1 to 9\n  at /duration_seconds (--for TIME)\n");
+	assert_flags(422,
+		"{\"detail\": \"x\", \"errors\": [{\"pointer\": "
+		"\"/export/lun\", \"detail\": \"x\"}]}",
+		"cairn: x\n  at /export/lun (--lun LUN)\n");
+	assert_flags(422, "{\"detail\": \"hosts is missing\"}",
+		"cairn: hosts is missing\n  that is --host HOST,...\n");
+	assert_flags(422, "{\"detail\": \"colour is missing\"}",
+		"cairn: colour is missing\n");
+	assert_flags(422, "{\"detail\": \"say \\\"shrink\\\": true if so\"}",
+		"cairn: say \"shrink\": true if so\n  that is --shrink\n");
+	assert_flags(409,
+		"{\"detail\": \"used\", \"held_by\": [\"export a,0\"]}",
+		"cairn: used\n  held by: export a,0\n  that is --cascade\n");
+}
+
 static void problems(void **state)
 {
 	struct client_answer answer = {.status = 422};
@@ -245,7 +286,7 @@ static void problems(void **state)
 		"\"/block_size\", \"detail\": \"block_size: 512 or 4096\", "
 		"\"allowed\": [512, 4096]}], \"held_by\": [\"export a,0\"]}");
 	begin(OUTPUT_TABLE);
-	assert_int_equal(problem_show(&answer, output.out), EXIT_FAILED);
+	assert_int_equal(problem_show(&answer, NULL, output.out), EXIT_FAILED);
 	assert_printed("cairn: block_size: 512 or 4096\n"
 		       "  at /block_size\n"
 		       "  allowed: 512, 4096\n"
@@ -253,7 +294,7 @@ static void problems(void **state)
 	json_decref(answer.json);
 	answer = (struct client_answer){.status = 503, .retry_after_s = 5};
 	begin(OUTPUT_TABLE);
-	assert_int_equal(problem_show(&answer, output.out), EXIT_FAILED);
+	assert_int_equal(problem_show(&answer, NULL, output.out), EXIT_FAILED);
 	assert_printed("cairn: the daemon answers with status 503\n"
 		       "  try again in 5 s\n");
 	assert_int_equal(problem_status(404), EXIT_NOT_FOUND);
@@ -321,6 +362,7 @@ int main(void)
 		cmocka_unit_test(yaml_reads_back),
 		cmocka_unit_test(plans),
 		cmocka_unit_test(problems),
+		cmocka_unit_test(flags_in_problems),
 		cmocka_unit_test(events),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,74 @@ static void show_list(FILE *out, const char *title, const json_t *list)
 	fputc('\n', out);
 }
 
-static void show_errors(FILE *out, const json_t *errors, const char *detail)
+/* -- flags for members -------------------------------------------------------- */
+
+/* The option that sets the member of the body ("a/b" as "a.b") or, with '?', the
+ * parameter of the query; NULL: none does. */
+static const struct cli_option *flag_of(
+	const struct cli_command *command, const char *member, size_t bytes)
+{
+	const struct cli_option *option = command ? command->options : NULL;
+	for (; option && option->name; option++) {
+		const char *place = option->place ? option->place : "";
+		size_t i = 0;
+		while (i < bytes && place[i] &&
+			(place[i] == member[i] ||
+				(place[i] == '.' && member[i] == '/')))
+			i++;
+		if (bytes && i == bytes && !place[i])
+			return option;
+	}
+	return NULL;
+}
+
+static void name_flag(FILE *out, const struct cli_option *option)
+{
+	fprintf(out, "--%s%s%s", option->name, option->metavar ? " " : "",
+		option->metavar ? option->metavar : "");
+}
+
+/* Texts of the daemon name members of the body: "hosts is missing", say "shrink":
+ * true. Here they are flags. */
+static void show_flags(FILE *out, const struct cli_command *command,
+	const json_t *problem, const char *detail)
+{
+	const struct cli_option *option = NULL;
+	const char *missing = strstr(detail, " is missing");
+	const char *quoted = strstr(detail, "\": true");
+	const char *from = missing ? missing : quoted;
+	if (json_object_get(problem, "held_by")) {
+		option = flag_of(command, "?cascade", 8);
+	} else if (from) {
+		while (from > detail && !strchr(" \"", from[-1]))
+			from--;
+		option = flag_of(command, from, strcspn(from, " \""));
+	}
+	if (!option)
+		return;
+	fputs("  that is ", out);
+	name_flag(out, option);
+	fputc('\n', out);
+}
+
+static void show_pointer(
+	FILE *out, const struct cli_command *command, const char *pointer)
+{
+	const struct cli_option *option =
+		flag_of(command, pointer + 1, strlen(pointer + 1));
+	fputs("  at ", out);
+	output_text(out, pointer);
+	if (!option)
+		return;
+	fputs(" (", out);
+	name_flag(out, option);
+	fputc(')', out);
+}
+
+/* -- problems ----------------------------------------------------------------- */
+
+static void show_errors(FILE *out, const struct cli_command *command,
+	const json_t *errors, const char *detail)
 {
 	size_t i;
 	json_t *error;
@@ -54,8 +121,7 @@ static void show_errors(FILE *out, const json_t *errors, const char *detail)
 		const char *pointer = text_at(error, "pointer");
 		const char *text = text_at(error, "detail");
 		if (*pointer) {
-			fputs("  at ", out);
-			output_text(out, pointer);
+			show_pointer(out, command, pointer);
 			if (strcmp(text, detail)) {
 				fputs(": ", out);
 				output_text(out, text);
@@ -88,7 +154,8 @@ static void show_cure(FILE *out, const struct client_answer *answer)
 	}
 }
 
-int problem_show(const struct client_answer *answer, FILE *out)
+int problem_show(const struct client_answer *answer,
+	const struct cli_command *command, FILE *out)
 {
 	const json_t *problem = answer->json;
 	const char *detail = text_at(problem, "detail");
@@ -100,8 +167,9 @@ int problem_show(const struct client_answer *answer, FILE *out)
 		fprintf(out, "the daemon answers with status %d",
 			answer->status);
 	fputc('\n', out);
-	show_errors(out, json_object_get(problem, "errors"), detail);
+	show_errors(out, command, json_object_get(problem, "errors"), detail);
 	show_list(out, "held by", json_object_get(problem, "held_by"));
+	show_flags(out, command, problem, detail);
 	show_cure(out, answer);
 	if (answer->status >= 500 && *text_at(problem, "instance")) {
 		fputs("  request ", out);

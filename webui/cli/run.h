@@ -93,8 +93,10 @@ char *secret_read_file(const char *file, struct err *err);
 
 /* -- problem.c ------------------------------------------------------------------ */
 
-/* Says what an answer of 4xx or 5xx means. Returns the exit status. */
-int problem_show(const struct client_answer *answer, FILE *out);
+/* Says what an answer of 4xx or 5xx means; members of the body are named by the flags
+ * of `command` (NULL: as they are). Returns the exit status. */
+int problem_show(const struct client_answer *answer,
+	const struct cli_command *command, FILE *out);
 int problem_status(int http_status);
 
 #endif
