@@ -5,7 +5,7 @@
 # a token may, and that what was done stands in the audit.
 
 . "$(dirname "$0")/lib.sh"
-needs curl openssl
+needs curl jq openssl
 
 write_settings 0
 write_document <<'END'
@@ -143,6 +143,9 @@ check "what the daemon was started with" body_has '"operation":"applyAtStart"'
 check "that it was started" body_has '"operation":"startDaemon"'
 check "by what token" body_has "\"credential\":\"$viewer_id\""
 check "what was refused" body_has '"status":403'
+check "is no success" eval \
+	'! jq -e ".items[] | select(.status >= 400 and .result == \"ok\")" "$work/body"'
+check "but refused" jq -e '.items[] | select(.status == 403 and .result == "refused")' "$work/body"
 check "without secrets" eval \
 	'! grep -qe "${admin##*_}" -e "four words" -e PRIVATE "$work/body"'
 check "by user" answers 200 as "$admin" '/audit?user=viewer'

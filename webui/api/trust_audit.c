@@ -18,6 +18,14 @@ struct page_of {
 	int64_t before;
 };
 
+/* How it ended, by the status of HTTP. */
+static const char *result_of(const json_t *record)
+{
+	json_int_t status =
+		json_integer_value(json_object_get(record, "status"));
+	return status < 400 ? "ok" : status < 500 ? "refused" : "failed";
+}
+
 /* As it is stored, with the contract's names and its own hash. `line` is what the
  * hash is over, to be checked by whoever keeps a copy. */
 static json_t *record_json(int64_t seq, const char *line)
@@ -32,8 +40,8 @@ static json_t *record_json(int64_t seq, const char *line)
 	secret_print_hex(digest, sizeof digest, hash);
 	json_t *note = json_object_get(record, "note");
 	json_object_set_new(record, "number", json_integer(seq));
-	json_object_set_new(
-		record, "result", note ? json_incref(note) : json_string("ok"));
+	json_object_set_new(record, "result",
+		note ? json_incref(note) : json_string(result_of(record)));
 	json_object_set_new(record, "hash", json_string(hash));
 	json_object_set_new(record, "line", json_string(line));
 	json_object_del(record, "seq");
