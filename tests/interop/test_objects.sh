@@ -191,6 +191,9 @@ check "and a host finds it" sees a 8388608
 check "with cascade it goes" changes 204 DELETE '/volumes/a?cascade=true'
 check "with its export" gets 404 GET "/exports/$iqn:a,0"
 check "its file stays" [ -e "$work/data/a.raw" ]
+check "what a purge removes" changes 200 DELETE '/volumes/b?cascade=true&purge=true&dryRun=true'
+check "is said" says '.impact[] | select(.object == "volume b").text' '"hosts lose it; its data are gone: removes b.raw"'
+check "and not done" [ -e "$work/data/b.raw" ]
 check "purged it does not" changes 204 DELETE '/volumes/b?cascade=true&purge=true'
 check "that file" [ ! -e "$work/data/b.raw" ]
 holds_none() { ! ls -l "/proc/$daemon_pid/fd" | grep -F '(deleted)'; }

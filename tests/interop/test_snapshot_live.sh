@@ -87,4 +87,20 @@ check "an image that is not empty" changes 409 PUT /volumes/a/source \
 check "it ends" stop_daemon
 check "QEMU finds the first image sound" sound first
 check "and the second" sound second
+
+# A purge takes what the stack made, and says before what goes and what stays.
+head -c 1M /dev/zero >"$work/data/template"
+qemu-img create -q -f qcow2 -b template -F raw "$work/data/third"
+check "it starts again" start_kept_daemon
+check "a volume over a template" gets 201 POST /volumes "{\"name\": \"t\", \"source\": {$(image third \
+	'{"protocol": {"type": "file", "path": "template", "read_only": true}}')}}"
+check "what its purge would do" changes 200 DELETE '/volumes/t?purge=true&dryRun=true'
+check "the template stays" says '.impact[0].text' '"hosts lose it; its data are gone: removes third; template stays: a backing that was there before"'
+check "its purge" changes 204 DELETE '/volumes/t?purge=true'
+check "the image has gone" [ ! -e "$work/data/third" ]
+check "the template has not" [ -e "$work/data/template" ]
+check "the snapshots with their volume" changes 204 DELETE '/volumes/a?cascade=true&purge=true'
+for file in a.raw first second; do
+	check "$file has gone" [ ! -e "$work/data/$file" ]
+done
 finish

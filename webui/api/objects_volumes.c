@@ -12,15 +12,12 @@
 #include "webui/api/faults.h"
 #include "webui/api/new_file.h"
 #include "webui/api/objects.h"
-#include "webui/api/private.h"
+#include "webui/api/purge.h"
 #include "webui/api/space.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define UUID_TEXT_BYTES 37
 
@@ -327,72 +324,27 @@ static void create_co(struct api_request *request)
 	object_edits_free(edits);
 }
 
-/* -- delete, with its file ---------------------------------------------------- */
-
-/* The path of the file that the volume alone stands on; "" if there is none. */
-static void file_of(const struct config_object *object, char path[512])
-{
-	const json_t *protocol = json_object_get(
-		json_object_get(object->value, "source"), "protocol");
-	const char *type = json_string_value(json_object_get(protocol, "type"));
-	const char *name = json_string_value(json_object_get(protocol, "path"));
-	snprintf(path, 512, "%s",
-		type && name && !strcmp(type, "file") ? name : "");
-}
-
-static bool is_used(struct api_request *request, const char *path)
-{
-	const struct config_object *one = NULL;
-	char other[512];
-	while ((one = config_next(
-			request->parts->config, CONFIG_VOLUME, one))) {
-		file_of(one, other);
-		if (!strcmp(other, path))
-			return true;
-	}
-	return false;
-}
-
-static int let_go(void *fd)
-{
-	close(*(int *)fd);
-	return 0;
-}
-
-/* Only a plain file in the data directory, and only if no volume names it. The name
- * goes here, before another volume can take it; what the file held is freed by
- * the last close, which may take long and is left to the worker pool. */
-static void purge_co(struct api_request *request, const char *path)
-{
-	const char *directory = block_core_data_directory(request->parts->core);
-	char whole[4096];
-	if (!*path || *path == '/' || strstr(path, "..") ||
-		is_used(request, path))
-		return;
-	snprintf(whole, sizeof whole, "%s/%s", directory, path);
-	int fd = open(whole, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (unlink(whole) && errno != ENOENT)
-		log_error("api", "purge", "%s: %s", whole, strerror(errno));
-	if (fd >= 0)
-		loop_work_co(request->api->loop, let_go, &fd);
-}
+/* -- delete, with its files --------------------------------------------------- */
 
 static void delete_co(struct api_request *request)
 {
 	bool wants;
-	char path[512], id[OBJECT_ID_BYTES];
+	char id[OBJECT_ID_BYTES];
 	if (!api_query_bool(request, "purge", false, &wants))
 		return;
 	const struct config_object *object =
 		object_find(request, &object_volumes);
 	if (!object)
 		return;
-	file_of(object, path);
+	json_t *value = json_deep_copy(object->value);
 	snprintf(id, sizeof id, "%s", object->id);
 	object_delete_co(request, &object_volumes);
-	if (wants && !request->dry_run &&
+	if (wants && request->dry_run)
+		purge_explain(request, id, value);
+	else if (wants &&
 		!config_find(request->parts->config, CONFIG_VOLUME, id))
-		purge_co(request, path);
+		purge_files_co(request, id, value);
+	json_decref(value);
 }
 
 /* -- the rest ---------------------------------------------------------------- */

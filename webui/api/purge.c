@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files of volumes that are deleted; see purge.h. */
+#include "webui/api/purge.h"
+
+#include "blockcore/base/log.h"
+#include "webui/api/objects.h"
+#include "webui/api/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_DEPTH 64u /* documents are not deeper */
+
+/* -- the files of a stack ---------------------------------------------------- */
+
+/* Adds {path, made} of each file below `node`. */
+static void collect(
+	const json_t *node, bool backing, unsigned depth, json_t *files)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+	if (depth > MAX_DEPTH)
+		return;
+	const char *type = json_string_value(json_object_get(node, "type"));
+	json_t *path = json_object_get(node, "path");
+	if (type && !strcmp(type, "file") && json_is_string(path))
+		json_array_append_new(files,
+			json_pack("{sO, sb}", "path", path, "made",
+				!backing || json_object_get(node, "size")));
+	json_object_foreach((json_t *)node, key, item)
+	{
+		collect(item, backing || !strcmp(key, "backing"), depth + 1,
+			files);
+	}
+	json_array_foreach(node, i, item)
+	{
+		collect(item, backing, depth + 1, files);
+	}
+}
+
+static json_t *files_of(const json_t *volume)
+{
+	json_t *files = json_array();
+	collect(json_object_get(volume, "source"), false, 0, files);
+	return files;
+}
+
+static const char *path_of(const json_t *file)
+{
+	return json_string_value(json_object_get(file, "path"));
+}
+
+/* -- what goes ---------------------------------------------------------------- */
+
+static void print_whole(
+	struct api_request *request, const char *path, char out[4096])
+{
+	snprintf(out, 4096, "%s%s%s",
+		*path == '/' ? ""
+			     : block_core_data_directory(request->parts->core),
+		*path == '/' ? "" : "/", path);
+}
+
+static bool is_same_file(
+	struct api_request *request, const char *one, const char *other)
+{
+	char whole[4096];
+	struct stat a, b;
+	if (!strcmp(one, other))
+		return true;
+	print_whole(request, one, whole);
+	if (stat(whole, &a))
+		return false;
+	print_whole(request, other, whole);
+	return !stat(whole, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* The volume but `name` whose stack names the file; NULL: none. */
+static const char *user_of(
+	struct api_request *request, const char *name, const char *path)
+{
+	const struct config_object *one = NULL;
+	while ((one = config_next(
+			request->parts->config, CONFIG_VOLUME, one))) {
+		json_t *files, *file;
+		size_t i;
+		bool same = false;
+		if (!strcmp(one->id, name))
+			continue;
+		files = files_of(one->value);
+		json_array_foreach(files, i, file)
+		{
+			same |= is_same_file(request, path, path_of(file));
+		}
+		json_decref(files);
+		if (same)
+			return one->id;
+	}
+	return NULL;
+}
+
+/* False: it goes. True: it stays, and why. */
+static bool stays(struct api_request *request, const char *name,
+	const json_t *file, char why[128])
+{
+	const char *path = path_of(file);
+	const char *user = user_of(request, name, path);
+	*why = '\0';
+	if (!*path || *path == '/' || strstr(path, ".."))
+		snprintf(why, 128, "outside of the data directory");
+	else if (user)
+		snprintf(why, 128, "volume %.63s uses it", user);
+	else if (!json_is_true(json_object_get(file, "made")))
+		snprintf(why, 128, "a backing that was there before");
+	return *why;
+}
+
+/* -- saying it ---------------------------------------------------------------- */
+
+static char *explain(
+	struct api_request *request, const char *name, const json_t *files)
+{
+	char *text = NULL, *rest = NULL, why[128];
+	size_t bytes, rest_bytes, i;
+	unsigned gone = 0;
+	const json_t *file;
+	FILE *out = open_memstream(&text, &bytes);
+	FILE *kept = open_memstream(&rest, &rest_bytes);
+	if (!out || !kept)
+		abort();
+	fputs("hosts lose it", out);
+	json_array_foreach(files, i, file)
+	{
+		if (stays(request, name, file, why))
+			fprintf(kept, "; %s stays: %s", path_of(file), why);
+		else
+			fprintf(out, "%s%s",
+				gone++ ? ", " : "; its data are gone: removes ",
+				path_of(file));
+	}
+	fclose(kept);
+	fputs(rest, out);
+	fclose(out);
+	free(rest);
+	return text;
+}
+
+void purge_explain(
+	struct api_request *request, const char *name, const json_t *volume)
+{
+	json_t *plan = api_call_of(request)->answer.json;
+	char object[OBJECT_ID_BYTES + 8];
+	json_t *item;
+	size_t i;
+	snprintf(object, sizeof object, "volume %s", name);
+	json_array_foreach(json_object_get(plan, "impact"), i, item)
+	{
+		const char *of =
+			json_string_value(json_object_get(item, "object"));
+		if (!of || strcmp(of, object) != 0)
+			continue;
+		json_t *files = files_of(volume);
+		char *text = explain(request, name, files);
+		json_object_set_new(item, "text", json_string(text));
+		free(text);
+		json_decref(files);
+	}
+}
+
+/* -- doing it ----------------------------------------------------------------- */
+
+static int let_go(void *fd)
+{
+	close(*(int *)fd);
+	return 0;
+}
+
+/* The name goes here, before another volume can take it; what the file held is freed
+ * by the last close, which may take long and is left to the worker pool. */
+static void purge_one_co(
+	struct api_request *request, const char *name, const json_t *file)
+{
+	char whole[4096], why[128];
+	const char *path = path_of(file);
+	if (stays(request, name, file, why)) {
+		log_info("api", "purge", "volume %s: %s stays: %s", name, path,
+			why);
+		return;
+	}
+	print_whole(request, path, whole);
+	int fd = open(whole, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (unlink(whole) && errno != ENOENT)
+		log_error("api", "purge", "%s: %s", whole, strerror(errno));
+	else
+		log_info(
+			"api", "purge", "volume %s: %s is removed", name, path);
+	if (fd >= 0)
+		loop_work_co(request->api->loop, let_go, &fd);
+}
+
+void purge_files_co(
+	struct api_request *request, const char *name, const json_t *volume)
+{
+	json_t *files = files_of(volume);
+	json_t *file;
+	size_t i;
+	json_array_foreach(files, i, file)
+	{
+		purge_one_co(request, name, file);
+	}
+	json_decref(files);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which files go with a volume that is deleted with `purge`: those that its own
+ * stack names.
+ *
+ *	stays	if it lies outside of the data directory, if another volume's stack
+ *		names the same file, or if it is a backing without `size`, which
+ *		was there before the volume (a template, say)
+ *
+ * Invariant: files are compared by what they are (device and inode), not by how
+ * they are spelt.
+ */
+#ifndef WEBUI_API_PURGE_H
+#define WEBUI_API_PURGE_H
+
+#include "webui/api/handler.h"
+
+/* Says in the plan of a dry run, just answered, which files go and which stay, and
+ * why. `volume` is the value of the volume `name`. */
+void purge_explain(
+	struct api_request *request, const char *name, const json_t *volume);
+/* Removes them; the volume has gone. What stays is logged. */
+void purge_files_co(
+	struct api_request *request, const char *name, const json_t *volume);
+
+#endif
