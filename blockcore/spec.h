@@ -123,6 +123,10 @@ int spec_command_co(struct block_source *source, const char *driver,
 /* The source as one JSON object; with `status` also live figures. Control lane. */
 void spec_print(struct block_source *source, bool status, FILE *out);
 
+/* A format's options, and in *bytes the size of their struct; NULL: there is no
+ * such format. Any thread. */
+const struct opt_spec *spec_format_options(const char *type, size_t *bytes);
+
 /* JSON Schema of the source document, made from the registry. */
 void spec_print_schema(FILE *out);
 /* Every kind with its options, for --help. */

@@ -166,3 +166,11 @@ void spec_print_help(FILE *out)
 		"[{type: TYPE, name: NAME, OPTION: VALUE, ...}])",
 		BLOCK_LISTENER);
 }
+
+const struct opt_spec *spec_format_options(const char *type, size_t *bytes)
+{
+	const struct block_format_kind *kind = block_format_kind_find(type);
+
+	*bytes = kind ? kind->options_bytes : 0;
+	return kind ? kind->options : NULL;
+}

@@ -3,7 +3,6 @@
 #include "target/control/live_plan.h"
 
 #include "blockcore/base/opts.h"
-#include "blockcore/format/format.h"
 #include "target/control/config/json_doc.h"
 
 #include <stdlib.h>
@@ -88,13 +87,14 @@ static void take_listeners(json_t *listeners)
 
 static void take_format(json_t *source, json_t *format)
 {
-	const struct block_format_kind *kind =
-		block_format_kind_find(type_of(format));
+	size_t bytes;
+	const struct opt_spec *specs =
+		spec_format_options(type_of(format), &bytes);
 	const char *view = json_string_value(json_object_get(source, "view"));
-	if (view && !strcmp(view, FORMAT_CURRENT))
+	if (view && !strcmp(view, "current"))
 		json_object_del(source, "view");
-	if (kind && kind->options)
-		take_values(format, kind->options, kind->options_bytes, true);
+	if (specs)
+		take_values(format, specs, bytes, true);
 	live_values_take(json_object_get(format, "file"));
 	live_values_take(json_object_get(format, "backing"));
 }
