@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * qcow2: new images and other sizes.
+ * qcow2: new images, other sizes, and images that come to stand by themselves.
  */
 #ifndef BLOCKCORE_FORMAT_QCOW2_CREATE_H
 #define BLOCKCORE_FORMAT_QCOW2_CREATE_H
@@ -26,5 +26,9 @@ int qcow2_create_measure(const struct qcow2_options *options,
 int qcow2_resize_take_row_co(
 	struct qcow2 *image, uint64_t clusters, uint64_t *offset);
 int qcow2_resize_co(struct qcow2 *image, uint64_t bytes, struct err *err);
+/* backing.c: see struct block_format_kind. */
+int qcow2_backing_free(struct block_format *format, struct err *err);
+int qcow2_backing_drop_co(
+	struct block_format *format, bool drop, struct err *err);
 
 #endif

@@ -488,18 +488,9 @@ void qcow2_write_flush_start(
 /* The range is locked. */
 int qcow2_zero_range_co(
 	struct qcow2 *image, uint64_t offset, uint64_t bytes, bool unmap);
-/* Before that, the range locked: shared with a new snapshot (share.c). */
-void qcow2_share_settle_co(
-	struct qcow2 *image, uint64_t offset, uint64_t bytes);
 void qcow2_zero_start(struct qcow2_lane *lane, struct block_request *request);
 void qcow2_extents_start(
 	struct qcow2_lane *lane, struct block_request *request);
-
-/* -- backing.c: see struct block_format_kind ------------------------------ */
-
-int qcow2_backing_free(struct block_format *format, struct err *err);
-int qcow2_backing_drop_co(
-	struct block_format *format, bool drop, struct err *err);
 
 /* -- view.c --------------------------------------------------------------- */
 

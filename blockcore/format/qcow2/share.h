@@ -28,5 +28,8 @@ int qcow2_share_begin_co(
 int qcow2_share_take_co(struct block_format *format, struct err *err);
 int qcow2_share_end_co(
 	struct block_format *format, bool taken, struct err *err);
+/* Before a change of the range, which is locked: what of it waits is shared. */
+void qcow2_share_settle_co(
+	struct qcow2 *image, uint64_t offset, uint64_t bytes);
 
 #endif

@@ -16,6 +16,7 @@
  *     by a lane would be lost.
  */
 #include "blockcore/format/qcow2/qcow2.h"
+#include "blockcore/format/qcow2/share.h"
 
 #include "blockcore/base/iov.h"
 

@@ -9,6 +9,7 @@
  *  2. DISCARD, and WRITE_ZEROES that may unmap, give whole clusters back.
  */
 #include "blockcore/format/qcow2/qcow2.h"
+#include "blockcore/format/qcow2/share.h"
 
 #include <errno.h>
 #include <stdlib.h>
