@@ -110,10 +110,11 @@ static const char schema_source[] =
 	"\"source\": {\"$ref\": \"#/$defs/below\"}}, "
 	"\"oneOf\": [{\"required\": [\"protocol\"]}, "
 	"{\"required\": [\"format\"]}, {\"required\": [\"source\"]}], "
-	"\"dependentSchemas\": {\"view\": {\"anyOf\": [{\"required\": "
-	"[\"format\"]}, {\"required\": [\"source\"], \"properties\": "
-	"{\"view\": "
-	"{\"type\": \"object\"}}}]}}, "
+	/* `format` and `source` once more: linters want to see what is required. */
+	"\"dependentSchemas\": {\"view\": {\"anyOf\": ["
+	"{\"required\": [\"format\"], \"properties\": {\"format\": {}}}, "
+	"{\"required\": [\"source\"], \"properties\": {\"source\": {}, "
+	"\"view\": {\"type\": \"object\"}}}]}}, "
 	"\"additionalProperties\": false}";
 
 void spec_print_schema(FILE *out)
