@@ -223,6 +223,14 @@ static const struct access_host *find_host(
 	return NULL;
 }
 
+/* The host's conditions may be others than those of its login. */
+static bool is_host_still(const struct access_host *host, const char *initiator,
+	const struct sockaddr_storage *peer)
+{
+	return host &&
+		access_fits(host, initiator, (const struct sockaddr *)peer);
+}
+
 static void use_table(
 	struct iscsi_connection *connection, struct access_table *table)
 {
@@ -246,6 +254,11 @@ void lifecycle_refresh(struct iscsi_connection *connection)
 	host = result->host ? find_host(table, result->host->name) : NULL;
 	target = result->target ? access_find_target(table, result->target->iqn)
 				: NULL;
+	if (result->host &&
+		!is_host_still(host, result->initiator, &connection->peer)) {
+		connection_drop(connection, "access withdrawn");
+		return;
+	}
 	if (!connection->discovery &&
 		(!host || !target || !access_allows(target, host))) {
 		connection_drop(connection, "access withdrawn");

@@ -166,9 +166,16 @@ static void list_apply(struct scsi_nexus *nexus, struct unit_list *list)
 		const struct access_export *export =
 			access_find_lun(nexus->target, nexus->host, unit->lun);
 
-		unit->nexus.read_only = export && export->read_only;
-		if (unit_search(nexus, unit->lun) == unit)
+		bool read_only = export && export->read_only;
+		bool changed = unit->nexus.read_only != read_only;
+
+		unit->nexus.read_only = read_only;
+		if (unit_search(nexus, unit->lun) == unit) {
+			if (changed)
+				volume_nexus_attend(&unit->nexus,
+					ASC_MODE_PARAMETERS_CHANGED);
 			continue;
+		}
 		volume_nexus_open(&unit->nexus, nexus->host->name);
 		volume_nexus_attend(&unit->nexus, ASC_RESET);
 	}
@@ -305,16 +312,30 @@ static bool list_holds(
 	return false;
 }
 
+/* The host sees the LUNs that it saw. */
+static bool list_is_known(
+	const struct unit_list *list, const struct scsi_nexus *nexus)
+{
+	if (list->units != nexus->units)
+		return false;
+	for (unsigned i = 0; i < list->units; i++)
+		if (unit_search(nexus, list->unit[i]->lun) != list->unit[i])
+			return false;
+	return true;
+}
+
 int scsi_nexus_refresh(struct scsi_nexus *nexus, struct access_table *table,
 	const struct access_target *target, const struct access_host *host,
 	void (*done)(struct scsi_nexus *nexus))
 {
 	struct scsi_private *private = nexus->private;
 	struct unit_list list;
+	bool known;
 
 	assert(!private->old_table);
 	if (list_make(nexus, target, host, &list))
 		return -ENOMEM;
+	known = list_is_known(&list, nexus);
 	private->old_table = nexus->table;
 	private->refreshed = done;
 	nexus->table = table;
@@ -322,7 +343,9 @@ int scsi_nexus_refresh(struct scsi_nexus *nexus, struct access_table *table,
 	nexus->host = host;
 	list_apply(nexus, &list);
 	for (unsigned i = 0; i < nexus->units; i++)
-		if (list_holds(&list, nexus->unit[i]))
+		if (known)
+			continue;
+		else if (list_holds(&list, nexus->unit[i]))
 			volume_nexus_attend(&nexus->unit[i]->nexus,
 				ASC_REPORTED_LUNS_CHANGED);
 		else

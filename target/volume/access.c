@@ -227,6 +227,12 @@ static int host_rank(const struct access_host *host, const char *iqn,
 	return name < 0 || network < 0 ? -1 : name * 256 + network;
 }
 
+bool access_fits(const struct access_host *host, const char *iqn,
+	const struct sockaddr *peer)
+{
+	return host_rank(host, iqn, peer) >= 0;
+}
+
 static const struct access_host *find_host(const struct access_table *table,
 	const struct access_target *target, const char *iqn,
 	const struct sockaddr *peer)

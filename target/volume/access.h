@@ -126,6 +126,9 @@ const struct access_host *access_find_host(const struct access_table *table,
 const struct access_host *access_find_host_for(const struct access_table *table,
 	const struct access_target *target, const char *iqn,
 	const struct sockaddr *peer);
+/* True if name and address fulfil the conditions of `host`. */
+bool access_fits(const struct access_host *host, const char *iqn,
+	const struct sockaddr *peer);
 /* True if the name conditions of some host fit, whatever the address. */
 bool access_knows_name(const struct access_table *table, const char *iqn);
 /* True if `target` may be reached through `portal`, which goes by its name: an

@@ -59,18 +59,24 @@ static void make_volume_co(
 		rig->volume[index], stack_rig_source_co(rig->stack, document));
 }
 
-static struct access_table *make_table(struct target_rig *rig, bool allowed)
+/* Who the host is, and who sees the first LUN of the target and the others. */
+struct admission {
+	const char *iqns, *hosts, *more_hosts;
+};
+static const struct admission admitted = {"iqn.*", "web1", "web1"};
+
+static struct access_table *make_table(
+	struct target_rig *rig, const struct admission *admission)
 {
 	const struct tables_host hosts[] = {
-		{.name = "web1", .iqns = allowed ? "iqn.*" : "iqn.nobody"},
-		{.name = NULL}};
+		{.name = "web1", .iqns = admission->iqns}, {.name = NULL}};
 	const struct tables_portal portals[] = {
 		{.name = "main", .address = "127.0.0.1", .group = 1},
 		{.name = NULL}};
 	const struct tables_target targets[] = {
 		{.iqn = WIRE_TARGET,
-			.hosts = allowed ? "web1" : "",
-			.more_hosts = allowed ? "web1" : ""},
+			.hosts = admission->hosts,
+			.more_hosts = admission->more_hosts},
 		{.iqn = OTHER_TARGET, .hosts = "web1"}, {.iqn = NULL}};
 	struct access_table *table = tables_build(hosts, portals, targets);
 
@@ -100,7 +106,7 @@ static void start_co(struct stack_rig *stack, void *argument)
 		stack->core, &rig->settings, &rig->watcher, &err);
 	CHECK(rig->server);
 	block_broadcast_co(stack->core, start_lane, rig->server);
-	rig->table = make_table(rig, true);
+	rig->table = make_table(rig, &admitted);
 	iscsi_server_publish(rig->server, rig->table);
 	CHECK_INT(iscsi_portal_open(rig->server, &portal, &rig->port, &err), 0);
 }
@@ -191,23 +197,34 @@ static void publish_co(struct target_rig *rig, void *argument)
 {
 	struct access_table *old = rig->table;
 
-	rig->table = make_table(rig, *(bool *)argument);
+	rig->table = make_table(rig, argument);
 	iscsi_server_publish(rig->server, rig->table);
 	access_put(old);
 }
 
+static void admit(struct target_rig *rig, struct admission admission)
+{
+	target_rig_run(rig, publish_co, &admission);
+}
+
 void target_rig_withdraw(struct target_rig *rig)
 {
-	bool allowed = false;
+	admit(rig, (struct admission){"iqn.nobody", "", ""});
+}
 
-	target_rig_run(rig, publish_co, &allowed);
+void target_rig_rename_host(struct target_rig *rig)
+{
+	admit(rig, (struct admission){"iqn.nobody", "web1", "web1"});
+}
+
+void target_rig_narrow(struct target_rig *rig)
+{
+	admit(rig, (struct admission){"iqn.*", "web1", ""});
 }
 
 void target_rig_restore(struct target_rig *rig)
 {
-	bool allowed = true;
-
-	target_rig_run(rig, publish_co, &allowed);
+	admit(rig, admitted);
 }
 
 int target_rig_set_up(void **state)

@@ -42,9 +42,12 @@ void target_rig_free(struct target_rig *rig);
 
 /* Stops the server (only), with that grace; target_rig_free may follow. */
 void target_rig_stop_server(struct target_rig *rig, uint64_t grace_ns);
-/* Publishes a table in which nobody may use anything any more; one like the
- * first. */
+/* Publishes a table in which nobody may use anything any more; one in which the
+ * host has another name and its exports are as before; one without most LUNs; one
+ * like the first. */
 void target_rig_withdraw(struct target_rig *rig);
+void target_rig_rename_host(struct target_rig *rig);
+void target_rig_narrow(struct target_rig *rig);
 void target_rig_restore(struct target_rig *rig);
 /* Runs `body` in a coroutine on the control lane. */
 void target_rig_run(struct target_rig *rig,

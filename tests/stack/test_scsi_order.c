@@ -150,6 +150,9 @@ static void refresh_co(struct stack_rig *stack, void *argument)
 	scsi_rig_open_co(&rig, stack, &held_setup);
 	scsi_rig_refresh_co(&rig, 1, true, true);
 	FAILS(&rig, 1, &command, 0x063f0e, 0x00);
+	/* Another table, the same for this host. */
+	scsi_rig_refresh_co(&rig, 1, true, true);
+	GOOD(&rig, 1, &command, 0x00);
 	scsi_rig_refresh_co(&rig, 1, false, true);
 	FAILS(&rig, 1, &command, 0x052500, 0x00);
 	GOOD(&rig, 1, &command, 0xa0, 0, 0, 0, 0, 0, 0, 0, 1, 0);

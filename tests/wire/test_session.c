@@ -245,6 +245,22 @@ static void a_host_without_access_is_dropped(void **state)
 	wire_logout(&again);
 }
 
+/* The exports name a host that the session's is no longer. */
+static void a_host_of_other_conditions_is_dropped(void **state)
+{
+	struct target_rig *rig = *state;
+	struct wire wire = {0}, finder = {0};
+
+	wire_open(&wire, rig->port, "");
+	wire_open_discovery(&finder, rig->port);
+	target_rig_rename_host(rig);
+	wire_expect_closed(&wire);
+	wire_expect_closed(&finder);
+	wire_close(&wire);
+	wire_close(&finder);
+	target_rig_restore(rig);
+}
+
 static void a_new_table_is_told_to_hosts(void **state)
 {
 	struct target_rig *rig = *state;
@@ -252,7 +268,7 @@ static void a_new_table_is_told_to_hosts(void **state)
 	uint32_t tag;
 
 	wire_open(&wire, rig->port, "");
-	target_rig_restore(rig);
+	target_rig_narrow(rig);
 	do {
 		tag = wire_send_command(&wire, &ready);
 		wire_expect(&wire, WIRE_RESPONSE, &pdu);
@@ -261,6 +277,7 @@ static void a_new_table_is_told_to_hosts(void **state)
 	assert_int_equal(pdu.data[2 + 12], 0x3f);
 	assert_int_equal(pdu.data[2 + 13], 0x0e);
 	wire_logout(&wire);
+	target_rig_restore(rig);
 }
 
 static void *log_out_when_asked(void *argument)
@@ -325,6 +342,7 @@ int main(void)
 		cmocka_unit_test(logout_ends_what_runs_first),
 		cmocka_unit_test(nothing_counts_after_logout),
 		cmocka_unit_test(a_host_without_access_is_dropped),
+		cmocka_unit_test(a_host_of_other_conditions_is_dropped),
 		cmocka_unit_test(a_new_table_is_told_to_hosts),
 	};
 	const struct CMUnitTest own[] = {
