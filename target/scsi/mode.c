@@ -46,6 +46,9 @@ unsigned mode_changeable(const struct scsi_task *task)
 	unsigned changeable = VOLUME_MODE_FLAGS;
 	struct scsi_limits limits;
 
+	/* They are the volume's: who may not write to it does not change them. */
+	if (task->logical_unit->read_only)
+		return 0;
 	scsi_limits_read(task, &limits);
 	if (!limits.write_cache_possible)
 		changeable &= ~(unsigned)VOLUME_WRITE_CACHE;

@@ -3,7 +3,7 @@
  * TEST UNIT READY (SPC-4 6.47), START STOP UNIT (SBC-3 5.28), PREVENT ALLOW
  * MEDIUM REMOVAL (SBC-3 5.13).
  *
- * Ejecting concerns every host. There is no motor: stopping (START 0 without
+ * Ejecting concerns every host, so a host that may only read cannot. There is no motor: stopping (START 0 without
  * LOEJ) makes durable what is cached and leaves the unit ready, for the others
  * use it; power conditions change nothing.
  */
@@ -106,6 +106,8 @@ static bool start_check(struct scsi_task *task)
 
 	if (moves && !scsi_volume(task)->settings.removable)
 		scsi_sense_cdb(task, 4, 1);
+	else if (moves && task->logical_unit->read_only)
+		scsi_sense_set(task, SENSE_DATA_PROTECT, ASC_WRITE_PROTECTED);
 	else if (moves && atomic_load(&scsi_volume(task)->removal_prevented))
 		scsi_sense_set(
 			task, SENSE_ILLEGAL_REQUEST, ASC_REMOVAL_PREVENTED);

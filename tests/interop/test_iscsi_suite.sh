@@ -12,7 +12,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-not_yet='^(Sanitize|ExtendedCopy|ReceiveCopyResults|WriteAtomic16|ReadDefectData10|ReadDefectData12|OrWrite|Prefetch10|Prefetch16)\.'
+not_yet='^(Sanitize|ExtendedCopy|ReceiveCopyResults|WriteAtomic16|ReadDefectData10|ReadDefectData12)\.'
 reads_only='^(Inquiry|Mandatory|ReadOnly|TestUnitReady|ReadCapacity10|ReadCapacity16|ModeSense6|ReportSupportedOpcodes)\.'
 # These want several logical blocks in a physical one. The others do not run
 # there: GetLBAStatus.UnmapSingle expects the status of LBA n to begin at n + 7.

@@ -200,17 +200,32 @@ static void refresh_there(struct rig_hop *hop)
 		0);
 }
 
-void scsi_rig_refresh_co(
-	struct scsi_rig *rig, unsigned host, bool first, bool second)
+static void rig_take_table_co(
+	struct scsi_rig *rig, unsigned host, struct access_table *table)
 {
 	struct rig_refresh refresh = {
 		.hop = {.there = refresh_there},
 		.nexus = &rig->nexus[host],
-		.table = rig_make_table(rig, first, second),
+		.table = table,
 	};
 
 	rig_refreshing = &refresh;
 	hop_co(rig, refresh.nexus->lane, &refresh.hop);
+}
+
+void scsi_rig_refresh_co(
+	struct scsi_rig *rig, unsigned host, bool first, bool second)
+{
+	rig_take_table_co(rig, host, rig_make_table(rig, first, second));
+}
+
+void scsi_rig_protect_co(struct scsi_rig *rig, unsigned host)
+{
+	struct access_table *table = rig_make_table(rig, true, false);
+
+	for (unsigned i = 0; i < table->target[0]->exports; i++)
+		table->target[0]->export[i].read_only = true;
+	rig_take_table_co(rig, host, table);
 }
 
 static void rig_start_co(

@@ -50,6 +50,8 @@ void scsi_rig_logout_co(struct scsi_rig *rig, unsigned host);
  * volume. */
 void scsi_rig_refresh_co(
 	struct scsi_rig *rig, unsigned host, bool first, bool second);
+/* The host may only read from now on. */
+void scsi_rig_protect_co(struct scsi_rig *rig, unsigned host);
 
 /* One command under way. */
 struct scsi_rig_command {

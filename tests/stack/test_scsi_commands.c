@@ -420,6 +420,26 @@ static void removable_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* What is the volume's is not for a host to change that may only read. */
+static void reader_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {.removable = true};
+	uint8_t list[16] = {0, 0, 0, 0, 0x0a, 0x0a, 0, 0x10, 0x08};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	scsi_rig_protect_co(&rig, 1);
+	FAILS(&rig, 1, &command, 0x062a01, 0x00);
+	CHECK_INT(scsi_rig_do_co(&rig, 1, &command,
+			  SCSI_RIG_CDB(0x15, 0x10, 0, 0, 16), list, 16),
+		SCSI_CHECK_CONDITION);
+	CHECK_INT(scsi_rig_sense(&command), 0x052600);
+	FAILS(&rig, 1, &command, 0x072700, 0x1b, 0, 0, 0, 2);
+	GOOD(&rig, 0, &command, 0x2a, 0, 0, 0, 0, 0, 0, 0, 0);
+	GOOD(&rig, 1, &command, 0x28, 0, 0, 0, 0, 0, 0, 0, 1);
+	scsi_rig_close_co(&rig);
+}
+
 static void no_unit_co(struct stack_rig *stack, void *argument)
 {
 	const struct scsi_rig_setup setup = {0};
@@ -458,6 +478,7 @@ int main(void)
 		ROW(modes_co),
 		ROW(errors_co),
 		ROW(removable_co),
+		ROW(reader_co),
 		ROW(no_unit_co),
 	};
 
