@@ -52,7 +52,10 @@ static void queue(struct file_io *io, enum ring_opcode opcode,
 static void fill_last_sector(struct file_io *io)
 {
 	const struct block_request *r = io->request;
-	uint64_t end = io->file->file->size_bytes, missing;
+	/* A resize may run beside it. */
+	uint64_t end =
+		__atomic_load_n(&io->file->file->size_bytes, __ATOMIC_RELAXED);
+	uint64_t missing;
 
 	if (io->op.result <= 0 || r->offset_bytes + io->op.result != end)
 		return;
