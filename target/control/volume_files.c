@@ -2,15 +2,12 @@
 /* Files that were made; see the header. */
 #include "target/control/volume_files.h"
 
-#include <jansson.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Calls visit for each protocol of the source that may make a file. False: no
- * memory. */
-static bool each_file(json_t *source,
-	bool (*visit)(json_t *protocol, const char *path, void *argument),
+bool volume_files_each(json_t *source, bool backing,
+	bool (*visit)(json_t *protocol, const char *path, bool backing,
+		void *argument),
 	void *argument)
 {
 	json_t *protocol = json_object_get(source, "protocol");
@@ -19,24 +16,32 @@ static bool each_file(json_t *source,
 	const char *path = json_string_value(json_object_get(protocol, "path"));
 
 	if (type && path && !strcmp(type, "file") &&
-		json_object_get(protocol, "size") &&
-		!visit(protocol, path, argument))
+		!visit(protocol, path, backing, argument))
 		return false;
 	/* Of what is no object there are no members: texts name other sources. */
 	json_t *below[] = {json_object_get(source, "source"),
 		json_object_get(format, "file"),
 		json_object_get(format, "backing")};
 	for (int i = 0; i < 3; i++) {
-		if (below[i] && !each_file(below[i], visit, argument))
+		if (below[i] &&
+			!volume_files_each(
+				below[i], backing || i == 2, visit, argument))
 			return false;
 	}
 	return true;
 }
 
-static bool keep_path(json_t *protocol, const char *path, void *argument)
+static bool may_make(const json_t *protocol)
 {
-	(void)protocol;
-	return !json_object_set_new(argument, path, json_null());
+	return json_object_get(protocol, "size") != NULL;
+}
+
+static bool keep_path(
+	json_t *protocol, const char *path, bool backing, void *argument)
+{
+	(void)backing;
+	return !may_make(protocol) ||
+		!json_object_set_new(argument, path, json_null());
 }
 
 /* The keys of `paths`, sorted, as an array. */
@@ -63,18 +68,23 @@ char *volume_files_list(const char *source_json)
 	json_t *paths = json_object();
 	char *text = NULL;
 
-	if (source && paths && each_file(source, keep_path, paths))
+	if (source && paths &&
+		volume_files_each(source, false, keep_path, paths))
 		text = paths_text(paths);
 	json_decref(paths);
 	json_decref(source);
 	return text;
 }
 
-static bool hold_file(json_t *protocol, const char *path, void *argument)
+static bool hold_file(
+	json_t *protocol, const char *path, bool backing, void *argument)
 {
 	json_t *made = argument, *value;
 	size_t i;
 
+	(void)backing;
+	if (!may_make(protocol))
+		return true;
 	json_array_foreach(made, i, value)
 	{
 		const char *text = json_string_value(value);
@@ -94,7 +104,7 @@ char *volume_files_hold(
 	char *text = NULL;
 
 	if (json_is_object(source) && json_is_array(list) &&
-		each_file(source, hold_file, list))
+		volume_files_each(source, false, hold_file, list))
 		text = json_dumps(source, JSON_COMPACT);
 	json_decref(list);
 	json_decref(source);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The files that a volume made: once they were there, one that is absent is not
- * made anew. A disk that is not mounted must not become an empty volume.
+ * The files that a volume's stack names, and those that it made: once they were
+ * there, one that is absent is not made anew. A disk that is not mounted must not become an empty volume.
  *
  * What is made is a file that the volume's source gives a `size`, wherever it
  * stands in the stack. Pure functions over JSON; any thread.
@@ -9,7 +9,16 @@
 #ifndef TARGET_CONTROL_VOLUME_FILES_H
 #define TARGET_CONTROL_VOLUME_FILES_H
 
+#include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
+
+/* Calls visit for each file that the stack of `source` names, from the top down;
+ * `backing`: below an image. False: a visit has said so, and ended it. */
+bool volume_files_each(json_t *source, bool backing,
+	bool (*visit)(json_t *protocol, const char *path, bool backing,
+		void *argument),
+	void *argument);
 
 /* The paths that the source `source_json` makes if they are absent, as a sorted
  * JSON array ("[]" if there are none). To be freed; NULL without memory. */

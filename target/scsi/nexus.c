@@ -31,22 +31,29 @@ static int lun_decode(const uint8_t *lun)
 	return first >> 14 == 1 ? (int)(first & 0x3fff) : -1;
 }
 
-static struct scsi_logical_unit *unit_search(
-	const struct scsi_nexus *nexus, unsigned lun)
+/* Of units in order of their LUNs. */
+static struct scsi_logical_unit *units_search(
+	struct scsi_logical_unit *const *unit, unsigned units, unsigned lun)
 {
-	unsigned low = 0, high = nexus->units;
+	unsigned low = 0, high = units;
 
 	while (low < high) {
 		unsigned middle = (low + high) / 2;
 
-		if (nexus->unit[middle]->lun == lun)
-			return nexus->unit[middle];
-		if (nexus->unit[middle]->lun < lun)
+		if (unit[middle]->lun == lun)
+			return unit[middle];
+		if (unit[middle]->lun < lun)
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	return NULL;
+}
+
+static struct scsi_logical_unit *unit_search(
+	const struct scsi_nexus *nexus, unsigned lun)
+{
+	return units_search(nexus->unit, nexus->units, lun);
 }
 
 struct scsi_logical_unit *scsi_unit_find(
@@ -306,10 +313,7 @@ int scsi_nexus_open(struct scsi_nexus *nexus, struct err *err)
 static bool list_holds(
 	const struct unit_list *list, const struct scsi_logical_unit *unit)
 {
-	for (unsigned i = 0; i < list->units; i++)
-		if (list->unit[i] == unit)
-			return true;
-	return false;
+	return units_search(list->unit, list->units, unit->lun) == unit;
 }
 
 /* The host sees the LUNs that it saw. */
@@ -319,7 +323,7 @@ static bool list_is_known(
 	if (list->units != nexus->units)
 		return false;
 	for (unsigned i = 0; i < list->units; i++)
-		if (unit_search(nexus, list->unit[i]->lun) != list->unit[i])
+		if (list->unit[i] != nexus->unit[i]) /* both in order */
 			return false;
 	return true;
 }

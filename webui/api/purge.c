@@ -3,6 +3,7 @@
 #include "webui/api/purge.h"
 
 #include "blockcore/base/log.h"
+#include "target/control/volume_files.h"
 #include "webui/api/objects.h"
 #include "webui/api/private.h"
 
@@ -14,40 +15,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_DEPTH 64u /* documents are not deeper */
-
 /* -- the files of a stack ---------------------------------------------------- */
 
-/* Adds {path, made} of each file below `node`. */
-static void collect(
-	const json_t *node, bool backing, unsigned depth, json_t *files)
+/* Adds {path, made}. */
+static bool add_file(
+	json_t *protocol, const char *path, bool backing, void *files)
 {
-	const char *key;
-	json_t *item;
-	size_t i;
-	if (depth > MAX_DEPTH)
-		return;
-	const char *type = json_string_value(json_object_get(node, "type"));
-	json_t *path = json_object_get(node, "path");
-	if (type && !strcmp(type, "file") && json_is_string(path))
-		json_array_append_new(files,
-			json_pack("{sO, sb}", "path", path, "made",
-				!backing || json_object_get(node, "size")));
-	json_object_foreach((json_t *)node, key, item)
-	{
-		collect(item, backing || !strcmp(key, "backing"), depth + 1,
-			files);
-	}
-	json_array_foreach(node, i, item)
-	{
-		collect(item, backing, depth + 1, files);
-	}
+	return !json_array_append_new(files,
+		json_pack("{ss, sb}", "path", path, "made",
+			!backing || json_object_get(protocol, "size")));
 }
 
 static json_t *files_of(const json_t *volume)
 {
 	json_t *files = json_array();
-	collect(json_object_get(volume, "source"), false, 0, files);
+	volume_files_each(
+		json_object_get(volume, "source"), false, add_file, files);
 	return files;
 }
 
