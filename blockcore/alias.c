@@ -83,9 +83,9 @@ static int alias_resize_co(
 	return error;
 }
 
-static int alias_allocated_co(struct block_driver *driver, uint64_t *bytes)
+static int alias_space_co(struct block_driver *driver, struct ring_space *space)
 {
-	return block_source_allocated_co(alias_of(driver)->source, bytes);
+	return block_source_space_co(alias_of(driver)->source, space);
 }
 
 static struct block_source *alias_below(
@@ -108,6 +108,6 @@ const struct block_kind alias_kind = {
 	.close_co = alias_close_co,
 	.submit = alias_submit,
 	.resize_co = alias_resize_co,
-	.allocated_co = alias_allocated_co,
+	.space_co = alias_space_co,
 	.below = alias_below,
 };

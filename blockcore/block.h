@@ -253,6 +253,7 @@ struct block_info {
 };
 
 struct block_core;
+struct ring_space;
 
 /* A kind of driver: stateless, in the registry's array. Function names ending
  * in _co run in a coroutine on the control lane and may wait. */
@@ -297,8 +298,8 @@ struct block_kind {
 		struct block_driver *driver, void *options, struct err *err);
 	int (*resize_co)(
 		struct block_driver *driver, uint64_t bytes, struct err *err);
-	/* Bytes in use below a bottom; 0 or -errno. Optional. */
-	int (*allocated_co)(struct block_driver *driver, uint64_t *bytes);
+	/* Space below a bottom; 0 or -errno. Optional. */
+	int (*space_co)(struct block_driver *driver, struct ring_space *space);
 	/* A verb of its own ("hold", "release" ...); text for people and JSON
 	 * members go to `out`. Optional. */
 	int (*command_co)(struct block_driver *driver, const char *verb,
@@ -306,8 +307,7 @@ struct block_kind {
 	/* Live figures as JSON members, without braces. Control lane; figures
 	 * of other lanes may be a little old. Optional. */
 	void (*status)(struct block_driver *driver, FILE *out);
-	/* A swap changed what is read in this range, past the driver. Control
-	 * lane, behind the closed gate. Optional. */
+	/* A swap changed what is read there, behind its gate. Optional. */
 	void (*content_changed)(struct block_driver *driver,
 		uint64_t offset_bytes, uint64_t length_bytes);
 	/* Writes the protocol document of what is called `name` where this lies:

@@ -40,7 +40,7 @@ void block_figures_co(
 	block_broadcast_co(core, visit, figures);
 }
 
-int block_source_allocated_co(struct block_source *source, uint64_t *bytes)
+int block_source_space_co(struct block_source *source, struct ring_space *space)
 {
 	struct block_driver *bottom;
 	int result = -EOPNOTSUPP;
@@ -50,8 +50,8 @@ int block_source_allocated_co(struct block_source *source, uint64_t *bytes)
 		return -EBUSY;
 	co_mutex_lock_co(&source->change);
 	bottom = block_stack_bottom(source->current);
-	if (bottom->kind->allocated_co)
-		result = bottom->kind->allocated_co(bottom, bytes);
+	if (bottom->kind->space_co)
+		result = bottom->kind->space_co(bottom, space);
 	co_mutex_unlock(&source->change); /* and it may be gone */
 	return result;
 }

@@ -26,11 +26,12 @@ struct block_lane_figures {
 void block_figures_co(
 	struct block_core *core, struct block_lane_figures *figures);
 
-/* Space that the source takes up below, as far as the file system tells: of a
- * sparse file what is in use, not its size. 0; -EOPNOTSUPP: nobody knows (block
- * devices, null); -EBUSY: a change of the source is under way, ask again later. In
+/* Space that the source takes up below, as far as the file system tells (of a
+ * sparse file what is in use, not its size), and what is left there for it to
+ * grow. 0; -EOPNOTSUPP: nobody knows (block devices, null); -EBUSY: a change of the source is under way, ask again later. In
  * a coroutine on the control lane; closing the source meanwhile waits for it. */
-int block_source_allocated_co(struct block_source *source, uint64_t *bytes);
+int block_source_space_co(
+	struct block_source *source, struct ring_space *space);
 
 /* In a coroutine on `lane`: BLOCK_EXTENTS of a range; see struct block_extents. */
 int block_extents_co(struct block_source *source, struct block_lane *lane,

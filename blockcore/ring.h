@@ -72,6 +72,18 @@ struct ring_op {
 	uint64_t scratch[2]; /* the ring's */
 };
 
+/* The space that a file takes up, and how its file system stands. */
+#define RING_SPACE_NAME_BYTES 256u
+struct ring_space {
+	uint64_t used_bytes; /* by the file */
+	/* One number for all files of a file system while they are open; 0: what
+	 * follows is not known. */
+	uint64_t file_system;
+	/* What files can have of it, and what of that is left; as df(1) says. */
+	uint64_t total_bytes, free_bytes;
+	char name[RING_SPACE_NAME_BYTES]; /* where it is mounted */
+};
+
 enum ring_open_flag {
 	RING_OPEN_WRITABLE = 1,
 	RING_OPEN_DIRECT = 2, /* O_DIRECT; refused if the file cannot */
@@ -99,8 +111,9 @@ struct ring_world_ops {
 	 * data. Blocking (SEEK_DATA, SEEK_HOLE). 0 or -errno. */
 	int (*extent)(struct ring_file *file, uint64_t offset, uint64_t *length,
 		bool *data);
-	/* Bytes that the file takes up. Blocking. 0; -EOPNOTSUPP of a device. */
-	int (*allocated)(struct ring_file *file, uint64_t *bytes);
+	/* Blocking, on a network file system for long. 0; -EOPNOTSUPP of a device,
+	 * else -errno. */
+	int (*space)(struct ring_file *file, struct ring_space *space);
 	int (*ring_new)(struct ring_world *world, struct loop *loop,
 		struct ring **ring, struct err *err);
 	void (*ring_free)(struct ring *ring);
@@ -178,9 +191,10 @@ static inline int ring_file_extent(
 	return file->world->ops->extent(file, offset, length, data);
 }
 
-static inline int ring_file_allocated(struct ring_file *file, uint64_t *bytes)
+static inline int ring_file_space(
+	struct ring_file *file, struct ring_space *space)
 {
-	return file->world->ops->allocated(file, bytes);
+	return file->world->ops->space(file, space);
 }
 
 /* A ring on the calling thread's loop; adds its own hooks. Stays with its

@@ -370,15 +370,3 @@ int ring_files_extent(
 	*length = (uint64_t)(next - from);
 	return 0;
 }
-
-int ring_files_allocated(struct ring_file *file, uint64_t *bytes)
-{
-	struct stat facts;
-
-	if (fstat(ring_files_file(file)->fd, &facts))
-		return -errno;
-	if (!S_ISREG(facts.st_mode))
-		return -EOPNOTSUPP;
-	*bytes = (uint64_t)facts.st_blocks * 512; /* whatever the file system */
-	return 0;
-}

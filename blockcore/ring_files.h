@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Real files for the real rings: opening, locks, resizing, extents. What
+ * Real files for the real rings: opening, locks, resizing, extents, space. What
  * ring_uring.c and ring_threads.c share; their worlds begin with a
  * ring_files_world and their files are ring_files_file.
  *
@@ -56,6 +56,6 @@ int ring_files_lock(struct ring_file *file, uint64_t taken, uint64_t refused,
 	struct err *err);
 int ring_files_extent(
 	struct ring_file *file, uint64_t offset, uint64_t *length, bool *data);
-int ring_files_allocated(struct ring_file *file, uint64_t *bytes);
+int ring_files_space(struct ring_file *file, struct ring_space *space);
 
 #endif

@@ -150,10 +150,11 @@ static int raw_view_resize_co(
 }
 
 /* Of the file, whatever part of it this is. */
-static int raw_view_allocated_co(struct block_driver *driver, uint64_t *bytes)
+static int raw_view_space_co(
+	struct block_driver *driver, struct ring_space *space)
 {
-	return block_source_allocated_co(
-		raw_view_of(driver)->view.format->file, bytes);
+	return block_source_space_co(
+		raw_view_of(driver)->view.format->file, space);
 }
 
 static struct block_source *raw_view_below(
@@ -176,7 +177,7 @@ const struct block_kind raw_view_kind = {
 	.close_co = raw_view_close_co,
 	.submit = raw_view_submit,
 	.resize_co = raw_view_resize_co,
-	.allocated_co = raw_view_allocated_co,
+	.space_co = raw_view_space_co,
 	.below = raw_view_below,
 };
 

@@ -220,7 +220,7 @@ const struct block_kind file_kind = {
 	.lane_stop = file_lane_stop,
 	.submit = file_submit,
 	.resize_co = file_open_resize_co,
-	.allocated_co = file_open_allocated_co,
+	.space_co = file_open_space_co,
 	.beside = file_open_beside,
 	.status = file_status,
 };

@@ -157,7 +157,7 @@ int file_open_check(
 	const struct doc *map, const void *options, struct err *err);
 int file_open_co(struct block_driver *driver, struct err *err);
 void file_open_close_co(struct block_driver *driver);
-int file_open_allocated_co(struct block_driver *driver, uint64_t *bytes);
+int file_open_space_co(struct block_driver *driver, struct ring_space *space);
 int file_open_resize_co(
 	struct block_driver *driver, uint64_t bytes, struct err *err);
 int file_open_beside(struct block_driver *driver, const char *name, FILE *out,

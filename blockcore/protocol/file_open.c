@@ -280,23 +280,23 @@ void file_open_close_co(struct block_driver *driver)
 
 struct file_space {
 	struct ring_file *file;
-	uint64_t *bytes;
+	struct ring_space *space;
 };
 
 static int space_work(void *argument)
 {
-	const struct file_space *space = argument;
+	const struct file_space *asked = argument;
 
-	return ring_file_allocated(space->file, space->bytes);
+	return ring_file_space(asked->file, asked->space);
 }
 
-int file_open_allocated_co(struct block_driver *driver, uint64_t *bytes)
+int file_open_space_co(struct block_driver *driver, struct ring_space *space)
 {
 	struct file_driver *file = (struct file_driver *)driver;
-	struct file_space space = {.file = file->file, .bytes = bytes};
+	struct file_space asked = {.file = file->file, .space = space};
 
 	return loop_work_co(
-		block_core_lane(driver->core, 0)->loop, space_work, &space);
+		block_core_lane(driver->core, 0)->loop, space_work, &asked);
 }
 
 /* -- resizing ------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include "blockcore/base/iov.h"
 #include "blockcore/kinds.h"
 #include "blockcore/protocol/protocol.h"
+#include "blockcore/ring.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -228,9 +229,11 @@ static int mem_resize_co(
 	return 0;
 }
 
-static int mem_allocated_co(struct block_driver *driver, uint64_t *bytes)
+static int mem_space_co(struct block_driver *driver, struct ring_space *space)
 {
-	*bytes = atomic_load(&mem_of(driver)->pages_made) * MEM_PAGE_BYTES;
+	*space = (struct ring_space){
+		.used_bytes = atomic_load(&mem_of(driver)->pages_made) *
+			MEM_PAGE_BYTES};
 	return 0;
 }
 
@@ -258,6 +261,6 @@ const struct block_kind mem_kind = {
 	.close_co = mem_close_co,
 	.submit = mem_submit,
 	.resize_co = mem_resize_co,
-	.allocated_co = mem_allocated_co,
+	.space_co = mem_space_co,
 	.status = mem_status,
 };

@@ -396,6 +396,7 @@ static int apply_co(struct apply *apply, struct err *err)
 	else
 		err_set(err, ENOMEM, "out of memory");
 	appliance_retry_soon(apply->appliance);
+	appliance_look_soon(apply->appliance);
 	end_running(apply);
 	access_put(apply->table);
 	free(apply->burial);

@@ -20,6 +20,7 @@
 void appliance_list_volume(
 	struct appliance *appliance, struct appliance_volume *v)
 {
+	v->volume->space.watch = &appliance->space.watch;
 	TAILQ_INSERT_TAIL(&appliance->volumes, v, link);
 	if (map_put_text(&appliance->names, v->settings.name, v) ||
 		map_put(&appliance->uuids, v->settings.uuid, 16, v))
@@ -150,6 +151,7 @@ struct appliance *appliance_new(
 	TAILQ_INIT(&appliance->burials);
 	co_mutex_init(&appliance->applying);
 	appliance->retry.expired = retry_expired;
+	appliance_space_open(appliance);
 	appliance->watcher.driver_failed = driver_failed;
 	block_core_watch(world->core, &appliance->watcher);
 	return appliance;
@@ -190,6 +192,7 @@ void appliance_close_co(struct appliance *appliance)
 	struct appliance_volume *v;
 	appliance->closing = true;
 	loop_timer_clear(appliance_loop(appliance), &appliance->retry);
+	appliance_space_close(appliance);
 	if (appliance->coroutines) {
 		appliance->closer = co_self();
 		co_yield ();
@@ -199,6 +202,7 @@ void appliance_close_co(struct appliance *appliance)
 		appliance_unlist_volume(appliance, v);
 		appliance_volume_free_co(v);
 	}
+	appliance_space_free(appliance);
 	map_free(&appliance->names);
 	map_free(&appliance->uuids);
 	block_core_watch(appliance->world.core, NULL);

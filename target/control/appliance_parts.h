@@ -4,6 +4,7 @@
  *
  *	appliance_life.c	its volumes: found, tried again, failed, closed
  *	appliance_apply.c	one document, or a part of one, is put in force
+ *	appliance_space.c	the file systems that they grow on
  */
 #ifndef TARGET_CONTROL_APPLIANCE_PARTS_H
 #define TARGET_CONTROL_APPLIANCE_PARTS_H
@@ -15,6 +16,19 @@
 
 #define NS_PER_MS 1000000ull
 
+struct appliance_file_system;
+struct appliance_space_watcher;
+TAILQ_HEAD(appliance_file_systems, appliance_file_system);
+
+struct appliance_space {
+	struct volume_space_watch watch; /* every volume's */
+	struct appliance_file_systems file_systems;
+	struct appliance_space_watcher *watcher;
+	struct loop_timer timer; /* the next look */
+	uint64_t looked_ns; /* the last one's end; 0: never */
+	bool looking, again; /* somebody asked meanwhile */
+};
+
 struct appliance {
 	struct appliance_world world;
 	struct appliance_volume_list volumes; /* in force */
@@ -25,7 +39,8 @@ struct appliance {
 	struct loop_timer retry;
 	uint32_t retry_ms; /* until the next time */
 	struct block_core_watcher watcher;
-	unsigned coroutines; /* retry and burials under way */
+	struct appliance_space space;
+	unsigned coroutines; /* retry, burials and looks under way */
 	struct co *closer; /* waits for their end */
 	bool closing;
 };
@@ -45,6 +60,13 @@ void appliance_unlist_volume(
 void appliance_retry_co(struct appliance_volume *v);
 /* Tries those that are offline again, soon. */
 void appliance_retry_soon(struct appliance *appliance);
+/* The space of volumes is asked for soon. */
+void appliance_look_soon(struct appliance *appliance);
+void appliance_space_open(struct appliance *appliance);
+/* No look begins any more. */
+void appliance_space_close(struct appliance *appliance);
+/* All volumes are gone. */
+void appliance_space_free(struct appliance *appliance);
 /* One of `coroutines` has ended. */
 void appliance_coroutine_ended(struct appliance *appliance);
 

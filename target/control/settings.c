@@ -23,7 +23,7 @@ struct top_options {
 	char *data_directory, *state_directory, *run_directory;
 	char *naming_authority;
 	int log_level, ring;
-	uint64_t reactors, spin_us, buffer_bytes;
+	uint64_t reactors, spin_us, buffer_bytes, space_threshold;
 	bool pin_reactors;
 	const struct doc *api, *iscsi, *portals;
 };
@@ -96,6 +96,13 @@ static const struct opt_spec top_specs[] = {
 		.max = 64ull << 30,
 		.fallback = "64MiB",
 		.help = "memory for data on its way, for each reactor"},
+	{.name = "space_threshold",
+		.type = OPT_UINT,
+		.offset = TOP(space_threshold),
+		.max = 99,
+		.fallback = "80",
+		.help = "percent in use of a file system at which operator and "
+			"hosts are warned; 0: never"},
 	{.name = "portals",
 		.type = OPT_DOC,
 		.offset = TOP(portals),
@@ -398,6 +405,7 @@ static void take_top(struct settings *settings, struct top_options *top)
 	settings->pin_reactors = top->pin_reactors;
 	settings->spin_us = (uint32_t)top->spin_us;
 	settings->buffer_bytes = top->buffer_bytes;
+	settings->space_threshold_percent = (unsigned)top->space_threshold;
 }
 
 static int name_run_directory(struct settings *settings, struct err *err)

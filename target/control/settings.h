@@ -36,6 +36,7 @@ struct settings {
 	uint32_t spin_us;
 	const char *ring; /* NULL: choose; "io_uring", "threads" */
 	uint64_t buffer_bytes; /* data buffers of each reactor */
+	unsigned space_threshold_percent; /* see appliance_space.h; 0: none */
 	struct iscsi_settings iscsi;
 	struct settings_api {
 		bool enabled; /* over TCP; the socket is always there */

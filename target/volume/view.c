@@ -55,9 +55,9 @@ void volume_view_get(const struct volume *volume, struct volume_view *view)
 
 /* No reference is taken: closing the source waits for us as a change of it does,
  * and who takes the volume offline finds the source closed when that is done. */
-int volume_allocated_co(struct volume *volume, uint64_t *bytes)
+int volume_space_co(struct volume *volume, struct ring_space *space)
 {
 	struct block_source *source = atomic_load(&volume->source);
 
-	return source ? block_source_allocated_co(source, bytes) : -ENODEV;
+	return source ? block_source_space_co(source, space) : -ENODEV;
 }

@@ -33,8 +33,8 @@ struct volume_view {
  * returns to the loop. */
 void volume_view_get(const struct volume *volume, struct volume_view *view);
 
-/* Space that the volume takes up below; see block_source_allocated_co. -ENODEV:
- * it is offline. In a coroutine on the control lane. */
-int volume_allocated_co(struct volume *volume, uint64_t *bytes);
+/* Space below the volume; see block_source_space_co. -ENODEV: it is offline. In a
+ * coroutine on the control lane. */
+int volume_space_co(struct volume *volume, struct ring_space *space);
 
 #endif

@@ -206,6 +206,8 @@ void volume_trouble(struct volume *volume, const struct block_lane *lane,
 	char object[BLOCK_NAME_BYTES + 8];
 	uint32_t swallowed;
 
+	if (result == -ENOSPC)
+		volume_space_short(&volume->space);
 	if (!log_limit_pass(&volume->lane[lane->index].trouble, &swallowed))
 		return;
 	snprintf(object, sizeof object, "volume %s", volume->settings.name);

@@ -22,6 +22,7 @@
 #include "blockcore/base/log.h"
 #include "blockcore/block.h"
 #include "target/volume/figures.h"
+#include "target/volume/space.h"
 
 #include <stdatomic.h>
 
@@ -108,6 +109,7 @@ struct volume {
 	uint64_t reservation_serial; /* control lane: numbers the tables */
 	struct volume_drain *drain[VOLUME_DRAINS]; /* slots; control lane */
 	struct volume_book book; /* figures, by host */
+	struct volume_space space;
 	struct volume_format {
 		atomic_uint progress; /* of 65536 */
 		/* Control lane: the coroutine that does it, if one does. */

@@ -140,11 +140,38 @@ int sim_files_extent(
 	return 0;
 }
 
-int sim_files_allocated(struct ring_file *file, uint64_t *bytes)
+uint64_t sim_world_used_bytes(const struct sim_world *self)
 {
-	if (sim_world_of(file->world)->off)
+	const struct sim_inode *inode;
+	uint64_t used_bytes = self->others_bytes;
+	LIST_FOREACH (inode, &self->inodes, link)
+		used_bytes += sim_disk_space_bytes(inode->disk);
+	return used_bytes;
+}
+
+void sim_world_limit(struct ring_world *world, uint64_t capacity_bytes,
+	uint64_t others_bytes)
+{
+	struct sim_world *self = sim_world_of(world);
+	self->options.capacity_bytes = capacity_bytes;
+	self->others_bytes = others_bytes;
+}
+
+/* All files lie on one file system; without a limit nobody knows about it. */
+int sim_files_space(struct ring_file *file, struct ring_space *space)
+{
+	struct sim_world *self = sim_world_of(file->world);
+	if (self->off)
 		return -EIO;
-	*bytes = sim_disk_space_bytes(((struct sim_file *)file)->inode->disk);
+	uint64_t total = self->options.capacity_bytes;
+	uint64_t used = sim_world_used_bytes(self);
+	*space = (struct ring_space){
+		.used_bytes = sim_disk_space_bytes(
+			((struct sim_file *)file)->inode->disk),
+		.file_system = total ? 1 : 0,
+		.total_bytes = total,
+		.free_bytes = used < total ? total - used : 0,
+		.name = "/simulated"};
 	return 0;
 }
 

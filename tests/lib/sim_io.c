@@ -153,10 +153,7 @@ static int io_space(const struct sim_world *self, const struct sim_io *io)
 	if (!self->options.capacity_bytes || op->opcode == RING_READ ||
 		op->opcode == RING_DATASYNC || op->opcode == RING_PUNCH)
 		return 0;
-	uint64_t used_bytes = 0;
-	const struct sim_inode *inode;
-	LIST_FOREACH (inode, &self->inodes, link)
-		used_bytes += sim_disk_space_bytes(inode->disk);
+	uint64_t used_bytes = sim_world_used_bytes(self);
 	uint64_t more_bytes = sim_disk_missing_bytes(
 		io->inode->disk, op->offset_bytes, op->length_bytes);
 	return more_bytes &&
@@ -421,7 +418,7 @@ static const struct ring_world_ops sim_ops = {
 	.resize = sim_files_resize,
 	.lock = sim_files_lock,
 	.extent = sim_files_extent,
-	.allocated = sim_files_allocated,
+	.space = sim_files_space,
 	.ring_new = sim_ring_new,
 	.ring_free = sim_ring_free,
 	.register_buffers = sim_register_buffers,

@@ -41,6 +41,11 @@ struct sim_world_options {
 struct ring_world *sim_world_new(
 	struct sim *sim, const struct sim_world_options *options);
 
+/* From now on the disk of the world has room for `capacity_bytes` (0: no limit), of
+ * which files that nobody opens here take `others_bytes`. */
+void sim_world_limit(struct ring_world *world, uint64_t capacity_bytes,
+	uint64_t others_bytes);
+
 /* -- power -------------------------------------------------------------------- */
 
 /* Power fails now, or just before point `point` (0: not any more) happens. */

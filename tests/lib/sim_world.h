@@ -56,6 +56,7 @@ struct sim_world {
 	struct sim_world_options options;
 	LIST_HEAD(, sim_inode) inodes;
 	uint64_t inode_numbers, io_numbers, stamps, points, cut_point, epoch;
+	uint64_t others_bytes; /* see sim_world_limit */
 	bool off;
 	void (*look)(void *arg, uint64_t point);
 	void *look_arg;
@@ -79,8 +80,10 @@ int sim_files_lock(struct ring_file *file, uint64_t taken, uint64_t refused,
 	struct err *err);
 int sim_files_extent(
 	struct ring_file *file, uint64_t offset, uint64_t *length, bool *data);
-int sim_files_allocated(struct ring_file *file, uint64_t *bytes);
+int sim_files_space(struct ring_file *file, struct ring_space *space);
 
+/* Space that is taken, by all files. */
+uint64_t sim_world_used_bytes(const struct sim_world *self);
 /* One more point is passed: looks, and maybe cuts (sim_power.c). */
 void sim_world_pass_point(struct sim_world *self);
 

@@ -63,10 +63,10 @@ static void lanes_co(struct stack_rig *rig, void *argument)
 
 static uint64_t allocated_co(struct block_source *source)
 {
-	uint64_t bytes = UINT64_MAX;
+	struct ring_space space = {.used_bytes = UINT64_MAX};
 
-	CHECK_INT(block_source_allocated_co(source, &bytes), 0);
-	return bytes;
+	CHECK_INT(block_source_space_co(source, &space), 0);
+	return space.used_bytes;
 }
 
 static void fill_co(struct stack_rig *rig, struct block_source *source)
@@ -100,10 +100,10 @@ static void no_space_co(struct stack_rig *rig, void *argument)
 {
 	struct block_source *source = stack_rig_source_co(
 		rig, "{protocol: {type: 'null', size: 1G}}");
-	uint64_t bytes;
+	struct ring_space space;
 
 	(void)argument;
-	CHECK_INT(block_source_allocated_co(source, &bytes), -EOPNOTSUPP);
+	CHECK_INT(block_source_space_co(source, &space), -EOPNOTSUPP);
 	block_source_put_co(source);
 }
 
@@ -125,20 +125,20 @@ static void close_entry(void *argument)
 
 static void ask_entry(void *argument)
 {
-	uint64_t bytes;
+	struct ring_space space;
 
-	CHECK_INT(block_source_allocated_co(argument, &bytes), 0);
+	CHECK_INT(block_source_space_co(argument, &space), 0);
 }
 
 /* Who asks is waited for by who closes; who asks during a change is sent away. */
 static void closing_co(struct stack_rig *rig, void *argument)
 {
 	struct closer closer = {.source = stack_rig_source_co(rig, DISK)};
-	uint64_t bytes;
+	struct ring_space space;
 
 	(void)argument;
 	CHECK(co_start(ask_entry, closer.source));
-	CHECK_INT(block_source_allocated_co(closer.source, &bytes), -EBUSY);
+	CHECK_INT(block_source_space_co(closer.source, &space), -EBUSY);
 	CHECK(co_start(close_entry, &closer));
 	CHECK(!closer.closed);
 	closer.waiter = co_self();
@@ -182,7 +182,7 @@ static void volume_co(struct stack_rig *stack, void *argument)
 {
 	const struct scsi_rig_setup setup = {
 		.document = DISK, .block_bytes = 4096, .removable = true};
-	uint64_t bytes;
+	struct ring_space space;
 
 	(void)argument;
 	scsi_rig_open_co(&rig, stack, &setup);
@@ -193,8 +193,8 @@ static void volume_co(struct stack_rig *stack, void *argument)
 	CHECK_INT(view.size_bytes, 8 * MEGABYTE);
 	CHECK_INT(view.block_bytes, 4096);
 	CHECK_INT(view.nexuses, SCSI_RIG_HOSTS);
-	CHECK_INT(volume_allocated_co(rig.volume, &bytes), 0);
-	CHECK(bytes < MEGABYTE);
+	CHECK_INT(volume_space_co(rig.volume, &space), 0);
+	CHECK(space.used_bytes < MEGABYTE);
 	volume_change_modes_co(rig.volume,
 		VOLUME_WRITE_CACHE | VOLUME_WRITE_PROTECT, VOLUME_WRITE_PROTECT,
 		false);
@@ -210,7 +210,7 @@ static void volume_co(struct stack_rig *stack, void *argument)
 	CHECK(view.failed && !view.online);
 	CHECK(!strcmp(view.offline_reason, "the disk was pulled"));
 	CHECK_INT(view.size_bytes, 0);
-	CHECK_INT(volume_allocated_co(rig.volume, &bytes), -ENODEV);
+	CHECK_INT(volume_space_co(rig.volume, &space), -ENODEV);
 	scsi_rig_close_co(&rig);
 }
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -162,6 +163,37 @@ static void test_extents(void **state)
 }
 
 /* Slots of closed files are used again: the ring must not confuse them. */
+/* What stat(1) and df(1) say, and where the file system begins. */
+static void test_space(void **state)
+{
+	struct ring_rig *rig = *state;
+	struct ring_file *file = ring_rig_open(rig, MAKE, 4 * MIB);
+	uint8_t *data = ring_rig_pattern(MIB, 1);
+	struct ring_space space;
+	struct statvfs all;
+	struct stat st, above, root;
+	assert_int_equal(
+		ring_rig_transfer(rig, file, RING_WRITE, data, MIB, MIB), MIB);
+	assert_int_equal(ring_rig_range(rig, file, RING_DATASYNC, 0, 0), 0);
+	assert_int_equal(ring_file_space(file, &space), 0);
+	assert_int_equal(stat(rig->path, &st), 0);
+	assert_int_equal(space.used_bytes, st.st_blocks * 512);
+	assert_int_equal(space.file_system, st.st_dev);
+	assert_int_equal(statvfs(rig->path, &all), 0);
+	assert_true(space.total_bytes <= all.f_blocks * all.f_frsize);
+	assert_true(space.total_bytes > 0);
+	assert_true(space.free_bytes <= space.total_bytes);
+	assert_int_equal(stat(space.name, &root), 0);
+	assert_int_equal(root.st_dev, st.st_dev);
+	char *parent;
+	assert_true(asprintf(&parent, "%s/..", space.name) > 0);
+	assert_int_equal(stat(parent, &above), 0);
+	assert_true(above.st_dev != root.st_dev || !strcmp(space.name, "/"));
+	free(parent);
+	free(data);
+	ring_rig_close(rig, file);
+}
+
 static void test_files_come_and_go(void **state)
 {
 	struct ring_rig *rig = *state;
@@ -407,6 +439,8 @@ static void test_block_device(void **state)
 	assert_int_equal(ring_file_resize(file, 8 * MIB, &err), -ENOSPC);
 	assert_int_equal(ring_file_resize(file, 4 * MIB, &err), 0);
 	expect_extent(file, MIB, 3 * MIB, true);
+	struct ring_space space;
+	assert_int_equal(ring_file_space(file, &space), -EOPNOTSUPP);
 	/* Somebody who opened it to write has it alone, as if mounted. */
 	struct ring_file *second = NULL;
 	assert_int_equal(ring_file_open(rig->world, rig->path,
@@ -427,6 +461,7 @@ int main(void)
 		CASE(test_empty_file_can_be_used_directly),
 		CASE(test_resize),
 		CASE(test_extents),
+		CASE(test_space),
 		CASE(test_files_come_and_go),
 		CASE(test_second_open_cannot_take_what_the_first_refuses),
 		CASE(test_close_releases_locks),

@@ -89,6 +89,7 @@ static void every_key_is_taken(void **state)
 			      "reactors: 3\n"
 			      "pin_reactors: true\n"
 			      "spin_us: 20\n"
+			      "space_threshold: 75\n"
 			      "ring: threads\n"
 			      "buffers: 1GiB\n"
 			      "iscsi: {max_burst: 512K, first_burst: 64K,"
@@ -106,6 +107,7 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(s.reactors, 3);
 	assert_true(s.pin_reactors);
 	assert_int_equal(s.spin_us, 20);
+	assert_int_equal(s.space_threshold_percent, 75);
 	assert_string_equal(s.ring, "threads");
 	assert_int_equal(s.buffer_bytes, 1u << 30);
 	assert_string_equal(s.api.url, "https://san.example:8443");
@@ -129,6 +131,7 @@ static const struct {
 } mistakes[] = {
 	{NEEDED "spin: 3\n", ":4:1:", "spin"},
 	{NEEDED "spin_us: many\n", ":4:10:", "spin_us"},
+	{NEEDED "space_threshold: 100\n", ":4:18:", "space_threshold"},
 	{NEEDED "reactors: 64\n", ":4:11:", "reactors"},
 	{NEEDED "ring: fast\n", ":4:7:", "io_uring"},
 	{NEEDED "buffers: 1M\n", ":4:10:", "buffers"},

@@ -313,6 +313,11 @@ static void test_full_disk(void **state)
 		assert_int_equal(sim_rig_do(rig, file, RING_WRITE, 0, data,
 					 4096, i * 8192),
 			i < 4 ? 4096 : -ENOSPC);
+	struct ring_space space;
+	assert_int_equal(ring_file_space(file, &space), 0);
+	assert_int_equal(space.used_bytes, 16 * KIB);
+	assert_int_equal(space.total_bytes, 16 * KIB);
+	assert_int_equal(space.free_bytes, 0);
 	/* What has its place can be overwritten, and given back. */
 	assert_int_equal(
 		sim_rig_do(rig, file, RING_WRITE, 0, data, 4096, 0), 4096);
@@ -323,6 +328,11 @@ static void test_full_disk(void **state)
 		sim_rig_do(rig, file, RING_PUNCH, 0, NULL, 4096, 0), 0);
 	assert_int_equal(
 		sim_rig_do(rig, file, RING_WRITE, 0, data, 4096, 32768), 4096);
+	/* Others take what is left, and a larger disk has room again. */
+	sim_world_limit(rig->world, 64 * KIB, 40 * KIB);
+	assert_int_equal(ring_file_space(file, &space), 0);
+	assert_int_equal(space.total_bytes, 64 * KIB);
+	assert_int_equal(space.free_bytes, 8 * KIB);
 	ring_file_close(file);
 	sim_rig_free(rig);
 }

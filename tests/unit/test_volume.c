@@ -51,6 +51,37 @@ static void test_settings(void **state)
 	assert_null(make("0123456789abcdef", 4096, 512));
 }
 
+static void test_space(void **state)
+{
+	struct volume_space space = {0};
+	struct volume_room room;
+	struct ring_space heard = {.used_bytes = 5,
+		.file_system = 7,
+		.total_bytes = 100,
+		.free_bytes = 30};
+
+	(void)state;
+	volume_space_short(&space); /* nobody looks */
+	volume_space_get(&space, &room);
+	assert_int_equal(room.total_bytes, 0);
+	volume_space_note(&space, &heard);
+	volume_space_get(&space, &room);
+	assert_int_equal(space.file_system, 7);
+	assert_int_equal(room.used_bytes, 5);
+	assert_int_equal(room.total_bytes, 100);
+	assert_int_equal(room.free_bytes, 30);
+	assert_int_equal(room.threshold_percent, 0);
+	heard.file_system = 0; /* as of memory */
+	volume_space_note(&space, &heard);
+	volume_space_get(&space, &room);
+	assert_int_equal(room.total_bytes, 0);
+	volume_space_note(&space, NULL);
+	assert_int_equal(space.file_system, 0);
+	assert_int_equal(volume_space_share(1000, 80), 800);
+	assert_int_equal(volume_space_share(99, 80), 79);
+	assert_true(volume_space_share(UINT64_MAX, 99) > UINT64_MAX / 100 * 98);
+}
+
 static void test_attentions(void **state)
 {
 	struct volume_nexus nexus = {0};
@@ -101,6 +132,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_identity),
 		cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_space),
 		cmocka_unit_test(test_attentions),
 		cmocka_unit_test(test_too_many_attentions),
 		cmocka_unit_test(test_saved_modes),

@@ -14,6 +14,7 @@
 #include "webui/api/jobs.h"
 #include "webui/api/keys.h"
 #include "webui/api/private.h"
+#include "webui/api/space.h"
 #include "webui/api/stream.h"
 
 #include <errno.h>
@@ -86,6 +87,7 @@ static int start_co(
 		return failed;
 	}
 	*face = api;
+	api_space_watch(api);
 	api_emit(api, "system", "started",
 		json_pack("{ss}", "version", CAIRN_VERSION));
 	return 0;
@@ -95,6 +97,7 @@ static void stop_co(void *face)
 {
 	struct api *api = face;
 	api->closing = true;
+	appliance_watch_space(api->parts.appliance, NULL);
 	api_jobs_stop_co(api->jobs);
 	api->jobs = NULL;
 	if (api->running) {

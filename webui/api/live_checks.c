@@ -136,6 +136,34 @@ static void check_state(const struct api *api, struct finding *finding)
 	check_room(api->parts.settings->state_directory, finding);
 }
 
+/* The fullest of those that volumes grow on. */
+static void check_space(const struct api *api, struct finding *finding)
+{
+	const struct appliance_file_system *fs = NULL, *worst = NULL;
+	unsigned all = 0, reached = 0;
+	while ((fs = appliance_next_file_system(api->parts.appliance, fs))) {
+		all++;
+		reached += fs->reached;
+		if (!worst ||
+			appliance_file_system_percent(fs) >
+				appliance_file_system_percent(worst))
+			worst = fs;
+	}
+	if (!worst)
+		find(finding, SKIPPED, "", "no volume lies in a file");
+	else if (reached)
+		find(finding, WARNING,
+			"make room there, or move volumes elsewhere: writes "
+			"fail when it is full",
+			"%.200s is %u %% full (%u of %u file systems under "
+			"volumes have reached the threshold)",
+			worst->name, appliance_file_system_percent(worst),
+			reached, all);
+	else
+		find(finding, OK, "", "%.200s is %u %% full", worst->name,
+			appliance_file_system_percent(worst));
+}
+
 /* -- what is served --------------------------------------------------------- */
 
 static void check_volumes(const struct api *api, struct finding *finding)
@@ -261,6 +289,7 @@ static const struct check {
 	{"logins", "Refused logins", check_refused},
 	{"memory", "Registered buffers", check_memory},
 	{"ring", "Disk I/O", check_ring},
+	{"space", "File systems under volumes", check_space},
 	{"state-room", "Room for the state", check_state},
 	{"volumes", "Volumes", check_volumes},
 };

@@ -59,8 +59,8 @@ static bool is_throttled(const json_t *value)
 	return false;
 }
 
-static json_t *status_json(
-	const struct volume *volume, const struct config_object *object)
+static json_t *status_json(const struct api *api, const struct volume *volume,
+	const struct config_object *object)
 {
 	struct volume_view view;
 	char naa[17];
@@ -83,6 +83,9 @@ static json_t *status_json(
 		json_integer((json_int_t)view.size_bytes));
 	json_object_set_new(status, "physical_block_bytes",
 		json_integer((json_int_t)view.physical_block_bytes));
+	json_t *space = api_space_json(api, volume);
+	if (space)
+		json_object_set_new(status, "space", space);
 	return status;
 }
 
@@ -96,7 +99,8 @@ static void complete_volume(struct api_request *request,
 		return;
 	json_object_set_new(json, "uuid",
 		json_string(uuid_text(volume->settings.uuid, uuid)));
-	json_object_set_new(json, "status", status_json(volume, object));
+	json_object_set_new(
+		json, "status", status_json(request->api, volume, object));
 }
 
 static void measure_volumes_co(struct api_request *request, json_t *items)

@@ -17,6 +17,7 @@
 #define WEBUI_API_PRIVATE_H
 
 #include "blockcore/loop.h"
+#include "target/control/appliance_space.h"
 #include "target/control/trust/trust.h"
 #include "webui/api/counters.h"
 #include "webui/api/handler.h"
@@ -60,6 +61,7 @@ struct api {
 	struct api_counters counters;
 	struct api_faults *faults;
 	json_t *space; /* of volumes, see space.h */
+	struct appliance_space_watcher space_watcher;
 
 	LIST_HEAD(, api_call) calls;
 	unsigned running;

@@ -2,8 +2,10 @@
 /* Space that volumes take up; see space.h. */
 #include "webui/api/space.h"
 
-#include "target/control/appliance.h"
+#include "blockcore/base/list.h"
+#include "target/control/appliance_space.h"
 #include "target/volume/view.h"
+#include "webui/api/live.h"
 #include "webui/api/private.h"
 
 #include <errno.h>
@@ -41,9 +43,12 @@ bool api_space_co(struct api *api, const char *volume, uint64_t *bytes)
 		return false;
 	if (entry && loop_now_ns(api->loop) - asked < SPACE_FRESH_NS)
 		return known(entry, bytes);
-	int failed = volume_allocated_co(found, bytes);
+	struct ring_space space;
+	int failed = volume_space_co(found, &space);
 	if (failed == -EBUSY)
 		return known(json_object_get(api->space, volume), bytes);
+	if (!failed)
+		*bytes = space.used_bytes;
 	keep(api, volume, failed ? NULL : bytes);
 	return !failed;
 }
@@ -75,4 +80,58 @@ void api_space_print_co(struct exposition *exposition, struct api *api)
 			exposition_count(exposition, labels, bytes);
 	}
 	json_decref(names);
+}
+
+/* -- file systems that run full --------------------------------------------- */
+
+/* As many as an event has room for. */
+#define NAMES_MAX 128u
+
+static json_t *names_on(
+	const struct api *api, const struct appliance_file_system *fs)
+{
+	json_t *names = json_array();
+	const struct volume *volume;
+	const void *at = NULL;
+	while ((volume = appliance_next_volume(api->parts.appliance, &at))) {
+		if (appliance_grows_on(volume, fs) &&
+			json_array_size(names) < NAMES_MAX)
+			json_array_append_new(
+				names, json_string(volume->settings.name));
+	}
+	return names;
+}
+
+static json_t *file_system_json(
+	const struct api *api, const struct appliance_file_system *fs)
+{
+	return json_pack("{so, sI, sI, si, si, sb}", "file_system",
+		live_text(fs->name), "total_bytes", (json_int_t)fs->total_bytes,
+		"free_bytes", (json_int_t)fs->free_bytes, "used_percent",
+		(int)appliance_file_system_percent(fs), "threshold_percent",
+		(int)api->parts.settings->space_threshold_percent, "reached",
+		fs->reached);
+}
+
+json_t *api_space_json(const struct api *api, const struct volume *volume)
+{
+	const struct appliance_file_system *fs =
+		appliance_file_system_of(api->parts.appliance, volume);
+	return fs ? file_system_json(api, fs) : NULL;
+}
+
+static void threshold_crossed(struct appliance_space_watcher *watcher,
+	const struct appliance_file_system *fs)
+{
+	struct api *api = container_of(watcher, struct api, space_watcher);
+	json_t *data = file_system_json(api, fs);
+	json_object_set_new(data, "volumes", names_on(api, fs));
+	api_emit(
+		api, "volumes", fs->reached ? "space_low" : "space_back", data);
+}
+
+void api_space_watch(struct api *api)
+{
+	api->space_watcher.changed = threshold_crossed;
+	appliance_watch_space(api->parts.appliance, &api->space_watcher);
 }

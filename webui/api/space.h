@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Space that volumes take up below. The file system is asked, which takes a trip to
- * the worker pool: at most once a second for each volume, however many look.
+ * the worker pool: at most once a second for each volume, however many look. And how
+ * their file systems stand, as target/control/appliance_space.h has looked last.
  *
  * Invariants
  *  1. Nobody waits for a change of a volume's stack: what was last known stands in
@@ -23,5 +24,12 @@ bool api_space_co(struct api *api, const char *volume, uint64_t *bytes);
 
 /* The family of metrics: of every volume that it is known of. */
 void api_space_print_co(struct exposition *exposition, struct api *api);
+
+/* The file system that a volume lies on; NULL: nobody knows. */
+struct volume;
+json_t *api_space_json(const struct api *api, const struct volume *volume);
+
+/* Events when a file system runs full and when it has room again. */
+void api_space_watch(struct api *api);
 
 #endif

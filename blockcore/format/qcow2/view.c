@@ -237,10 +237,9 @@ static int resize_co(
 }
 
 /* Of the file: tables, what is reserved ahead and leaks are in it, too. */
-static int allocated_co(struct block_driver *driver, uint64_t *bytes)
+static int space_co(struct block_driver *driver, struct ring_space *space)
 {
-	return block_source_allocated_co(
-		view_of(driver)->view.format->file, bytes);
+	return block_source_space_co(view_of(driver)->view.format->file, space);
 }
 
 /* -- verbs ---------------------------------------------------------------- */
@@ -349,7 +348,7 @@ const struct block_kind qcow2_view_kind = {
 	.lane_stop = lane_stop,
 	.submit = submit,
 	.resize_co = resize_co,
-	.allocated_co = allocated_co,
+	.space_co = space_co,
 	.command_co = command_co,
 	.status = status,
 	.below = below,
