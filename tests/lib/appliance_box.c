@@ -40,6 +40,7 @@ void box_open(struct box *box, struct stack_rig *rig)
 		.name = "main", .address = "127.0.0.1", .group = 1};
 	box->settings.portal = &box->portal;
 	box->settings.portals = 1;
+	box->settings.space_threshold_percent = 80;
 	box->settings.naming_authority = "iqn.2026-11.example.cairn";
 	box->settings.api.url = "https://san.example:8443";
 	iscsi_settings_defaults(&box->settings.iscsi);
