@@ -179,7 +179,7 @@ static void judge_all(struct appliance *appliance)
 	}
 	TAILQ_FOREACH (v, &appliance->volumes, link) {
 		fs = find_file_system(appliance, v->volume->space.file_system);
-		atomic_store(&v->volume->space.reached, fs && fs->reached);
+		volume_note_threshold(v->volume, fs && fs->reached);
 	}
 }
 

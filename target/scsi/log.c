@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LOG SENSE (SPC-4 6.8): the list of pages, and temperature. Not logical block
- * provisioning (SBC-3 6.4.5): used resources are counted where the source is.
+ * LOG SENSE (SPC-4 6.8): the list of pages, temperature, logical block
+ * provisioning.
  */
 #include "blockcore/base/bytes.h"
+#include "target/scsi/provisioning.h"
 #include "target/scsi/task.h"
 
 #include <string.h>
 
 struct log_page {
 	uint8_t code;
+	uint8_t flags; /* of byte 0: 80h is DS */
 	uint32_t (*fill)(const struct scsi_task *task, uint8_t *to);
+	bool (*there)(const struct scsi_task *task); /* NULL: always */
 };
 
 static uint32_t log_supported(const struct scsi_task *task, uint8_t *to);
@@ -38,17 +41,25 @@ static uint32_t log_temperature(const struct scsi_task *task, uint8_t *to)
 }
 
 static const struct log_page log_pages[] = {
-	{0x00, log_supported},
-	{0x0d, log_temperature},
+	{0x00, 0, log_supported, NULL},
+	{0x0c, 0x80, scsi_provisioning_log, scsi_provisioning_log_there},
+	{0x0d, 0, log_temperature, NULL},
 };
 #define LOG_PAGES (sizeof log_pages / sizeof *log_pages)
 
+static bool log_there(const struct scsi_task *task, const struct log_page *page)
+{
+	return !page->there || page->there(task);
+}
+
 static uint32_t log_supported(const struct scsi_task *task, uint8_t *to)
 {
-	(void)task;
+	uint32_t pages = 0;
+
 	for (unsigned i = 0; i < LOG_PAGES; i++)
-		to[i] = log_pages[i].code;
-	return LOG_PAGES;
+		if (log_there(task, &log_pages[i]))
+			to[pages++] = log_pages[i].code;
+	return pages;
 }
 
 uint32_t scsi_log_sense(struct scsi_task *task, uint8_t *to)
@@ -60,10 +71,11 @@ uint32_t scsi_log_sense(struct scsi_task *task, uint8_t *to)
 		return 0;
 	}
 	for (unsigned i = 0; !task->cdb[3] && i < LOG_PAGES; i++) {
-		if (log_pages[i].code != (task->cdb[2] & 0x3f))
+		if (log_pages[i].code != (task->cdb[2] & 0x3f) ||
+			!log_there(task, &log_pages[i]))
 			continue;
 		bytes = log_pages[i].fill(task, to + 4);
-		to[0] = log_pages[i].code;
+		to[0] = log_pages[i].code | log_pages[i].flags;
 		to[1] = 0;
 		put_be16(to + 2, (uint16_t)bytes);
 		return 4 + bytes;

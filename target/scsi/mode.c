@@ -6,20 +6,24 @@
 
 #include "blockcore/base/bytes.h"
 #include "target/scsi/limits.h"
+#include "target/scsi/provisioning.h"
 #include "target/scsi/task.h"
 
 #include <string.h>
 
 enum {
+	PAGE_RECOVERY = 0x01,
 	PAGE_FORMAT = 0x03,
 	PAGE_GEOMETRY = 0x04,
+	PAGE_EXCEPTIONS = 0x1c,
+	SUBPAGE_PROVISIONING = 0x02,
 	GEOMETRY_HEADS = 255,
 	GEOMETRY_SECTORS = 63,
 };
 
 const struct mode_page mode_pages[] = {
-	/* read-write error recovery: AWRE, ARRE */
-	{0x01, 0x00, 12, {[2] = 0xc0}, {{0}}},
+	/* read-write error recovery: AWRE, ARRE; LBPERE: see fill_provisioning */
+	{PAGE_RECOVERY, 0x00, 12, {[2] = 0xc0}, {{0}}},
 	/* disconnect-reconnect */
 	{0x02, 0x00, 16, {0}, {{0}}},
 	/* format device, rigid disk geometry: see fill_geometry */
@@ -37,9 +41,25 @@ const struct mode_page mode_pages[] = {
 	/* power condition */
 	{0x1a, 0x00, 40, {0}, {{0}}},
 	/* informational exceptions: DEXCPT */
-	{0x1c, 0x00, 12, {[2] = 0x08}, {{0}}},
+	{PAGE_EXCEPTIONS, 0x00, 12, {[2] = 0x08}, {{0}}},
+	/* logical block provisioning: one threshold, on what is available */
+	{PAGE_EXCEPTIONS, SUBPAGE_PROVISIONING, 24,
+		{[SENSE_THRESHOLD_AT + 1] = 0x01},
+		{{4, 0x01, VOLUME_SINGLE_ATTENTION},
+			{SENSE_THRESHOLD_AT, 0x80, VOLUME_THRESHOLD}}},
 };
 const unsigned mode_page_count = sizeof mode_pages / sizeof *mode_pages;
+
+static bool is_provisioning(const struct mode_page *page)
+{
+	return page->code == PAGE_EXCEPTIONS &&
+		page->subcode == SUBPAGE_PROVISIONING;
+}
+
+bool mode_page_there(const struct scsi_task *task, const struct mode_page *page)
+{
+	return !is_provisioning(page) || scsi_is_thin(task);
+}
 
 unsigned mode_changeable(const struct scsi_task *task)
 {
@@ -54,6 +74,8 @@ unsigned mode_changeable(const struct scsi_task *task)
 		changeable &= ~(unsigned)VOLUME_WRITE_CACHE;
 	if (scsi_volume(task)->settings.read_only)
 		changeable &= ~(unsigned)VOLUME_WRITE_PROTECT;
+	if (!scsi_has_threshold(task))
+		changeable &= ~(unsigned)VOLUME_THRESHOLD_FLAGS;
 	return changeable;
 }
 
@@ -64,6 +86,8 @@ static unsigned mode_effective(const struct scsi_task *task, unsigned flags)
 	scsi_limits_read(task, &limits);
 	if (!limits.write_cache_possible)
 		flags &= ~(unsigned)VOLUME_WRITE_CACHE;
+	if (!scsi_has_threshold(task))
+		flags &= ~(unsigned)VOLUME_THRESHOLD_FLAGS;
 	return flags & VOLUME_MODE_FLAGS;
 }
 
@@ -90,6 +114,17 @@ static void fill_geometry(
 	}
 }
 
+/* LBPERE, and the count of the threshold; see provisioning.h. */
+static void fill_provisioning(
+	const struct scsi_task *task, const struct mode_page *page, uint8_t *to)
+{
+	if (page->code == PAGE_RECOVERY && scsi_is_thin(task))
+		to[7] = 0x80;
+	if (is_provisioning(page))
+		put_be32(to + SENSE_THRESHOLD_AT + 4,
+			scsi_threshold_count(task));
+}
+
 void mode_page_fill(const struct scsi_task *task, const struct mode_page *page,
 	bool constants, unsigned flags, uint8_t *to)
 {
@@ -99,6 +134,7 @@ void mode_page_fill(const struct scsi_task *task, const struct mode_page *page,
 	if (constants) {
 		memcpy(to, page->constant, page->bytes);
 		fill_geometry(task, page, to);
+		fill_provisioning(task, page, to);
 	}
 	to[0] = (uint8_t)((saveable ? 0x80 : 0) | page->code);
 	if (page->subcode) {
@@ -148,7 +184,8 @@ static uint32_t sense_pages(
 	uint32_t bytes = 0;
 
 	for (unsigned i = 0; i < mode_page_count; i++) {
-		if (!page_wanted(&mode_pages[i], task->cdb))
+		if (!page_wanted(&mode_pages[i], task->cdb) ||
+			!mode_page_there(task, &mode_pages[i]))
 			continue;
 		mode_page_fill(task, &mode_pages[i], control != MODE_CHANGEABLE,
 			flags, to + bytes);

@@ -25,6 +25,9 @@ struct mode_page {
 extern const struct mode_page mode_pages[];
 extern const unsigned mode_page_count;
 
+/* The unit has that page. */
+bool mode_page_there(
+	const struct scsi_task *task, const struct mode_page *page);
 /* The flags that hosts can change here and now. */
 unsigned mode_changeable(const struct scsi_task *task);
 /* The flags as they work: no cache where there is none. */

@@ -69,14 +69,16 @@ static bool select_header(struct select_list *list)
 	return select_descriptor(list, descriptor, ten && list->data[4] & 1);
 }
 
-static const struct mode_page *select_find(const uint8_t *from)
+static const struct mode_page *select_find(
+	const struct scsi_task *task, const uint8_t *from)
 {
 	bool sub = from[0] & 0x40;
 
 	for (unsigned i = 0; i < mode_page_count; i++)
 		if (mode_pages[i].code == (from[0] & 0x3f) &&
 			mode_pages[i].subcode == (sub ? from[1] : 0) &&
-			sub == (mode_pages[i].subcode != 0))
+			sub == (mode_pages[i].subcode != 0) &&
+			mode_page_there(task, &mode_pages[i]))
 			return &mode_pages[i];
 	return NULL;
 }
@@ -117,7 +119,7 @@ static bool select_page(struct select_list *list)
 
 	if (left < 4)
 		return select_too_short(list);
-	page = select_find(from);
+	page = select_find(list->task, from);
 	if (!page)
 		return select_bad_byte(list, list->at);
 	header = page->subcode ? 4 : 2;

@@ -69,9 +69,8 @@ uint32_t scsi_request_sense(struct scsi_task *task, uint8_t *to)
 	if (!nexus) {
 		sense.key = SENSE_ILLEGAL_REQUEST;
 		sense.code = ASC_LUN_NOT_SUPPORTED;
-	} else if (nexus->attentions) {
-		sense.key = SENSE_UNIT_ATTENTION;
-		sense.code = volume_nexus_told(nexus);
+	} else if (volume_nexus_owed(nexus)) {
+		sense = scsi_sense_of_attention(volume_nexus_told(nexus));
 	} else if (volume_flags(nexus->volume) & VOLUME_FORMATTING) {
 		sense = scsi_sense_of_format(nexus->volume);
 	}

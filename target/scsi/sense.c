@@ -144,6 +144,22 @@ void scsi_sense_list(struct scsi_task *task, unsigned byte, unsigned bit)
 	sense_field(task, ASC_INVALID_FIELD_IN_LIST, byte, bit);
 }
 
+/* A threshold says where its descriptor lies in mode page 1Ch/02h. */
+struct scsi_sense scsi_sense_of_attention(uint16_t code)
+{
+	return (struct scsi_sense){.key = SENSE_UNIT_ATTENTION,
+		.code = code,
+		.has_information = code == ASC_SOFT_THRESHOLD,
+		.information = SENSE_THRESHOLD_AT};
+}
+
+void scsi_sense_attention(struct scsi_task *task, uint16_t code)
+{
+	struct scsi_sense sense = scsi_sense_of_attention(code);
+
+	sense_apply(task, &sense);
+}
+
 struct scsi_sense scsi_sense_of_format(const struct volume *volume)
 {
 	return (struct scsi_sense){.key = SENSE_NOT_READY,
@@ -169,6 +185,8 @@ static const struct sense_row {
 	{-EIO, SENSE_MEDIUM_ERROR, ASC_READ_ERROR, ASC_WRITE_ERROR},
 	{-ENOSPC, SENSE_DATA_PROTECT, ASC_SPACE_ALLOCATION_FAILED,
 		ASC_SPACE_ALLOCATION_FAILED},
+	{-EDQUOT, SENSE_DATA_PROTECT, ASC_SPACE_ALLOCATION_FAILED,
+		ASC_SPACE_ALLOCATION_FAILED},
 	{-EROFS, SENSE_DATA_PROTECT, ASC_WRITE_PROTECTED, ASC_WRITE_PROTECTED},
 	{-ERANGE, SENSE_ILLEGAL_REQUEST, ASC_LBA_OUT_OF_RANGE,
 		ASC_LBA_OUT_OF_RANGE},
@@ -186,7 +204,8 @@ static const struct sense_row {
 static bool is_trouble(const struct sense_row *row)
 {
 	return row->result == -EIO || row->result == -ENOSPC ||
-		row->result == -ENODEV || !row->result;
+		row->result == -EDQUOT || row->result == -ENODEV ||
+		!row->result;
 }
 
 void scsi_sense_errno(struct scsi_task *task, int result, bool writing)

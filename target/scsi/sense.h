@@ -45,6 +45,7 @@ enum scsi_sense_code { /* SPC-4 annex E.2 */
 	ASC_MODE_PARAMETERS_CHANGED = 0x2a01,
 	ASC_COMMANDS_CLEARED = 0x2f00,
 	ASC_FORMAT_CORRUPTED = 0x3100,
+	ASC_SOFT_THRESHOLD = 0x3807,
 	ASC_SAVING_NOT_SUPPORTED = 0x3900,
 	ASC_MEDIUM_NOT_PRESENT = 0x3a00,
 	ASC_REPORTED_LUNS_CHANGED = 0x3f0e,
@@ -52,6 +53,10 @@ enum scsi_sense_code { /* SPC-4 annex E.2 */
 	ASC_REMOVAL_PREVENTED = 0x5302,
 	ASC_NO_REGISTRATION_RESOURCES = 0x5504,
 };
+
+/* INFORMATION of a threshold's attention: where mode page 1Ch/02h has its
+ * descriptor, the only one (SBC-4 4.7.3.7.6). */
+#define SENSE_THRESHOLD_AT 16u
 
 struct scsi_sense {
 	uint8_t key;
@@ -79,6 +84,9 @@ void scsi_sense_information(
  * the CDB or (ASC 26h) in the parameter list. */
 void scsi_sense_cdb(struct scsi_task *task, unsigned byte, unsigned bit);
 void scsi_sense_list(struct scsi_task *task, unsigned byte, unsigned bit);
+/* UNIT ATTENTION `code`, with what belongs to it. */
+struct scsi_sense scsi_sense_of_attention(uint16_t code);
+void scsi_sense_attention(struct scsi_task *task, uint16_t code);
 /* NOT READY, FORMAT IN PROGRESS, and how far it is. */
 struct scsi_sense scsi_sense_of_format(const struct volume *volume);
 void scsi_sense_formatting(struct scsi_task *task);

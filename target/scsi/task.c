@@ -138,14 +138,15 @@ static bool task_parse(struct scsi_task *task)
 /* The first attention becomes the result, and is told by that. */
 static void task_attend(struct scsi_task *task)
 {
-	scsi_sense_set(task, SENSE_UNIT_ATTENTION,
-		volume_nexus_told(task->logical_unit));
+	scsi_sense_attention(task, volume_nexus_told(task->logical_unit));
 }
 
 static bool task_owes_attention(const struct scsi_task *task)
 {
 	return task->logical_unit && task->logical_unit->attentions &&
-		!(task->command && task->command->flags & SCSI_KEEPS_ATTENTION);
+		!(task->command &&
+			task->command->flags & SCSI_KEEPS_ATTENTION) &&
+		volume_nexus_owed(task->logical_unit);
 }
 
 /* Refused: sense is set, but an attention comes first. */

@@ -7,6 +7,7 @@
 
 #include "blockcore/base/bytes.h"
 #include "target/scsi/limits.h"
+#include "target/scsi/provisioning.h"
 #include "target/scsi/task.h"
 
 #include <string.h>
@@ -81,6 +82,7 @@ static uint32_t vpd_provisioning(const struct scsi_task *task, uint8_t *to)
 	scsi_limits_read(task, &limits);
 	if (!limits.thin)
 		return 4;
+	to[0] = scsi_threshold_exponent(task);
 	to[1] = 0x80 | 0x40 | 0x20 | 0x04; /* LBPU, LBPWS, LBPWS10, LBPRZ 1 */
 	to[2] = 2; /* thin */
 	return 4;

@@ -63,6 +63,7 @@ void volume_nexus_prevent(struct volume_nexus *nexus, bool prevent)
 /* -- attentions ----------------------------------------------------------- */
 
 #define ATTENTION_RESET 0x2900 /* power on, reset, or bus device reset */
+#define ATTENTION_THRESHOLD 0x3807 /* thin provisioning soft threshold */
 
 void volume_nexus_attend(struct volume_nexus *nexus, uint16_t asc_ascq)
 {
@@ -89,6 +90,17 @@ static void attention_remove(struct volume_nexus *nexus, unsigned i)
 	nexus->attentions--;
 	memmove(nexus->attention + i, nexus->attention + i + 1,
 		(nexus->attentions - i) * sizeof *nexus->attention);
+}
+
+/* With SITUA the first host that sends a command is told of a threshold, the others
+ * are not any more (SBC-4 4.7.3.7.6). */
+bool volume_nexus_owed(struct volume_nexus *nexus)
+{
+	if (nexus->attentions && nexus->attention[0] == ATTENTION_THRESHOLD &&
+		volume_flags(nexus->volume) & VOLUME_SINGLE_ATTENTION &&
+		!atomic_exchange(&nexus->volume->space.owed, false))
+		attention_remove(nexus, 0);
+	return nexus->attentions;
 }
 
 uint16_t volume_nexus_told(struct volume_nexus *nexus)
@@ -199,8 +211,10 @@ static const uint16_t news_attention[] = {
 	0x2a09, /* capacity data has changed */
 	0x2a01, /* mode parameters changed: WP */
 	0x3f03, /* inquiry data has changed: block limits, provisioning */
+	ATTENTION_THRESHOLD,
 };
-enum { NEWS_SIZE = 1, NEWS_READ_ONLY = 2, NEWS_LIMITS = 4 };
+enum { NEWS_SIZE = 1, NEWS_READ_ONLY = 2, NEWS_LIMITS = 4, NEWS_SPACE = 8 };
+#define NEWS (sizeof news_attention / sizeof *news_attention)
 
 static unsigned news_between(
 	const struct block_info *old, const struct block_info *now)
@@ -223,7 +237,7 @@ static bool news_tell(struct volume_nexus *nexus, void *argument)
 {
 	const unsigned *news = argument;
 
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < NEWS; i++)
 		if (*news & 1u << i)
 			volume_nexus_attend(nexus, news_attention[i]);
 	return false;
@@ -246,6 +260,31 @@ static void news_tell_co(struct volume_call *call)
 		co_resume(awaits); /* the volume may be gone now */
 }
 
+static void news_start(struct volume *volume)
+{
+	if (!volume->untold || volume->tells)
+		return;
+	volume->tells = true;
+	volume->telling.entry_co = news_tell_co;
+	volume_on_control(volume, &volume->telling);
+}
+
+/* Also of one that was reached while they did not want to know. */
+void volume_note_threshold(struct volume *volume, bool reached)
+{
+	struct volume_space *space = &volume->space;
+
+	atomic_store(&space->reached, reached);
+	space->told &= reached;
+	if (!reached || space->told || !volume->settings.thin ||
+		!(volume_flags(volume) & VOLUME_THRESHOLD))
+		return;
+	space->told = true;
+	atomic_store(&space->owed, true);
+	volume->untold |= NEWS_SPACE;
+	news_start(volume);
+}
+
 void volume_source_changed(struct block_source_watch *watch)
 {
 	struct volume *volume = container_of(watch, struct volume, watch);
@@ -255,11 +294,7 @@ void volume_source_changed(struct block_source_watch *watch)
 		return;
 	volume->untold |= news_between(&volume->last_info, &info);
 	volume->last_info = info;
-	if (!volume->untold || volume->tells)
-		return;
-	volume->tells = true;
-	volume->telling.entry_co = news_tell_co;
-	volume_on_control(volume, &volume->telling);
+	news_start(volume);
 }
 
 void volume_await_telling_co(struct volume *volume)

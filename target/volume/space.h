@@ -40,7 +40,10 @@ struct volume_space {
 	/* As heard last, see struct ring_space; total 0: nobody knows. */
 	_Atomic uint64_t used_bytes, total_bytes, free_bytes;
 	atomic_bool reached; /* the threshold, and not armed again yet */
+	/* Hosts were told, but with SITUA none of them knows yet. */
+	atomic_bool owed;
 	uint64_t file_system; /* control lane; 0: nobody knows */
+	bool told; /* control lane: hosts, since it was reached */
 };
 
 /* All zeroes: nobody knows. */

@@ -57,7 +57,7 @@ static void volume_init(struct volume *volume, struct block_core *core,
 	volume->core = core;
 	volume->store = store;
 	volume_derive_identity(volume);
-	volume->default_flags = VOLUME_WRITE_CACHE |
+	volume->default_flags = VOLUME_WRITE_CACHE | VOLUME_THRESHOLD |
 		(settings->read_only ? VOLUME_WRITE_PROTECT : 0);
 	atomic_init(&volume->saved_flags, volume->default_flags);
 	atomic_init(&volume->flags, volume->default_flags);
@@ -206,7 +206,7 @@ void volume_trouble(struct volume *volume, const struct block_lane *lane,
 	char object[BLOCK_NAME_BYTES + 8];
 	uint32_t swallowed;
 
-	if (result == -ENOSPC)
+	if (result == -ENOSPC || result == -EDQUOT)
 		volume_space_short(&volume->space);
 	if (!log_limit_pass(&volume->lane[lane->index].trouble, &swallowed))
 		return;

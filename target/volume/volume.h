@@ -39,11 +39,14 @@ enum volume_flag {
 	VOLUME_TASK_ABORTED = 64, /* TAS: tell hosts of tasks others aborted */
 	VOLUME_FORMATTING = 128, /* see format.h, as of the next */
 	VOLUME_FORMAT_CORRUPT = 256,
+	VOLUME_THRESHOLD = 512, /* ENABLED: hosts are told (space.h) ... */
+	VOLUME_SINGLE_ATTENTION = 1024, /* SITUA: one of them */
 };
+#define VOLUME_THRESHOLD_FLAGS (VOLUME_THRESHOLD | VOLUME_SINGLE_ATTENTION)
 /* What hosts may change through mode pages, and what of it can be saved. */
 #define VOLUME_MODE_FLAGS \
 	(VOLUME_WRITE_CACHE | VOLUME_WRITE_PROTECT | VOLUME_DESCRIPTOR_SENSE | \
-		VOLUME_TASK_ABORTED)
+		VOLUME_TASK_ABORTED | VOLUME_THRESHOLD_FLAGS)
 
 /* Fixed by configuration for as long as the volume lives. */
 struct volume_settings {
@@ -166,6 +169,9 @@ int volume_reset_modes_co(struct volume *volume);
 /* What the volume shows now; false while it is offline. `lane` is the caller's. */
 bool volume_info(const struct volume *volume, struct block_lane *lane,
 	struct block_info *info);
+/* The threshold of its file system is reached, or is not any more; if it is news
+ * and they want to know, hosts are told (38h/07h). Control lane. */
+void volume_note_threshold(struct volume *volume, bool reached);
 /* True if nobody may write through any nexus. */
 bool volume_read_only(const struct volume *volume);
 
@@ -230,6 +236,8 @@ bool volume_initiator_same(
 /* Adds an attention to one nexus (its lane); an equal one is not added twice;
  * when full, the last becomes 29h/00h (everything may have changed). */
 void volume_nexus_attend(struct volume_nexus *nexus, uint16_t asc_ascq);
+/* True if the host is owed an attention; who sees that tells the first. */
+bool volume_nexus_owed(struct volume_nexus *nexus);
 /* Takes the first attention out, which the host is told now. */
 uint16_t volume_nexus_told(struct volume_nexus *nexus);
 /* Takes one out that needs no telling any more. */
