@@ -117,8 +117,8 @@ static void test_too_many_attentions(void **state)
 static void test_saved_modes(void **state)
 {
 	struct volume *volume = make("0123456789abcdef", 512, 0);
-	const uint8_t blob[6] = {
-		1, 0, 0, VOLUME_MODE_FLAGS, 0, VOLUME_DESCRIPTOR_SENSE};
+	const uint8_t blob[6] = {1, 0, VOLUME_MODE_FLAGS >> 8,
+		VOLUME_MODE_FLAGS & 0xff, 0, VOLUME_DESCRIPTOR_SENSE};
 
 	(void)state;
 	assert_int_equal(volume_restore_modes(volume, blob, 6, NULL), 0);
