@@ -115,6 +115,12 @@ static int stack_snapshot_inside_co(
 		tool->source, line->word[1], SPEC_GATE_DEADLINE_NS, err);
 }
 
+static int stack_snapshot_delete_co(
+	struct tool *tool, const struct tool_line *line, struct err *err)
+{
+	return spec_snapshot_delete_co(tool->source, line->word[1], err);
+}
+
 /* How many words NAME=PLACE stand before the document. */
 static unsigned snapshot_places(const struct tool_line *line)
 {
@@ -351,6 +357,8 @@ const struct tool_command tool_stack_commands[] = {
 		"a snapshot kept in the qcow2 image itself; list them with: "
 		"command qcow2 snapshots",
 		1, 1, stack_snapshot_inside_co},
+	{"snapshot-delete", "NAME", "delete a snapshot kept in the image", 1, 1,
+		stack_snapshot_delete_co},
 	{"reorder", "DOC", "a new order of all listeners: reorder [a, b]", 1, 0,
 		stack_reorder_co},
 	{"resize", "BYTES", "change the size of the bottom", 1, 1,

@@ -109,6 +109,11 @@ int spec_placement_parse(const struct doc *node, enum spec_placement *placement,
  * Until then other changes of the source wait. */
 int spec_snapshot_create_co(struct block_source *source, const char *name,
 	uint64_t deadline_ns, struct err *err);
+/* Deletes one (by its name, else its id). Hosts do not wait for it, and its space is
+ * free when the call returns. -EBUSY with a text that says who if a view shows it,
+ * -ENOENT; any other error that comes after it has gone says so. */
+int spec_snapshot_delete_co(
+	struct block_source *source, const char *name, struct err *err);
 
 /* Changes the size of the bottom; hosts see it through block_source_info. A
  * smaller size is refused (-EBUSY) while a format lies on the source. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Internal snapshots: kept by the format itself, in the image. The source's gate
- * gives the moment; the format prepares before it and completes after it.
+ * gives the moment; the format prepares before it and completes after it. To delete
+ * one needs no moment: what hosts see stays.
  *
- * Invariant: the source does not change otherwise until the snapshot is whole.
+ * Invariant: the source does not change otherwise until the snapshot is whole, or gone.
  */
 #include "blockcore/change.h"
 #include "blockcore/format/format.h"
@@ -82,19 +83,53 @@ static int spec_shot_run_co(struct spec_shot *shot, struct err *err)
 	return error ? error : end;
 }
 
+static int spec_check_name(const char *name, struct err *err)
+{
+	size_t bytes = strlen(name);
+
+	return bytes && bytes < FORMAT_SNAPSHOT_BYTES
+		? 0
+		: err_set(err, EINVAL,
+			  "the name of a snapshot has 1 to %u bytes",
+			  FORMAT_SNAPSHOT_BYTES - 1);
+}
+
 int spec_snapshot_create_co(struct block_source *source, const char *name,
 	uint64_t deadline_ns, struct err *err)
 {
 	struct spec_shot shot = {
 		.source = source, .name = name, .deadline_ns = deadline_ns};
-	size_t bytes = strlen(name);
+	int error = spec_check_name(name, err);
 
-	if (!bytes || bytes >= FORMAT_SNAPSHOT_BYTES)
-		return err_set(err, EINVAL,
-			"the name of a snapshot has 1 to %u bytes",
-			FORMAT_SNAPSHOT_BYTES - 1);
+	if (error)
+		return error;
 	co_mutex_lock_co(&source->change);
-	int error = spec_shot_run_co(&shot, err);
+	error = spec_shot_run_co(&shot, err);
+	co_mutex_unlock(&source->change);
+	return error ? err_wrap(err, "snapshot '%s' of source '%s'", name,
+			       source->name)
+		     : 0;
+}
+
+static int spec_shot_delete_co(struct spec_shot *shot, struct err *err)
+{
+	int error = spec_shot_format(shot, err);
+
+	return error ? error
+		     : shot->format->kind->snapshot_delete_co(
+			       shot->format, shot->name, err);
+}
+
+int spec_snapshot_delete_co(
+	struct block_source *source, const char *name, struct err *err)
+{
+	struct spec_shot shot = {.source = source, .name = name};
+	int error = spec_check_name(name, err);
+
+	if (error)
+		return error;
+	co_mutex_lock_co(&source->change);
+	error = spec_shot_delete_co(&shot, err);
 	co_mutex_unlock(&source->change);
 	return error ? err_wrap(err, "snapshot '%s' of source '%s'", name,
 			       source->name)

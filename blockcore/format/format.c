@@ -124,17 +124,3 @@ void block_format_view_closed_co(struct block_view *view)
 	block_source_unclaim(&view->of_claim);
 	block_source_put_co(view->of);
 }
-
-int block_format_check_unseen(const struct block_format *format,
-	const char *snapshot, struct err *err)
-{
-	const struct block_view *view;
-
-	LIST_FOREACH (view, &format->views, link) {
-		if (!strcmp(view->snapshot, snapshot))
-			return err_set(err, EBUSY,
-				"snapshot '%s' is shown by source '%s'",
-				snapshot, view->holder);
-	}
-	return 0;
-}

@@ -66,6 +66,10 @@ struct block_format_kind {
 	int (*snapshot_take_co)(struct block_format *format, struct err *err);
 	int (*snapshot_end_co)(
 		struct block_format *format, bool taken, struct err *err);
+	/* Deletes one, under I/O. -EBUSY with a text that says who if a view
+	 * shows it. If it fails after the snapshot has gone, the text says so. */
+	int (*snapshot_delete_co)(
+		struct block_format *format, const char *name, struct err *err);
 };
 
 struct block_format {
@@ -118,8 +122,5 @@ void block_format_put_co(struct block_format *format);
  * write and has none. */
 void block_format_view_opened(struct block_view *view);
 void block_format_view_closed_co(struct block_view *view);
-/* -EBUSY, naming who, if a view shows this snapshot. */
-int block_format_check_unseen(const struct block_format *format,
-	const char *snapshot, struct err *err);
 
 #endif

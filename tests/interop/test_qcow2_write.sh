@@ -123,6 +123,29 @@ inside() { # snapshots of ours, in images of ours: QEMU lists, reads, applies, d
 			'snapshot-inside third' 'write -P 5 0 1M' &&
 		qemu-img check "$work/$1"
 }
+deleted() { # snapshots, of ours and of QEMU: QEMU sees that they have gone
+	stack "$(image "$1" "size: 24M${2:+, $2}")" 'write -P 1 0 4M' \
+		'snapshot-inside first' 'write -P 2 1M 5M' \
+		'snapshot-inside second' 'write -P 3 3M 300K' || return
+	qemu-img snapshot -c third "$work/$1" || return
+	stack "$(image "$1")" "${commands[@]}" 'snapshot-delete second' \
+		'command qcow2 check' >"$work/said" &&
+		grep -q '"leaks": 0, "errors": 0,' "$work/said" &&
+		qemu-img check "$work/$1" &&
+		qemu-img snapshot -l "$work/$1" >"$work/said" &&
+		grep -q ' first ' "$work/said" && grep -q ' third ' "$work/said" &&
+		! grep -q ' second ' "$work/said" &&
+		qemu-img convert -l snapshot.name=third -O raw "$work/$1" \
+			"$work/third" &&
+		stack 'protocol: {type: file, path: third}' 'read -P 1 0 1M' \
+			'read -P 2 1M 2M' 'read -P 3 3M 300K' || return
+	stack "$(image "$1")" 'snapshot-delete third' 'write -P 4 0 2M' \
+		'snapshot-delete first' 'write -P 5 1M 2M' 'read -P 4 0 1M' &&
+		qemu-img check "$work/$1" &&
+		[ -z "$(qemu-img snapshot -l "$work/$1")" ] &&
+		! stack "$(image "$1")" 'snapshot-delete first' 2>"$work/said" &&
+		grep -q "there is no snapshot 'first'" "$work/said"
+}
 preallocated() { # MODE
 	stack "$(image "p$1" "size: 24M, preallocation: $1")" 'read -P 0 0 1M' \
 		'command qcow2 check' >"$work/said" &&
@@ -236,6 +259,9 @@ check 'beside snapshots, subclusters' snapshots sx extended_l2=on
 check 'snapshots inside' inside i 'subclusters: "off"'
 check 'snapshots inside, clusters of 512' inside i512 'cluster_size: 512'
 check 'snapshots inside, subclusters' inside ix ''
+check 'snapshots deleted' deleted d 'subclusters: "off"'
+check 'snapshots deleted, clusters of 512' deleted d512 'cluster_size: 512'
+check 'snapshots deleted, subclusters' deleted dx ''
 for mode in metadata falloc full; do
 	check "preallocation $mode" preallocated $mode
 done

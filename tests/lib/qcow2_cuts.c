@@ -28,7 +28,7 @@
 struct qcow2_cut {
 	struct power_cut left;
 	uint64_t size_bytes, next_size_bytes;
-	bool unmade, shot;
+	bool unmade, shot, gone;
 	STAILQ_ENTRY(qcow2_cut) link;
 };
 
@@ -85,7 +85,8 @@ static void check_image_co(struct qcow2_run *run, struct stack_rig *rig,
 	free(said);
 }
 
-/* The snapshot is there if it was whole, and then shows what it has to. */
+/* The snapshot is there if it was whole and not deleted, and then shows what it has
+ * to. */
 static void check_shot_co(struct qcow2_run *run, struct stack_rig *rig,
 	struct block_source *source)
 {
@@ -97,6 +98,8 @@ static void check_shot_co(struct qcow2_run *run, struct stack_rig *rig,
 	free(said);
 	if (run->checking->shot && !there)
 		lost(run, "the snapshot is gone");
+	if (run->checking->gone && there)
+		lost(run, "the snapshot is back");
 	if (!there || !run->shot_content)
 		return;
 	view = stack_rig_source_co(
@@ -201,6 +204,7 @@ static void cut_here(void *argument, uint64_t point)
 	cut->next_size_bytes = run->next_size_bytes;
 	cut->unmade = run->unmade;
 	cut->shot = run->shot;
+	cut->gone = run->gone;
 	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
 }
 

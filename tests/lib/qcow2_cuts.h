@@ -44,8 +44,9 @@ struct qcow2_run {
 	/* The size is the first or the second. */
 	uint64_t size_bytes, next_size_bytes;
 	bool unmade; /* a cut may leave no image yet: it is made then */
-	/* The snapshot "one": whole; what it has to show, NULL: not known. */
-	bool shot;
+	/* The snapshot "one": whole; deleted; what it has to show, NULL: not
+	 * known. */
+	bool shot, gone;
 	uint8_t *shot_content;
 	struct model_load load[QCOW2_CUTS_WORKERS];
 	STAILQ_HEAD(, qcow2_cut) cuts;
@@ -73,6 +74,9 @@ qcow2_step_co qcow2_cuts_reopen_co;
 qcow2_step_co qcow2_cuts_shot_co;
 /* ... and while all do. */
 qcow2_step_co qcow2_cuts_work_shot_co;
+/* It is deleted: the same. */
+qcow2_step_co qcow2_cuts_delete_co;
+qcow2_step_co qcow2_cuts_work_delete_co;
 qcow2_step_co qcow2_cuts_grow_co;
 qcow2_step_co qcow2_cuts_shrink_co; /* to half, what is behind discarded */
 /* While it is closed, without cuts: some free clusters are called used. */

@@ -192,6 +192,28 @@ void qcow2_cuts_work_shot_co(struct qcow2_run *run)
 	join_work_co(run);
 }
 
+static void delete_co(struct qcow2_run *run)
+{
+	struct err err = {0};
+
+	run->shot = false;
+	if (spec_snapshot_delete_co(run->source, "one", &err))
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+	run->gone = true;
+}
+
+void qcow2_cuts_delete_co(struct qcow2_run *run)
+{
+	delete_co(run);
+}
+
+void qcow2_cuts_work_delete_co(struct qcow2_run *run)
+{
+	start_work(run);
+	delete_co(run);
+	join_work_co(run);
+}
+
 void qcow2_cuts_reopen_co(struct qcow2_run *run)
 {
 	block_source_put_co(run->source);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Power cuts of the format qcow2 while an internal snapshot is made and after: the
- * image is sound and holds what was flushed, and the snapshot is there if it was
- * whole, showing the moment at which it was taken.
+ * Power cuts of the format qcow2 while an internal snapshot is made or deleted, and
+ * after: the image is sound and holds what was flushed, and the snapshot is there if
+ * it was whole, showing the moment at which it was taken, until it is deleted.
  */
 #include "tests/lib/qcow2_cuts.h"
 
@@ -23,6 +23,13 @@
 	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co, qcow2_cuts_reopen_co, \
 		qcow2_cuts_work_co)
 #define UNDER_LOAD STEPS(qcow2_cuts_work_shot_co, qcow2_cuts_work_co)
+#define DELETE \
+	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co, qcow2_cuts_delete_co, \
+		qcow2_cuts_work_co)
+#define DELETE_UNDER_LOAD \
+	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_delete_co, qcow2_cuts_work_co)
+#define DELETE_THEIRS \
+	W(qcow2_cuts_snapshot_co, qcow2_cuts_work_delete_co, qcow2_cuts_work_co)
 #define BASE QCOW2_CUTS_SECTORS
 
 static const struct qcow2_script scripts[] = {
@@ -33,6 +40,16 @@ static const struct qcow2_script scripts[] = {
 	{"under load", PLAIN, DISCARDS, 1, 12, 0, 0, UNDER_LOAD},
 	{"under load, clusters of 512", SMALL, FUAS, 1, 12, 0, 0, UNDER_LOAD},
 	{"under load, subclusters", PARTS, ZEROES, 1, 12, 0, BASE, UNDER_LOAD},
+	{"delete", PLAIN, DISCARDS, 1, 12, 0, 0, DELETE},
+	{"delete, clusters of 512", SMALL, FUAS, 1, 12, 0, BASE, DELETE},
+	{"delete, subclusters", PARTS, ZEROES, 1, 12, 0, 0, DELETE},
+	{"delete under load", PLAIN, FUAS, 1, 12, 0, BASE, DELETE_UNDER_LOAD},
+	{"delete under load, clusters of 512", SMALL, DISCARDS, 1, 12, 0, 0,
+		DELETE_UNDER_LOAD},
+	{"delete under load, subclusters", PARTS, FUAS, 1, 12, 0, 0,
+		DELETE_UNDER_LOAD},
+	{"delete one of QEMU's", "cluster_size=4k", ZEROES, 1, 12, 0, 0,
+		DELETE_THEIRS},
 };
 
 int main(void)

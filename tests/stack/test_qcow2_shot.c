@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * qcow2: an internal snapshot that is made while hosts write shows one moment: of
- * writes that follow each other, all up to one and none after it. TSAN: yes
+ * writes that follow each other, all up to one and none after it. One that is
+ * deleted meanwhile changes nothing in what is written and in other snapshots, and
+ * gives its space back. TSAN: yes
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -150,6 +152,90 @@ static void test_moment_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(w.source);
 }
 
+static void make_co(struct block_source *source, const char *name)
+{
+	struct err err = {0};
+
+	if (spec_snapshot_create_co(source, name, 10000000000ull, &err))
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+}
+
+static void delete_co(struct block_source *source, const char *name)
+{
+	struct err err = {0};
+
+	if (spec_snapshot_delete_co(source, name, &err))
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+}
+
+static uint64_t allocated(struct stack_rig *rig, struct block_source *source)
+{
+	char *said = stack_rig_command_co(rig, source, "qcow2", "check", NULL);
+	const char *at = strstr(said, "\"allocated\": ");
+	uint64_t clusters = at ? strtoull(at + 13, NULL, 10) : 0;
+
+	CHECK(clusters > 0);
+	free(said);
+	return clusters;
+}
+
+/* One stays and is shown, others come and go while all is written over. */
+static void test_delete_co(struct stack_rig *rig, void *argument)
+{
+	struct writer w = {.task.run_co = write_co};
+	struct block_source *view;
+	uint32_t moment;
+
+	(void)argument;
+	w.source = stack_rig_source_co(rig, document);
+	stack_rig_start(rig, block_core_lanes(rig->core) - 1, &w.task);
+	wait_for_co(rig, &w, BLOCKS + 3);
+	make_co(w.source, "stays");
+	view = view_co(rig, "stays");
+	moment = moment_co(rig, view);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		make_co(w.source, "goes");
+		wait_for_co(rig, &w, w.written + (i % 2 ? BLOCKS + 3 : 7));
+		delete_co(w.source, "goes");
+	}
+	w.stop = true;
+	stack_rig_join_co(&w.task);
+	CHECK_INT(moment_co(rig, w.source), w.written);
+	CHECK_INT(moment_co(rig, view), moment);
+	check_image_co(rig, w.source);
+	block_source_put_co(view);
+	delete_co(w.source, "stays");
+	check_image_co(rig, w.source);
+	CHECK_INT(moment_co(rig, w.source), w.written);
+	CHECK_INT(allocated(rig, w.source), BLOCKS);
+	block_source_put_co(w.source);
+}
+
+static void test_delete_refused_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig, document), *view;
+	struct err err = {0};
+
+	(void)argument;
+	CHECK_INT(spec_snapshot_delete_co(source, "a", &err), -ENOENT);
+	make_co(source, "a");
+	make_co(source, "b");
+	view = view_co(rig, "1"); /* by its id */
+	CHECK_INT(spec_snapshot_delete_co(source, "a", &err), -EBUSY);
+	if (!strstr(err.text, "source 'source-2' shows it"))
+		check_fail(__FILE__, __LINE__, "'%s'", err.text);
+	delete_co(source, "2");
+	block_source_put_co(view);
+	delete_co(source, "a");
+	CHECK_INT(spec_snapshot_delete_co(source, "a", &err), -ENOENT);
+	make_co(source, "a");
+	check_image_co(rig, source);
+	block_source_put_co(source);
+	source = stack_rig_source_co(rig, "{protocol: {type: mem, size: 1M}}");
+	CHECK_INT(spec_snapshot_delete_co(source, "a", &err), -EOPNOTSUPP);
+	block_source_put_co(source);
+}
+
 static void refused_co(struct stack_rig *rig, const char *document_,
 	const char *name, int code, const char *text)
 {
@@ -200,6 +286,14 @@ int main(void)
 			.lanes = 3),
 		STACK_RIG_CASE(test_moment_co, threads, .world = "threads",
 			.lanes = 3),
+		STACK_RIG_CASE(test_delete_co, simulated, .world = "simulated",
+			.lanes = 1),
+		STACK_RIG_CASE(test_delete_co, lanes, .world = "simulated",
+			.lanes = 3),
+		STACK_RIG_CASE(test_delete_co, threads, .world = "threads",
+			.lanes = 3),
+		STACK_RIG_CASE(test_delete_refused_co, simulated,
+			.world = "simulated", .lanes = 1),
 		STACK_RIG_CASE(test_refused_co, simulated, .world = "simulated",
 			.lanes = 1),
 	};

@@ -285,10 +285,10 @@ int qcow2_check_live_co(
 {
 	struct qcow2_op all = {.image = image};
 
-	if (image->share)
+	if (image->share || image->deleting)
 		return err_set(err, EBUSY,
-			"a snapshot is being made: counts and tables do not "
-			"agree until it is whole; try again");
+			"a snapshot is being made or deleted: counts and "
+			"tables do not agree until that is done; try again");
 	if (!image->refcounts.table) {
 		int error = qcow2_refcount_open_co(image, err);
 

@@ -475,4 +475,5 @@ const struct block_format_kind qcow2_format_kind = {
 	.snapshot_begin_co = qcow2_share_begin_co,
 	.snapshot_take_co = qcow2_share_take_co,
 	.snapshot_end_co = qcow2_share_end_co,
+	.snapshot_delete_co = qcow2_unshare_co,
 };

@@ -472,6 +472,7 @@ int qcow2_map_init(struct qcow2 *image)
 		co_mutex_init(&image->load[i]);
 	co_mutex_init(&image->tables);
 	co_mutex_init(&image->begin);
+	co_mutex_init(&image->names);
 	TAILQ_INIT(&image->slices);
 	image->hole = qcow2_map_slice_new(&image->geometry);
 	if (image->hole)

@@ -9,13 +9,13 @@
  *	resize.c	a larger or smaller image (create.h)
  *	backing.c	an image comes to stand without its backing file
  *	create.c	a new image
- *	share.c		a new snapshot (share.h)
+ *	share.c unshare.c	a new snapshot; one less (share.h)
  *	zero.c		WRITE_ZEROES and DISCARD
  *	write.c		WRITE where something must be allocated or copied
  *	extents.c	EXTENTS
  *	lock.c		order between changes of the same clusters
  *	read.c		READ that is more than one run of one kind
- *	snapshots.c	the snapshot table, read (snapshots.h)
+ *	snapshots*.c	the snapshot table, read and written (snapshots.h)
  *	epoch.c		group commit: what makes changes of the map durable
  *	pool.c		clusters to be given out, reserved ahead
  *	refcount.c	refcount table and blocks
@@ -210,10 +210,10 @@ struct qcow2 {
 	uint64_t cached_bytes;
 	bool evicting;
 	struct qcow2_share *share; /* being made; or NULL */
-	bool soiled; /* before that */
+	bool soiled, deleting; /* dirty before that; a snapshot */
 	bool filling; /* new clusters are mapped without being written */
 	bool sparse; /* new clusters are behind the end, without space */
-	struct co_mutex load[16], tables, begin;
+	struct co_mutex load[16], tables, begin, names; /* snapshots.h */
 	uint8_t *meta; /* a bit for each host cluster that holds tables */
 	uint64_t meta_clusters;
 	struct qcow2_refcounts refcounts;

@@ -6,7 +6,6 @@
 
 #include "blockcore/base/bytes.h"
 #include "blockcore/base/log.h"
-#include "blockcore/format/qcow2/create.h"
 #include "blockcore/format/qcow2/snapshots.h"
 
 #include <errno.h>
@@ -28,19 +27,13 @@ struct qcow2_share {
 
 /* -- begin ---------------------------------------------------------------- */
 
-static int write_header_co(struct qcow2 *image)
-{
-	co_mutex_lock_co(&image->refcounts.write);
-	int error = qcow2_io_header_co(image);
-	co_mutex_unlock(&image->refcounts.write);
-	return error ? qcow2_io_failed(image, error, "header") : 0;
-}
-
 static int check_name_co(struct qcow2 *image, const char *name, struct err *err)
 {
 	struct qcow2_snapshots s;
-	int error = qcow2_snapshots_read_co(image, &s, err);
 
+	co_mutex_lock_co(&image->names);
+	int error = qcow2_snapshots_read_co(image, &s, err);
+	co_mutex_unlock(&image->names);
 	if (!error && qcow2_snapshots_find(&s, name))
 		error = err_set(
 			err, EEXIST, "there is a snapshot '%s' already", name);
@@ -48,20 +41,29 @@ static int check_name_co(struct qcow2 *image, const char *name, struct err *err)
 	return error;
 }
 
-static int check_possible(struct qcow2 *image, struct err *err)
+int qcow2_share_check_idle(const struct qcow2 *image, struct err *err)
 {
-	const struct qcow2_header *h = &image->header;
-
-	if (!h->l1_entries)
-		return err_set(err, ENOTSUP, "the image has no bytes");
-	if (image->share)
+	if (image->share || image->deleting)
 		return err_set(err, EBUSY,
-			"another snapshot is being made in this image");
-	if (h->version < 3)
+			"a snapshot of this image is being made or deleted: "
+			"try again when it is done");
+	if (image->header.version < 3)
 		return err_set(err, ENOTSUP,
 			"an image of version 2 cannot be marked as being "
 			"changed; qemu-img amend -o compat=1.1 makes it one "
 			"of version 3");
+	return 0;
+}
+
+static int check_possible(struct qcow2 *image, struct err *err)
+{
+	const struct qcow2_header *h = &image->header;
+	int error = qcow2_share_check_idle(image, err);
+
+	if (error)
+		return error;
+	if (!h->l1_entries)
+		return err_set(err, ENOTSUP, "the image has no bytes");
 	if (h->snapshots >= QCOW2_SNAPSHOTS_MAX ||
 		h->snapshots + 2ull > qcow2_refcount_max(image))
 		return err_set(err, ENOSPC,
@@ -78,7 +80,7 @@ static int mark_dirty_co(struct qcow2 *image, struct err *err)
 	image->soiled = image->header.incompatible & QCOW2_DIRTY;
 	image->header.incompatible |= QCOW2_DIRTY;
 	if (!error)
-		error = write_header_co(image);
+		error = qcow2_snapshots_header_co(image);
 	return error
 		? err_set(err, -error, "the image cannot be written to: %s",
 			  strerror(-error))
@@ -262,33 +264,6 @@ void qcow2_share_settle_co(struct qcow2 *image, uint64_t offset, uint64_t bytes)
 
 /* -- the snapshot table --------------------------------------------------- */
 
-struct area {
-	uint64_t offset, clusters;
-	uint8_t *bytes;
-};
-
-/* Memory of whole clusters, zeroed, and a place for it in the file. */
-static int area_new_co(struct qcow2 *image, uint64_t bytes, struct area *area)
-{
-	area->clusters = qcow2_clusters(&image->geometry, bytes);
-	uint64_t room = area->clusters << image->geometry.cluster_bits;
-	area->bytes = qcow2_io_memory(room);
-	if (!area->bytes)
-		return -ENOMEM;
-	memset(area->bytes, 0, room);
-	return qcow2_resize_take_row_co(image, area->clusters, &area->offset);
-}
-
-static int area_write_co(struct qcow2 *image, struct area *area)
-{
-	int error = qcow2_io_write_co(image, area->offset,
-		area->clusters << image->geometry.cluster_bits, area->bytes);
-
-	free(area->bytes);
-	area->bytes = NULL;
-	return error;
-}
-
 /* One more than the largest that is in use. */
 static uint64_t next_id(const struct qcow2_snapshots *s)
 {
@@ -320,61 +295,46 @@ static void entry_put(uint8_t *to, const struct qcow2_share *share,
 	memcpy(to + 64 + id_bytes, share->name, name_bytes);
 }
 
-static int write_l1_co(struct qcow2 *image, struct area *l1)
+static int write_l1_co(struct qcow2 *image, struct qcow2_area *l1)
 {
 	const struct qcow2_share *share = image->share;
-	int error = area_new_co(image, 8ull * share->l1_entries, l1);
+	int error = qcow2_area_new_co(image, 8ull * share->l1_entries, l1);
 
 	for (uint32_t i = 0; i < share->l1_entries && !error; i++)
 		put_be64(l1->bytes + 8ull * i, share->l1[i]);
-	return error ? error : area_write_co(image, l1);
+	return error ? error : qcow2_area_write_co(image, l1);
 }
 
 /* The old entries as they were, and the new one. */
 static int write_table_co(struct qcow2 *image, const struct qcow2_snapshots *s,
-	uint64_t l1_offset, struct area *table)
+	uint64_t l1_offset, struct qcow2_area *table)
 {
 	char id[24];
-	size_t entry,
-		used = s->count
-		? s->snapshot[s->count - 1].at + s->snapshot[s->count - 1].bytes
-		: 0;
+	size_t entry, used = qcow2_snapshots_used(s);
 	int error;
 
 	snprintf(id, sizeof id, "%" PRIu64, next_id(s));
 	entry = 64 + strlen(id) + strlen(image->share->name);
-	error = area_new_co(image, used + entry, table);
+	error = qcow2_area_new_co(image, used + entry, table);
 	if (error)
 		return error;
 	if (used)
 		memcpy(table->bytes, s->table, used);
 	entry_put(table->bytes + used, image->share, l1_offset, id);
-	return area_write_co(image, table);
+	return qcow2_area_write_co(image, table);
 }
 
 static int name_it_co(
 	struct qcow2 *image, const struct qcow2_snapshots *s, uint64_t table)
 {
-	struct qcow2_header *h = &image->header;
-	uint64_t old = h->snapshots_offset, bytes = 0;
-
-	if (s->count)
-		bytes = s->snapshot[s->count - 1].at +
-			s->snapshot[s->count - 1].bytes;
-	h->snapshots_offset = table;
-	h->snapshots++;
 	if (!image->soiled)
-		h->incompatible &= ~(uint64_t)QCOW2_DIRTY;
-	int error = write_header_co(image);
-	if (!error && bytes)
-		qcow2_epoch_free(
-			image, old, qcow2_clusters(&image->geometry, bytes));
-	return error;
+		image->header.incompatible &= ~(uint64_t)QCOW2_DIRTY;
+	return qcow2_snapshots_name_co(image, s, table, s->count + 1);
 }
 
 static int finish_co(struct qcow2 *image, const struct qcow2_snapshots *s)
 {
-	struct area l1 = {0}, table = {0};
+	struct qcow2_area l1 = {0}, table = {0};
 	int error = write_l1_co(image, &l1);
 
 	if (!error)
@@ -404,6 +364,7 @@ static int complete_co(struct qcow2 *image, struct err *err)
 	if (error)
 		return err_set(err, -error,
 			"its clusters cannot be counted: %s", strerror(-error));
+	co_mutex_lock_co(&image->names);
 	error = qcow2_snapshots_read_co(image, &s, err);
 	if (!error) {
 		error = finish_co(image, &s);
@@ -411,23 +372,16 @@ static int complete_co(struct qcow2 *image, struct err *err)
 			err_set(err, -error, "its tables cannot be written: %s",
 				strerror(-error));
 	}
+	co_mutex_unlock(&image->names);
 	qcow2_snapshots_free(&s);
 	return error;
-}
-
-/* The mark goes if nothing has been changed under it. */
-static int unmark_co(struct qcow2 *image)
-{
-	if (image->soiled)
-		return 0;
-	image->header.incompatible &= ~(uint64_t)QCOW2_DIRTY;
-	return write_header_co(image);
 }
 
 int qcow2_share_end_co(struct block_format *format, bool taken, struct err *err)
 {
 	struct qcow2 *image = qcow2_of(format);
-	int error = taken ? complete_co(image, err) : unmark_co(image);
+	int error = taken ? complete_co(image, err)
+			  : qcow2_snapshots_unmark_co(image);
 
 	if (taken && error)
 		log_warning(block_source_name(format->file), "snapshot",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * qcow2: an internal snapshot is made while hosts write.
+ * qcow2: an internal snapshot is made (share.c) or deleted (unshare.c) while hosts
+ * write.
  *
  *	begin	the image is marked dirty, durably: that is the intent
  *	take	behind the gate: the map is durable; the L1 table is copied, and all
@@ -11,23 +12,35 @@
  *		committed, and one sector of the header names the snapshot and
  *		takes the mark away.
  *
+ * To delete one is the way back: a new snapshot table is written, and one sector of
+ * the header names it and marks the image dirty. From then on there is no such
+ * snapshot. Table by table, counts go down by one, and where one is left, and it is
+ * the current map's, COPIED bits are set; then the mark goes.
+ *
  * Invariants
  *  1. Until that sector is written there is no snapshot: who opens the image then
  *     finds it dirty and counts anew what its tables name, so nothing is left of it.
  *  2. The content of the snapshot is that of the moment behind the gate: nothing of
  *     a table that waits is changed, and nothing that is shared is written to.
+ *  3. No count goes down for a snapshot that the header still names.
+ *  4. A COPIED bit is set while its cluster is locked: whoever copies the cluster
+ *     then would lose what a lane overwrites.
  */
 #ifndef BLOCKCORE_FORMAT_QCOW2_SHARE_H
 #define BLOCKCORE_FORMAT_QCOW2_SHARE_H
 
 #include "blockcore/format/qcow2/qcow2.h"
 
+/* 0 if no snapshot is being made or deleted and one may be; or a text. */
+int qcow2_share_check_idle(const struct qcow2 *image, struct err *err);
 /* block_format_kind's; at home. */
 int qcow2_share_begin_co(
 	struct block_format *format, const char *name, struct err *err);
 int qcow2_share_take_co(struct block_format *format, struct err *err);
 int qcow2_share_end_co(
 	struct block_format *format, bool taken, struct err *err);
+int qcow2_unshare_co(
+	struct block_format *format, const char *name, struct err *err);
 /* Before a change of the range, which is locked: what of it waits is shared. */
 void qcow2_share_settle_co(
 	struct qcow2 *image, uint64_t offset, uint64_t bytes);

@@ -200,9 +200,12 @@ const struct qcow2_snapshot *qcow2_snapshots_find(
 int qcow2_snapshots_look_co(
 	struct block_format *format, const char *name, struct err *err)
 {
+	struct qcow2 *image = qcow2_of(format);
 	struct qcow2_snapshots snapshots;
-	int error = qcow2_snapshots_read_co(qcow2_of(format), &snapshots, err);
 
+	co_mutex_lock_co(&image->names);
+	int error = qcow2_snapshots_read_co(image, &snapshots, err);
+	co_mutex_unlock(&image->names);
 	if (!error && !qcow2_snapshots_find(&snapshots, name))
 		error = -ENOENT;
 	qcow2_snapshots_free(&snapshots);
@@ -226,8 +229,10 @@ static void print_one(const struct qcow2_snapshot *snapshot, FILE *out)
 int qcow2_snapshots_print_co(struct qcow2 *image, FILE *out, struct err *err)
 {
 	struct qcow2_snapshots snapshots;
-	int error = qcow2_snapshots_read_co(image, &snapshots, err);
 
+	co_mutex_lock_co(&image->names);
+	int error = qcow2_snapshots_read_co(image, &snapshots, err);
+	co_mutex_unlock(&image->names);
 	if (!error)
 		fputs("\"snapshots\": [", out);
 	for (uint32_t i = 0; i < snapshots.count && !error; i++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The snapshot table of a qcow2 image: read from the file whenever it is asked for,
- * so an image with a damaged one can still be used. An entry:
+ * so an image with a damaged one can still be used. It is never changed in place:
+ * another one is written, then the header names that. An entry:
  *
  *	L1 table | id, name | time | VM clock, VM state | extra data
  *
@@ -9,6 +10,8 @@
  *  1. What qcow2_snapshots_read_co lets through is within the limits below: an L1
  *     table that lies in the file, a name that ends.
  *  2. Memory is bounded: 64 MiB of table, 65536 entries.
+ *  3. image->names is held from reading the table until what was read is no longer
+ *     relied on: a view that is opened, a table that takes the place of this one.
  */
 #ifndef BLOCKCORE_FORMAT_QCOW2_SNAPSHOTS_H
 #define BLOCKCORE_FORMAT_QCOW2_SNAPSHOTS_H
@@ -36,7 +39,7 @@ struct qcow2_snapshots {
 	uint32_t count;
 };
 
-/* Home. -EINVAL with a text if the table is damaged. Freed by the caller, also when
+/* Home; `names` is held. -EINVAL with a text if the table is damaged. Freed by the caller, also when
  * it fails. */
 int qcow2_snapshots_read_co(struct qcow2 *image,
 	struct qcow2_snapshots *snapshots, struct err *err);
@@ -52,5 +55,30 @@ int qcow2_snapshots_look_co(
 
 /* "snapshots": [{"id": "1", "name": "monday", ...}] */
 int qcow2_snapshots_print_co(struct qcow2 *image, FILE *out, struct err *err);
+
+/* -- written (snapshots_write.c); home ------------------------------------- */
+
+/* Clusters in a row, for a table. */
+struct qcow2_area {
+	uint64_t offset, clusters;
+	uint8_t *bytes;
+};
+/* Memory of whole clusters, zeroed, and a place for it in the file. */
+int qcow2_area_new_co(
+	struct qcow2 *image, uint64_t bytes, struct qcow2_area *area);
+/* Not flushed. Frees the memory. */
+int qcow2_area_write_co(struct qcow2 *image, struct qcow2_area *area);
+
+/* Bytes of the table as it was read. */
+size_t qcow2_snapshots_used(const struct qcow2_snapshots *snapshots);
+/* The header, with the mark as image->header has it, names `table` of `count`
+ * entries, which is durable, in place of what was read: durable. The old one goes.
+ * `names` is held. */
+int qcow2_snapshots_name_co(struct qcow2 *image,
+	const struct qcow2_snapshots *snapshots, uint64_t table,
+	uint32_t count);
+int qcow2_snapshots_header_co(struct qcow2 *image);
+/* The image is not dirty any more, if it was not before. */
+int qcow2_snapshots_unmark_co(struct qcow2 *image);
 
 #endif

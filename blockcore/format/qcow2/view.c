@@ -203,10 +203,14 @@ static int open_co(struct block_driver *driver, struct err *err)
 	struct block_format *format = view->view.format;
 
 	view->image = qcow2_of(format);
+	/* Until it is seen that a view shows it, the snapshot must not go. */
+	co_mutex_lock_co(&view->image->names);
 	int error = open_map_co(view, err);
+	if (!error)
+		block_format_view_opened(&view->view);
+	co_mutex_unlock(&view->image->names);
 	if (error)
 		return error;
-	block_format_view_opened(&view->view);
 	show(view);
 	view->file_watch.changed = file_changed;
 	block_source_watch(format->file, &view->file_watch);
