@@ -77,6 +77,9 @@ qcow2_step_co qcow2_cuts_work_shot_co;
 /* It is deleted: the same. */
 qcow2_step_co qcow2_cuts_delete_co;
 qcow2_step_co qcow2_cuts_work_delete_co;
+/* Another one, "two"; it is deleted while all work. */
+qcow2_step_co qcow2_cuts_other_co;
+qcow2_step_co qcow2_cuts_work_delete_other_co;
 qcow2_step_co qcow2_cuts_grow_co;
 qcow2_step_co qcow2_cuts_shrink_co; /* to half, what is behind discarded */
 /* While it is closed, without cuts: some free clusters are called used. */

@@ -163,12 +163,25 @@ void qcow2_cuts_work_co(struct qcow2_run *run)
 	join_work_co(run);
 }
 
-static void shot_co(struct qcow2_run *run)
+static void create_co(struct qcow2_run *run, const char *name)
 {
 	struct err err = {0};
 
-	if (spec_snapshot_create_co(run->source, "one", 0, &err))
+	if (spec_snapshot_create_co(run->source, name, 0, &err))
 		check_fail(__FILE__, __LINE__, "%s", err.text);
+}
+
+static void delete_co(struct qcow2_run *run, const char *name)
+{
+	struct err err = {0};
+
+	if (spec_snapshot_delete_co(run->source, name, &err))
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+}
+
+static void shot_co(struct qcow2_run *run)
+{
+	create_co(run, "one");
 	run->shot = true;
 }
 
@@ -192,25 +205,29 @@ void qcow2_cuts_work_shot_co(struct qcow2_run *run)
 	join_work_co(run);
 }
 
-static void delete_co(struct qcow2_run *run)
-{
-	struct err err = {0};
-
-	run->shot = false;
-	if (spec_snapshot_delete_co(run->source, "one", &err))
-		check_fail(__FILE__, __LINE__, "%s", err.text);
-	run->gone = true;
-}
-
 void qcow2_cuts_delete_co(struct qcow2_run *run)
 {
-	delete_co(run);
+	run->shot = false;
+	delete_co(run, "one");
+	run->gone = true;
 }
 
 void qcow2_cuts_work_delete_co(struct qcow2_run *run)
 {
 	start_work(run);
-	delete_co(run);
+	qcow2_cuts_delete_co(run);
+	join_work_co(run);
+}
+
+void qcow2_cuts_other_co(struct qcow2_run *run)
+{
+	create_co(run, "two");
+}
+
+void qcow2_cuts_work_delete_other_co(struct qcow2_run *run)
+{
+	start_work(run);
+	delete_co(run, "two");
 	join_work_co(run);
 }
 

@@ -30,6 +30,9 @@
 	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_delete_co, qcow2_cuts_work_co)
 #define DELETE_THEIRS \
 	W(qcow2_cuts_snapshot_co, qcow2_cuts_work_delete_co, qcow2_cuts_work_co)
+#define DELETE_OTHER \
+	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co, qcow2_cuts_other_co, \
+		qcow2_cuts_work_delete_other_co)
 #define BASE QCOW2_CUTS_SECTORS
 
 static const struct qcow2_script scripts[] = {
@@ -48,6 +51,7 @@ static const struct qcow2_script scripts[] = {
 		DELETE_UNDER_LOAD},
 	{"delete under load, subclusters", PARTS, FUAS, 1, 12, 0, 0,
 		DELETE_UNDER_LOAD},
+	{"delete another", SMALL, DISCARDS, 1, 12, 0, 0, DELETE_OTHER},
 	{"delete one of QEMU's", "cluster_size=4k", ZEROES, 1, 12, 0, 0,
 		DELETE_THEIRS},
 };
