@@ -139,7 +139,8 @@ static bool same_settings(
 		a->block_bytes == b->block_bytes &&
 		a->physical_block_bytes == b->physical_block_bytes &&
 		a->read_only == b->read_only && a->thin == b->thin &&
-		a->removable == b->removable;
+		a->removable == b->removable &&
+		a->space_wait_s == b->space_wait_s;
 }
 
 bool appliance_volume_equals(const struct appliance_volume *self,

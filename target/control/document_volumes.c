@@ -20,7 +20,7 @@ struct volume_options {
 	char *name, *uuid, *vendor, *product;
 	const struct doc *source;
 	int block_size;
-	uint64_t physical_block_size;
+	uint64_t physical_block_size, space_wait;
 	bool read_only, removable, thin;
 };
 
@@ -70,6 +70,13 @@ static const struct opt_spec volume_specs[] = {
 		.offset = VOLUME(thin),
 		.fallback = "false",
 		.help = "hosts may give space back (UNMAP)"},
+	{.name = "space_wait",
+		.type = OPT_UINT,
+		.offset = VOLUME(space_wait),
+		.max = 300,
+		.fallback = "0",
+		.help = "seconds that a write waits for space when none is "
+			"left, fewer than hosts wait for it; 0: it fails"},
 	{.name = "vendor",
 		.type = OPT_STRING,
 		.offset = VOLUME(vendor),
@@ -225,6 +232,7 @@ static void fill_volume(struct document_volume *volume, const struct doc *node,
 	s->read_only = o->read_only;
 	s->removable = o->removable;
 	s->thin = o->thin;
+	s->space_wait_s = (uint32_t)o->space_wait;
 }
 
 static int list_volume(struct document *document,

@@ -2,6 +2,7 @@
 /*
  * From blocks of the host to bytes of the source: capacity, ranges, one request.
  */
+#include "target/scsi/space_wait.h"
 #include "target/scsi/task.h"
 
 #include <errno.h>
@@ -138,9 +139,29 @@ void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
 	request->extents =
 		op == BLOCK_EXTENTS ? (void *)task->scratch->data : NULL;
 	request->done = done;
+	if (scsi_space_waits(task, op)) {
+		task->space_done = done;
+		request->done = scsi_space_done;
+	}
 	task->submitted = true;
 	if (BLOCK_OP(op) & BLOCK_OPS_CHANGE)
 		task->changed_bytes += length_bytes;
+	block_submit(source, request);
+}
+
+void scsi_submit_again(struct scsi_task *task)
+{
+	struct block_request *request = &task->block;
+	struct block_source *source = atomic_load_explicit(
+		&scsi_volume(task)->source, memory_order_acquire);
+
+	if (!source) {
+		request->result = -ENODEV;
+		task->space_done(request);
+		return;
+	}
+	block_request_init(request, task->nexus->lane);
+	task->submitted = true;
 	block_submit(source, request);
 }
 

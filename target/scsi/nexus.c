@@ -7,6 +7,7 @@
  * in each turn of the loop that finds it ready: its tasks end, an old reservation
  * of its nexus is dropped, it is closed.
  */
+#include "target/scsi/space_wait.h"
 #include "target/scsi/task.h"
 
 #include "blockcore/base/bytes.h"
@@ -302,6 +303,7 @@ int scsi_nexus_open(struct scsi_nexus *nexus, struct err *err)
 		return err_set(err, ENOMEM, "a session: out of memory");
 	}
 	TAILQ_INIT(&nexus->private->finished);
+	scsi_space_open(nexus->private);
 	nexus->private->message.run = nexus_turn;
 	nexus->private->nexus = nexus;
 	list_apply(nexus, &list);

@@ -91,6 +91,7 @@ struct scsi_task {
 	bool aborted, aborted_by_other, submitted;
 	bool counted; /* in figures: begun and not ended */
 	bool formats; /* the volume; scsi_format_end when it is done */
+	bool waits_for_space; /* see space_wait.h, as of what is named space_... */
 	uint8_t operation; /* enum volume_op, while counted */
 	uint8_t step;
 	uint64_t lba, blocks, position;
@@ -103,6 +104,9 @@ struct scsi_task {
 		*awaited_by; /* ABORT TASK: answered at the end */
 	struct block_request block;
 	TAILQ_ENTRY(scsi_task) link;
+	uint64_t space_deadline_ns; /* 0: it was not refused yet */
+	void (*space_done)(struct block_request *request);
+	TAILQ_ENTRY(scsi_task) space_link;
 };
 
 /* An I_T nexus: one session of a host with a target. */

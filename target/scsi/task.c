@@ -193,7 +193,8 @@ bool scsi_task_begin(struct scsi_task *task)
 	task->in_bytes = 0;
 	task->state = SCSI_BEGUN;
 	task->aborted = task->aborted_by_other = task->submitted = false;
-	task->counted = task->formats = false;
+	task->counted = task->formats = task->waits_for_space = false;
+	task->space_deadline_ns = 0;
 	task->changed_bytes = 0;
 	task->step = 0;
 	task->scratch = NULL;
@@ -457,7 +458,7 @@ void scsi_task_abort(struct scsi_task *task, bool by_other)
 	task->aborted = true;
 	task->aborted_by_other = by_other;
 	if (task->state == SCSI_RUNNING) {
-		if (task->submitted)
+		if (!scsi_space_abort(task) && task->submitted)
 			block_cancel(&task->block);
 		return;
 	}

@@ -33,6 +33,8 @@ struct scsi_logical_unit {
 	struct scsi_logical_unit *next_retiring;
 };
 
+TAILQ_HEAD(scsi_waiters, scsi_task);
+
 struct scsi_private {
 	struct scsi_nexus *nexus;
 	struct scsi_task_list finished;
@@ -44,6 +46,9 @@ struct scsi_private {
 	struct scsi_logical_unit *retiring;
 	struct reservation_order order;
 	bool ordering;
+	struct scsi_waiters waiters; /* for space, see space_wait.h */
+	unsigned waiting;
+	struct loop_timer space_timer;
 	struct access_table *old_table;
 	void (*refreshed)(struct scsi_nexus *nexus);
 	void (*closed)(struct scsi_nexus *nexus);
@@ -88,6 +93,12 @@ void scsi_figures_end(struct scsi_task *task);
 /* The task that formats its volume has ended, however. */
 void scsi_format_end(struct scsi_task *task);
 
+/* -- space_wait.c --------------------------------------------------------- */
+
+/* A task that waits for space ends, its `done` in the next turn. False: it does
+ * not wait. */
+bool scsi_space_abort(struct scsi_task *task);
+
 /* -- manage.c ------------------------------------------------------------- */
 
 /* Answers that function and those after it in the list, in the next turn. */
@@ -124,6 +135,9 @@ bool scsi_write_protected(const struct volume_nexus *nexus);
 void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
 	uint64_t offset_bytes, uint64_t length_bytes, unsigned iovs,
 	void (*done)(struct block_request *request));
+/* The same request once more, which has ended; task->space_done gets it if it cannot
+ * be submitted. */
+void scsi_submit_again(struct scsi_task *task);
 static inline struct scsi_task *scsi_task_of(struct block_request *request)
 {
 	return container_of(request, struct scsi_task, block);

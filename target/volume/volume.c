@@ -218,6 +218,21 @@ void volume_trouble(struct volume *volume, const struct block_lane *lane,
 		writing ? "write" : "read", strerror(-result));
 }
 
+void volume_waits_for_space(
+	struct volume *volume, const struct block_lane *lane)
+{
+	char object[BLOCK_NAME_BYTES + 8];
+	uint32_t swallowed;
+
+	volume_space_short(&volume->space);
+	if (!log_limit_pass(&volume->lane[lane->index].trouble, &swallowed))
+		return;
+	snprintf(object, sizeof object, "volume %s", volume->settings.name);
+	log_warning(object, "no space",
+		"no space is left below: writes wait for up to %u s; make room",
+		volume->settings.space_wait_s);
+}
+
 void volume_repaired(struct volume *volume)
 {
 	atomic_fetch_and(&volume->flags,

@@ -56,6 +56,7 @@ struct volume_settings {
 	uint32_t
 		physical_block_bytes; /* 4096 over 512: 512e; 0: the source's */
 	bool read_only, removable, thin;
+	uint32_t space_wait_s; /* a write may wait for space; 0: it fails */
 	char vendor[9], product[17]; /* INQUIRY; defaults CAIRN, VOLUME */
 };
 
@@ -155,6 +156,10 @@ void volume_failed(struct volume *volume);
  * the log, but few of them. Any lane. */
 void volume_trouble(struct volume *volume, const struct block_lane *lane,
 	int result, bool writing);
+/* A write waits, as no space is left: the space is looked at, a line in the log,
+ * but few of them. Any lane. */
+void volume_waits_for_space(
+	struct volume *volume, const struct block_lane *lane);
 void volume_repaired(struct volume *volume);
 /* Restores what a store kept (blob "modepages"); control lane, before the
  * volume is exported. -EINVAL: the blob is damaged. */

@@ -4,7 +4,8 @@
 # A file system under two volumes runs full (a tmpfs of 64 MiB in a mount namespace
 # of its own): one warning that names it and both of them, in the log, as an event,
 # for the doctor; the same when there is room again; a look at once when a host finds
-# no space; who cannot grow is not named.
+# no space; who cannot grow is not named. A volume that waits for space goes on when
+# there is some.
 
 if [ -z "${CAIRN_SPACE_NAMESPACE:-}" ] && unshare -m true 2>/dev/null; then
 	CAIRN_SPACE_NAMESPACE=1 exec unshare -m "$0" "$@"
@@ -18,7 +19,7 @@ mount -t tmpfs -o size=64m cairn-space "$work/data" 2>/dev/null ||
 trap 'stop_daemon; umount "$work/data"; cleanup' EXIT
 write_document <<'END'
 one thin: true, source: {protocol: {type: file, path: one.raw, size: 96MiB, cache: writeback}}
-two source: {format: {type: qcow2, size: 96MiB, file: {protocol: {type: file, path: two.qcow2, size: 1MiB}}}}
+two space_wait: 120, source: {format: {type: qcow2, size: 96MiB, file: {protocol: {type: file, path: two.qcow2, size: 1MiB}}}}
 full source: {protocol: {type: file, path: full.raw, size: 4MiB, preallocate: true, cache: writeback}}
 END
 
@@ -56,6 +57,11 @@ change() {
 ballast() { head -c "$1" /dev/zero >"$work/data/ballast"; }
 fill_fails() { qemu-io -f raw -c 'write -P 7 0 64M' -c 'write -P 7 64M 24M' "$url:one/0" 2>&1 | grep -i 'no space'; }
 
+waiter_has_read() {
+	cat "$work/waiter.log"
+	! grep -qiE 'error|failed' "$work/waiter.log" && grep -q 'read 8388608/8388608' "$work/waiter.log"
+}
+
 check "the daemon starts" start_daemon
 check "the doctor finds room" wait_until doctor_says ok
 check "so does the volume's status" status_says false
@@ -79,4 +85,11 @@ check "as an event" event space_back 1
 check "a host finds no space left" fill_fails
 check "that is looked at and warned of" wait_until warned 2
 check "as an event again" event space_low 2
+qemu-io -f raw -c 'write -P 9 0 8M' -c flush -c 'read -P 9 0 8M' "$url:two/0" >"$work/waiter.log" 2>&1 &
+waiter=$!
+check "a write to the other one waits" wait_until grep -q 'volume two no space:' "$work/daemon.log"
+check "it is not answered" kill -0 "$waiter"
+rm "$work/data/ballast"
+check "with room it goes on" wait "$waiter"
+check "and all is there" waiter_has_read
 finish

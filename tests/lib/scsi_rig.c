@@ -237,6 +237,7 @@ static void rig_start_co(
 		.read_only = setup->read_only,
 		.removable = setup->removable,
 		.thin = !setup->thick,
+		.space_wait_s = setup->space_wait_s,
 	};
 	struct err err = {0};
 

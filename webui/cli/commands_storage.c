@@ -110,7 +110,7 @@ static const struct cli_command volume_commands[] = {
 		"/volumes/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
 		.argument = {VOLUME,
 			PAIRS("block_size, physical_block_size, read_only, "
-			      "removable, thin, vendor, product")},
+			      "removable, thin, space_wait, vendor, product")},
 		.done = "changed"},
 	{"replace", "make a volume what a file says", "replaceVolume", "PUT",
 		"/volumes/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
