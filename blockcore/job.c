@@ -293,6 +293,14 @@ void job_on_cancel(
 		cancelled(argument);
 }
 
+int job_keep_cursor_co(struct job *job, uint64_t cursor, struct err *err)
+{
+	struct job_keeper *keeper = job->core->keeper;
+
+	job->progress.cursor = cursor;
+	return keeper ? keeper->begun_co(keeper, job, cursor, err) : 0;
+}
+
 /* By the limit, when the next chunk may start: what was slow is not caught up. */
 static void job_account(struct job *job, uint64_t bytes)
 {

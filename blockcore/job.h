@@ -18,6 +18,7 @@
 #include "blockcore/block.h"
 
 #define JOB_CHUNK_BYTES (1u << 20)
+#define JOB_PATH_BYTES 1024u
 
 enum job_state {
 	JOB_CREATED,
@@ -31,6 +32,14 @@ enum job_state {
 
 struct job;
 
+/* What a job will write, and what there is room for. */
+struct job_space {
+	uint64_t needs_bytes; /* at most */
+	uint64_t free_bytes; /* of the file system that it is written to */
+	char path
+		[JOB_PATH_BYTES]; /* of the file; "": none is known, no check */
+};
+
 struct job_kind {
 	const char *name, *help;
 	/* The source stands on something else when it has ended: only with a
@@ -39,6 +48,9 @@ struct job_kind {
 	const struct opt_spec *options;
 	size_t options_bytes;
 	bool destroys; /* the data that are there: callers ask first */
+	/* What it will write; NULL: nothing. `options` as parsed. Control lane. */
+	int (*space_co)(struct block_core *core, struct block_source *source,
+		const void *options, struct job_space *space, struct err *err);
 	/* The work, from `cursor` (0 at first). 0, -ECANCELED or -errno. */
 	int (*run_co)(struct job *job, uint64_t cursor, struct err *err);
 };
@@ -71,12 +83,33 @@ void job_wait_co(struct job *job);
 /* Only when ended. */
 void job_free(struct job *job);
 
-/* Who keeps documents is told of what a job has changed: the source of that name
- * stands on something else. `document` is the source's, whole, as JSON. Behind a
- * closed gate: what it returns 0 for is durable; else the change does not happen. */
+/* Who keeps documents is told of what a job changes: the source stands on something
+ * else.
+ *
+ *	begin	before the source's turn is taken, as changes of documents take turns
+ *		of sources: none of the others happens until `end`
+ *	keep	behind the closed gate; does not wait for anybody's change. What it
+ *		returns 0 for is durable, else the pivot does not happen and the job
+ *		fails with *err
+ *	end	the gate is open: on what was kept, or on the old stack
+ */
+struct job_pivot {
+	struct job *job; /* whose */
+	struct block_source *source;
+	const char *kind; /* the job's */
+	const char *document; /* the source's, whole, as JSON; of keep */
+};
 struct job_keeper {
-	int (*keep_co)(struct job_keeper *keeper, struct block_source *source,
-		const char *document, struct err *err);
+	/* Before a job writes where something may have been: from here on a restart
+	 * finds what the job has left there. Durable; does not wait for changes. */
+	int (*begun_co)(struct job_keeper *keeper, struct job *job,
+		uint64_t cursor, struct err *err);
+	void (*begin_co)(
+		struct job_keeper *keeper, const struct job_pivot *pivot);
+	int (*keep_co)(struct job_keeper *keeper, const struct job_pivot *pivot,
+		struct err *err);
+	void (*end_co)(
+		struct job_keeper *keeper, const struct job_pivot *pivot);
 };
 /* NULL: nobody, as at the start. Control lane. */
 void job_set_keeper(struct block_core *core, struct job_keeper *keeper);
@@ -94,6 +127,8 @@ int job_transfer_co(struct job *job, enum block_opcode op,
  * NULL: no more. */
 void job_on_cancel(
 	struct job *job, void (*cancelled)(void *argument), void *argument);
+/* Makes the cursor durable where jobs are kept. */
+int job_keep_cursor_co(struct job *job, uint64_t cursor, struct err *err);
 /* After each chunk: where a restart may go on, and how large it was.
  * -ECANCELED: stop now. */
 int job_step_co(struct job *job, uint64_t cursor, uint64_t chunk_bytes);

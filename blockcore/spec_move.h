@@ -39,11 +39,19 @@
 
 enum spec_move_kind { SPEC_MOVE_COPY, SPEC_MOVE_COMMIT, SPEC_MOVE_PULL };
 
+struct job;
+struct job_space;
 struct spec_move;
+
+/* What a move of that kind would write, and the room there is; `target`: of COPY, else
+ * NULL. */
+int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
+	const struct doc *target, struct job_space *space, struct err *err);
 
 struct spec_move_setup {
 	enum spec_move_kind kind;
 	struct block_source *source;
+	struct job *owner; /* told to who keeps documents */
 	const char *job; /* its kind, for messages */
 	const struct doc *target; /* COPY: a source's document */
 	/* COPY: what is in the target may be overwritten; else it must read as

@@ -309,6 +309,7 @@ int spec_move_begin_co(const struct spec_move_setup *setup,
 	move->core = source->core;
 	move->lane = block_core_lane(source->core, 0);
 	move->source = source;
+	move->owner = setup->owner;
 	move->job = setup->job;
 	move->keep_zeroes = setup->keep_zeroes;
 	move->bottom = block_stack_bottom(source->current);

@@ -29,6 +29,7 @@ struct spec_move {
 	struct block_core *core;
 	struct block_lane *lane; /* control */
 	struct block_source *source, *target; /* references */
+	struct job *owner;
 	const char *job;
 	struct block_driver *bottom; /* the source's, at the start */
 	struct block_format *format; /* COMMIT, PULL: the bottom's */

@@ -75,12 +75,43 @@ static void pivot_deal(struct pivot *pivot)
 	pivot->driver[pivot->count++] = block_stack_bottom(below);
 }
 
+/* -- who keeps documents --------------------------------------------------- */
+
+static struct job_keeper *pivot_keeper(const struct pivot *pivot)
+{
+	return pivot->stay ? NULL : pivot->move->core->keeper;
+}
+
+static struct job_pivot pivot_told(const struct pivot *pivot)
+{
+	return (struct job_pivot){.job = pivot->move->owner,
+		.source = pivot->move->source,
+		.kind = pivot->move->job};
+}
+
+static void pivot_begin_co(const struct pivot *pivot)
+{
+	struct job_keeper *keeper = pivot_keeper(pivot);
+	struct job_pivot told = pivot_told(pivot);
+
+	if (keeper)
+		keeper->begin_co(keeper, &told);
+}
+
+static void pivot_end_co(const struct pivot *pivot)
+{
+	struct job_keeper *keeper = pivot_keeper(pivot);
+	struct job_pivot told = pivot_told(pivot);
+
+	if (keeper)
+		keeper->end_co(keeper, &told);
+}
+
 /* -- behind the gate ------------------------------------------------------ */
 
 static int pivot_keep_co(struct pivot *pivot, struct err *err)
 {
-	struct spec_move *move = pivot->move;
-	struct job_keeper *keeper = move->core->keeper;
+	struct job_keeper *keeper = pivot_keeper(pivot);
 	char *text = NULL;
 	size_t bytes = 0;
 	FILE *out = keeper ? open_memstream(&text, &bytes) : NULL;
@@ -91,8 +122,10 @@ static int pivot_keep_co(struct pivot *pivot, struct err *err)
 		return err_set(err, ENOMEM, "no memory for a document");
 	spec_print_stack(pivot->next, out);
 	int error = fclose(out) ? err_set(err, ENOMEM, "no memory") : 0;
+	struct job_pivot told = pivot_told(pivot);
+	told.document = text;
 	if (!error)
-		error = keeper->keep_co(keeper, move->source, text, err);
+		error = keeper->keep_co(keeper, &told, err);
 	free(text);
 	return error;
 }
@@ -206,10 +239,12 @@ static int pivot_co(struct pivot *pivot, struct err *err)
 		if (i)
 			loop_sleep_co(move->lane->loop, PIVOT_AGAIN_NS);
 		*err = (struct err){0};
+		pivot_begin_co(pivot);
 		co_mutex_lock_co(&source->change);
 		error = pivot_try_co(pivot, err);
 		source->coming = NULL;
 		co_mutex_unlock(&source->change);
+		pivot_end_co(pivot);
 	}
 	return error;
 }

@@ -16,4 +16,10 @@ int moving_run_co(struct job *job, struct spec_move *move, uint64_t from,
 	bool lasting, int (*end_co)(struct spec_move *move, struct err *err),
 	struct err *err);
 
+/* -ENOSPC if what `space_co` (job_kind's) says does not fit. */
+int moving_check_space_co(struct job *job,
+	int (*space_co)(struct block_core *core, struct block_source *source,
+		const void *options, struct job_space *space, struct err *err),
+	struct err *err);
+
 #endif

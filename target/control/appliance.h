@@ -55,6 +55,10 @@ struct appliance_order {
 int appliance_apply_co(struct appliance *appliance,
 	const struct appliance_order *order, struct err *err);
 
+/* A running volume's source is what `wanted` says, by no doing of ours. */
+void appliance_source_moved(
+	struct appliance *appliance, const struct document_volume *wanted);
+
 /* Who may reach what now; valid until the next apply. */
 const struct access_table *appliance_table(const struct appliance *appliance);
 

@@ -170,6 +170,15 @@ struct volume *appliance_find_volume(
 	return v ? v->volume : NULL;
 }
 
+void appliance_source_moved(
+	struct appliance *appliance, const struct document_volume *wanted)
+{
+	struct appliance_volume *v =
+		map_find_text(&appliance->names, wanted->settings.name);
+	if (v)
+		appliance_volume_take_source(v, wanted);
+}
+
 const char *appliance_name_of(
 	const struct appliance *appliance, const uint8_t uuid[16])
 {

@@ -15,6 +15,7 @@
 #include "target/control/directory.h"
 #include "target/control/lanes.h"
 #include "target/control/own_audit.h"
+#include "target/control/pivots.h"
 #include "target/control/report.h"
 #include "target/control/tries.h"
 #include "target/control/trust/trust.h"
@@ -46,6 +47,7 @@ struct daemon {
 	struct appliance *appliance;
 	struct config *config;
 	struct trust *trust;
+	struct pivots pivots;
 	struct tries tries;
 	void *face;
 
@@ -198,6 +200,8 @@ static int open_config_co(struct daemon *daemon, struct err *err)
 	daemon->config = config_open(&world, daemon->appliance, err);
 	if (!daemon->config)
 		return -EIO;
+	pivots_open(&daemon->pivots, &world, daemon->appliance, daemon->config,
+		daemon->trust);
 	bool applies = orders->document &&
 		!(orders->only_first && config_generation(daemon->config));
 	return applies ? apply_file_co(daemon, err)
@@ -213,7 +217,8 @@ static int open_face_co(struct daemon *daemon, struct err *err)
 		.state = daemon->state,
 		.appliance = daemon->appliance,
 		.config = daemon->config,
-		.trust = daemon->trust};
+		.trust = daemon->trust,
+		.pivots = &daemon->pivots};
 	const struct daemon_face *face = daemon->orders->face;
 	return face ? face->start_co(&parts, &daemon->face, err) : 0;
 }
@@ -264,6 +269,7 @@ static void stop_co(struct daemon *daemon)
 		daemon->orders->face->stop_co(daemon->face);
 	if (daemon->server)
 		iscsi_server_stop_co(daemon->server, GRACE_NS);
+	pivots_close(&daemon->pivots);
 	if (daemon->appliance)
 		appliance_close_co(daemon->appliance);
 	config_close(daemon->config);

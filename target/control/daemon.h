@@ -24,6 +24,7 @@ struct appliance;
 struct block_core;
 struct config;
 struct iscsi_server;
+struct pivots;
 struct reactor;
 struct state;
 struct trust;
@@ -39,6 +40,7 @@ struct daemon_parts {
 	struct appliance *appliance;
 	struct config *config;
 	struct trust *trust;
+	struct pivots *pivots;
 };
 
 /* What manages the daemon from outside (REST). It lies above this floor, so the

@@ -220,6 +220,17 @@ static void end(struct initiator *i, struct initiator_io *io, uint8_t status)
 		i->done(i, io, i->argument);
 }
 
+/* CHECK CONDITION with UNIT ATTENTION: RFC 7143 11.4.7, SPC-4 4.5.2, 4.5.3. */
+static bool is_attention(const uint8_t *h, uint32_t bytes)
+{
+	const uint8_t *sense = h + 48 + h[4] * 4u + 2;
+
+	if (h[3] != 2 || bytes < 2 + 4)
+		return false;
+	bool fixed = (sense[0] & 0x7f) < 0x72;
+	return (sense[fixed ? 2 : 1] & 0xf) == 6;
+}
+
 static int take(struct initiator *i, const uint8_t *h, uint32_t bytes)
 {
 	uint32_t tag = get32(h + 16);
@@ -259,6 +270,7 @@ static int take(struct initiator *i, const uint8_t *h, uint32_t bytes)
 	case 0x21: /* SCSI Response */
 		note_numbers(i, h);
 		i->expected_status_sn = get32(h + 24) + 1;
+		io->attention = is_attention(h, bytes);
 		end(i, io, h[2] ? 0xff : h[3]);
 		return 0;
 	case 0x31: { /* R2T */

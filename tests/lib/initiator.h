@@ -28,6 +28,7 @@ struct initiator_io {
 	uint32_t slot; /* below the depth; free again when it is done */
 	/* set at the end */
 	uint8_t status;
+	bool attention; /* not done: the unit had something to tell first */
 	uint64_t started_ns, ended_ns;
 };
 

@@ -5,8 +5,12 @@
  * and afterwards reads all of it back.
  *
  *	survive write  PORT TARGET RECORD SEED   until the connection breaks
+ *	survive force  PORT TARGET RECORD SEED   the same, each write forced (FUA): of
+ *						 a volume that keeps more in memory
+ *						 than the kernel's cache
  *	survive verify PORT TARGET RECORD
  *
+ * What the unit has to tell (UNIT ATTENTION) is heard, and the command sent again.
  * RECORD is a shared mapping: it holds even when this process is killed. Exit
  * status 0: write ended by a broken connection after at least one answer, or
  * every unit reads as its last acknowledged value or one sent after it.
@@ -33,6 +37,9 @@ static struct initiator initiator;
 static struct record *record;
 static struct initiator_io io[DEPTH];
 static uint32_t unit_of[DEPTH], generation_of[DEPTH], idle[DEPTH], idles;
+static bool
+	again[DEPTH]; /* the unit told something first: the same once more */
+static bool force;
 static uint64_t answers, refused;
 
 static void fill(uint8_t *data, uint32_t unit, uint32_t generation)
@@ -49,8 +56,9 @@ static unsigned ended(struct initiator *i, struct initiator_io *done, void *a)
 
 	(void)i;
 	(void)a;
+	again[slot] = done->attention;
 	if (done->status)
-		refused++;
+		refused += !done->attention;
 	else
 		record->acknowledged[unit_of[slot]] = generation_of[slot];
 	answers++;
@@ -63,12 +71,18 @@ static void start(uint32_t slot)
 {
 	uint32_t unit = (uint32_t)random() % (UNITS / DEPTH) * DEPTH + slot;
 
+	if (again[slot]) {
+		initiator_queue(&initiator, &io[slot]);
+		return;
+	}
 	unit_of[slot] = unit;
 	generation_of[slot] = ++record->sent[unit];
 	fill(io[slot].data, unit, generation_of[slot]);
 	io[slot].slot = slot;
 	initiator_io_read_write(&io[slot], true, unit * (UNIT_BYTES / 512u),
 		UNIT_BYTES / 512u, 512, io[slot].data);
+	if (force)
+		io[slot].cdb[1] |= 0x08; /* FUA: SBC-4 5.43 */
 	initiator_queue(&initiator, &io[slot]);
 }
 
@@ -106,6 +120,20 @@ static bool unit_is_right(uint32_t unit, const uint8_t *data)
 	return !memcmp(expected, data, UNIT_BYTES);
 }
 
+static int read_unit(uint32_t unit, uint8_t *data)
+{
+	int error;
+
+	do {
+		io[0].attention = false;
+		initiator_io_read_write(&io[0], false,
+			unit * (UNIT_BYTES / 512u), UNIT_BYTES / 512u, 512,
+			data);
+		error = initiator_execute(&initiator, &io[0]);
+	} while (!error && io[0].status && io[0].attention);
+	return error || io[0].status ? -1 : 0;
+}
+
 /* After the check a unit's value is what was read: the next round starts there. */
 static int verify(void)
 {
@@ -113,10 +141,7 @@ static int verify(void)
 	unsigned wrong = 0, written = 0;
 
 	for (uint32_t unit = 0; unit < UNITS; unit++) {
-		initiator_io_read_write(&io[0], false,
-			unit * (UNIT_BYTES / 512u), UNIT_BYTES / 512u, 512,
-			data);
-		if (initiator_execute(&initiator, &io[0]) || io[0].status) {
+		if (read_unit(unit, data)) {
 			printf("unit %u: cannot read: %s\n", unit,
 				initiator.error);
 			return 1;
@@ -155,7 +180,9 @@ int main(int argc, char **argv)
 		printf("login: %s\n", initiator.error);
 		return 2;
 	}
-	int status = strcmp(argv[1], "write") ? verify() : write_until_broken();
+	force = !strcmp(argv[1], "force");
+	int status =
+		strcmp(argv[1], "verify") ? write_until_broken() : verify();
 	initiator_close(&initiator);
 	for (uint32_t slot = 0; slot < DEPTH; slot++)
 		free(io[slot].data);

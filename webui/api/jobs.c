@@ -26,7 +26,7 @@ const char *const api_job_states[] = {
 	NULL,
 };
 
-static int64_t now_ms(void)
+int64_t api_job_now_ms(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -117,7 +117,7 @@ static void take_result(struct api_job *job)
 	job->record.done_bytes = progress.done;
 	job->record.total_bytes = progress.total;
 	job->record.cursor = progress.cursor;
-	job->record.ended_ms = now_ms();
+	job->record.ended_ms = api_job_now_ms();
 	if (progress.state == JOB_FAILED)
 		snprintf(job->record.error, sizeof job->record.error, "%s",
 			progress.error.text);
@@ -136,13 +136,21 @@ static void take_interruption(struct api_job *job, enum api_job_state before)
 
 static void start_queued_co(struct api_jobs *self);
 
+/* It may have come to its end all the same. */
+static bool was_cancelled(const struct api_job *job)
+{
+	struct job_progress progress;
+	job_get_progress(job->job, &progress);
+	return progress.state == JOB_CANCELLED;
+}
+
 static void mind_co(void *argument)
 {
 	struct api_job *job = argument;
 	struct api_jobs *self = job->all;
 	job_wait_co(job->job);
 	self->running--;
-	if (self->stopping && job->interrupted) {
+	if (self->stopping && job->interrupted && was_cancelled(job)) {
 		take_interruption(job, job->record.state);
 	} else {
 		take_result(job);
@@ -169,7 +177,7 @@ void api_job_cancel(struct api_job *job)
 		job_cancel(job->job);
 	} else {
 		job->record.state = API_JOB_CANCELLED;
-		job->record.ended_ms = now_ms();
+		job->record.ended_ms = api_job_now_ms();
 		wake_waiters(job);
 	}
 	api_job_save(job);
@@ -208,8 +216,12 @@ int api_job_run_co(struct api_job *job, struct err *err)
 		if (!options)
 			return -EINVAL;
 	}
-	int failed = job_start_co(self->api->parts.core, source,
-		job->record.kind, options, job->record.cursor, &job->job, err);
+	int failed = api_job_check_files(
+		self->api, job->record.kind, job->record.volume, options, err);
+	if (!failed)
+		failed = job_start_co(self->api->parts.core, source,
+			job->record.kind, options, job->record.cursor,
+			&job->job, err);
 	doc_free(options);
 	if (failed)
 		return failed;
@@ -241,7 +253,7 @@ static bool waits(const struct api_job *job)
 static void fail_job(struct api_job *job, const struct err *err)
 {
 	job->record.state = API_JOB_FAILED;
-	job->record.ended_ms = now_ms();
+	job->record.ended_ms = api_job_now_ms();
 	snprintf(job->record.error, sizeof job->record.error, "%s", err->text);
 	api_job_save(job);
 	api_job_tell(job, "failed");
@@ -324,21 +336,23 @@ int api_job_start_co(struct api_job *job, struct err *err)
 			JOBS_MAX_QUEUED);
 	if (!failed) {
 		job->record.id = self->next_id++;
-		job->record.created_ms = now_ms();
+		job->record.created_ms = api_job_now_ms();
 		failed = api_job_store_save(
 			self->api->parts.state, &job->record, err);
-	}
-	if (!failed && self->running < JOBS_MAX_RUNNING) {
-		failed = api_job_run_co(job, err);
-		if (failed)
-			api_job_store_remove(
-				self->api->parts.state, job->record.id);
 	}
 	if (failed) {
 		api_job_free(job);
 		return failed;
 	}
-	TAILQ_INSERT_TAIL(&self->list, job, link);
+	TAILQ_INSERT_TAIL(&self->list, job, link); /* it may be asked for */
+	if (self->running < JOBS_MAX_RUNNING)
+		failed = api_job_run_co(job, err);
+	if (failed) {
+		TAILQ_REMOVE(&self->list, job, link);
+		api_job_store_remove(self->api->parts.state, job->record.id);
+		api_job_free(job);
+		return failed;
+	}
 	api_job_tell(job, api_job_states[job->record.state]);
 	return 0;
 }
@@ -385,7 +399,7 @@ static int restore_one(struct api_job_record *record, void *argument)
 	job->record = *record; /* its options too */
 	if (job->record.state == API_JOB_CANCELLING) {
 		job->record.state = API_JOB_CANCELLED;
-		job->record.ended_ms = now_ms();
+		job->record.ended_ms = api_job_now_ms();
 	}
 	if (job->record.state == API_JOB_RUNNING)
 		job->record.state = API_JOB_QUEUED;
@@ -413,6 +427,7 @@ struct api_jobs *api_jobs_new(struct api *api, struct err *err)
 	}
 	if (count_queued(self))
 		loop_timer_set(api->loop, &self->retry, 0);
+	api_jobs_watch(self);
 	return self;
 }
 
@@ -439,5 +454,6 @@ void api_jobs_stop_co(struct api_jobs *self)
 		TAILQ_REMOVE(&self->list, job, link);
 		api_job_free(job);
 	}
+	api_jobs_unwatch(self);
 	free(self);
 }

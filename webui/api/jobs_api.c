@@ -181,10 +181,7 @@ static const struct opt_spec start_specs[] = {
 
 static const struct job_kind *kind_of(const struct start_options *o)
 {
-	const struct job_kind *const *kind = job_kinds;
-	while (*kind && strcmp((*kind)->name, o->kind) != 0)
-		kind++;
-	return *kind;
+	return api_job_kind(o->kind);
 }
 
 static int check_kind(
@@ -194,13 +191,6 @@ static int check_kind(
 	if (!kind)
 		return doc_error(doc_find(body, "kind"), err, EINVAL,
 			"there is no job \"%s\"", o->kind);
-	/* The document would go on naming what the volume stood on before. */
-	if (kind->pivots)
-		return doc_error(doc_find(body, "kind"), err, EOPNOTSUPP,
-			"job \"%s\" changes what a volume stands on, which "
-			"the daemon cannot keep yet: use cairn-stack with the "
-			"volume offline",
-			o->kind);
 	void *values = calloc(1, kind->options_bytes + 1);
 	if (!values)
 		return err_set(err, ENOMEM, "out of memory");
@@ -245,26 +235,6 @@ static struct api_job *make_job(
 	return job;
 }
 
-static void answer_plan(
-	struct api_request *request, const struct start_options *o)
-{
-	const struct job_kind *kind = kind_of(o);
-	char object[80], text[320];
-	snprintf(object, sizeof object, "volume %s", o->volume);
-	if (kind->destroys)
-		snprintf(text, sizeof text, "DESTROYS all data of %s%s: %s",
-			o->volume,
-			o->options ? " in the range of its options" : "",
-			kind->help);
-	else
-		snprintf(text, sizeof text, "a job (%s) begins; hosts stay",
-			o->kind);
-	api_answer(request, 200,
-		json_pack("{sb, s[], s[{ss, ss, ss, s[]}]}", "dry_run", 1,
-			"changes", "impact", "object", object, "effect", "none",
-			"text", text, "sessions"));
-}
-
 /* What takes all data away is said in so many words, and never under the eyes of
  * hosts. False: answered. */
 static bool may_destroy(
@@ -305,7 +275,7 @@ static void start_with_co(struct api_request *request, const struct doc *body,
 	if (!may_destroy(request, o))
 		return;
 	if (request->dry_run) {
-		answer_plan(request, o);
+		api_job_plan_co(request, o->kind, o->volume, o->options);
 		return;
 	}
 	struct api_job *job = make_job(request, o);

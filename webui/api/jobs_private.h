@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of jobs share: jobs.c their life, jobs_api.c the handlers,
- * job_store.c what is durable.
+ * job_plan.c what one would do and who is in its way, job_store.c what is durable,
+ * job_keep.c what becomes durable while one runs.
  */
 #ifndef WEBUI_API_JOBS_PRIVATE_H
 #define WEBUI_API_JOBS_PRIVATE_H
 
 #include "blockcore/job.h"
+#include "target/control/pivots.h"
 #include "webui/api/job_store.h"
 #include "webui/api/private.h"
 
@@ -35,6 +37,7 @@ struct api_jobs {
 	bool stopping;
 	struct co *stopper; /* waits until none runs */
 	struct loop_timer save, retry;
+	struct pivots_watcher pivots;
 };
 
 extern const char *const api_job_states[]; /* ends with NULL */
@@ -51,6 +54,24 @@ void api_job_save(struct api_job *job);
 /* An event of topic jobs; counts the generation. */
 void api_job_tell(struct api_job *job, const char *type);
 int api_job_run_co(struct api_job *job, struct err *err);
+int64_t api_job_now_ms(void); /* since 1970 */
+
+/* -- job_keep.c -------------------------------------------------------------- */
+
+void api_jobs_watch(struct api_jobs *jobs);
+void api_jobs_unwatch(struct api_jobs *jobs);
+
+/* -- job_plan.c -------------------------------------------------------------- */
+
+const struct job_kind *api_job_kind(const char *name); /* NULL: there is none */
+/* -EBUSY, naming it: another volume stands on a file that the job would change.
+ * `options` NULL: none. */
+int api_job_check_files(struct api *api, const char *kind, const char *volume,
+	const struct doc *options, struct err *err);
+/* Answers what the job would do; its options fit its kind. */
+void api_job_plan_co(struct api_request *request, const char *kind,
+	const char *volume, const struct doc *options);
+
 json_t *api_job_json(const struct api_job *job);
 
 #endif

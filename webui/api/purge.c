@@ -42,25 +42,24 @@ static const char *path_of(const json_t *file)
 /* -- what goes ---------------------------------------------------------------- */
 
 static void print_whole(
-	struct api_request *request, const char *path, char out[4096])
+	const struct block_core *core, const char *path, char out[4096])
 {
 	snprintf(out, 4096, "%s%s%s",
-		*path == '/' ? ""
-			     : block_core_data_directory(request->parts->core),
+		*path == '/' ? "" : block_core_data_directory(core),
 		*path == '/' ? "" : "/", path);
 }
 
-static bool is_same_file(
-	struct api_request *request, const char *one, const char *other)
+bool purge_is_same_file(
+	const struct block_core *core, const char *one, const char *other)
 {
 	char whole[4096];
 	struct stat a, b;
 	if (!strcmp(one, other))
 		return true;
-	print_whole(request, one, whole);
+	print_whole(core, one, whole);
 	if (stat(whole, &a))
 		return false;
-	print_whole(request, other, whole);
+	print_whole(core, other, whole);
 	return !stat(whole, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
@@ -79,7 +78,8 @@ static const char *user_of(
 		files = files_of(one->value);
 		json_array_foreach(files, i, file)
 		{
-			same |= is_same_file(request, path, path_of(file));
+			same |= purge_is_same_file(
+				request->parts->core, path, path_of(file));
 		}
 		json_decref(files);
 		if (same)
@@ -176,7 +176,7 @@ static void purge_one_co(
 			why);
 		return;
 	}
-	print_whole(request, path, whole);
+	print_whole(request->parts->core, path, whole);
 	int fd = open(whole, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (unlink(whole) && errno != ENOENT)
 		log_error("api", "purge", "%s: %s", whole, strerror(errno));

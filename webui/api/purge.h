@@ -15,6 +15,9 @@
 
 #include "webui/api/handler.h"
 
+/* Whether two paths, as stacks name them, are the same file. */
+bool purge_is_same_file(
+	const struct block_core *core, const char *one, const char *other);
 /* Says in the plan of a dry run, just answered, which files go and which stay, and
  * why. `volume` is the value of the volume `name`. */
 void purge_explain(

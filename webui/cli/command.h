@@ -105,9 +105,13 @@ struct cli_command {
 			   * answer, the whole sentence */
 	int (*run)(struct cli_run *run); /* exit status */
 	const char *also; /* operations its code calls: "getLogin ..." */
+	const char *sets; /* "kind=commit": a member of the body, always */
 	const char
 		*destroys; /* member of the body, true once the user said yes to
 			       * "This DESTROYS all data of ARGUMENT" */
+	const char
+		*destroys_if; /* only with this argument, else it does not ask;
+				  * NULL: always */
 	const char *more; /* paragraphs for help and man page, or NULL */
 };
 

@@ -47,6 +47,15 @@ static const struct cli_column figure_columns[] = {
 	{0},
 };
 
+static const struct cli_column volume_job_columns[] = {
+	{"ID", "id"},
+	{"VOLUME", "volume"},
+	{"KIND", "kind"},
+	{"STATE", "state", COLUMN_STATE},
+	{"DONE", "done_bytes", COLUMN_PERCENT_OF, "total_bytes"},
+	{0},
+};
+
 static const struct cli_option volume_create_options[] = {
 	{"size", 's', VALUE_SIZE, "SIZE", "size",
 		"a new file NAME.raw of this size; in place of -f"},
@@ -94,6 +103,36 @@ static const struct cli_option resize_options[] = {
 	CLI_END,
 };
 
+#define JOB_VOLUME \
+	{ \
+		"VOLUME", .place = "volume", .names_of = "volume", \
+			  .help = "its name" \
+	}
+#define RATE_OPTION \
+	{ \
+		"rate", 0, VALUE_SIZE, "SIZE", "rate_bytes", \
+			"at most so many bytes per second" \
+	}
+#define JOB_FLAGS (CLI_DRY_RUN | CLI_KEYED | CLI_JOB)
+
+static const struct cli_option volume_migrate_options[] = {
+	{"format", 0, VALUE_CHOICE, "FORMAT", NULL,
+		"what is to be in the file (raw)", .choices = "raw|qcow2"},
+	{"file", 'f', VALUE_DOCUMENT, "FILE", NULL,
+		"the target as YAML or JSON, in place of PATH: any source of "
+		"the volume's size"},
+	{"overwrite", 0, VALUE_FLAG, NULL, NULL,
+		"whatever is in the target; else it must be empty"},
+	{"rate", 0, VALUE_SIZE, "SIZE", NULL,
+		"at most so many bytes per second"},
+	CLI_END,
+};
+
+static const struct cli_option volume_job_options[] = {
+	RATE_OPTION,
+	CLI_END,
+};
+
 static const struct cli_command volume_commands[] = {
 	{"list", "all volumes", "listVolumes", "GET", "/volumes", "viewer",
 		CLI_PAGED},
@@ -131,6 +170,36 @@ static const struct cli_command volume_commands[] = {
 		"POST", "/volumes/{name}/repair", "operator",
 		CLI_DRY_RUN | CLI_KEYED, .argument = {VOLUME},
 		.done = "repaired"},
+	{"migrate", "move a volume to another file or format, under I/O",
+		"startJob", "POST", "/jobs", "operator", JOB_FLAGS,
+		.argument = {JOB_VOLUME,
+			{"PATH", .flags = CLI_OPTIONAL,
+				.help = "the new file, from the data "
+					"directory; it is made"}},
+		.options = volume_migrate_options, .done = "migrates",
+		.columns = volume_job_columns, .run = run_migrate,
+		.also = "getVolume",
+		.more = "Hosts read and write all the time; at the end they "
+			"wait for a moment while the volume comes to stand on "
+			"its copy, which is durable then. The old file stays. "
+			"--dry-run says how many bytes that needs and how many "
+			"are free."},
+	{"commit", "write an image down into its backing file, under I/O",
+		"startJob", "POST", "/jobs", "operator", JOB_FLAGS,
+		.argument = {JOB_VOLUME}, .options = volume_job_options,
+		.columns = volume_job_columns, .done = "commits",
+		.sets = "kind=commit",
+		.more = "The volume goes on in its backing file: the snapshot "
+			"that this was is given up. The image stays as a file. "
+			"It is refused, naming the volume, while another one "
+			"stands on the backing file."},
+	{"flatten", "make an image independent of its backing file, under I/O",
+		"startJob", "POST", "/jobs", "operator", JOB_FLAGS,
+		.argument = {JOB_VOLUME}, .options = volume_job_options,
+		.columns = volume_job_columns, .done = "flattens",
+		.sets = "kind=flatten",
+		.more = "What the backing file shows is copied up into the "
+			"image."},
 	{"figures", "counters and latencies, by operation and host",
 		"getFigures", "GET", "/volumes/{name}/figures", "viewer",
 		.argument = {VOLUME}, .columns = figure_columns,

@@ -50,13 +50,18 @@ static const struct cli_command job_commands[] = {
 				     .help = "what it works on"},
 			{"KIND", .value = VALUE_CHOICE, .place = "kind",
 				.help = "fill: DESTROYS all data: writes a "
-					"pattern over every block",
-				.choices = "fill"},
+					"pattern over every block; copy "
+					"to=..., "
+					"scrub: reads everything; migrate, "
+					"commit, flatten: see cairn help "
+					"volume",
+				.choices = "fill|copy|migrate|commit|flatten|"
+					   "scrub"},
 			{"KEY=VALUE", .value = VALUE_PAIRS, .place = "options",
 				.flags = CLI_REST,
 				.help = "options of its kind"}},
 		.options = job_start_options, .done = "started",
-		.destroys = "destroy",
+		.destroys = "destroy", .destroys_if = "fill",
 		.more = "fill is a test of a disk, not a way to make a volume "
 			"thick: whatever the volume holds is lost. It writes a "
 			"pattern over every block, then reads it back and "

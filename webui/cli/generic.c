@@ -25,10 +25,29 @@ void run_show_plan(struct cli_run *run, const json_t *plan)
 		output_object(&run->output, NULL, plan);
 }
 
+static bool destroys(const struct cli_run *run)
+{
+	const struct cli_line *line = &run->line;
+	const char *only = line->command->destroys_if;
+	bool does = line->command->destroys && !only;
+	for (unsigned i = 0; only && i < line->arguments; i++)
+		does |= !strcmp(line->argument[i], only);
+	return does;
+}
+
+/* Something goes, and nobody has said yes yet. */
+static bool must_ask(const struct cli_run *run)
+{
+	const struct cli_command *command = run->line.command;
+	return command->flags & CLI_ASKS &&
+		(!command->destroys || destroys(run)) &&
+		!cli_line_flag(&run->line, "yes");
+}
+
 static int confirm(struct cli_run *run)
 {
 	char question[200];
-	if (!run->line.command->destroys)
+	if (!destroys(run))
 		return run_confirm(run, "Do it?");
 	snprintf(question, sizeof question,
 		"This DESTROYS all data of %.100s. Do it?",
@@ -151,33 +170,48 @@ static int list(struct cli_run *run, const char *path)
 	return status;
 }
 
-int run_generic(struct cli_run *run)
+static bool rehearsable(struct cli_run *run)
+{
+	return run->line.command->flags & CLI_DRY_RUN ||
+		!cli_line_flag(&run->line, "dry-run");
+}
+
+static int refuse_rehearsal(void)
+{
+	return run_fail(EXIT_USAGE, "there is no --dry-run of this command");
+}
+
+int run_send(struct cli_run *run, const char *path, json_t *body)
 {
 	const struct cli_command *command = run->line.command;
 	bool dry = cli_line_flag(&run->line, "dry-run");
-	char *path;
-	json_t *body;
-	if (dry && !(command->flags & CLI_DRY_RUN))
-		return run_fail(
-			EXIT_USAGE, "there is no --dry-run of this command");
-	int status = run_request(run, &path, &body);
-	if (!status && !dry && command->destroys)
-		json_object_set_new(body, command->destroys, json_true());
+	bool asks = must_ask(run);
 	struct client_request request = {.method = command->method,
 		.path = path,
 		.body = body,
 		.keyed = command->flags & CLI_KEYED,
 		.if_match = command->flags & CLI_MATCH ? "*" : NULL};
-	bool asks =
-		command->flags & CLI_ASKS && !cli_line_flag(&run->line, "yes");
-	if (!status && command->flags & CLI_PAGED)
+	int status = 0;
+	if (!rehearsable(run))
+		return refuse_rehearsal();
+	if (!dry && destroys(run))
+		json_object_set_new(body, command->destroys, json_true());
+	if (dry || asks)
+		status = rehearse(run, &request, !dry);
+	return status || dry ? status : send(run, &request);
+}
+
+int run_generic(struct cli_run *run)
+{
+	char *path;
+	json_t *body;
+	if (!rehearsable(run))
+		return refuse_rehearsal();
+	int status = run_request(run, &path, &body);
+	if (!status && run->line.command->flags & CLI_PAGED)
 		status = list(run, path);
-	else if (!status) {
-		if (dry || asks)
-			status = rehearse(run, &request, !dry);
-		if (!status && !dry)
-			status = send(run, &request);
-	}
+	else if (!status)
+		status = run_send(run, path, body);
 	json_decref(body);
 	free(path);
 	return status;

@@ -50,6 +50,8 @@ int run_fail(int status, const char *format, ...)
 
 /* Sends the row's request with what it needs, shows the answer. */
 int run_generic(struct cli_run *run);
+/* The same with a path and a body of its own: borrowed. */
+int run_send(struct cli_run *run, const char *path, json_t *body);
 /* Shows a plan (of a dry run). */
 void run_show_plan(struct cli_run *run, const json_t *plan);
 

@@ -211,6 +211,13 @@ static int add_options(
 	return 0;
 }
 
+/* What the row itself says. */
+static int add_fixed(
+	const struct cli_command *command, json_t *body, struct err *err)
+{
+	return command->sets ? add_pair(body, "", command->sets, err) : 0;
+}
+
 /* Secrets that must be there and were not given. */
 static int ask(const struct cli_line *line, json_t *body, struct err *err)
 {
@@ -246,7 +253,7 @@ json_t *run_body(const struct cli_line *line, struct err *err)
 	if (!body)
 		return NULL;
 	if (add_arguments(line, body, err) || add_options(line, body, err) ||
-		ask(line, body, err)) {
+		add_fixed(line->command, body, err) || ask(line, body, err)) {
 		if (err && !err->code)
 			err->code = EINVAL;
 		json_decref(body);

@@ -2,13 +2,11 @@
 /* One change after the other; see config.h. */
 #include "target/control/config/config.h"
 
-#include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
+#include "target/control/config/config_parts.h"
 #include "target/control/config/impact.h"
 #include "target/control/config/json_doc.h"
 #include "target/control/config/keys.h"
-#include "target/control/config/proposal.h"
-#include "target/control/config/store.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -17,16 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-struct config {
-	struct appliance_world world;
-	struct appliance *appliance;
-	struct config_objects objects;
-	uint64_t number; /* newest of the history */
-	char *legacy; /* the document of an older database, until it is ours */
-	bool in_force; /* the appliance runs as the objects say */
-	struct co_mutex changing;
-};
 
 /* -- looking ---------------------------------------------------------------- */
 
@@ -79,25 +67,25 @@ void config_outcome_free(struct config_outcome *outcome)
 	*outcome = (struct config_outcome){0};
 }
 
-/* -- what was applied ------------------------------------------------------- */
-
-static int64_t now_ms(void)
+int64_t config_now_ms(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Memory that is missing here would leave us with less than is kept, so it ends the
- * process: a restart reads it again. */
-static void take(struct config *config, const struct config_proposal *proposal,
-	bool part, int64_t when_ms)
-{
-	if (!proposal_take(proposal, part, when_ms, &config->objects))
-		abort();
-}
-
 /* -- applying --------------------------------------------------------------- */
+
+void config_take(struct config *config, const struct config_proposal *proposal,
+	bool part, const struct store_commit *commit,
+	struct config_outcome *outcome)
+{
+	if (!proposal_take(proposal, part, commit->now_ms, &config->objects))
+		abort();
+	outcome->number = config->number = commit->number;
+	free(config->legacy);
+	config->legacy = NULL;
+}
 
 struct keeping {
 	struct config *config;
@@ -110,7 +98,7 @@ static int keep_co(void *argument, struct err *err)
 	return store_save(keeping->config->world.state, &keeping->commit, err);
 }
 
-static int find_secrets(
+int config_find_secrets(
 	struct config *config, struct document *document, struct err *err)
 {
 	const struct appliance_world *world = &config->world;
@@ -131,7 +119,7 @@ static int apply_co(struct config *config, struct config_proposal *proposal,
 			.who = change->who,
 			.title = change->title,
 			.witness = change->witness,
-			.now_ms = now_ms(),
+			.now_ms = config_now_ms(),
 			.number = config->number + 1}};
 	struct appliance_order order = {.document = proposal->document,
 		.strict = strict,
@@ -143,10 +131,7 @@ static int apply_co(struct config *config, struct config_proposal *proposal,
 	if (failed)
 		return failed;
 	config->in_force = true;
-	take(config, proposal, part, keeping.commit.now_ms);
-	outcome->number = config->number = keeping.commit.number;
-	free(config->legacy);
-	config->legacy = NULL;
+	config_take(config, proposal, part, &keeping.commit, outcome);
 	return 0;
 }
 
@@ -166,7 +151,7 @@ static int run_co(struct config *config, struct config_proposal *proposal,
 	const struct config_change *change, bool strict,
 	struct config_outcome *outcome, struct err *err)
 {
-	int failed = find_secrets(config, proposal->document, err);
+	int failed = config_find_secrets(config, proposal->document, err);
 	if (failed)
 		return failed;
 	outcome->changes = proposal_changes(proposal);

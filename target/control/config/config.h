@@ -77,6 +77,18 @@ struct config_whole {
 int config_replace_co(struct config *config, const struct config_whole *whole,
 	struct config_outcome *outcome, struct err *err);
 
+/* -- what has changed by itself --------------------------------------------- */
+
+/* A job makes a volume's source stand on something else (job.h, job_keeper): from
+ * hold to release nobody else changes the configuration. */
+void config_hold_co(struct config *config);
+void config_release(struct config *config);
+/* While held, and without waiting: keeps, with its record in the history, that the
+ * volume of the one edit has another source, which it runs on already or will at
+ * once. 0: durable, and the objects say so; else -errno and all is as before. */
+int config_keep_moved(struct config *config, const struct config_change *change,
+	struct config_outcome *outcome, struct err *err);
+
 /* -- the history ------------------------------------------------------------ */
 
 /* Numbers fall: the entries below `before` (0: from the newest), at most `limit`:

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the configuration share.
+ *
+ *	config.c	one change after the other, checked and applied
+ *	config_move.c	a source that has moved beneath: kept, not applied
+ */
+#ifndef TARGET_CONTROL_CONFIG_CONFIG_PARTS_H
+#define TARGET_CONTROL_CONFIG_CONFIG_PARTS_H
+
+#include "blockcore/base/co.h"
+#include "target/control/appliance.h"
+#include "target/control/config/proposal.h"
+#include "target/control/config/store.h"
+
+struct config {
+	struct appliance_world world;
+	struct appliance *appliance;
+	struct config_objects objects;
+	uint64_t number; /* newest of the history */
+	char *legacy; /* the document of an older database, until it is ours */
+	bool in_force; /* the appliance runs as the objects say */
+	struct co_mutex changing;
+};
+
+int64_t config_now_ms(void); /* since 1970 */
+
+int config_find_secrets(
+	struct config *config, struct document *document, struct err *err);
+
+/* What was kept by `commit`. Memory that is missing here would leave us with less
+ * than is kept, so it ends the process: a restart reads it again. */
+void config_take(struct config *config, const struct config_proposal *proposal,
+	bool part, const struct store_commit *commit,
+	struct config_outcome *outcome);
+
+#endif
