@@ -121,6 +121,13 @@ static int stack_snapshot_delete_co(
 	return spec_snapshot_delete_co(tool->source, line->word[1], err);
 }
 
+static int stack_snapshot_revert_co(
+	struct tool *tool, const struct tool_line *line, struct err *err)
+{
+	return spec_snapshot_revert_co(tool->source, line->word[1],
+		line->word[2], SPEC_GATE_DEADLINE_NS, err);
+}
+
 /* How many words NAME=PLACE stand before the document. */
 static unsigned snapshot_places(const struct tool_line *line)
 {
@@ -359,6 +366,10 @@ const struct tool_command tool_stack_commands[] = {
 		1, 1, stack_snapshot_inside_co},
 	{"snapshot-delete", "NAME", "delete a snapshot kept in the image", 1, 1,
 		stack_snapshot_delete_co},
+	{"snapshot-revert", "NAME SAFETY",
+		"back to a snapshot kept in the image; what is there becomes "
+		"snapshot SAFETY",
+		2, 2, stack_snapshot_revert_co},
 	{"reorder", "DOC", "a new order of all listeners: reorder [a, b]", 1, 0,
 		stack_reorder_co},
 	{"resize", "BYTES", "change the size of the bottom", 1, 1,

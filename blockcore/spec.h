@@ -109,6 +109,12 @@ int spec_placement_parse(const struct doc *node, enum spec_placement *placement,
  * Until then other changes of the source wait. */
 int spec_snapshot_create_co(struct block_source *source, const char *name,
 	uint64_t deadline_ns, struct err *err);
+/* Goes back to one (by its name, else its id): the source shows its content and its
+ * size. What was there becomes another snapshot, `safety`, in the same moment; the
+ * gate is closed as for a new one. -EBUSY while somebody lies on the source or a job
+ * is at work on it. Listeners are told that the content has changed. */
+int spec_snapshot_revert_co(struct block_source *source, const char *name,
+	const char *safety, uint64_t deadline_ns, struct err *err);
 /* Deletes one (by its name, else its id). Hosts do not wait for it, and its space is
  * free when the call returns. -EBUSY with a text that says who if a view shows it,
  * -ENOENT; any other error that comes after it has gone says so. */

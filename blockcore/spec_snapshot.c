@@ -18,7 +18,7 @@
 struct spec_shot {
 	struct block_source *source;
 	struct block_format *format;
-	const char *name;
+	const char *name, *safety; /* the latter: to go back to `name` */
 	uint64_t deadline_ns;
 	bool taken;
 };
@@ -26,7 +26,9 @@ struct spec_shot {
 static int spec_shot_take_co(void *argument, struct err *err)
 {
 	struct spec_shot *shot = argument;
-	int error = shot->format->kind->snapshot_take_co(shot->format, err);
+	const struct block_format_kind *kind = shot->format->kind;
+	int error = shot->safety ? kind->revert_take_co(shot->format, err)
+				 : kind->snapshot_take_co(shot->format, err);
 
 	shot->taken = !error;
 	return error;
@@ -38,6 +40,7 @@ static int spec_shot_gate_co(struct spec_shot *shot, struct err *err)
 	struct block_stack *now = shot->source->current;
 	struct block_change change = {.source = shot->source,
 		.gate = true,
+		.content_changed = shot->safety != NULL,
 		.deadline_ns = shot->deadline_ns,
 		.durable_co = spec_shot_take_co,
 		.argument = shot};
@@ -133,5 +136,64 @@ int spec_snapshot_delete_co(
 	co_mutex_unlock(&source->change);
 	return error ? err_wrap(err, "snapshot '%s' of source '%s'", name,
 			       source->name)
+		     : 0;
+}
+
+/* -- back to one ---------------------------------------------------------- */
+
+/* Who has laid something out in it, or relies on its content. */
+static int spec_check_content(
+	const struct block_source *source, struct err *err)
+{
+	const struct block_claim *claim;
+
+	LIST_FOREACH (claim, &source->claims, link) {
+		if (claim->mode == BLOCK_CLAIM_STABLE ||
+			claim->mode == BLOCK_CLAIM_WRITE)
+			return err_set(err, EBUSY,
+				"%s relies on its content: take that away "
+				"first",
+				claim->holder);
+	}
+	return spec_check_job(source, "go back to a snapshot", err);
+}
+
+static int spec_revert_locked_co(struct spec_shot *shot, struct err *err)
+{
+	int error = spec_check_content(shot->source, err);
+
+	if (!error)
+		error = spec_shot_format(shot, err);
+	if (error)
+		return error;
+	const struct block_format_kind *kind = shot->format->kind;
+	error = kind->revert_begin_co(
+		shot->format, shot->name, shot->safety, err);
+	if (error)
+		return error;
+	error = spec_shot_gate_co(shot, err);
+	int end = kind->revert_end_co(
+		shot->format, shot->taken, error ? NULL : err);
+	return error ? error : end;
+}
+
+int spec_snapshot_revert_co(struct block_source *source, const char *name,
+	const char *safety, uint64_t deadline_ns, struct err *err)
+{
+	struct spec_shot shot = {.source = source,
+		.name = name,
+		.safety = safety,
+		.deadline_ns = deadline_ns};
+	int error = spec_check_name(name, err);
+
+	if (!error)
+		error = spec_check_name(safety, err);
+	if (error)
+		return error;
+	co_mutex_lock_co(&source->change);
+	error = spec_revert_locked_co(&shot, err);
+	co_mutex_unlock(&source->change);
+	return error ? err_wrap(err, "source '%s': back to snapshot '%s'",
+			       source->name, name)
 		     : 0;
 }

@@ -66,6 +66,13 @@ struct block_format_kind {
 	int (*snapshot_take_co)(struct block_format *format, struct err *err);
 	int (*snapshot_end_co)(
 		struct block_format *format, bool taken, struct err *err);
+	/* Back to a snapshot; what is current becomes another one, `safety`. As
+	 * above: after `take` the views show the snapshot's content and size. */
+	int (*revert_begin_co)(struct block_format *format, const char *name,
+		const char *safety, struct err *err);
+	int (*revert_take_co)(struct block_format *format, struct err *err);
+	int (*revert_end_co)(
+		struct block_format *format, bool taken, struct err *err);
 	/* Deletes one, under I/O. -EBUSY with a text that says who if a view
 	 * shows it. If it fails after the snapshot has gone, the text says so. */
 	int (*snapshot_delete_co)(

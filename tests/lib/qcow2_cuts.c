@@ -28,7 +28,7 @@
 struct qcow2_cut {
 	struct power_cut left;
 	uint64_t size_bytes, next_size_bytes;
-	bool unmade, shot, gone;
+	bool unmade, shot, gone, reverting;
 	STAILQ_ENTRY(qcow2_cut) link;
 };
 
@@ -85,6 +85,36 @@ static void check_image_co(struct qcow2_run *run, struct stack_rig *rig,
 	free(said);
 }
 
+static void check_view_co(
+	struct stack_rig *rig, const char *name, const uint8_t *content)
+{
+	char text[80];
+	struct block_source *view;
+
+	snprintf(text, sizeof text, "{source: source-1, view: {snapshot: %s}}",
+		name);
+	view = stack_rig_source_co(rig, text);
+	stack_rig_expect_co(
+		rig, view, 0, QCOW2_CUTS_SECTORS * SECTOR_BYTES, content);
+	block_source_put_co(view);
+	all_shots++;
+}
+
+/* The content has gone back, and there is a snapshot of what it was, or neither. */
+static void check_safe_co(struct qcow2_run *run, struct stack_rig *rig,
+	struct block_source *source, const char *said)
+{
+	bool back = strstr(said, "\"name\": \"safe\"") != NULL;
+	const uint8_t *content = back ? run->shot_content : run->safe_content;
+
+	if (!run->checking->reverting)
+		return;
+	stack_rig_expect_co(
+		rig, source, 0, QCOW2_CUTS_SECTORS * SECTOR_BYTES, content);
+	if (back)
+		check_view_co(rig, "safe", run->safe_content);
+}
+
 /* The snapshot is there if it was whole and not deleted, and then shows what it has
  * to. */
 static void check_shot_co(struct qcow2_run *run, struct stack_rig *rig,
@@ -93,8 +123,8 @@ static void check_shot_co(struct qcow2_run *run, struct stack_rig *rig,
 	char *said =
 		stack_rig_command_co(rig, source, "qcow2", "snapshots", NULL);
 	bool there = strstr(said, "\"name\": \"one\"") != NULL;
-	struct block_source *view;
 
+	check_safe_co(run, rig, source, said);
 	free(said);
 	if (run->checking->shot && !there)
 		lost(run, "the snapshot is gone");
@@ -102,12 +132,7 @@ static void check_shot_co(struct qcow2_run *run, struct stack_rig *rig,
 		lost(run, "the snapshot is back");
 	if (!there || !run->shot_content)
 		return;
-	view = stack_rig_source_co(
-		rig, "{source: source-1, view: {snapshot: one}}");
-	stack_rig_expect_co(rig, view, 0, QCOW2_CUTS_SECTORS * SECTOR_BYTES,
-		run->shot_content);
-	block_source_put_co(view);
-	all_shots++;
+	check_view_co(rig, "one", run->shot_content);
 }
 
 /* It can be written to again: nothing leaked is in the way. */
@@ -142,6 +167,7 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 	check_shot_co(run, rig, source);
 	if (run->checking->left.point % 8 == 0) {
 		write_again_co(run, rig, source);
+		run->checking->reverting = false;
 		check_shot_co(run, rig, source);
 	}
 	block_source_put_co(source);
@@ -205,6 +231,7 @@ static void cut_here(void *argument, uint64_t point)
 	cut->unmade = run->unmade;
 	cut->shot = run->shot;
 	cut->gone = run->gone;
+	cut->reverting = run->reverting;
 	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
 }
 
@@ -271,6 +298,7 @@ static void run_once(const struct qcow2_script *script, uint64_t seed)
 	check_cuts(&run);
 	sector_model_free(run.model);
 	free(run.shot_content);
+	free(run.safe_content);
 }
 
 static void test_script(void **state)

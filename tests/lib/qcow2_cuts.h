@@ -46,8 +46,10 @@ struct qcow2_run {
 	bool unmade; /* a cut may leave no image yet: it is made then */
 	/* The snapshot "one": whole; deleted; what it has to show, NULL: not
 	 * known. */
-	bool shot, gone;
+	bool shot, gone, reverting; /* while nobody writes */
 	uint8_t *shot_content;
+	/* As it was before the content went back to it; NULL: not yet. */
+	uint8_t *safe_content;
 	struct model_load load[QCOW2_CUTS_WORKERS];
 	STAILQ_HEAD(, qcow2_cut) cuts;
 	struct qcow2_cut *checking;
@@ -77,6 +79,9 @@ qcow2_step_co qcow2_cuts_work_shot_co;
 /* It is deleted: the same. */
 qcow2_step_co qcow2_cuts_delete_co;
 qcow2_step_co qcow2_cuts_work_delete_co;
+/* Back to it; what was there becomes "safe". */
+qcow2_step_co qcow2_cuts_revert_co;
+qcow2_step_co qcow2_cuts_work_revert_co;
 /* Another one, "two"; it is deleted while all work. */
 qcow2_step_co qcow2_cuts_other_co;
 qcow2_step_co qcow2_cuts_work_delete_other_co;

@@ -185,16 +185,22 @@ static void shot_co(struct qcow2_run *run)
 	run->shot = true;
 }
 
-void qcow2_cuts_shot_co(struct qcow2_run *run)
+static uint8_t *content_co(struct qcow2_run *run)
 {
 	size_t bytes = (size_t)run->sectors * SECTOR_BYTES;
+	uint8_t *content = malloc(bytes);
 
-	run->shot_content = malloc(bytes);
-	CHECK(run->shot_content != NULL);
+	CHECK(content != NULL);
 	CHECK_INT(block_transfer_co(run->source,
 			  block_core_lane(run->rig->core, 0), BLOCK_READ, 0, 0,
-			  bytes, run->shot_content),
+			  bytes, content),
 		0);
+	return content;
+}
+
+void qcow2_cuts_shot_co(struct qcow2_run *run)
+{
+	run->shot_content = content_co(run);
 	shot_co(run);
 }
 
@@ -216,6 +222,37 @@ void qcow2_cuts_work_delete_co(struct qcow2_run *run)
 {
 	start_work(run);
 	qcow2_cuts_delete_co(run);
+	join_work_co(run);
+}
+
+static void revert_co(struct qcow2_run *run)
+{
+	struct err err = {0};
+	uint32_t version = sector_model_submit_again(
+		run->model, 0, run->sectors, run->shot_content);
+
+	if (spec_snapshot_revert_co(
+		    run->source, "one", "safe", 10000000000ull, &err))
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+	sector_model_complete(run->model, version, true);
+}
+
+void qcow2_cuts_revert_co(struct qcow2_run *run)
+{
+	run->safe_content = content_co(run);
+	CHECK_INT(block_transfer_co(run->source,
+			  block_core_lane(run->rig->core, 0), BLOCK_FLUSH, 0, 0,
+			  0, NULL),
+		0);
+	run->reverting = true;
+	revert_co(run);
+	run->reverting = false;
+}
+
+void qcow2_cuts_work_revert_co(struct qcow2_run *run)
+{
+	start_work(run);
+	revert_co(run);
 	join_work_co(run);
 }
 

@@ -15,6 +15,8 @@ struct version {
 	uint64_t submitted, completed; /* stamps; completed 0: not yet */
 	uint32_t first, count;
 	bool zero, durable, withdrawn;
+	uint32_t *
+		again; /* what each sector shows: an older version, 0: zeroes */
 };
 
 struct sector {
@@ -95,6 +97,13 @@ struct sector_model *sector_model_copy(const struct sector_model *model)
 	copy->version = copy_of(
 		model->version, model->versions * sizeof *model->version);
 	copy->room = model->versions;
+	for (i = 0; i < model->versions; i++) {
+		struct version *v = &copy->version[i];
+
+		if (v->again)
+			v->again =
+				copy_of(v->again, v->count * sizeof *v->again);
+	}
 	for (i = 0; i < model->sectors; i++) {
 		struct sector *sector = &copy->sector[i];
 
@@ -111,6 +120,8 @@ void sector_model_free(struct sector_model *model)
 
 	for (i = 0; i < model->sectors; i++)
 		free(model->sector[i].version);
+	for (i = 0; i < model->versions; i++)
+		free(model->version[i].again);
 	free(model->version);
 	free(model);
 }
@@ -251,6 +262,33 @@ static uint32_t version_of(
 						    : (uint32_t)(word >> 32);
 }
 
+uint32_t sector_model_submit_again(struct sector_model *model, uint32_t first,
+	uint32_t count, const uint8_t *data)
+{
+	uint32_t *again = malloc(count * sizeof *again), version, i;
+
+	CHECK(again != NULL);
+	for (i = 0; i < count; i++) {
+		again[i] = version_of(
+			model, first + i, data + (size_t)i * SECTOR_BYTES);
+		CHECK(again[i] != UINT32_MAX);
+	}
+	version = sector_model_submit(model, first, count, false);
+	model->version[version].again = again;
+	return version;
+}
+
+/* What a sector of this version shows, 0: zeroes. */
+static uint32_t shown(
+	const struct sector_model *model, uint32_t version, uint32_t sector)
+{
+	const struct version *v = &model->version[version];
+
+	if (v->again)
+		return v->again[sector - v->first];
+	return v->zero ? 0 : version;
+}
+
 /* Not replaced by a version that counts: `submitted` 0: a durable one, else one
  * that had completed by then. */
 static bool may_show(const struct sector_model *model,
@@ -282,7 +320,7 @@ static bool sector_good(const struct sector_model *model, uint32_t index,
 
 		if (v->withdrawn)
 			continue;
-		if (found ? sector->version[i] != found : !v->zero)
+		if (shown(model, sector->version[i], index) != found)
 			continue;
 		if (may_show(model, sector, v, submitted))
 			return true;

@@ -34,6 +34,9 @@ struct sector_model *sector_model_copy(const struct sector_model *model);
  * its version. `zero`: it writes zeroes. */
 uint32_t sector_model_submit(
 	struct sector_model *model, uint32_t first, uint32_t count, bool zero);
+/* The same, for what puts back content that was read before: `data` of each sector. */
+uint32_t sector_model_submit_again(struct sector_model *model, uint32_t first,
+	uint32_t count, const uint8_t *data);
 /* What the version writes to its sectors, in order: count * 512 bytes. */
 void sector_model_fill(
 	const struct sector_model *model, uint32_t version, uint8_t *data);

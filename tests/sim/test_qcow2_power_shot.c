@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Power cuts of the format qcow2 while an internal snapshot is made or deleted, and
- * after: the image is sound and holds what was flushed, and the snapshot is there if
+ * Power cuts of the format qcow2 while an internal snapshot is made, deleted or gone
+ * back to, and after: the image is sound and holds what was flushed, and the snapshot is there if
  * it was whole, showing the moment at which it was taken, until it is deleted.
  */
 #include "tests/lib/qcow2_cuts.h"
@@ -33,6 +33,12 @@
 #define DELETE_OTHER \
 	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co, qcow2_cuts_other_co, \
 		qcow2_cuts_work_delete_other_co)
+#define REVERT \
+	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co, qcow2_cuts_revert_co, \
+		qcow2_cuts_work_co)
+#define REVERT_UNDER_LOAD \
+	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co, \
+		qcow2_cuts_work_revert_co, qcow2_cuts_work_co)
 #define BASE QCOW2_CUTS_SECTORS
 
 static const struct qcow2_script scripts[] = {
@@ -52,6 +58,14 @@ static const struct qcow2_script scripts[] = {
 	{"delete under load, subclusters", PARTS, FUAS, 1, 12, 0, 0,
 		DELETE_UNDER_LOAD},
 	{"delete another", SMALL, DISCARDS, 1, 12, 0, 0, DELETE_OTHER},
+	{"revert", PLAIN, DISCARDS, 1, 12, 0, 0, REVERT},
+	{"revert, clusters of 512", SMALL, FUAS, 1, 12, 0, BASE, REVERT},
+	{"revert, subclusters", PARTS, ZEROES, 1, 12, 0, 0, REVERT},
+	{"revert under load", PLAIN, FUAS, 1, 12, 0, BASE, REVERT_UNDER_LOAD},
+	{"revert under load, clusters of 512", SMALL, DISCARDS, 1, 12, 0, 0,
+		REVERT_UNDER_LOAD},
+	{"revert under load, subclusters", PARTS, FUAS, 1, 12, 0, 0,
+		REVERT_UNDER_LOAD},
 	{"delete one of QEMU's", "cluster_size=4k", ZEROES, 1, 12, 0, 0,
 		DELETE_THEIRS},
 };

@@ -285,7 +285,7 @@ int qcow2_check_live_co(
 {
 	struct qcow2_op all = {.image = image};
 
-	if (image->share || image->deleting)
+	if (image->share || image->revert || image->deleting)
 		return err_set(err, EBUSY,
 			"a snapshot is being made or deleted: counts and "
 			"tables do not agree until that is done; try again");

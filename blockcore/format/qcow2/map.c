@@ -445,6 +445,7 @@ void qcow2_map_forget(struct qcow2_map *map)
 	TAILQ_FOREACH_SAFE (slice, &image->slices, link, next) {
 		if (slice->map != map)
 			continue;
+		assert(!slice->dirty && !slice->pins);
 		TAILQ_REMOVE(&image->slices, slice, link);
 		image->cached_bytes -= image->geometry.slice_bytes;
 		free(slice);

@@ -9,7 +9,7 @@
  *	resize.c	a larger or smaller image (create.h)
  *	backing.c	an image comes to stand without its backing file
  *	create.c	a new image
- *	share.c unshare.c	a new snapshot; one less (share.h)
+ *	share.c unshare.c revert.c	a new snapshot; one less; back to one (share.h)
  *	zero.c		WRITE_ZEROES and DISCARD
  *	write.c		WRITE where something must be allocated or copied
  *	extents.c	EXTENTS
@@ -210,6 +210,7 @@ struct qcow2 {
 	uint64_t cached_bytes;
 	bool evicting;
 	struct qcow2_share *share; /* being made; or NULL */
+	struct qcow2_revert *revert; /* the same */
 	bool soiled, deleting; /* dirty before that; a snapshot */
 	bool filling; /* new clusters are mapped without being written */
 	bool sparse; /* new clusters are behind the end, without space */

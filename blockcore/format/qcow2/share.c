@@ -43,7 +43,7 @@ static int check_name_co(struct qcow2 *image, const char *name, struct err *err)
 
 int qcow2_share_check_idle(const struct qcow2 *image, struct err *err)
 {
-	if (image->share || image->deleting)
+	if (image->share || image->revert || image->deleting)
 		return err_set(err, EBUSY,
 			"a snapshot of this image is being made or deleted: "
 			"try again when it is done");
@@ -55,7 +55,7 @@ int qcow2_share_check_idle(const struct qcow2 *image, struct err *err)
 	return 0;
 }
 
-static int check_possible(struct qcow2 *image, struct err *err)
+int qcow2_share_check_possible(const struct qcow2 *image, struct err *err)
 {
 	const struct qcow2_header *h = &image->header;
 	int error = qcow2_share_check_idle(image, err);
@@ -71,20 +71,6 @@ static int check_possible(struct qcow2 *image, struct err *err)
 			"more: delete some",
 			h->snapshots, 1u << h->refcount_order);
 	return 0;
-}
-
-static int mark_dirty_co(struct qcow2 *image, struct err *err)
-{
-	int error = qcow2_epoch_commit_co(image);
-
-	image->soiled = image->header.incompatible & QCOW2_DIRTY;
-	image->header.incompatible |= QCOW2_DIRTY;
-	if (!error)
-		error = qcow2_snapshots_header_co(image);
-	return error
-		? err_set(err, -error, "the image cannot be written to: %s",
-			  strerror(-error))
-		: 0;
 }
 
 static void share_free(struct qcow2 *image)
@@ -103,11 +89,12 @@ int qcow2_share_begin_co(
 
 	if (error)
 		return err_set(err, -error, "the image cannot be written to");
-	error = check_possible(image, err);
+	error = qcow2_share_check_possible(image, err);
 	if (!error)
 		error = check_name_co(image, name, err);
 	if (!error)
-		error = check_possible(image, err); /* after a wait */
+		error = qcow2_share_check_possible(
+			image, err); /* after a wait */
 	if (error)
 		return error;
 	image->share = calloc(1, sizeof *image->share);
@@ -115,7 +102,7 @@ int qcow2_share_begin_co(
 		return err_set(err, ENOMEM, "no memory for a snapshot");
 	snprintf(image->share->name, sizeof image->share->name, "%s", name);
 	co_mutex_init(&image->share->mutex);
-	error = mark_dirty_co(image, err);
+	error = qcow2_snapshots_mark_co(image, err);
 	if (error)
 		share_free(image);
 	return error;
@@ -151,7 +138,7 @@ int qcow2_share_take_co(struct block_format *format, struct err *err)
 
 /* -- a table -------------------------------------------------------------- */
 
-static int raise_one_co(struct qcow2 *image, uint64_t cluster)
+int qcow2_share_raise_co(struct qcow2 *image, uint64_t cluster)
 {
 	unsigned bits = qcow2_refcount_block_bits(image);
 	uint64_t index = cluster & ((1ull << bits) - 1), count;
@@ -175,7 +162,7 @@ static int raise_one_co(struct qcow2 *image, uint64_t cluster)
 }
 
 /* What an L2 entry names. */
-static int raise_entry_co(struct qcow2 *image, uint64_t word)
+int qcow2_share_raise_entry_co(struct qcow2 *image, uint64_t word)
 {
 	const struct qcow2_geometry *g = &image->geometry;
 	uint64_t first = qcow2_entry_cluster(word) >> g->cluster_bits;
@@ -191,7 +178,7 @@ static int raise_entry_co(struct qcow2 *image, uint64_t word)
 		return 0;
 	}
 	for (uint64_t i = first; i <= last && !error; i++)
-		error = raise_one_co(image, i);
+		error = qcow2_share_raise_co(image, i);
 	return error;
 }
 
@@ -208,7 +195,7 @@ static int share_slice_co(struct qcow2 *image, uint64_t guest)
 		return error;
 	for (uint64_t i = 0; i < 1ull << g->slice_bits && !error; i++) {
 		qcow2_map_entry(map, guest + (i << g->cluster_bits), word);
-		error = raise_entry_co(image, word[0]);
+		error = qcow2_share_raise_entry_co(image, word[0]);
 	}
 	for (uint64_t i = 0; i < 1ull << g->slice_bits && !error; i++) {
 		qcow2_map_entry(map, guest + (i << g->cluster_bits), word);
@@ -227,7 +214,7 @@ static int share_table_co(struct qcow2 *image, uint32_t l1_index)
 	uint64_t table = image->share->l1[l1_index];
 	unsigned slice_log = g->slice_bits + g->cluster_bits;
 	uint64_t guest = (uint64_t)l1_index << (g->l2_bits + g->cluster_bits);
-	int error = raise_one_co(image, table >> g->cluster_bits);
+	int error = qcow2_share_raise_co(image, table >> g->cluster_bits);
 
 	if (!error && (image->map.l1[l1_index] & QCOW2_COPIED))
 		qcow2_map_flip_l1(&image->map, l1_index);
@@ -264,37 +251,6 @@ void qcow2_share_settle_co(struct qcow2 *image, uint64_t offset, uint64_t bytes)
 
 /* -- the snapshot table --------------------------------------------------- */
 
-/* One more than the largest that is in use. */
-static uint64_t next_id(const struct qcow2_snapshots *s)
-{
-	uint64_t most = 0;
-
-	for (uint32_t i = 0; i < s->count; i++) {
-		uint64_t id = strtoull(s->snapshot[i].id, NULL, 10);
-
-		most = id > most && id < UINT64_MAX ? id : most;
-	}
-	return most + 1;
-}
-
-static void entry_put(uint8_t *to, const struct qcow2_share *share,
-	uint64_t l1_offset, const char *id)
-{
-	size_t id_bytes = strlen(id), name_bytes = strlen(share->name);
-
-	put_be64(to, l1_offset);
-	put_be32(to + 8, share->l1_entries);
-	put_be16(to + 12, (uint16_t)id_bytes);
-	put_be16(to + 14, (uint16_t)name_bytes);
-	put_be32(to + 16, (uint32_t)share->when.tv_sec);
-	put_be32(to + 20, (uint32_t)share->when.tv_nsec);
-	put_be32(to + 36, 24); /* extra: VM state, size, no icount */
-	put_be64(to + 48, share->size_bytes);
-	put_be64(to + 56, UINT64_MAX);
-	memcpy(to + 64, id, id_bytes);
-	memcpy(to + 64 + id_bytes, share->name, name_bytes);
-}
-
 static int write_l1_co(struct qcow2 *image, struct qcow2_area *l1)
 {
 	const struct qcow2_share *share = image->share;
@@ -305,23 +261,18 @@ static int write_l1_co(struct qcow2 *image, struct qcow2_area *l1)
 	return error ? error : qcow2_area_write_co(image, l1);
 }
 
-/* The old entries as they were, and the new one. */
 static int write_table_co(struct qcow2 *image, const struct qcow2_snapshots *s,
 	uint64_t l1_offset, struct qcow2_area *table)
 {
-	char id[24];
-	size_t entry, used = qcow2_snapshots_used(s);
-	int error;
+	const struct qcow2_share *share = image->share;
+	struct qcow2_snapshot made = {.l1_offset = l1_offset,
+		.l1_entries = share->l1_entries,
+		.seconds = (uint32_t)share->when.tv_sec,
+		.nanoseconds = (uint32_t)share->when.tv_nsec,
+		.size_bytes = share->size_bytes};
 
-	snprintf(id, sizeof id, "%" PRIu64, next_id(s));
-	entry = 64 + strlen(id) + strlen(image->share->name);
-	error = qcow2_area_new_co(image, used + entry, table);
-	if (error)
-		return error;
-	if (used)
-		memcpy(table->bytes, s->table, used);
-	entry_put(table->bytes + used, image->share, l1_offset, id);
-	return qcow2_area_write_co(image, table);
+	snprintf(made.name, sizeof made.name, "%s", share->name);
+	return qcow2_snapshots_add_co(image, s, &made, table);
 }
 
 static int name_it_co(

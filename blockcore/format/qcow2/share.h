@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * qcow2: an internal snapshot is made (share.c) or deleted (unshare.c) while hosts
- * write.
+ * qcow2: an internal snapshot is made (share.c), deleted (unshare.c) or gone back to
+ * (revert.c) while hosts write.
  *
  *	begin	the image is marked dirty, durably: that is the intent
  *	take	behind the gate: the map is durable; the L1 table is copied, and all
@@ -16,6 +16,13 @@
  * the header names it and marks the image dirty. From then on there is no such
  * snapshot. Table by table, counts go down by one, and where one is left, and it is
  * the current map's, COPIED bits are set; then the mark goes.
+ *
+ * To go back to one: the image is marked dirty; what the snapshot names is counted
+ * once more, and a copy of its L1 table is written. Behind the gate the map is made
+ * durable, and one sector of the header names that copy as the current table, the
+ * old one as that of a new snapshot, and takes the mark away. COPIED bits in the
+ * tables of a snapshot mean nothing, so those of the old current map stay; but a
+ * snapshot's are taken away before its tables become the current map's.
  *
  * Invariants
  *  1. Until that sector is written there is no snapshot: who opens the image then
@@ -33,6 +40,15 @@
 
 /* 0 if no snapshot is being made or deleted and one may be; or a text. */
 int qcow2_share_check_idle(const struct qcow2 *image, struct err *err);
+/* The same, and there may be one more. */
+int qcow2_share_check_possible(const struct qcow2 *image, struct err *err);
+/* One reference more: to a cluster, by its number; to what an L2 entry names. */
+int qcow2_share_raise_co(struct qcow2 *image, uint64_t cluster);
+int qcow2_share_raise_entry_co(struct qcow2 *image, uint64_t word);
+/* One less to what an L2 table names, and to it. */
+int qcow2_unshare_table_co(struct qcow2_map *map, uint32_t l1_index);
+/* view.c: the current view's size is the image's. */
+void qcow2_view_show(struct qcow2 *image);
 /* block_format_kind's; at home. */
 int qcow2_share_begin_co(
 	struct block_format *format, const char *name, struct err *err);
@@ -41,6 +57,11 @@ int qcow2_share_end_co(
 	struct block_format *format, bool taken, struct err *err);
 int qcow2_unshare_co(
 	struct block_format *format, const char *name, struct err *err);
+int qcow2_revert_begin_co(struct block_format *format, const char *name,
+	const char *safety, struct err *err);
+int qcow2_revert_take_co(struct block_format *format, struct err *err);
+int qcow2_revert_end_co(
+	struct block_format *format, bool taken, struct err *err);
 /* Before a change of the range, which is locked: what of it waits is shared. */
 void qcow2_share_settle_co(
 	struct qcow2 *image, uint64_t offset, uint64_t bytes);

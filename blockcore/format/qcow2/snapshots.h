@@ -71,6 +71,11 @@ int qcow2_area_write_co(struct qcow2 *image, struct qcow2_area *area);
 
 /* Bytes of the table as it was read. */
 size_t qcow2_snapshots_used(const struct qcow2_snapshots *snapshots);
+/* Writes, not flushed, a table of what was read and `made`, which gets its id. The
+ * area's memory is the caller's to free if it fails. */
+int qcow2_snapshots_add_co(struct qcow2 *image,
+	const struct qcow2_snapshots *snapshots, struct qcow2_snapshot *made,
+	struct qcow2_area *table);
 /* The header, with the mark as image->header has it, names `table` of `count`
  * entries, which is durable, in place of what was read: durable. The old one goes.
  * `names` is held. */
@@ -78,6 +83,8 @@ int qcow2_snapshots_name_co(struct qcow2 *image,
 	const struct qcow2_snapshots *snapshots, uint64_t table,
 	uint32_t count);
 int qcow2_snapshots_header_co(struct qcow2 *image);
+/* The image is dirty, durably; whether it was before is kept. */
+int qcow2_snapshots_mark_co(struct qcow2 *image, struct err *err);
 /* The image is not dirty any more, if it was not before. */
 int qcow2_snapshots_unmark_co(struct qcow2 *image);
 

@@ -146,7 +146,7 @@ static int drop_slice_co(struct qcow2_map *map, uint64_t guest)
 }
 
 /* What the table names, then the table. */
-static int drop_table_co(struct qcow2_map *map, uint32_t l1_index)
+int qcow2_unshare_table_co(struct qcow2_map *map, uint32_t l1_index)
 {
 	const struct qcow2_geometry *g = &map->image->geometry;
 	uint64_t guest = (uint64_t)l1_index << (g->l2_bits + g->cluster_bits);
@@ -271,7 +271,7 @@ static int give_back_co(struct qcow2 *image, struct qcow2_map *map)
 	for (uint32_t i = 0; i < map->l1_entries && !error; i++) {
 		if (!(map->l1[i] & QCOW2_OFFSET_MASK))
 			continue;
-		error = drop_table_co(map, i);
+		error = qcow2_unshare_table_co(map, i);
 		if (!error)
 			error = regain_table_co(image, i);
 		qcow2_map_visit_lanes_co(image); /* others have their turn */

@@ -6,6 +6,7 @@
  */
 #include "blockcore/format/qcow2/check.h"
 #include "blockcore/format/qcow2/create.h"
+#include "blockcore/format/qcow2/share.h"
 #include "blockcore/format/qcow2/snapshots.h"
 
 #include "blockcore/figures.h"
@@ -142,6 +143,12 @@ static void show(struct qcow2_view *view)
 		.volatile_cache = true,
 		.rotational = file.rotational,
 	};
+}
+
+void qcow2_view_show(struct qcow2 *image)
+{
+	if (image->view)
+		show(image->view);
 }
 
 /* The file has become longer (or, from outside, read-only). */
