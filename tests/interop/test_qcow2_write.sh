@@ -146,6 +146,33 @@ deleted() { # snapshots, of ours and of QEMU: QEMU sees that they have gone
 		! stack "$(image "$1")" 'snapshot-delete first' 2>"$work/said" &&
 		grep -q "there is no snapshot 'first'" "$work/said"
 }
+reverted() { # to ours and to QEMU's: QEMU reads all three, and goes back itself
+	stack "$(image "$1" "size: 24M${2:+, $2}")" 'write -P 1 0 4M' \
+		'snapshot-inside first' 'write -P 2 1M 5M' || return
+	qemu-img snapshot -c theirs "$work/$1" || return
+	stack "$(image "$1")" 'write -P 3 2M 1M' 'resize 32M' \
+		'write -P 4 30M 1M' 'snapshot-revert first before' \
+		'read -P 1 0 4M' 'read -P 0 4M 16M' 'write -P 5 512K 9K' \
+		'snapshot-revert theirs again' 'read -P 2 1M 5M' \
+		'write -P 6 3M 5K' 'snapshot-revert before third' \
+		'read -P 3 2M 1M' 'read -P 4 30M 1M' 'read -P 2 3M 3M' \
+		'write -P 7 0 64K' 'command qcow2 check' >"$work/said" &&
+		grep -q '"leaks": 0, "errors": 0,' "$work/said" &&
+		qemu-img check "$work/$1" &&
+		io "$1" 'read -P 7 0 64k' 'read -P 4 30M 1M' &&
+		! grep -q failed "$work/io" &&
+		qemu-img convert -l snapshot.name=again -O raw "$work/$1" \
+			"$work/again" &&
+		stack 'protocol: {type: file, path: again}' \
+			'read -P 5 512K 9K' 'read -P 1 1M 3M' &&
+		qemu-img snapshot -a before "$work/$1" &&
+		qemu-img check -q "$work/$1" &&
+		io "$1" 'write -P 8 2M 64k' 'read -P 1 0 1M' \
+			'read -P 3 2200k 100k' &&
+		! grep -q failed "$work/io" &&
+		qemu-img snapshot -d before "$work/$1" &&
+		qemu-img check "$work/$1"
+}
 preallocated() { # MODE
 	stack "$(image "p$1" "size: 24M, preallocation: $1")" 'read -P 0 0 1M' \
 		'command qcow2 check' >"$work/said" &&
@@ -262,6 +289,9 @@ check 'snapshots inside, subclusters' inside ix ''
 check 'snapshots deleted' deleted d 'subclusters: "off"'
 check 'snapshots deleted, clusters of 512' deleted d512 'cluster_size: 512'
 check 'snapshots deleted, subclusters' deleted dx ''
+check 'back to snapshots' reverted r 'subclusters: "off"'
+check 'back to snapshots, clusters of 512' reverted r512 'cluster_size: 512'
+check 'back to snapshots, subclusters' reverted rx ''
 for mode in metadata falloc full; do
 	check "preallocation $mode" preallocated $mode
 done
