@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Power cuts around jobs that make a source stand on something else: migrate to an
+ * image and back, commit and flatten of a snapshot, while workers write, flush and
+ * discard. Before each submission and each completion of a disk operation the power
+ * is cut. What is left is opened by the document that was durable then: every sector
+ * holds what the model allows (last flushed or later, nothing else), and the image's
+ * own check finds leaks at worst. So it holds that data come before the header of an
+ * image, that before the document, that before the gate.
+ *
+ * What would be in the database is the run's latest document here: it changes at
+ * once, where the job hands it to who keeps it (job_keeper).
+ *
+ * QCOW2_SEEDS: runs of each script (default 1). QCOW2_SCRIPT: the only script to run (a
+ * pattern).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "blockcore/base/list.h"
+#include "blockcore/base/prng.h"
+#include "blockcore/job.h"
+#include "tests/lib/model_load.h"
+#include "tests/lib/power_cut.h"
+#include "tests/lib/sim_world.h"
+#include "tests/lib/stack_sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#define SECTORS 192u
+#define LANES 2u
+#define WORKERS 3u
+#define STEPS 4u
+#define LEAST_REQUESTS 4u /* of a worker after a pivot */
+#define MOST_REQUESTS 24u
+#define PATIENCE_NS (20ull * 1000 * 1000 * 1000)
+
+struct step {
+	const char *kind; /* of a job; "snapshot" */
+	const char *document; /* of the target, the image */
+};
+
+struct script {
+	const char *name, *first;
+	uint8_t weight[LOAD_OPS];
+	struct step step[STEPS];
+};
+
+#define FILE_OF(path, size) \
+	"{protocol: {type: file, locking: false, path: " path ", size: " size \
+	"}}"
+#define IMAGE(path, options) \
+	"format: {type: qcow2, pool: 16K, " options \
+	", file: " FILE_OF(path, "4K")
+#define RAW(path) FILE_OF(path, "96K")
+#define PLAIN "cluster_size: 4K, subclusters: \"off\""
+#define PARTS "cluster_size: 16K, subclusters: \"on\""
+#define SIZED(options) options ", size: 96K"
+#define WHOLE(path, options) "{" IMAGE(path, SIZED(options)) "}}"
+#define SNAPSHOT(path, options) \
+	{ \
+		"snapshot", IMAGE(path, options) \
+	}
+#define WRITES \
+	{ \
+		[LOAD_WRITE] = 8, [LOAD_FLUSH] = 3, [LOAD_FUA] = 2 \
+	}
+#define ZEROES \
+	{ \
+		[LOAD_WRITE] = 6, [LOAD_FLUSH] = 4, [LOAD_UNMAP] = 2, \
+		[LOAD_DISCARD] = 2, [LOAD_ZERO] = 1 \
+	}
+
+static const struct script scripts[] = {
+	{"migrate", RAW("disk"), WRITES,
+		{{"migrate", WHOLE("image", PLAIN)}, {"migrate", RAW("back")}}},
+	{"migrate, zeroes", RAW("disk"), ZEROES,
+		{{"migrate", WHOLE("image", PARTS)}, {"migrate", RAW("back")}}},
+	{"migrate between images", WHOLE("disk", PARTS), ZEROES,
+		{{"migrate", WHOLE("image", PLAIN)}}},
+	{"commit to raw", RAW("disk"), WRITES,
+		{SNAPSHOT("over", PLAIN), {"commit", NULL}}},
+	{"commit to raw, zeroes", RAW("disk"), ZEROES,
+		{SNAPSHOT("over", PARTS), {"commit", NULL}}},
+	{"commit to an image", WHOLE("disk", PLAIN), WRITES,
+		{SNAPSHOT("over", PARTS), {"commit", NULL}}},
+	{"commit to an image, zeroes", WHOLE("disk", PARTS), ZEROES,
+		{SNAPSHOT("over", PLAIN), {"commit", NULL}}},
+	{"flatten from raw", RAW("disk"), WRITES,
+		{SNAPSHOT("over", PLAIN), {"flatten", NULL}}},
+	{"flatten from an image, zeroes", WHOLE("disk", PLAIN), ZEROES,
+		{SNAPSHOT("over", PARTS), {"flatten", NULL}}},
+	{"commit and flatten in a chain", RAW("disk"), ZEROES,
+		{SNAPSHOT("one", PLAIN), SNAPSHOT("two", PARTS),
+			{"commit", NULL}, {"flatten", NULL}}},
+};
+
+struct cut {
+	struct power_cut left;
+	unsigned document;
+	bool pivoting;
+	STAILQ_ENTRY(cut) link;
+};
+
+struct run {
+	const struct script *script;
+	struct stack_rig *rig;
+	struct block_source *source;
+	struct sector_model *model;
+	struct job_keeper keeper;
+	uint64_t seed, random;
+	uint32_t sectors;
+	char *document[STEPS + 1]; /* durable one after the other */
+	unsigned documents;
+	bool moving; /* the step is under way */
+	bool pivoting; /* between begin and end of the keeper's */
+	struct model_load load[WORKERS];
+	STAILQ_HEAD(, cut) cuts;
+	struct cut *checking;
+};
+
+static uint64_t all_cuts, pivot_cuts;
+
+/* -- documents ------------------------------------------------------------ */
+
+static const char *document_now(const struct run *run)
+{
+	return run->document[run->documents - 1];
+}
+
+static void keep_document(struct run *run, const char *text)
+{
+	CHECK(run->documents <= STEPS);
+	run->document[run->documents] = strdup(text);
+	CHECK(run->document[run->documents++] != NULL);
+}
+
+/* The bottom is an image. */
+static bool is_image(const char *document)
+{
+	return !strncmp(document, "{format", 7) ||
+		!strncmp(document, "{\"format", 8);
+}
+
+static void begin_co(struct job_keeper *keeper, const struct job_pivot *pivot)
+{
+	(void)pivot;
+	container_of(keeper, struct run, keeper)->pivoting = true;
+}
+
+static int keep_co(struct job_keeper *keeper, const struct job_pivot *pivot,
+	struct err *err)
+{
+	(void)err;
+	keep_document(
+		container_of(keeper, struct run, keeper), pivot->document);
+	return 0;
+}
+
+static void end_co(struct job_keeper *keeper, const struct job_pivot *pivot)
+{
+	(void)pivot;
+	container_of(keeper, struct run, keeper)->pivoting = false;
+}
+
+static int begun_co(struct job_keeper *keeper, struct job *job, uint64_t cursor,
+	struct err *err)
+{
+	(void)keeper;
+	(void)job;
+	(void)cursor;
+	(void)err;
+	return 0;
+}
+
+/* -- what a cut has left -------------------------------------------------- */
+
+static void lost(const struct run *run, const char *what)
+{
+	check_fail(__FILE__, __LINE__, "%s, seed %llu, point %llu, %u: %s",
+		run->script->name, (unsigned long long)run->seed,
+		(unsigned long long)run->checking->left.point,
+		run->checking->document, what);
+}
+
+static void reopened_co(struct stack_rig *rig, void *argument)
+{
+	struct run *run = argument;
+	const char *document = run->document[run->checking->document];
+	struct block_source *source = stack_rig_source_co(rig, document);
+
+	if (!power_cut_sectors_hold_co(
+		    &run->checking->left, rig, source, SECTORS * SECTOR_BYTES))
+		lost(run, "lost or made up");
+	if (is_image(document)) {
+		char *said = stack_rig_command_co(
+			rig, source, "qcow2", "check", NULL);
+
+		if (!strstr(said, "\"errors\": 0,"))
+			lost(run, said);
+		free(said);
+	}
+	block_source_put_co(source);
+}
+
+static void check_cuts(struct run *run)
+{
+	struct cut *cut;
+
+	while ((cut = STAILQ_FIRST(&run->cuts))) {
+		STAILQ_REMOVE_HEAD(&run->cuts, link);
+		run->checking = cut;
+		power_cut_reopen(&cut->left, reopened_co, run);
+		all_cuts++;
+		pivot_cuts += cut->pivoting;
+		free(cut);
+	}
+}
+
+static void cut_here(void *argument, uint64_t point)
+{
+	struct run *run = argument;
+	struct cut *cut = calloc(1, sizeof *cut);
+
+	CHECK(cut != NULL);
+	power_cut_take(&cut->left, run->rig, run->seed, point, run->model);
+	cut->document = run->documents - 1;
+	cut->pivoting = run->pivoting;
+	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
+}
+
+/* -- steps ---------------------------------------------------------------- */
+
+static int note_co(void *argument, struct err *err)
+{
+	char *text = NULL;
+	struct run *run = argument;
+	const struct step *step = &run->script->step[run->documents - 1];
+
+	(void)err;
+	CHECK(asprintf(&text, "{%s, backing: %s}}", step->document,
+		      document_now(run)) > 0);
+	keep_document(run, text);
+	free(text);
+	return 0;
+}
+
+static void snapshot_co(struct run *run, const struct step *step)
+{
+	char *text = NULL;
+	struct err err = {0};
+
+	CHECK(asprintf(&text, "{%s}}", step->document) > 0);
+	struct spec_overlay overlay = {
+		.document = stack_rig_doc(run->rig, text),
+		.deadline_ns = PATIENCE_NS,
+		.durable_co = note_co,
+		.argument = run,
+	};
+	free(text);
+	if (spec_overlay_co(run->source, &overlay, &err))
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+}
+
+static void job_co(struct run *run, const struct step *step)
+{
+	struct job_progress progress;
+	struct job *job;
+	char *text = NULL;
+	struct err err = {0};
+
+	CHECK(asprintf(&text, step->document ? "{to: %s}" : "{}",
+		      step->document) > 0);
+	if (job_start_co(run->rig->core, run->source, step->kind,
+		    stack_rig_doc(run->rig, text), 0, &job, &err))
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+	free(text);
+	job_wait_co(job);
+	job_get_progress(job, &progress);
+	if (progress.state != JOB_DONE)
+		check_fail(__FILE__, __LINE__, "%s", progress.error.text);
+	job_free(job);
+}
+
+/* -- the run -------------------------------------------------------------- */
+
+/* While the step is under way, and a little longer. */
+static bool more(struct model_load *load)
+{
+	const struct run *run = load->task.argument;
+
+	return load->done < (run->moving ? MOST_REQUESTS : LEAST_REQUESTS);
+}
+
+static void load_start(struct run *run)
+{
+	for (unsigned i = 0; i < WORKERS; i++) {
+		struct model_load *load = &run->load[i];
+
+		*load = (struct model_load){.task.run_co = model_load_run_co,
+			.task.argument = run,
+			.source = run->source,
+			.model = run->model,
+			.random = prng_next(&run->random),
+			.sectors = &run->sectors,
+			.unit_sectors = 1,
+			.most_units = 12,
+			.fua_percent = 30,
+			.more = more};
+		memcpy(load->weight, run->script->weight, sizeof load->weight);
+		stack_rig_start(run->rig, i % LANES, &load->task);
+	}
+}
+
+static void step_co(struct run *run, const struct step *step)
+{
+	run->moving = true;
+	load_start(run);
+	if (strcmp(step->kind, "snapshot") == 0)
+		snapshot_co(run, step);
+	else
+		job_co(run, step);
+	run->moving = false;
+	for (unsigned i = 0; i < WORKERS; i++)
+		stack_rig_join_co(&run->load[i].task);
+}
+
+static void body_co(struct stack_rig *rig, void *argument)
+{
+	struct run *run = argument;
+
+	run->rig = rig;
+	run->source = stack_rig_source_co(rig, run->script->first);
+	run->keeper = (struct job_keeper){.begun_co = begun_co,
+		.begin_co = begin_co,
+		.keep_co = keep_co,
+		.end_co = end_co};
+	job_set_keeper(rig->core, &run->keeper);
+	keep_document(run, run->script->first);
+	sim_world_watch(rig->world, cut_here, run);
+	for (unsigned i = 0; i < STEPS && run->script->step[i].kind; i++)
+		step_co(run, &run->script->step[i]);
+	model_load_verify_co(rig, &run->load[0]);
+	block_source_put_co(run->source);
+	sim_world_watch(rig->world, NULL, NULL);
+	job_set_keeper(rig->core, NULL);
+}
+
+static void run_once(const struct script *script, uint64_t seed)
+{
+	struct run run = {.script = script,
+		.seed = seed,
+		.random = seed,
+		.sectors = SECTORS};
+	struct stack_rig_setup setup = {.world = "simulated",
+		.lanes = LANES,
+		.seed = seed,
+		.direct_align_bytes = seed % 2 ? 512 : 4096};
+
+	STAILQ_INIT(&run.cuts);
+	run.model = sector_model_new(SECTORS);
+	stack_rig_test(&setup, body_co, &run);
+	check_cuts(&run);
+	sector_model_free(run.model);
+	for (unsigned i = 0; i < run.documents; i++)
+		free(run.document[i]);
+}
+
+static void test_script(void **state)
+{
+	const char *text = getenv("QCOW2_SEEDS");
+	uint64_t seeds = text ? strtoull(text, NULL, 10) : 1;
+
+	for (uint64_t seed = 1; seed <= seeds; seed++)
+		run_once(*state, seed);
+}
+
+#define SCRIPTS (sizeof scripts / sizeof scripts[0])
+
+int main(void)
+{
+	struct CMUnitTest tests[SCRIPTS];
+
+	for (size_t i = 0; i < SCRIPTS; i++)
+		tests[i] = (struct CMUnitTest){.name = scripts[i].name,
+			.test_func = test_script,
+			.initial_state = (void *)&scripts[i]};
+	cmocka_set_test_filter(getenv("QCOW2_SCRIPT"));
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	printf("figure move-power-cut-points value=%llu\n",
+		(unsigned long long)all_cuts);
+	printf("figure move-power-cut-points-at-pivots value=%llu\n",
+		(unsigned long long)pivot_cuts);
+	return failed;
+}
