@@ -17,6 +17,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -291,6 +293,15 @@ void job_on_cancel(
 	job->cancelled_argument = argument;
 	if (cancelled && job->progress.state == JOB_CANCELLING)
 		cancelled(argument);
+}
+
+void job_note(struct job *job, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(job->progress.note, sizeof job->progress.note, format, list);
+	va_end(list);
 }
 
 int job_keep_cursor_co(struct job *job, uint64_t cursor, struct err *err)

@@ -19,6 +19,7 @@
 
 #define JOB_CHUNK_BYTES (1u << 20)
 #define JOB_PATH_BYTES 1024u
+#define JOB_NOTE_BYTES 160u
 
 enum job_state {
 	JOB_CREATED,
@@ -63,6 +64,8 @@ struct job_progress {
 	uint64_t cursor;
 	int result;
 	struct err error;
+	char note
+		[JOB_NOTE_BYTES]; /* what it has found, in words; "": nothing */
 };
 
 /* Ends with NULL. Jobs known: "fill" (writes a pattern, verifies it: the engine's test job). */
@@ -127,6 +130,9 @@ int job_transfer_co(struct job *job, enum block_opcode op,
  * NULL: no more. */
 void job_on_cancel(
 	struct job *job, void (*cancelled)(void *argument), void *argument);
+/* What is told with its end, beside an error. */
+void job_note(struct job *job, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /* Makes the cursor durable where jobs are kept. */
 int job_keep_cursor_co(struct job *job, uint64_t cursor, struct err *err);
 /* After each chunk: where a restart may go on, and how large it was.

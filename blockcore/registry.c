@@ -41,6 +41,7 @@ const struct job_kind *const job_kinds[] = {
 	&job_commit,
 	&job_flatten,
 	&job_scrub,
+	&job_check,
 	&job_fill,
 	NULL,
 };

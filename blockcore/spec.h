@@ -126,7 +126,7 @@ int spec_snapshot_delete_co(
 int spec_resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err);
 
-/* A driver's own verb; see block_kind.command_co. */
+/* A driver's own verb; see block_kind.command_co. `driver` NULL: the bottom's. */
 int spec_command_co(struct block_source *source, const char *driver,
 	const char *verb, const struct doc *arguments, FILE *out,
 	struct err *err);

@@ -12,14 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With a reference, to be dropped by block_driver_put_co. */
+/* With a reference, to be dropped by block_driver_put_co. `name` NULL: the bottom. */
 static int spec_driver_find(struct block_source *source, const char *name,
 	struct block_driver **driver, struct err *err)
 {
 	const struct block_stack *stack = source->current;
 
 	for (unsigned i = 0; i < stack->count; i++) {
-		if (!strcmp(stack->driver[i]->name, name)) {
+		if (name ? !strcmp(stack->driver[i]->name, name)
+			 : i + 1 == stack->count) {
 			*driver = stack->driver[i];
 			block_driver_get(*driver);
 			return 0;
@@ -163,7 +164,7 @@ int spec_command_co(struct block_source *source, const char *name,
 	else
 		error = err_set(err, EOPNOTSUPP,
 			"%s '%s' has no verbs of its own", driver->kind->name,
-			name);
+			driver->name);
 	block_driver_put_co(driver);
 	return error;
 }

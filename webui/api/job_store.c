@@ -15,14 +15,14 @@
 static char *print(const struct api_job_record *r)
 {
 	json_t *json = json_pack(
-		"{sI, ss, ss, ss, ss, si, sI, sI, sI, sI, sI, sI, ss}",
+		"{sI, ss, ss, ss, ss, si, sI, sI, sI, sI, sI, sI, ss, ss}",
 		"generation", (json_int_t)r->generation, "volume", r->volume,
 		"kind", r->kind, "user", r->user, "options", r->options,
 		"state", (int)r->state, "cursor", (json_int_t)r->cursor, "done",
 		(json_int_t)r->done_bytes, "total", (json_int_t)r->total_bytes,
 		"rate", (json_int_t)r->rate_bytes, "created",
 		(json_int_t)r->created_ms, "ended", (json_int_t)r->ended_ms,
-		"error", r->error);
+		"error", r->error, "note", r->note);
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	return text;
@@ -80,6 +80,7 @@ static void read_record(struct api_job_record *r, const json_t *json)
 	snprintf(r->kind, sizeof r->kind, "%s", text_of(json, "kind"));
 	snprintf(r->user, sizeof r->user, "%s", text_of(json, "user"));
 	snprintf(r->error, sizeof r->error, "%s", text_of(json, "error"));
+	snprintf(r->note, sizeof r->note, "%s", text_of(json, "note"));
 	r->options = strdup(text_of(json, "options"));
 	r->state = state >= 0 && state <= API_JOB_CANCELLED
 		? (enum api_job_state)state

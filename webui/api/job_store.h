@@ -30,6 +30,7 @@ struct api_job_record {
 	uint64_t rate_bytes; /* how fast it may be; 0: no limit */
 	int64_t created_ms, ended_ms;
 	char error[ERR_TEXT_BYTES];
+	char note[160]; /* what it has found */
 };
 
 /* Adds or replaces. 0 or -errno. */

@@ -121,6 +121,8 @@ static void take_result(struct api_job *job)
 	if (progress.state == JOB_FAILED)
 		snprintf(job->record.error, sizeof job->record.error, "%s",
 			progress.error.text);
+	snprintf(
+		job->record.note, sizeof job->record.note, "%s", progress.note);
 	job_free(job->job);
 	job->job = NULL;
 }

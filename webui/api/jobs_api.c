@@ -40,7 +40,7 @@ json_t *api_job_json(const struct api_job *job)
 		job_get_progress(job->job, &progress);
 	bool knows = job->job && progress.left_s != UINT64_MAX;
 	return json_pack("{sI, ss, ss, so, ss, sI, sI, sI, sI, so, so, so, ss, "
-			 "ss?, sI}",
+			 "ss?, ss?, sI}",
 		"id", (json_int_t)r->id, "volume", r->volume, "kind", r->kind,
 		"options", options_json(r), "state", api_job_states[r->state],
 		"done_bytes", (json_int_t)progress.done, "total_bytes",
@@ -50,8 +50,8 @@ json_t *api_job_json(const struct api_job *job)
 		knows ? json_integer((json_int_t)progress.left_s) : json_null(),
 		"created", api_time(r->created_ms), "ended",
 		time_or_null(r->ended_ms), "user", r->user, "error",
-		*r->error ? r->error : NULL, "generation",
-		(json_int_t)r->generation);
+		*r->error ? r->error : NULL, "note", *r->note ? r->note : NULL,
+		"generation", (json_int_t)r->generation);
 }
 
 json_t *api_jobs_stats(struct api *api)
@@ -263,6 +263,29 @@ static bool may_destroy(
 	return false;
 }
 
+/* What writes to tables that it has found wrong does so while nobody else does. */
+static bool may_repair(
+	struct api_request *request, const struct start_options *o)
+{
+	struct volume_view view;
+	const struct volume *volume =
+		appliance_find_volume(request->parts->appliance, o->volume);
+	const struct doc *repair =
+		o->options ? doc_find(o->options, "repair") : NULL;
+	if (strcmp(o->kind, "check") != 0 || !volume || !repair ||
+		!strcmp(repair->text, "nothing"))
+		return true;
+	volume_view_get(volume, &view);
+	if (!view.nexuses)
+		return true;
+	api_problem(request, "conflict",
+		"the check would repair the image of %s, and sessions of hosts "
+		"are open on it (%" PRIu64
+		"): end them first, or remove its exports",
+		o->volume, view.nexuses);
+	return false;
+}
+
 static void start_with_co(struct api_request *request, const struct doc *body,
 	const struct start_options *o)
 {
@@ -272,7 +295,7 @@ static void start_with_co(struct api_request *request, const struct doc *body,
 		api_fail(request, &err);
 		return;
 	}
-	if (!may_destroy(request, o))
+	if (!may_destroy(request, o) || !may_repair(request, o))
 		return;
 	if (request->dry_run) {
 		api_job_plan_co(request, o->kind, o->volume, o->options);

@@ -15,6 +15,7 @@ static const struct cli_column job_columns[] = {
 	{"RATE", "rate_bytes_s", COLUMN_SIZE},
 	{"LEFT", "left_seconds", COLUMN_SECONDS},
 	{"USER", "user"},
+	{"NOTE", "note"},
 	{0},
 };
 
@@ -52,11 +53,14 @@ static const struct cli_command job_commands[] = {
 				.help = "fill: DESTROYS all data: writes a "
 					"pattern over every block; copy "
 					"to=..., "
-					"scrub: reads everything; migrate, "
+					"scrub: reads everything; check: "
+					"whether "
+					"an image is sound (repair=leaks|all); "
+					"migrate, "
 					"commit, flatten: see cairn help "
 					"volume",
 				.choices = "fill|copy|migrate|commit|flatten|"
-					   "scrub"},
+					   "scrub|check"},
 			{"KEY=VALUE", .value = VALUE_PAIRS, .place = "options",
 				.flags = CLI_REST,
 				.help = "options of its kind"}},
