@@ -43,6 +43,8 @@ int file_flush_result(struct file_io *io, uint64_t bytes)
 	if (result == -EIO && (io->op.flags & RING_DSYNC))
 		file_flush_fail(
 			io->file, EIO, "a write that had to be durable failed");
+	if (result == -EDQUOT) /* a quota is as good a limit as a disk's end */
+		return -ENOSPC;
 	if (result < 0)
 		return result;
 	return (uint64_t)result == bytes ? 0 : -EIO;

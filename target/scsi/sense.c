@@ -185,8 +185,6 @@ static const struct sense_row {
 	{-EIO, SENSE_MEDIUM_ERROR, ASC_READ_ERROR, ASC_WRITE_ERROR},
 	{-ENOSPC, SENSE_DATA_PROTECT, ASC_SPACE_ALLOCATION_FAILED,
 		ASC_SPACE_ALLOCATION_FAILED},
-	{-EDQUOT, SENSE_DATA_PROTECT, ASC_SPACE_ALLOCATION_FAILED,
-		ASC_SPACE_ALLOCATION_FAILED},
 	{-EROFS, SENSE_DATA_PROTECT, ASC_WRITE_PROTECTED, ASC_WRITE_PROTECTED},
 	{-ERANGE, SENSE_ILLEGAL_REQUEST, ASC_LBA_OUT_OF_RANGE,
 		ASC_LBA_OUT_OF_RANGE},
@@ -204,8 +202,7 @@ static const struct sense_row {
 static bool is_trouble(const struct sense_row *row)
 {
 	return row->result == -EIO || row->result == -ENOSPC ||
-		row->result == -EDQUOT || row->result == -ENODEV ||
-		!row->result;
+		row->result == -ENODEV || !row->result;
 }
 
 void scsi_sense_errno(struct scsi_task *task, int result, bool writing)

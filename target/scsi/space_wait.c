@@ -80,9 +80,8 @@ bool scsi_space_waits(const struct scsi_task *task, enum block_opcode op)
 void scsi_space_done(struct block_request *request)
 {
 	struct scsi_task *task = scsi_task_of(request);
-	bool full = request->result == -ENOSPC || request->result == -EDQUOT;
 
-	if (!full || task->aborted || time_is_over(task)) {
+	if (request->result != -ENOSPC || task->aborted || time_is_over(task)) {
 		task->space_done(request);
 	} else if (buffers_run_short(task->nexus->lane)) {
 		request->result = -EBUSY;

@@ -206,7 +206,7 @@ void volume_trouble(struct volume *volume, const struct block_lane *lane,
 	char object[BLOCK_NAME_BYTES + 8];
 	uint32_t swallowed;
 
-	if (result == -ENOSPC || result == -EDQUOT)
+	if (result == -ENOSPC)
 		volume_space_short(&volume->space);
 	if (!log_limit_pass(&volume->lane[lane->index].trouble, &swallowed))
 		return;
