@@ -158,17 +158,18 @@ static void pieces_co(struct stack_rig *stack, void *argument)
 
 static void ended_co(struct stack_rig *stack, void *argument)
 {
-	uint64_t began;
+	uint64_t began_ns;
 
 	(void)argument;
 	open_full_co(stack);
-	began = now_s();
 	send_write(0, &held[0], 0, 1);
 	send_write(0, &held[1], 64, 2);
 	send_write(1, &held[2], 128, 3);
 	send_write(2, &held[3], 192, 4);
-	sleep_co(1);
+	/* Between two tries. */
+	loop_sleep_co(loop_of_rig(), 4 * SPACE_RETRY_NS + SPACE_RETRY_NS / 2);
 	expect_waiting_co(0, 4);
+	began_ns = loop_now_ns(loop_of_rig());
 	CHECK_INT(scsi_rig_manage_co(&rig, 0, SCSI_ABORT_TASK, &held[0].task),
 		SCSI_FUNCTION_COMPLETE);
 	CHECK_INT(scsi_rig_wait_co(&held[0]), SCSI_ABORTED);
@@ -179,7 +180,7 @@ static void ended_co(struct stack_rig *stack, void *argument)
 		SCSI_FUNCTION_COMPLETE);
 	CHECK_INT(scsi_rig_wait_co(&held[1]), SCSI_ABORTED);
 	CHECK_INT(scsi_rig_wait_co(&held[2]), SCSI_ABORTED);
-	CHECK(now_s() - began < 3);
+	CHECK(loop_now_ns(loop_of_rig()) - began_ns < SPACE_RETRY_NS / 4);
 	scsi_rig_login_co(&rig, 2);
 	leave(MIB);
 	sleep_co(2);
