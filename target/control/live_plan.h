@@ -57,6 +57,10 @@ bool live_names_same(const struct live_names *from, unsigned f,
  * what a protocol or a format leaves out as its default. Then two documents that
  * mean the same are equal. */
 void live_values_take(json_t *source);
+/* The opposite, of what runs (spec_print): leaves out options that say their default,
+ * names that are types, and the view that is current anyway; so that it reads as
+ * somebody would write it. */
+void live_values_shorten(json_t *source);
 /* A file that is there has its size, whatever a document says: one that says
  * nothing of it (`to`) means the size that it has had. */
 void live_values_keep_sizes(const json_t *from, json_t *to);

@@ -111,6 +111,71 @@ void live_values_take(json_t *source)
 	live_values_take(json_object_get(source, "source"));
 }
 
+/* -- as somebody would write it --------------------------------------------- */
+
+/* True if leaving the option out says the same. */
+static bool is_default(const json_t *map, const char *name,
+	const struct opt_spec *specs, size_t bytes)
+{
+	json_t *without = json_copy((json_t *)map);
+	json_object_del(without, name);
+	take_values(without, specs, bytes, true);
+	bool same = json_equal(
+		json_object_get(without, name), json_object_get(map, name));
+	json_decref(without);
+	return same;
+}
+
+static void shorten_map(json_t *map, const struct opt_spec *specs, size_t bytes)
+{
+	for (const struct opt_spec *one = specs; one->name; one++) {
+		if (json_object_get(map, one->name) && one->type != OPT_DOC &&
+			is_default(map, one->name, specs, bytes))
+			json_object_del(map, one->name);
+	}
+}
+
+static void shorten_driver(json_t *map, enum block_role role)
+{
+	const struct block_kind *kind = block_kind_find(role, type_of(map));
+	const char *name = json_string_value(json_object_get(map, "name"));
+	if (kind && kind->options)
+		shorten_map(map, kind->options, kind->options_bytes);
+	if (name && role == BLOCK_PROTOCOL && !strcmp(name, type_of(map)))
+		json_object_del(map, "name");
+}
+
+static void shorten_format(json_t *source, json_t *format)
+{
+	size_t bytes;
+	const struct opt_spec *specs =
+		spec_format_options(type_of(format), &bytes);
+	const char *view = json_string_value(json_object_get(source, "view"));
+	if (view && !strcmp(view, "current"))
+		json_object_del(source, "view");
+	if (specs)
+		shorten_map(format, specs, bytes);
+	live_values_shorten(json_object_get(format, "file"));
+	live_values_shorten(json_object_get(format, "backing"));
+}
+
+void live_values_shorten(json_t *source)
+{
+	json_t *protocol = json_object_get(source, "protocol");
+	json_t *format = json_object_get(source, "format");
+	json_t *one;
+	size_t i;
+	if (!json_is_object(source)) /* the name of another */
+		return;
+	json_array_foreach(json_object_get(source, "listeners"), i, one)
+		shorten_driver(one, BLOCK_LISTENER);
+	if (protocol)
+		shorten_driver(protocol, BLOCK_PROTOCOL);
+	if (format)
+		shorten_format(source, format);
+	live_values_shorten(json_object_get(source, "source"));
+}
+
 /* -- files that are there --------------------------------------------------- */
 
 static bool is_same_file(const json_t *a, const json_t *b)

@@ -4,7 +4,9 @@
 
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "target/control/live_plan.h"
 #include "target/control/own_audit.h"
+#include "target/control/volume_files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,12 +43,60 @@ static const struct config_object *volume_of(const struct pivots *pivots,
 	return NULL;
 }
 
+/* -- the document ------------------------------------------------------------ */
+
+static bool has_must_exist(
+	json_t *protocol, const char *path, bool backing, void *argument)
+{
+	(void)backing;
+	return strcmp(path, argument) != 0 ||
+		!json_is_true(json_object_get(protocol, "must_exist"));
+}
+
+/* The daemon says `must_exist` where it opens files that it has made once
+ * (volume_files.h): that is not the document's, unless it said so before. */
+static bool drop_must_exist(
+	json_t *protocol, const char *path, bool backing, void *before)
+{
+	(void)backing;
+	if (json_object_get(protocol, "size") &&
+		volume_files_each(before, false, has_must_exist, (void *)path))
+		json_object_del(protocol, "must_exist");
+	return true;
+}
+
+/* Listeners that stay are written as they were. */
+static void keep_listeners(const json_t *before, json_t *after)
+{
+	struct live_names was, is;
+	json_t *listeners = json_object_get(after, "listeners");
+	live_names_read(before, &was);
+	live_names_read(after, &is);
+	for (unsigned i = 0; i < is.count; i++) {
+		unsigned w =
+			live_names_find(&was, is.item[i].name, is.item[i].type);
+		if (w < was.count)
+			json_array_set(
+				listeners, i, (json_t *)was.item[w].document);
+	}
+}
+
+/* What runs, as somebody would write it who wrote `before`. */
+static void rewrite(json_t *before, json_t *source)
+{
+	volume_files_each(source, false, drop_must_exist, before);
+	live_values_shorten(source);
+	keep_listeners(before, source);
+}
+
 /* `value` with the source that `document` says; a new reference. */
 static json_t *with_source(
 	const json_t *value, const char *document, struct err *err)
 {
 	json_t *source = json_loads(document, 0, NULL);
 	json_t *moved = source ? json_copy((json_t *)value) : NULL;
+	if (moved)
+		rewrite(json_object_get(value, "source"), source);
 	if (!moved || json_object_set(moved, "source", source))
 		err_set(err, ENOMEM, "no memory for a document");
 	json_decref(source);

@@ -42,6 +42,8 @@ snapshot() { changes 200 PUT /volumes/a/source "$(over "$1")"; }
 files() { jq -r '.. | objects | .path? // empty' | tr '\n' ' '; }
 agree() { # FILES
 	local kept running
+	# What the daemon adds when it opens files that were there is not the document's.
+	! source_of | grep must_exist || return 1
 	kept=$(source_of | files)
 	ask GET '/volumes/a/source?status=true'
 	running=$(jq .source <"$work/body" | files)

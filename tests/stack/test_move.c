@@ -353,6 +353,42 @@ static void checks_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+static uint64_t needs_co(
+	struct stack_rig *rig, struct block_source *source, const char *name)
+{
+	const struct job_kind *const *kind = job_kinds;
+	struct job_space space;
+	struct err err = {0};
+
+	while (strcmp((*kind)->name, name) != 0)
+		kind++;
+	CHECK_INT((*kind)->space_co(rig->core, source, NULL, &space, &err), 0);
+	return space.needs_bytes;
+}
+
+/* What a job would write, from what is allocated where. */
+static void space_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig,
+		"format: {type: qcow2, cluster_size: 4K, subclusters: "
+		"\"off\", size: 4M, file: {protocol: {type: mem, size: 32M}}}");
+
+	(void)argument;
+	write_co(rig, source, 1, 0);
+	write_co(rig, source, 1, 4096);
+	write_co(rig, source, 1, 1 << 20);
+	snapshot_co(rig, source, 0);
+	CHECK_INT(needs_co(rig, source, "commit"), 0);
+	CHECK_INT(needs_co(rig, source, "flatten"), 3 * 4096);
+	write_co(rig, source, 2, 4096); /* there is a place for it below */
+	CHECK_INT(needs_co(rig, source, "commit"), 0);
+	CHECK_INT(needs_co(rig, source, "flatten"), 2 * 4096);
+	write_co(rig, source, 2, 2 << 20);
+	CHECK_INT(needs_co(rig, source, "commit"), 4096);
+	CHECK_INT(needs_co(rig, source, "flatten"), 2 * 4096);
+	block_source_put_co(source);
+}
+
 static void scrub_co(struct stack_rig *rig, void *argument)
 {
 	struct block_source *source = stack_rig_source_co(
@@ -386,6 +422,7 @@ int main(void)
 		ROW(target_fails_co),
 		ROW(cancel_co),
 		ROW(checks_co),
+		ROW(space_co),
 		ROW(scrub_co),
 	};
 

@@ -136,6 +136,18 @@ static void expect_stack(
 	free(text);
 }
 
+/* The document's source, as it was kept. */
+static void expect_document(const struct bench *bench, const char *expected)
+{
+	const struct config_object *object =
+		config_find(bench->box.config, CONFIG_VOLUME, "a");
+	char *kept = json_dumps(json_object_get(object->value, "source"),
+		JSON_COMPACT | JSON_SORT_KEYS);
+	if (strcmp(kept, expected) != 0)
+		check_fail(__FILE__, __LINE__, "%s, not %s", kept, expected);
+	free(kept);
+}
+
 static uint64_t generation_of(const struct bench *bench)
 {
 	return config_find(bench->box.config, CONFIG_VOLUME, "a")->generation;
@@ -166,6 +178,45 @@ static void test_a_pivot_is_kept_co(struct stack_rig *rig, void *argument)
 	box_restart_co(&bench.box);
 	CHECK_INT(config_restore_co(bench.box.config, &err), 0);
 	expect_stack(&bench, "\"b\"", true);
+	close_bench_co(&bench);
+}
+
+/* The document says no more than somebody would write, and what he wrote of
+ * listeners as he wrote it; not what the daemon adds when it opens a file again. */
+static void test_a_document_is_short_co(struct stack_rig *rig, void *argument)
+{
+	struct bench bench;
+	struct err err = {0};
+	(void)argument;
+	open_bench(&bench, rig);
+	box_must_apply_co(&bench.box,
+		"{name: a, source: {listeners: [{type: throttle, bytes_s: "
+		"90M}], protocol: {type: file, path: a.raw, size: "
+		"1M}}}");
+	end_co(start_co(&bench, "migrate", TO), JOB_DONE, NULL);
+	expect_document(&bench,
+		"{\"format\":{\"file\":{\"protocol\":{\"path\":\"b\","
+		"\"size\":65536,\"type\":\"file\"}},\"size\":1048576,"
+		"\"type\":\"qcow2\"},\"listeners\":[{\"bytes_s\":\"90M\","
+		"\"type\":\"throttle\"}]}");
+	pivots_close(&bench.pivots);
+	box_restart_co(&bench.box);
+	CHECK_INT(config_restore_co(bench.box.config, &err), 0);
+	open_pivots(&bench);
+	/* The daemon's own must_exist is on b now; a snapshot keeps b below. */
+	struct spec_overlay overlay = {
+		.document = stack_rig_doc(rig,
+			"{format: {type: qcow2, file: {protocol: {type: file, "
+			"path: c, "
+			"size: 64K}}}}"),
+		.deadline_ns = 20 * NS_PER_S};
+	CHECK_INT(spec_overlay_co(source_of(&bench), &overlay, &err), 0);
+	end_co(start_co(&bench, "commit", "{}"), JOB_DONE, NULL);
+	expect_document(&bench,
+		"{\"format\":{\"file\":{\"protocol\":{\"path\":\"b\","
+		"\"size\":65536,\"type\":\"file\"}},\"size\":1048576,"
+		"\"type\":\"qcow2\"},\"listeners\":[{\"bytes_s\":\"90M\","
+		"\"type\":\"throttle\"}]}");
 	close_bench_co(&bench);
 }
 
@@ -253,6 +304,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		PIVOT_CASE(test_a_pivot_is_kept_co),
+		PIVOT_CASE(test_a_document_is_short_co),
 		PIVOT_CASE(test_what_cannot_be_kept_is_undone_co),
 		PIVOT_CASE(test_a_volume_that_is_gone_co),
 		PIVOT_CASE(test_changes_meanwhile_co),
