@@ -137,6 +137,7 @@ check "commit would change its base" gets 409 POST /jobs '{"volume": "a", "kind"
 check "it says so" says '.detail | test("commit of volume a would change over2, which volume c stands on: flatten that one first")' true
 check "a dry run, too" gets 409 POST '/jobs?dryRun=true' '{"volume": "a", "kind": "commit"}'
 check "nor is its file a target" gets 409 POST /jobs "{\"volume\": \"a\", \"kind\": \"migrate\", \"options\": {\"overwrite\": true, \"to\": $(image clone)}}"
+check "nor its own" gets 409 POST /jobs "{\"volume\": \"a\", \"kind\": \"copy\", \"options\": {\"overwrite\": true, \"to\": $(raw over3)}}"
 check "without the clone" changes 204 DELETE /volumes/c
 check "it is committed" does commit
 check "into its base" agree over2

@@ -122,7 +122,7 @@ static bool unit_is_right(uint32_t unit, const uint8_t *data)
 
 static int read_unit(uint32_t unit, uint8_t *data)
 {
-	int error;
+	int error = 0;
 
 	do {
 		io[0].attention = false;

@@ -109,14 +109,16 @@ static int check_file(struct api *api, const char *kind, const char *volume,
 	const char *path, struct err *err)
 {
 	const struct config_object *one = NULL;
+	/* A commit changes what its own volume stands on; no target may be that. */
+	bool commits = !strcmp(kind, "commit");
 	while ((one = config_next(api->parts.config, CONFIG_VOLUME, one))) {
-		if (strcmp(one->id, volume) != 0 && uses(api, one->id, path))
+		if ((!commits || strcmp(one->id, volume) != 0) &&
+			uses(api, one->id, path))
 			return err_set(err, EBUSY,
 				"%s of volume %s would change %s, which volume "
 				"%s stands on: %s",
 				kind, volume, path, one->id,
-				!strcmp(kind, "commit")
-					? "flatten that one first, or this "
+				commits ? "flatten that one first, or this "
 					  "one instead"
 					: "take another file");
 	}
