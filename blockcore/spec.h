@@ -109,6 +109,9 @@ int spec_placement_parse(const struct doc *node, enum spec_placement *placement,
  * Until then other changes of the source wait. */
 int spec_snapshot_create_co(struct block_source *source, const char *name,
 	uint64_t deadline_ns, struct err *err);
+/* {"snapshots": [...]} as struct block_format_kind says, of the image on top. */
+int spec_snapshots_print_co(
+	struct block_source *source, FILE *out, struct err *err);
 /* Goes back to one (by its name, else its id): the source shows its content and its
  * size. What was there becomes another snapshot, `safety`, in the same moment; the
  * gate is closed as for a new one. -EBUSY while somebody lies on the source or a job

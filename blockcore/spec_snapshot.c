@@ -52,9 +52,10 @@ static int spec_shot_gate_co(struct spec_shot *shot, struct err *err)
 	return change.next ? block_change_co(&change, err) : -ENOMEM;
 }
 
-static int spec_shot_format(struct spec_shot *shot, struct err *err)
+static int spec_shot_view(
+	struct block_source *source, struct block_view **out, struct err *err)
 {
-	struct block_driver *bottom = block_stack_bottom(shot->source->current);
+	struct block_driver *bottom = block_stack_bottom(source->current);
 	struct block_view *view;
 
 	if (bottom->kind->role != BLOCK_VIEW)
@@ -64,6 +65,17 @@ static int spec_shot_format(struct spec_shot *shot, struct err *err)
 	if (!view->format->kind->snapshot_begin_co)
 		return err_set(err, EOPNOTSUPP, "format %s has no snapshots",
 			view->format->kind->name);
+	*out = view;
+	return 0;
+}
+
+static int spec_shot_format(struct spec_shot *shot, struct err *err)
+{
+	struct block_view *view;
+	int error = spec_shot_view(shot->source, &view, err);
+
+	if (error)
+		return error;
 	if (!view->writable)
 		return err_set(err, EROFS, "its image is read-only");
 	shot->format = view->format;
@@ -196,4 +208,23 @@ int spec_snapshot_revert_co(struct block_source *source, const char *name,
 	return error ? err_wrap(err, "source '%s': back to snapshot '%s'",
 			       source->name, name)
 		     : 0;
+}
+
+/* -- which there are ------------------------------------------------------ */
+
+int spec_snapshots_print_co(
+	struct block_source *source, FILE *out, struct err *err)
+{
+	struct block_view *view;
+	int error = spec_shot_view(source, &view, err);
+
+	if (error)
+		return err_wrap(err, "source '%s'", source->name);
+	struct block_format *format = view->format;
+	block_format_get(format); /* the source may let go of it */
+	fputc('{', out);
+	error = format->kind->snapshots_print_co(format, out, err);
+	fputc('}', out);
+	block_format_put_co(format);
+	return error ? err_wrap(err, "source '%s'", source->name) : 0;
 }

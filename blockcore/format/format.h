@@ -73,6 +73,10 @@ struct block_format_kind {
 	int (*revert_take_co)(struct block_format *format, struct err *err);
 	int (*revert_end_co)(
 		struct block_format *format, bool taken, struct err *err);
+	/* "snapshots": [{"id": "1", "name": "monday", "size_bytes": n, "seconds":
+	 * n (since 1970), "nanoseconds": n, "vm_state_bytes": n ...}] */
+	int (*snapshots_print_co)(
+		struct block_format *format, FILE *out, struct err *err);
 	/* Deletes one, under I/O. -EBUSY with a text that says who if a view
 	 * shows it. If it fails after the snapshot has gone, the text says so. */
 	int (*snapshot_delete_co)(

@@ -212,8 +212,15 @@ static const uint16_t news_attention[] = {
 	0x2a01, /* mode parameters changed: WP */
 	0x3f03, /* inquiry data has changed: block limits, provisioning */
 	ATTENTION_THRESHOLD,
+	0x2800, /* not ready to ready change, medium may have changed */
 };
-enum { NEWS_SIZE = 1, NEWS_READ_ONLY = 2, NEWS_LIMITS = 4, NEWS_SPACE = 8 };
+enum {
+	NEWS_SIZE = 1,
+	NEWS_READ_ONLY = 2,
+	NEWS_LIMITS = 4,
+	NEWS_SPACE = 8,
+	NEWS_CONTENT = 16
+};
 #define NEWS (sizeof news_attention / sizeof *news_attention)
 
 static unsigned news_between(
@@ -282,6 +289,12 @@ void volume_note_threshold(struct volume *volume, bool reached)
 	space->told = true;
 	atomic_store(&space->owed, true);
 	volume->untold |= NEWS_SPACE;
+	news_start(volume);
+}
+
+void volume_content_changed(struct volume *volume)
+{
+	volume->untold |= NEWS_CONTENT;
 	news_start(volume);
 }
 

@@ -10,6 +10,8 @@ struct volume;
 
 /* `volume->watch` calls it. */
 void volume_source_changed(struct block_source_watch *watch);
+/* Somebody has put other data in place of those that hosts know. */
+void volume_content_changed(struct volume *volume);
 /* Comes back when nobody is being told any more; nothing new may come. */
 void volume_await_telling_co(struct volume *volume);
 

@@ -28,7 +28,7 @@ static bool is_whole_blocks(json_t *value, json_t *size)
 }
 
 /* What lies in a file that is there already is not for the hosts of a new volume. */
-static bool is_new(struct api_request *request, const char *path)
+bool new_file_is_new(struct api_request *request, const char *path)
 {
 	char whole[4096];
 	struct stat there;
@@ -67,7 +67,7 @@ bool new_file_take_size(struct api_request *request, json_t *value)
 	snprintf(path, sizeof path, "%.100s.raw", name ? name : "");
 	/* One of that name is told of before its file. */
 	if (name && !config_find(request->parts->config, CONFIG_VOLUME, name) &&
-		!is_new(request, path))
+		!new_file_is_new(request, path))
 		return false;
 	json_object_set_new(value, "source",
 		json_pack("{s{ss, ss, sO}}", "protocol", "type", "file", "path",

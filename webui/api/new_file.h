@@ -12,4 +12,7 @@
 /* `size` of `value` becomes a source: the file NAME.raw. False: answered. */
 bool new_file_take_size(struct api_request *request, json_t *value);
 
+/* Whether there is no file of that name in the data directory; false: answered. */
+bool new_file_is_new(struct api_request *request, const char *path);
+
 #endif

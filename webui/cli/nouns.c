@@ -10,6 +10,7 @@ const struct cli_noun *const cli_nouns[] = {
 	&cli_listener,
 	&cli_qos,
 	&cli_fault,
+	&cli_snapshot,
 	&cli_host,
 	&cli_target,
 	&cli_portal,

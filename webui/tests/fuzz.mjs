@@ -31,12 +31,14 @@ const CHANGING = ["post", "put", "patch", "delete"];
 const WEIGHTS = {createUser: 0.3, setPassword: 0.1, signIn: 0.1, setup: 0.1, changeOwnPassword: 0.05,
 	getBundle: 0.1, getChecks: 0.5, renewCertificate: 0.2, verifyAudit: 0.5, getContract: 0.5, getDocs: 0.5,
 	getSchema: 1, getHealth: 1, getReady: 1, getVersions: 1, replaceConfig: 2, restoreHistory: 1,
-	createVolume: 40, createHost: 30, createTarget: 20, createExport: 40, createPortal: 4, startJob: 4,
+	createVolume: 40, createSnapshot: 30, createHost: 30, createTarget: 20, createExport: 40, createPortal: 4, startJob: 4,
 	deleteVolume: 6, deletePortal: 2, getMetrics: 1, createToken: 12};
 
 const daemon = new Daemon();
 await daemon.start(`
-volumes: [{name: db01, source: {protocol: {type: mem, size: 4MiB}}}]
+volumes:
+  - {name: db01, source: {protocol: {type: mem, size: 4MiB}}}
+  - {name: kept, source: {format: {type: qcow2, size: 4MiB, pool: 64KiB, file: {protocol: {type: mem, size: 64MiB}}}}}
 hosts: [{name: web1, iscsi: {iqn: ["iqn.1993-08.org.debian:01:ab"]}}]
 targets: [{name: db01}]
 exports: [{volume: db01, target: db01, lun: 0, hosts: [web1]}]
@@ -98,6 +100,10 @@ function pathParameter(operation, name) {
 		return g.pick(["", "a/b", "..", "\u00fc", "%", "x".repeat(300), "\u0000", "0", "-1"]) || "-";
 	const [, collection] = /^\/(?:api\/v1\/)?([a-z]+)/.exec(operation.path) ?? [];
 	const first = operation.path.indexOf("{") === operation.path.indexOf(`{${name}}`);
+	if (first && operation.path.includes("/snapshots") && g.chance(70))
+		return "kept"; // the others have no image that could keep one
+	if (name === "snapshot")
+		return g.name("snapshot", 90);
 	if (first && PLACES[collection])
 		return g.name(PLACES[collection], 90);
 	if (name === "id" && /faults/.test(operation.path))
@@ -237,7 +243,10 @@ const entryOf = (operation, parameters, body, made) => {
 	if (kind === "export" && operation.method === "post")
 		return list.find((x) => idOf(kind, x) === made?.id);
 	const id = String(Object.values(parameters)[0] ?? (body && idOf(kind, body)));
-	return list.find((x) => idOf(kind, x).toLowerCase() === id.toLowerCase());
+	const named = list.find((x) => idOf(kind, x).toLowerCase() === id.toLowerCase());
+	// an export has two names
+	return named ?? (kind === "export"
+		? list.find((x) => `${x.target},${x.lun}`.toLowerCase() === id.toLowerCase()) : undefined);
 };
 
 async function round(operation) {
@@ -294,13 +303,13 @@ async function again(request) {
 
 /* Names that the configuration does not have. */
 function remember({operation, answer}) {
-	const kind = {createUser: "user", createToken: "token", startJob: "job", addFault: "fault"}[operation.id];
+	const kind = {createUser: "user", createToken: "token", startJob: "job", addFault: "fault", createSnapshot: "snapshot", revertSnapshot: "snapshot"}[operation.id];
 	if (!kind)
 		return;
 	if (answer.json?.token)
 		recorder.secrets.set(answer.json.token, "a token");
 	const list = g.pool[kind] ??= [];
-	list.push(answer.json?.id ?? answer.json?.name);
+	list.push(kind === "snapshot" ? answer.json?.name : answer.json?.id ?? answer.json?.name);
 	if (list.length > 20)
 		list.shift();
 }

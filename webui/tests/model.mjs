@@ -114,6 +114,8 @@ function mayTouch(operation, parameters, body, before) {
 	if (!kind)
 		return () => false;
 	const id = Object.values(parameters)[0] ?? (body && idOf(kind, body));
+	if (operation.id === "cloneSnapshot")
+		return (what) => what === `volume ${body?.name}`;
 	const own = `${kind} ${wholeId(kind, id)}`;
 	return (what) => what === own || cascades(what, kind, id, body, before) ||
 		(kind === "export" && what.startsWith("export ") && !before.has(what) && operation.method === "post") ||
@@ -137,6 +139,14 @@ function cascades(what, kind, id, body, before) {
 const WHOLE = /^(create|replace)(Volume|Host|Target|Portal|Export)$/;
 const PART = /^change(Volume|Host|Target|Portal|Export)$/;
 
+/* An object keeps its name, also if the patch takes it away. */
+function patched(old, body) {
+	const result = merge(old, body);
+	if (result?.name === undefined && old?.name !== undefined)
+		result.name = old.name;
+	return result;
+}
+
 /* What is wrong with the step from `before` to `after`. `old`: the object's entry in
  * the configuration before, for a patch. */
 export function judgeStep({operation, parameters, body, before, after, old, entry}) {
@@ -145,9 +155,9 @@ export function judgeStep({operation, parameters, body, before, after, old, entr
 	for (const {what, operation: how} of difference(before, after))
 		if (!may(what))
 			faults.push(`${operation.id} has touched ${what} (${how}): ${before.get(what)} -> ${after.get(what)}`);
-	if (/^delete(?!Export)/.test(operation.id) && entry)
+	if (/^delete(?!Export|Snapshot)/.test(operation.id) && entry)
 		faults.push(`${operation.id}: it is still there`);
-	const wanted = WHOLE.test(operation.id) ? {...named(operation, parameters, old ?? entry), ...body} : PART.test(operation.id) ? merge(old, body) : null;
+	const wanted = WHOLE.test(operation.id) ? {...named(operation, parameters, old ?? entry), ...body} : PART.test(operation.id) ? patched(old, body) : null;
 	if (wanted)
 		faults.push(...judgeContent(operation, wanted, entry));
 	return faults;

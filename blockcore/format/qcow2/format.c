@@ -475,6 +475,7 @@ const struct block_format_kind qcow2_format_kind = {
 	.snapshot_begin_co = qcow2_share_begin_co,
 	.snapshot_take_co = qcow2_share_take_co,
 	.snapshot_end_co = qcow2_share_end_co,
+	.snapshots_print_co = qcow2_snapshots_print_co,
 	.snapshot_delete_co = qcow2_unshare_co,
 	.revert_begin_co = qcow2_revert_begin_co,
 	.revert_take_co = qcow2_revert_take_co,

@@ -226,8 +226,10 @@ static void print_one(const struct qcow2_snapshot *snapshot, FILE *out)
 		snapshot->clock_ns, snapshot->vm_state_bytes);
 }
 
-int qcow2_snapshots_print_co(struct qcow2 *image, FILE *out, struct err *err)
+int qcow2_snapshots_print_co(
+	struct block_format *format, FILE *out, struct err *err)
 {
+	struct qcow2 *image = qcow2_of(format);
 	struct qcow2_snapshots snapshots;
 
 	co_mutex_lock_co(&image->names);

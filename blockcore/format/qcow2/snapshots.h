@@ -52,9 +52,8 @@ const struct qcow2_snapshot *qcow2_snapshots_find(
 /* block_format_kind's. */
 int qcow2_snapshots_look_co(
 	struct block_format *format, const char *name, struct err *err);
-
-/* "snapshots": [{"id": "1", "name": "monday", ...}] */
-int qcow2_snapshots_print_co(struct qcow2 *image, FILE *out, struct err *err);
+int qcow2_snapshots_print_co(
+	struct block_format *format, FILE *out, struct err *err);
 
 /* -- written (snapshots_write.c); home ------------------------------------- */
 

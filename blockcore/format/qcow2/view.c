@@ -295,7 +295,7 @@ static int command_co(struct block_driver *driver, const char *verb,
 	int error;
 
 	if (!strcmp(verb, "snapshots"))
-		return qcow2_snapshots_print_co(image, out, err);
+		return qcow2_snapshots_print_co(&image->format, out, err);
 	if (strcmp(verb, "check"))
 		return err_set(err, EINVAL,
 			"'%s' is no verb; there are: check, snapshots", verb);

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Snapshots of a volume that its image keeps itself (qcow2): made, listed, deleted,
+ * gone back to, cloned.
+ *
+ * Invariants
+ *  1. What there is stands in the image alone: nothing here remembers a snapshot, so
+ *     one that others made is there, too.
+ *  2. A snapshot that a volume shows or stands on is not deleted, also while that
+ *     volume is offline: its document counts.
+ *  3. Content under connected hosts goes back only if the request says so
+ *     ("destroy": true), and what was there is always kept as another snapshot.
+ */
+#include "blockcore/base/log.h"
+#include "blockcore/format/format.h"
+#include "blockcore/spec.h"
+#include "target/volume/news.h"
+#include "target/volume/view.h"
+#include "webui/api/body.h"
+#include "webui/api/new_file.h"
+#include "webui/api/objects_source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- what there is ------------------------------------------------------------ */
+
+/* As the image has it -> as answers have it. */
+static json_t *snapshot_json(const json_t *kept)
+{
+	json_int_t seconds =
+		json_integer_value(json_object_get(kept, "seconds"));
+	json_int_t nanoseconds =
+		json_integer_value(json_object_get(kept, "nanoseconds"));
+	return json_pack("{sO, sO, so, sO, sO}", "name",
+		json_object_get(kept, "name"), "id",
+		json_object_get(kept, "id"), "created",
+		api_time(seconds * 1000 + nanoseconds / 1000000), "size_bytes",
+		json_object_get(kept, "size_bytes"), "vm_state_bytes",
+		json_object_get(kept, "vm_state_bytes"));
+}
+
+/* A new list; NULL: *err. */
+static json_t *read_co(struct block_source *source, struct err *err)
+{
+	char *text = NULL;
+	size_t bytes = 0, i;
+	FILE *out = open_memstream(&text, &bytes);
+	json_t *items = json_array(), *kept = NULL, *one;
+	int failed = out ? spec_snapshots_print_co(source, out, err)
+			 : err_set(err, ENOMEM, "out of memory");
+	if (out && fclose(out) == 0 && !failed) {
+		kept = json_loadb(text, bytes, 0, NULL);
+		if (!kept)
+			failed = err_set(err, EIO,
+				"a name in the snapshot table is no text");
+	}
+	json_array_foreach(json_object_get(kept, "snapshots"), i, one)
+	{
+		json_array_append_new(items, snapshot_json(one));
+	}
+	json_decref(kept);
+	free(text);
+	if (!failed)
+		return items;
+	json_decref(items);
+	return NULL;
+}
+
+static bool is_called(
+	const json_t *snapshot, const char *member, const char *name)
+{
+	const char *text = source_text(snapshot, member);
+	return text && !strcmp(text, name);
+}
+
+/* By its name, else by its id; borrowed; NULL: there is none. */
+static json_t *pick(const json_t *items, const char *name)
+{
+	static const char *const members[] = {"name", "id"};
+	for (unsigned m = 0; m < 2; m++) {
+		json_t *one;
+		size_t i;
+		json_array_foreach(items, i, one)
+		{
+			if (is_called(one, members[m], name))
+				return one;
+		}
+	}
+	return NULL;
+}
+
+/* What runs of the volume of the path, with a reference; NULL: answered. */
+static struct block_source *find_source(struct api_request *request)
+{
+	const struct config_object *object = source_volume(request);
+	if (!object)
+		return NULL;
+	struct block_source *source = source_running(request, object->id);
+	if (!source)
+		api_problem(request, "storage",
+			"volume \"%s\" is offline: nothing runs", object->id);
+	else
+		block_source_get(source); /* the volume may let go of it */
+	return source;
+}
+
+/* All snapshots; NULL: answered. */
+static json_t *list_of_co(
+	struct api_request *request, struct block_source *source)
+{
+	struct err err = {0};
+	json_t *items = read_co(source, &err);
+	if (!items)
+		api_fail(request, &err);
+	return items;
+}
+
+/* The snapshot of the path, a new reference; NULL: answered. */
+static json_t *find_co(struct api_request *request, struct block_source *source)
+{
+	const char *name = api_parameter(request, "snapshot");
+	json_t *items = list_of_co(request, source);
+	json_t *one = items ? json_incref(pick(items, name)) : NULL;
+	if (items && !one)
+		api_problem(request, "not-found",
+			"volume \"%s\" has no snapshot \"%.255s\"",
+			api_parameter(request, "name"), name);
+	json_decref(items);
+	return one;
+}
+
+static void list_snapshots_co(struct api_request *request)
+{
+	struct block_source *source = find_source(request);
+	if (!source)
+		return;
+	json_t *items = list_of_co(request, source);
+	block_source_put_co(source);
+	if (items)
+		api_answer_list(request, items, "name");
+}
+
+static void get_snapshot_co(struct api_request *request)
+{
+	struct block_source *source = find_source(request);
+	if (!source)
+		return;
+	json_t *one = find_co(request, source);
+	block_source_put_co(source);
+	if (one)
+		api_answer(request, 200, one);
+}
+
+/* -- dry runs and records ------------------------------------------------------- */
+
+static void answer_plan(
+	struct api_request *request, const char *effect, const char *text)
+{
+	char object[OBJECT_ID_BYTES + 8];
+	snprintf(object, sizeof object, "volume %s",
+		api_parameter(request, "name"));
+	api_answer(request, 200,
+		json_pack("{sb, s[], s[{ss, ss, ss}]}", "dry_run", 1, "changes",
+			"impact", "object", object, "effect", effect, "text",
+			text));
+}
+
+static void tell(struct api_request *request, const char *what,
+	const char *snapshot, json_t *before, json_t *after)
+{
+	char path[2 * OBJECT_ID_BYTES + 32];
+	const char *volume = api_parameter(request, "name");
+	snprintf(path, sizeof path, "volumes/%s/snapshots/%.255s", volume,
+		snapshot);
+	log_info("api", what, "%s: snapshot %.255s of volume %s",
+		request->who.name, snapshot, volume);
+	api_audit(request, path, json_incref(before), json_incref(after));
+	api_emit(request->api, "volumes", what,
+		json_pack("{ss, ss}", "volume", volume, "snapshot", snapshot));
+}
+
+/* -- create --------------------------------------------------------------------- */
+
+static void created_co(struct api_request *request, struct block_source *source,
+	const char *name)
+{
+	char location[2 * OBJECT_ID_BYTES + 32];
+	json_t *items = list_of_co(request, source);
+	json_t *one = items ? pick(items, name) : NULL;
+	if (one) {
+		tell(request, "snapshot_created", name, NULL, one);
+		snprintf(location, sizeof location,
+			"/api/v1/volumes/%s/snapshots/%s",
+			api_parameter(request, "name"), name);
+		api_answer_created(request, location, json_incref(one));
+	} else if (items) {
+		api_problem(request, "not-found", "it has gone since");
+	}
+	json_decref(items);
+}
+
+/* In the words of the contract; false: answered. */
+static bool check_name(
+	struct api_request *request, const char *member, const char *name)
+{
+	static const char *const allowed =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		"._-";
+	char pointer[16];
+	if (strlen(name) <= 63 && !name[strspn(name, allowed)] &&
+		!strchr("._-", *name))
+		return true;
+	snprintf(pointer, sizeof pointer, "/%s", member);
+	api_problem_at(request, pointer, NULL,
+		"a letter or digit, then up to 62 letters, digits, \".\", "
+		"\"_\" or \"-\" are expected");
+	return false;
+}
+
+static void create_snapshot_co(struct api_request *request)
+{
+	struct err err = {0};
+	const char *name;
+	if (!body_has_only(request, "name") ||
+		!(name = body_need_text(request, "name")) ||
+		!check_name(request, "name", name))
+		return;
+	struct block_source *source = find_source(request);
+	if (!source)
+		return;
+	if (request->dry_run)
+		answer_plan(request, "parked",
+			"a snapshot is made in the image; hosts wait for what "
+			"is in flight and one flush");
+	else if (spec_snapshot_create_co(
+			 source, name, SPEC_GATE_DEADLINE_NS, &err))
+		api_fail(request, &err);
+	else
+		created_co(request, source, name);
+	block_source_put_co(source);
+}
+
+/* -- delete --------------------------------------------------------------------- */
+
+/* Whether a source's document shows that snapshot of the volume, anywhere. */
+static bool shows(
+	const json_t *source, const char *volume, const json_t *snapshot)
+{
+	static const char *const below[] = {"file", "backing"};
+	const json_t *format = json_object_get(source, "format");
+	const char *of = source_text(source, "source");
+	const char *name =
+		source_text(json_object_get(source, "view"), "snapshot");
+	if (of && name && !strcmp(of, volume) &&
+		(is_called(snapshot, "name", name) ||
+			is_called(snapshot, "id", name)))
+		return true;
+	if (!of && json_is_object(json_object_get(source, "source")))
+		return shows(
+			json_object_get(source, "source"), volume, snapshot);
+	for (unsigned i = 0; i < 2; i++) {
+		const json_t *one = json_object_get(format, below[i]);
+		if (json_is_object(one) && shows(one, volume, snapshot))
+			return true;
+	}
+	return false;
+}
+
+/* False: answered. */
+static bool check_unused(struct api_request *request, const json_t *snapshot)
+{
+	const char *volume = api_parameter(request, "name");
+	const struct config_object *one = NULL;
+	json_t *held_by = json_array();
+	while ((one = config_next(
+			request->parts->config, CONFIG_VOLUME, one))) {
+		char text[OBJECT_ID_BYTES + 16];
+		if (!shows(json_object_get(one->value, "source"), volume,
+			    snapshot))
+			continue;
+		snprintf(text, sizeof text, "volume %s", one->id);
+		json_array_append_new(held_by, json_string(text));
+	}
+	if (!json_array_size(held_by)) {
+		json_decref(held_by);
+		return true;
+	}
+	api_problem(request, "conflict",
+		"snapshot \"%.255s\" is in use: remove or flatten what shows "
+		"it or stands on it first",
+		source_text(snapshot, "name"));
+	api_problem_add(request, "held_by", held_by);
+	return false;
+}
+
+static void delete_found_co(struct api_request *request,
+	struct block_source *source, json_t *snapshot)
+{
+	struct err err = {0};
+	const char *name = source_text(snapshot, "name");
+	if (!check_unused(request, snapshot))
+		return;
+	if (request->dry_run) {
+		answer_plan(request, "none",
+			"the snapshot is deleted for good; what only it holds "
+			"becomes free, hosts stay");
+	} else if (spec_snapshot_delete_co(source, name, &err)) {
+		api_fail(request, &err);
+	} else {
+		tell(request, "snapshot_deleted", name, snapshot, NULL);
+		api_answer_empty(request);
+	}
+}
+
+static void delete_snapshot_co(struct api_request *request)
+{
+	struct block_source *source = find_source(request);
+	if (!source)
+		return;
+	json_t *snapshot = find_co(request, source);
+	if (snapshot)
+		delete_found_co(request, source, snapshot);
+	json_decref(snapshot);
+	block_source_put_co(source);
+}
+
+/* -- revert --------------------------------------------------------------------- */
+
+static unsigned hosts_of(struct api_request *request)
+{
+	struct volume_view view;
+	struct volume *volume = appliance_find_volume(
+		request->parts->appliance, api_parameter(request, "name"));
+	if (!volume)
+		return 0;
+	volume_view_get(volume, &view);
+	return (unsigned)view.nexuses;
+}
+
+/* For what is there now: as asked, else "before-NAME", "before-NAME-2" ... False:
+ * answered. */
+static bool name_safety(struct api_request *request, const json_t *items,
+	const char *snapshot, char safety[FORMAT_SNAPSHOT_BYTES])
+{
+	const char *given = NULL;
+	if (!body_may_text(request, "safety", &given))
+		return false;
+	if (given && *given) {
+		snprintf(safety, FORMAT_SNAPSHOT_BYTES, "%s", given);
+		return check_name(request, "safety", given);
+	}
+	snprintf(safety, FORMAT_SNAPSHOT_BYTES, "before-%.48s", snapshot);
+	for (unsigned n = 2; pick(items, safety); n++)
+		snprintf(safety, FORMAT_SNAPSHOT_BYTES, "before-%.48s-%u",
+			snapshot, n);
+	return true;
+}
+
+static void plan_revert(
+	struct api_request *request, const char *safety, unsigned hosts)
+{
+	char text[FORMAT_SNAPSHOT_BYTES + 240];
+	snprintf(text, sizeof text,
+		"the content goes back to the snapshot; what is there now "
+		"becomes snapshot %s%s",
+		safety,
+		hosts ? "; connected hosts have other data under their feet: "
+			"a file system that is mounted there is damaged, "
+			"unmount it first (needs \"destroy\": true)"
+		      : "");
+	answer_plan(request, "parked", text);
+}
+
+static bool may_destroy(
+	struct api_request *request, bool destroy, unsigned hosts)
+{
+	if (destroy || !hosts)
+		return true;
+	api_problem_at(request, "/destroy", NULL,
+		"%u sessions of hosts see the volume, and a file system that "
+		"one of them has mounted would be DAMAGED: unmount it and let "
+		"them log out, or say \"destroy\": true if that is meant",
+		hosts);
+	return false;
+}
+
+static void reverted_co(struct api_request *request,
+	struct block_source *source, const char *snapshot, const char *safety)
+{
+	struct volume *volume = appliance_find_volume(
+		request->parts->appliance, api_parameter(request, "name"));
+	if (volume)
+		volume_content_changed(volume);
+	json_t *items = list_of_co(request, source);
+	json_t *one = items ? pick(items, safety) : NULL;
+	tell(request, "snapshot_reverted", snapshot, NULL, one);
+	if (items)
+		api_answer(request, 200, json_incref(one));
+	json_decref(items);
+}
+
+static void revert_found_co(struct api_request *request,
+	struct block_source *source, const json_t *items, const char *snapshot)
+{
+	struct err err = {0};
+	char safety[FORMAT_SNAPSHOT_BYTES];
+	unsigned hosts = hosts_of(request);
+	bool destroy = false;
+	if (!body_may_bool(request, "destroy", &destroy) ||
+		!name_safety(request, items, snapshot, safety))
+		return;
+	if (request->dry_run)
+		plan_revert(request, safety, hosts);
+	else if (!may_destroy(request, destroy, hosts))
+		return;
+	else if (spec_snapshot_revert_co(
+			 source, snapshot, safety, SPEC_GATE_DEADLINE_NS, &err))
+		api_fail(request, &err);
+	else
+		reverted_co(request, source, snapshot, safety);
+}
+
+static void revert_snapshot_co(struct api_request *request)
+{
+	const char *name = api_parameter(request, "snapshot");
+	if (!body_has_only(request, "safety destroy"))
+		return;
+	struct block_source *source = find_source(request);
+	if (!source)
+		return;
+	json_t *items = list_of_co(request, source);
+	const json_t *one = items ? pick(items, name) : NULL;
+	if (one)
+		revert_found_co(
+			request, source, items, source_text(one, "name"));
+	else if (items)
+		api_problem(request, "not-found",
+			"volume \"%s\" has no snapshot \"%.255s\"",
+			api_parameter(request, "name"), name);
+	json_decref(items);
+	block_source_put_co(source);
+}
+
+/* -- clone ---------------------------------------------------------------------- */
+
+/* A new image over a view of the snapshot. */
+static json_t *clone_value(const char *name, const char *path,
+	const char *volume, const json_t *snapshot)
+{
+	return json_pack("{ss, s{s{ss, sO, s{s{ss, ss, ss}}, s{ss, s{sO}}}}}",
+		"name", name, "source", "format", "type", "qcow2", "size",
+		json_object_get(snapshot, "size_bytes"), "file", "protocol",
+		"type", "file", "path", path, "size", "64KiB", "backing",
+		"source", volume, "view", "snapshot",
+		json_object_get(snapshot, "name"));
+}
+
+/* Takes `value` over. */
+static void clone_found_co(struct api_request *request, json_t *value)
+{
+	char id[OBJECT_ID_BYTES];
+	struct object_edits *edits = calloc(1, sizeof *edits);
+	if (!edits || !value) {
+		json_decref(value);
+		free(edits);
+		api_answer(request, 500, NULL);
+		return;
+	}
+	object_edit(edits, CONFIG_VOLUME, NULL, value);
+	if (object_change_co(request, edits, "created", "", id))
+		object_created_co(request, &object_volumes, id);
+	object_edits_free(edits);
+}
+
+static void clone_snapshot_co(struct api_request *request)
+{
+	char path[80];
+	const char *name;
+	if (!body_has_only(request, "name") ||
+		!(name = body_need_text(request, "name")) ||
+		!check_name(request, "name", name) ||
+		!object_check_name(request, CONFIG_VOLUME, NULL, request->body))
+		return;
+	snprintf(path, sizeof path, "%s.qcow2", name);
+	if (!new_file_is_new(request, path))
+		return;
+	struct block_source *source = find_source(request);
+	json_t *snapshot = source ? find_co(request, source) : NULL;
+	if (source)
+		block_source_put_co(source);
+	if (snapshot)
+		clone_found_co(request,
+			clone_value(name, path, api_parameter(request, "name"),
+				snapshot));
+	json_decref(snapshot);
+}
+
+#define SNAPSHOTS "/api/v1/volumes/{name}/snapshots"
+#define SNAPSHOT SNAPSHOTS "/{snapshot}"
+const struct api_route api_snapshot_routes[] = {
+	{"listSnapshots", "GET", SNAPSHOTS, API_VIEWER, API_PAGED, NULL,
+		list_snapshots_co},
+	{"createSnapshot", "POST", SNAPSHOTS, API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
+		create_snapshot_co},
+	{"getSnapshot", "GET", SNAPSHOT, API_VIEWER, 0, NULL, get_snapshot_co},
+	{"deleteSnapshot", "DELETE", SNAPSHOT, API_OPERATOR, API_DRY_RUN, NULL,
+		delete_snapshot_co},
+	{"revertSnapshot", "POST", SNAPSHOT "/revert", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
+		revert_snapshot_co},
+	{"cloneSnapshot", "POST", SNAPSHOT "/clone", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
+		clone_snapshot_co},
+	{0},
+};

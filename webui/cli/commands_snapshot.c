@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands about snapshots; see command.h. */
+#include "webui/cli/commands.h"
+
+#define VOLUME \
+	{ \
+		"VOLUME", .place = "{name}", .names_of = "volume", \
+			  .help = "its name" \
+	}
+#define SNAPSHOT \
+	{ \
+		"SNAPSHOT", .place = "{snapshot}", .help = "its name" \
+	}
+
+static const struct cli_column snapshot_columns[] = {
+	{"NAME", "name"},
+	{"ID", "id"},
+	{"SIZE", "size_bytes", COLUMN_SIZE},
+	{"CREATED", "created"},
+	{0},
+};
+
+static const struct cli_option revert_options[] = {
+	{"safety", 0, VALUE_TEXT, "NAME", "safety",
+		"name of the snapshot of what is there now"},
+	CLI_END,
+};
+
+static const struct cli_command snapshot_commands[] = {
+	{"list", "the snapshots in a volume's image", "listSnapshots", "GET",
+		"/volumes/{name}/snapshots", "viewer", CLI_PAGED,
+		.argument = {VOLUME}},
+	{"show", "one snapshot", "getSnapshot", "GET",
+		"/volumes/{name}/snapshots/{snapshot}", "viewer",
+		.argument = {VOLUME, SNAPSHOT}},
+	{"create", "make a snapshot in a volume's image, under I/O",
+		"createSnapshot", "POST", "/volumes/{name}/snapshots",
+		"operator", CLI_DRY_RUN | CLI_KEYED,
+		.argument = {VOLUME,
+			{"SNAPSHOT", .place = "name", .help = "a name for it"}},
+		.done = "snapshot {1} of volume {0} made",
+		.more = "The image must be qcow2. Hosts wait for a moment, "
+			"however large it is. A read-only volume that shows "
+			"the snapshot has the source `{source: VOLUME, view: "
+			"{snapshot: SNAPSHOT}}`."},
+	{"delete", "delete a snapshot, under I/O", "deleteSnapshot", "DELETE",
+		"/volumes/{name}/snapshots/{snapshot}", "operator",
+		CLI_DRY_RUN | CLI_ASKS, .argument = {VOLUME, SNAPSHOT},
+		.done = "snapshot {1} of volume {0} deleted"},
+	{"revert", "make a volume again what it was", "revertSnapshot", "POST",
+		"/volumes/{name}/snapshots/{snapshot}/revert", "operator",
+		CLI_DRY_RUN | CLI_KEYED | CLI_ASKS,
+		.argument = {VOLUME, SNAPSHOT}, .options = revert_options,
+		.destroys = "destroy",
+		.done = "volume {0} is as in snapshot {1}; what was there is "
+			"snapshot {name}",
+		.more = "What is there now is kept as another snapshot. "
+			"Unmount the volume on its hosts first: a file system "
+			"that is mounted there would be damaged."},
+	{"clone", "make a writable volume of a snapshot", "cloneSnapshot",
+		"POST", "/volumes/{name}/snapshots/{snapshot}/clone",
+		"operator", CLI_DRY_RUN | CLI_KEYED,
+		.argument = {VOLUME, SNAPSHOT,
+			{"NEW", .place = "name",
+				.help = "the new volume's name"}},
+		.done = "volume {name} made",
+		.more = "Its image, NEW.qcow2, holds only what is written to "
+			"the new volume; the snapshot stays as long as it "
+			"stands on that."},
+	{0},
+};
+
+const struct cli_noun cli_snapshot = {"snapshot",
+	"snapshots: what a volume was, kept in its image", snapshot_commands,
+	snapshot_columns};
