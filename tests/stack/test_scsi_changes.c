@@ -13,6 +13,7 @@
 
 #include "blockcore/base/bytes.h"
 #include "blockcore/base/co.h"
+#include "target/volume/news.h"
 #include "tests/lib/scsi_rig.h"
 
 #include <errno.h>
@@ -44,6 +45,23 @@ static void resize_co(struct stack_rig *stack, void *argument)
 	FAILS(&rig, 3, &command, 0x062a09, 0x00);
 	GOOD(&rig, 3, &command, 0x25);
 	CHECK_INT(get_be32(command.data), BLOCKS / 2 - 1);
+	scsi_rig_close_co(&rig);
+}
+
+/* Other data in place of those that hosts know: each is told, once. */
+static void content_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {0};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	volume_content_changed(rig.volume);
+	scsi_rig_settle_co(&rig);
+	scsi_rig_settle_co(&rig);
+	for (unsigned i = 0; i < SCSI_RIG_HOSTS; i++) {
+		FAILS(&rig, i, &command, 0x062800, 0x00);
+		GOOD(&rig, i, &command, 0x00);
+	}
 	scsi_rig_close_co(&rig);
 }
 
@@ -214,6 +232,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROW(resize_co),
+		ROW(content_co),
 		ROW(narrowed_co),
 		ROW(claim_co),
 		ROW(reset_co),

@@ -12,7 +12,6 @@
  *     ("destroy": true), and what was there is always kept as another snapshot.
  */
 #include "blockcore/base/log.h"
-#include "blockcore/format/format.h"
 #include "blockcore/spec.h"
 #include "target/volume/news.h"
 #include "target/volume/view.h"
@@ -24,6 +23,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define NAME_BYTES 80u /* of a snapshot that is made here */
 
 /* -- what there is ------------------------------------------------------------ */
 
@@ -343,26 +344,25 @@ static unsigned hosts_of(struct api_request *request)
 /* For what is there now: as asked, else "before-NAME", "before-NAME-2" ... False:
  * answered. */
 static bool name_safety(struct api_request *request, const json_t *items,
-	const char *snapshot, char safety[FORMAT_SNAPSHOT_BYTES])
+	const char *snapshot, char safety[NAME_BYTES])
 {
 	const char *given = NULL;
 	if (!body_may_text(request, "safety", &given))
 		return false;
 	if (given && *given) {
-		snprintf(safety, FORMAT_SNAPSHOT_BYTES, "%s", given);
+		snprintf(safety, NAME_BYTES, "%s", given);
 		return check_name(request, "safety", given);
 	}
-	snprintf(safety, FORMAT_SNAPSHOT_BYTES, "before-%.48s", snapshot);
+	snprintf(safety, NAME_BYTES, "before-%.48s", snapshot);
 	for (unsigned n = 2; pick(items, safety); n++)
-		snprintf(safety, FORMAT_SNAPSHOT_BYTES, "before-%.48s-%u",
-			snapshot, n);
+		snprintf(safety, NAME_BYTES, "before-%.48s-%u", snapshot, n);
 	return true;
 }
 
 static void plan_revert(
 	struct api_request *request, const char *safety, unsigned hosts)
 {
-	char text[FORMAT_SNAPSHOT_BYTES + 240];
+	char text[NAME_BYTES + 240];
 	snprintf(text, sizeof text,
 		"the content goes back to the snapshot; what is there now "
 		"becomes snapshot %s%s",
@@ -406,7 +406,7 @@ static void revert_found_co(struct api_request *request,
 	struct block_source *source, const json_t *items, const char *snapshot)
 {
 	struct err err = {0};
-	char safety[FORMAT_SNAPSHOT_BYTES];
+	char safety[NAME_BYTES];
 	unsigned hosts = hosts_of(request);
 	bool destroy = false;
 	if (!body_may_bool(request, "destroy", &destroy) ||
