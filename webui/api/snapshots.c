@@ -1,30 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of a volume that its image keeps itself (qcow2): made, listed, deleted,
- * gone back to, cloned.
+ * Snapshots of a volume that its image keeps itself (qcow2): made, listed, deleted.
  *
  * Invariants
  *  1. What there is stands in the image alone: nothing here remembers a snapshot, so
  *     one that others made is there, too.
  *  2. A snapshot that a volume shows or stands on is not deleted, also while that
  *     volume is offline: its document counts.
- *  3. Content under connected hosts goes back only if the request says so
- *     ("destroy": true), and what was there is always kept as another snapshot.
  */
+#include "webui/api/snapshots.h"
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
-#include "target/volume/news.h"
-#include "target/volume/view.h"
 #include "webui/api/body.h"
-#include "webui/api/new_file.h"
-#include "webui/api/objects_source.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NAME_BYTES 80u /* of a snapshot that is made here */
 
 /* -- what there is ------------------------------------------------------------ */
 
@@ -70,7 +62,7 @@ static json_t *read_co(struct block_source *source, struct err *err)
 	return NULL;
 }
 
-static bool is_called(
+static bool snapshot_is_called(
 	const json_t *snapshot, const char *member, const char *name)
 {
 	const char *text = source_text(snapshot, member);
@@ -78,7 +70,7 @@ static bool is_called(
 }
 
 /* By its name, else by its id; borrowed; NULL: there is none. */
-static json_t *pick(const json_t *items, const char *name)
+json_t *snapshot_pick(const json_t *items, const char *name)
 {
 	static const char *const members[] = {"name", "id"};
 	for (unsigned m = 0; m < 2; m++) {
@@ -86,7 +78,7 @@ static json_t *pick(const json_t *items, const char *name)
 		size_t i;
 		json_array_foreach(items, i, one)
 		{
-			if (is_called(one, members[m], name))
+			if (snapshot_is_called(one, members[m], name))
 				return one;
 		}
 	}
@@ -94,7 +86,7 @@ static json_t *pick(const json_t *items, const char *name)
 }
 
 /* What runs of the volume of the path, with a reference; NULL: answered. */
-static struct block_source *find_source(struct api_request *request)
+struct block_source *snapshot_source(struct api_request *request)
 {
 	const struct config_object *object = source_volume(request);
 	if (!object)
@@ -109,7 +101,7 @@ static struct block_source *find_source(struct api_request *request)
 }
 
 /* All snapshots; NULL: answered. */
-static json_t *list_of_co(
+json_t *snapshot_list_co(
 	struct api_request *request, struct block_source *source)
 {
 	struct err err = {0};
@@ -120,11 +112,12 @@ static json_t *list_of_co(
 }
 
 /* The snapshot of the path, a new reference; NULL: answered. */
-static json_t *find_co(struct api_request *request, struct block_source *source)
+json_t *snapshot_find_co(
+	struct api_request *request, struct block_source *source)
 {
 	const char *name = api_parameter(request, "snapshot");
-	json_t *items = list_of_co(request, source);
-	json_t *one = items ? json_incref(pick(items, name)) : NULL;
+	json_t *items = snapshot_list_co(request, source);
+	json_t *one = items ? json_incref(snapshot_pick(items, name)) : NULL;
 	if (items && !one)
 		api_problem(request, "not-found",
 			"volume \"%s\" has no snapshot \"%.255s\"",
@@ -135,10 +128,10 @@ static json_t *find_co(struct api_request *request, struct block_source *source)
 
 static void list_snapshots_co(struct api_request *request)
 {
-	struct block_source *source = find_source(request);
+	struct block_source *source = snapshot_source(request);
 	if (!source)
 		return;
-	json_t *items = list_of_co(request, source);
+	json_t *items = snapshot_list_co(request, source);
 	block_source_put_co(source);
 	if (items)
 		api_answer_list(request, items, "name");
@@ -146,10 +139,10 @@ static void list_snapshots_co(struct api_request *request)
 
 static void get_snapshot_co(struct api_request *request)
 {
-	struct block_source *source = find_source(request);
+	struct block_source *source = snapshot_source(request);
 	if (!source)
 		return;
-	json_t *one = find_co(request, source);
+	json_t *one = snapshot_find_co(request, source);
 	block_source_put_co(source);
 	if (one)
 		api_answer(request, 200, one);
@@ -157,7 +150,7 @@ static void get_snapshot_co(struct api_request *request)
 
 /* -- dry runs and records ------------------------------------------------------- */
 
-static void answer_plan(
+void snapshot_answer_plan(
 	struct api_request *request, const char *effect, const char *text)
 {
 	char object[OBJECT_ID_BYTES + 8];
@@ -169,7 +162,7 @@ static void answer_plan(
 			text));
 }
 
-static void tell(struct api_request *request, const char *what,
+void snapshot_tell(struct api_request *request, const char *what,
 	const char *snapshot, json_t *before, json_t *after)
 {
 	char path[2 * OBJECT_ID_BYTES + 32];
@@ -189,10 +182,10 @@ static void created_co(struct api_request *request, struct block_source *source,
 	const char *name)
 {
 	char location[2 * OBJECT_ID_BYTES + 32];
-	json_t *items = list_of_co(request, source);
-	json_t *one = items ? pick(items, name) : NULL;
+	json_t *items = snapshot_list_co(request, source);
+	json_t *one = items ? snapshot_pick(items, name) : NULL;
 	if (one) {
-		tell(request, "snapshot_created", name, NULL, one);
+		snapshot_tell(request, "snapshot_created", name, NULL, one);
 		snprintf(location, sizeof location,
 			"/api/v1/volumes/%s/snapshots/%s",
 			api_parameter(request, "name"), name);
@@ -204,7 +197,7 @@ static void created_co(struct api_request *request, struct block_source *source,
 }
 
 /* In the words of the contract; false: answered. */
-static bool check_name(
+bool snapshot_check_name(
 	struct api_request *request, const char *member, const char *name)
 {
 	static const char *const allowed =
@@ -227,13 +220,13 @@ static void create_snapshot_co(struct api_request *request)
 	const char *name;
 	if (!body_has_only(request, "name") ||
 		!(name = body_need_text(request, "name")) ||
-		!check_name(request, "name", name))
+		!snapshot_check_name(request, "name", name))
 		return;
-	struct block_source *source = find_source(request);
+	struct block_source *source = snapshot_source(request);
 	if (!source)
 		return;
 	if (request->dry_run)
-		answer_plan(request, "parked",
+		snapshot_answer_plan(request, "parked",
 			"a snapshot is made in the image; hosts wait for what "
 			"is in flight and one flush");
 	else if (spec_snapshot_create_co(
@@ -256,8 +249,8 @@ static bool shows(
 	const char *name =
 		source_text(json_object_get(source, "view"), "snapshot");
 	if (of && name && !strcmp(of, volume) &&
-		(is_called(snapshot, "name", name) ||
-			is_called(snapshot, "id", name)))
+		(snapshot_is_called(snapshot, "name", name) ||
+			snapshot_is_called(snapshot, "id", name)))
 		return true;
 	if (!of && json_is_object(json_object_get(source, "source")))
 		return shows(
@@ -305,197 +298,28 @@ static void delete_found_co(struct api_request *request,
 	if (!check_unused(request, snapshot))
 		return;
 	if (request->dry_run) {
-		answer_plan(request, "none",
+		snapshot_answer_plan(request, "none",
 			"the snapshot is deleted for good; what only it holds "
 			"becomes free, hosts stay");
 	} else if (spec_snapshot_delete_co(source, name, &err)) {
 		api_fail(request, &err);
 	} else {
-		tell(request, "snapshot_deleted", name, snapshot, NULL);
+		snapshot_tell(
+			request, "snapshot_deleted", name, snapshot, NULL);
 		api_answer_empty(request);
 	}
 }
 
 static void delete_snapshot_co(struct api_request *request)
 {
-	struct block_source *source = find_source(request);
+	struct block_source *source = snapshot_source(request);
 	if (!source)
 		return;
-	json_t *snapshot = find_co(request, source);
+	json_t *snapshot = snapshot_find_co(request, source);
 	if (snapshot)
 		delete_found_co(request, source, snapshot);
 	json_decref(snapshot);
 	block_source_put_co(source);
-}
-
-/* -- revert --------------------------------------------------------------------- */
-
-static unsigned hosts_of(struct api_request *request)
-{
-	struct volume_view view;
-	struct volume *volume = appliance_find_volume(
-		request->parts->appliance, api_parameter(request, "name"));
-	if (!volume)
-		return 0;
-	volume_view_get(volume, &view);
-	return (unsigned)view.nexuses;
-}
-
-/* For what is there now: as asked, else "before-NAME", "before-NAME-2" ... False:
- * answered. */
-static bool name_safety(struct api_request *request, const json_t *items,
-	const char *snapshot, char safety[NAME_BYTES])
-{
-	const char *given = NULL;
-	if (!body_may_text(request, "safety", &given))
-		return false;
-	if (given && *given) {
-		snprintf(safety, NAME_BYTES, "%s", given);
-		return check_name(request, "safety", given);
-	}
-	snprintf(safety, NAME_BYTES, "before-%.48s", snapshot);
-	for (unsigned n = 2; pick(items, safety); n++)
-		snprintf(safety, NAME_BYTES, "before-%.48s-%u", snapshot, n);
-	return true;
-}
-
-static void plan_revert(
-	struct api_request *request, const char *safety, unsigned hosts)
-{
-	char text[NAME_BYTES + 240];
-	snprintf(text, sizeof text,
-		"the content goes back to the snapshot; what is there now "
-		"becomes snapshot %s%s",
-		safety,
-		hosts ? "; connected hosts have other data under their feet: "
-			"a file system that is mounted there is damaged, "
-			"unmount it first (needs \"destroy\": true)"
-		      : "");
-	answer_plan(request, "parked", text);
-}
-
-static bool may_destroy(
-	struct api_request *request, bool destroy, unsigned hosts)
-{
-	if (destroy || !hosts)
-		return true;
-	api_problem_at(request, "/destroy", NULL,
-		"%u sessions of hosts see the volume, and a file system that "
-		"one of them has mounted would be DAMAGED: unmount it and let "
-		"them log out, or say \"destroy\": true if that is meant",
-		hosts);
-	return false;
-}
-
-static void reverted_co(struct api_request *request,
-	struct block_source *source, const char *snapshot, const char *safety)
-{
-	struct volume *volume = appliance_find_volume(
-		request->parts->appliance, api_parameter(request, "name"));
-	if (volume)
-		volume_content_changed(volume);
-	json_t *items = list_of_co(request, source);
-	json_t *one = items ? pick(items, safety) : NULL;
-	tell(request, "snapshot_reverted", snapshot, NULL, one);
-	if (items)
-		api_answer(request, 200, json_incref(one));
-	json_decref(items);
-}
-
-static void revert_found_co(struct api_request *request,
-	struct block_source *source, const json_t *items, const char *snapshot)
-{
-	struct err err = {0};
-	char safety[NAME_BYTES];
-	unsigned hosts = hosts_of(request);
-	bool destroy = false;
-	if (!body_may_bool(request, "destroy", &destroy) ||
-		!name_safety(request, items, snapshot, safety))
-		return;
-	if (request->dry_run)
-		plan_revert(request, safety, hosts);
-	else if (!may_destroy(request, destroy, hosts))
-		return;
-	else if (spec_snapshot_revert_co(
-			 source, snapshot, safety, SPEC_GATE_DEADLINE_NS, &err))
-		api_fail(request, &err);
-	else
-		reverted_co(request, source, snapshot, safety);
-}
-
-static void revert_snapshot_co(struct api_request *request)
-{
-	const char *name = api_parameter(request, "snapshot");
-	if (!body_has_only(request, "safety destroy"))
-		return;
-	struct block_source *source = find_source(request);
-	if (!source)
-		return;
-	json_t *items = list_of_co(request, source);
-	const json_t *one = items ? pick(items, name) : NULL;
-	if (one)
-		revert_found_co(
-			request, source, items, source_text(one, "name"));
-	else if (items)
-		api_problem(request, "not-found",
-			"volume \"%s\" has no snapshot \"%.255s\"",
-			api_parameter(request, "name"), name);
-	json_decref(items);
-	block_source_put_co(source);
-}
-
-/* -- clone ---------------------------------------------------------------------- */
-
-/* A new image over a view of the snapshot. */
-static json_t *clone_value(const char *name, const char *path,
-	const char *volume, const json_t *snapshot)
-{
-	return json_pack("{ss, s{s{ss, sO, s{s{ss, ss, ss}}, s{ss, s{sO}}}}}",
-		"name", name, "source", "format", "type", "qcow2", "size",
-		json_object_get(snapshot, "size_bytes"), "file", "protocol",
-		"type", "file", "path", path, "size", "64KiB", "backing",
-		"source", volume, "view", "snapshot",
-		json_object_get(snapshot, "name"));
-}
-
-/* Takes `value` over. */
-static void clone_found_co(struct api_request *request, json_t *value)
-{
-	char id[OBJECT_ID_BYTES];
-	struct object_edits *edits = calloc(1, sizeof *edits);
-	if (!edits || !value) {
-		json_decref(value);
-		free(edits);
-		api_answer(request, 500, NULL);
-		return;
-	}
-	object_edit(edits, CONFIG_VOLUME, NULL, value);
-	if (object_change_co(request, edits, "created", "", id))
-		object_created_co(request, &object_volumes, id);
-	object_edits_free(edits);
-}
-
-static void clone_snapshot_co(struct api_request *request)
-{
-	char path[80];
-	const char *name;
-	if (!body_has_only(request, "name") ||
-		!(name = body_need_text(request, "name")) ||
-		!check_name(request, "name", name) ||
-		!object_check_name(request, CONFIG_VOLUME, NULL, request->body))
-		return;
-	snprintf(path, sizeof path, "%s.qcow2", name);
-	if (!new_file_is_new(request, path))
-		return;
-	struct block_source *source = find_source(request);
-	json_t *snapshot = source ? find_co(request, source) : NULL;
-	if (source)
-		block_source_put_co(source);
-	if (snapshot)
-		clone_found_co(request,
-			clone_value(name, path, api_parameter(request, "name"),
-				snapshot));
-	json_decref(snapshot);
 }
 
 #define SNAPSHOTS "/api/v1/volumes/{name}/snapshots"
@@ -509,11 +333,5 @@ const struct api_route api_snapshot_routes[] = {
 	{"getSnapshot", "GET", SNAPSHOT, API_VIEWER, 0, NULL, get_snapshot_co},
 	{"deleteSnapshot", "DELETE", SNAPSHOT, API_OPERATOR, API_DRY_RUN, NULL,
 		delete_snapshot_co},
-	{"revertSnapshot", "POST", SNAPSHOT "/revert", API_OPERATOR,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
-		revert_snapshot_co},
-	{"cloneSnapshot", "POST", SNAPSHOT "/clone", API_OPERATOR,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
-		clone_snapshot_co},
 	{0},
 };
