@@ -184,9 +184,10 @@ static int space_find_path(struct block_source *source,
 
 /* -- all ------------------------------------------------------------------ */
 
-/* The image's backing file, with a reference; NULL: it is none that has one, which
- * the move itself refuses. */
-static struct block_source *space_backing(struct block_source *source)
+/* The image's backing file, with a reference; NULL with *err: it is none that has
+ * one. */
+static struct block_source *space_backing(
+	struct block_source *source, struct err *err)
 {
 	const struct block_driver *bottom = block_stack_bottom(source->current);
 	struct block_source *backing = NULL;
@@ -196,26 +197,33 @@ static struct block_source *space_backing(struct block_source *source)
 				  ->format->backing;
 	if (backing)
 		block_source_get(backing);
+	else if (bottom->kind->role == BLOCK_VIEW)
+		err_set(err, EINVAL,
+			"the image of '%s' has no backing file: done",
+			source->name);
+	else
+		err_set(err, EINVAL,
+			"'%s' of '%s' is no image with a backing file",
+			bottom->name, source->name);
 	return backing;
 }
 
 int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
 	const struct doc *target, struct job_space *space, struct err *err)
 {
-	struct block_source *backing =
-		kind == SPEC_MOVE_COPY ? NULL : space_backing(source);
-	int error = 0;
+	bool copy = kind == SPEC_MOVE_COPY;
+	struct block_source *backing = copy ? NULL : space_backing(source, err);
 
 	*space = (struct job_space){0};
-	if (kind == SPEC_MOVE_COPY || backing)
-		error = space_needs_co(
-			kind, source, backing, &space->needs_bytes);
+	if (!copy && !backing)
+		return -EINVAL;
+	int error = space_needs_co(kind, source, backing, &space->needs_bytes);
 	if (error)
 		err_set(err, -error, "what is allocated cannot be read: %s",
 			strerror(-error));
-	else if (kind == SPEC_MOVE_COPY)
+	else if (copy)
 		error = space_find_path(source, target, space, err);
-	else if (backing)
+	else
 		error = space_find_path(
 			kind == SPEC_MOVE_COMMIT ? backing : source, NULL,
 			space, err);

@@ -3,6 +3,7 @@
  * Handlers of jobs.
  */
 #include "blockcore/base/opts.h"
+#include "blockcore/spec.h"
 #include "target/control/appliance.h"
 #include "target/volume/view.h"
 #include "webui/api/jobs.h"
@@ -184,6 +185,18 @@ static const struct job_kind *kind_of(const struct start_options *o)
 	return api_job_kind(o->kind);
 }
 
+/* A job would say so when it runs; who asks hears it at once. */
+static int check_target(const struct doc *options, struct err *err)
+{
+	const struct doc *to = options ? doc_find(options, "to") : NULL;
+	if (!to)
+		return 0;
+	if (to->kind != DOC_MAP)
+		return doc_error(to, err, EINVAL,
+			"expected a source: {protocol: ...} or {format: ...}");
+	return spec_check(to, err);
+}
+
 static int check_kind(
 	const struct doc *body, const struct start_options *o, struct err *err)
 {
@@ -199,7 +212,7 @@ static int check_kind(
 	if (!failed)
 		opts_free(kind->options, values);
 	free(values);
-	return failed;
+	return failed ? failed : check_target(o->options, err);
 }
 
 static char *print_options(const struct doc *options)
