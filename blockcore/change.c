@@ -294,10 +294,30 @@ static int change_behind_gate_co(struct change_run *run, struct err *err)
 	return 0;
 }
 
+static void change_note_gate(
+	struct change_run *run, uint64_t closed_ns, uint64_t drained_ns)
+{
+	struct block_gates *gates = &run->source->gates;
+	uint64_t now_ns = loop_now_ns(block_core_control(run->source->core));
+	unsigned i = 0;
+
+	gates->closed++;
+	gates->late += run->late;
+	gates->last_ns = now_ns - closed_ns;
+	gates->behind_ns = now_ns - drained_ns;
+	if (gates->last_ns > gates->most_ns)
+		gates->most_ns = gates->last_ns;
+	while (i + 1 < BLOCK_GATE_BUCKETS &&
+		gates->last_ns >= BLOCK_GATE_FIRST_NS << i)
+		i++;
+	gates->bucket[i]++;
+}
+
 static int change_gate_co(struct change_run *run, struct err *err)
 {
 	struct block_source *source = run->source;
 	struct loop *loop = block_core_control(source->core);
+	uint64_t closed_ns = loop_now_ns(loop), drained_ns;
 
 	run->old->gate_left = source->core->lane_count;
 	run->timer.expired = change_late;
@@ -308,13 +328,16 @@ static int change_gate_co(struct change_run *run, struct err *err)
 	loop_timer_clear(loop, &run->timer);
 	if (change_drained(run))
 		run->late = false;
+	drained_ns = loop_now_ns(loop);
 	int error = change_behind_gate_co(run, err);
 	change_unquiet(run, error != 0);
 	if (!error) {
 		change_publish_co(run);
+		change_note_gate(run, closed_ns, drained_ns);
 		return 0;
 	}
 	block_broadcast_co(source->core, change_reopen_lane, run);
+	change_note_gate(run, closed_ns, drained_ns);
 	if (run->late)
 		change_late_error(run, err);
 	return error;

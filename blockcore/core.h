@@ -137,6 +137,17 @@ struct block_source_waiter {
 /* The control lane's, but for the channels, and `locks`, which has mutexes. What
  * new requests see is `current` once its publishing has been broadcast; only
  * the holder of `change` replaces it. */
+/* How long gates were closed; control lane. A bucket counts those below
+ * 2^i * 64 us; the last one the others, too. */
+#define BLOCK_GATE_BUCKETS 20u
+#define BLOCK_GATE_FIRST_NS 64000ull
+struct block_gates {
+	uint64_t closed, late; /* late: opened again, nothing was changed */
+	uint64_t last_ns, most_ns; /* from closed to open */
+	uint64_t behind_ns; /* of the last one, since nothing was in flight */
+	uint64_t bucket[BLOCK_GATE_BUCKETS];
+};
+
 struct block_source {
 	struct block_core *core;
 	struct range_lock_table *locks; /* NULL until it is tracked */
@@ -148,6 +159,7 @@ struct block_source {
 	unsigned depth; /* sources above it that it was built for */
 	struct block_stack *current;
 	uint64_t last_generation;
+	struct block_gates gates;
 	TAILQ_HEAD(, block_stack) stacks; /* alive, oldest first */
 	struct co_mutex change;
 	/* Coroutines of the core's own; `stale`: one is to come that shows what

@@ -234,6 +234,21 @@ static void spec_print_info(const struct block_info *info, FILE *out)
 		info->rotational ? "true" : "false");
 }
 
+/* ""gate": {...}" */
+static void spec_print_gates(const struct block_gates *gates, FILE *out)
+{
+	fprintf(out,
+		"\"gate\": {\"closed\": %" PRIu64 ", \"late\": %" PRIu64
+		", \"last_us\": %" PRIu64 ", \"behind_us\": %" PRIu64
+		", \"most_us\": %" PRIu64 ", \"below_us\": {",
+		gates->closed, gates->late, gates->last_ns / 1000,
+		gates->behind_ns / 1000, gates->most_ns / 1000);
+	for (unsigned i = 0; i < BLOCK_GATE_BUCKETS; i++)
+		fprintf(out, "%s\"%llu\": %" PRIu64, i ? ", " : "",
+			(BLOCK_GATE_FIRST_NS << i) / 1000, gates->bucket[i]);
+	fputs("}}", out);
+}
+
 void spec_print(struct block_source *source, bool status, FILE *out)
 {
 	const struct block_claim *claim;
@@ -257,7 +272,9 @@ void spec_print(struct block_source *source, bool status, FILE *out)
 		json_print_string(out, claim->holder);
 		comma = ", ";
 	}
-	fputs("], \"source\": ", out);
+	fputs("], ", out);
+	spec_print_gates(&source->gates, out);
+	fputs(", \"source\": ", out);
 	spec_print_source(source, true, out);
 	fputc('}', out);
 }

@@ -54,6 +54,10 @@ shown() { # VOLUME SNAPSHOT: a read-only volume of it
 		\"view\": {\"snapshot\": \"$2\"}}, \"export\": {\"hosts\": $hosts}}"
 }
 gone() { gets 200 GET /sessions && says '[.items[] | select(.target | endswith("a"))] | length' 0; }
+gates() { # COUNT: at least, and for how long is said
+	gets 200 GET '/volumes/a/source?status=true' &&
+		says ".gate.closed >= $1 and .gate.last_us > 0 and (.gate.below_us | add) == .gate.closed" true
+}
 comes_back() { kill_daemon; start_kept_daemon; }
 sound() { # a killed daemon may leave leaks (3), nothing worse
 	qemu-img check -f qcow2 "$work/data/$1" || [ $? = 3 ]
@@ -76,6 +80,7 @@ check "not in a raw file" gets 409 POST /volumes/plain/snapshots '{"name": "mond
 check "writes after it" io 'write -P 3 0 512k' 'write -P 4 1M 4k'
 check "another one, by cairn" cairn snapshot create a tuesday
 check "it says so" said 'snapshot tuesday of volume a made'
+check "the gate was closed for each" gates 2
 check "both are listed" names "monday tuesday"
 check "cairn lists them" cairn snapshot list a
 check "by name" said monday
@@ -121,5 +126,11 @@ check "and the content" io 'read -P 5 0 64k' 'read -P 3 64k 448k' 'read -P 4 1M 
 check "it ends" stop_daemon
 check "QEMU finds the image sound" sound a.qcow2
 check "and lists them" test "$(qemu-img snapshot -l "$work/data/a.qcow2" | awk 'NR > 2 {print $2}' | sort | xargs)" = 'before-monday second tuesday'
-check "and the clone" sound copy.qcow2
+alone() { # the clone's file is refused without what it stands on
+	! qemu-io -r -f qcow2 -c 'read 0 4k' "$work/data/copy.qcow2" >"$work/io" 2>&1 &&
+		echo 'format: {type: qcow2, file: {protocol: {type: file, path: copy.qcow2}}}' >"$work/alone.yaml" &&
+		! "$BUILD/cairn-stack" -d "$work/data" -c 'read 0 4K' "$work/alone.yaml" >"$work/said" 2>&1 &&
+		said "'cairn:a@tuesday', which is no file"
+}
+check "the clone is nothing alone" alone
 finish

@@ -137,16 +137,21 @@ static void revert_snapshot_co(struct api_request *request)
 
 /* -- clone ---------------------------------------------------------------------- */
 
-/* A new image over a view of the snapshot. */
+/* A new image over a view of the snapshot. It names that, so that nobody who opens
+ * the file alone takes it for all there is: no format knows such a name. */
 static json_t *clone_value(const char *name, const char *path,
 	const char *volume, const json_t *snapshot)
 {
-	return json_pack("{ss, s{s{ss, sO, s{s{ss, ss, ss}}, s{ss, s{sO}}}}}",
+	const char *of = source_text(snapshot, "name");
+	char backing[400];
+	snprintf(backing, sizeof backing, "cairn:%.63s@%.255s", volume, of);
+	return json_pack("{ss, s{s{ss, sO, ss, ss, s{s{ss, ss, ss}}, s{ss, "
+			 "s{ss}}}}}",
 		"name", name, "source", "format", "type", "qcow2", "size",
-		json_object_get(snapshot, "size_bytes"), "file", "protocol",
-		"type", "file", "path", path, "size", "64KiB", "backing",
-		"source", volume, "view", "snapshot",
-		json_object_get(snapshot, "name"));
+		json_object_get(snapshot, "size_bytes"), "backing_name",
+		backing, "backing_format", "raw", "file", "protocol", "type",
+		"file", "path", path, "size", "64KiB", "backing", "source",
+		volume, "view", "snapshot", of);
 }
 
 /* Takes `value` over. */
