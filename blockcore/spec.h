@@ -109,6 +109,12 @@ int spec_placement_parse(const struct doc *node, enum spec_placement *placement,
  * Until then other changes of the source wait. */
 int spec_snapshot_create_co(struct block_source *source, const char *name,
 	uint64_t deadline_ns, struct err *err);
+/* The same of several sources, which all show one moment: no request is in any of them
+ * then. If one cannot be made none stays. A source that lies on another comes before
+ * that. */
+#define SPEC_GROUP_MOST 16u
+int spec_snapshot_group_co(struct block_source *const *sources, unsigned count,
+	const char *name, uint64_t deadline_ns, struct err *err);
 /* {"snapshots": [...]} as struct block_format_kind says, of the image on top. */
 int spec_snapshots_print_co(
 	struct block_source *source, FILE *out, struct err *err);

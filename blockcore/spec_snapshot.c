@@ -2,7 +2,8 @@
 /*
  * Internal snapshots: kept by the format itself, in the image. The source's gate
  * gives the moment; the format prepares before it and completes after it. To delete
- * one needs no moment: what hosts see stays.
+ * one needs no moment: what hosts see stays. A group has one moment: each gate is
+ * closed behind the one before it, and all are taken behind the last.
  *
  * Invariant: the source does not change otherwise until the snapshot is whole, or gone.
  */
@@ -13,6 +14,7 @@
 #include "blockcore/stack.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct spec_shot {
@@ -35,15 +37,17 @@ static int spec_shot_take_co(void *argument, struct err *err)
 }
 
 /* The same drivers, in a new generation: what was in flight has ended. */
-static int spec_shot_gate_co(struct spec_shot *shot, struct err *err)
+static int spec_shot_gate_co(struct spec_shot *shot,
+	int (*behind_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
 {
 	struct block_stack *now = shot->source->current;
 	struct block_change change = {.source = shot->source,
 		.gate = true,
 		.content_changed = shot->safety != NULL,
 		.deadline_ns = shot->deadline_ns,
-		.durable_co = spec_shot_take_co,
-		.argument = shot};
+		.durable_co = behind_co,
+		.argument = argument};
 
 	if (!change.deadline_ns)
 		change.deadline_ns = SPEC_GATE_DEADLINE_NS;
@@ -92,7 +96,7 @@ static int spec_shot_run_co(struct spec_shot *shot, struct err *err)
 		shot->format, shot->name, err);
 	if (error)
 		return error;
-	error = spec_shot_gate_co(shot, err);
+	error = spec_shot_gate_co(shot, spec_shot_take_co, shot, err);
 	int end = shot->format->kind->snapshot_end_co(
 		shot->format, shot->taken, error ? NULL : err);
 	return error ? error : end;
@@ -183,7 +187,7 @@ static int spec_revert_locked_co(struct spec_shot *shot, struct err *err)
 		shot->format, shot->name, shot->safety, err);
 	if (error)
 		return error;
-	error = spec_shot_gate_co(shot, err);
+	error = spec_shot_gate_co(shot, spec_shot_take_co, shot, err);
 	int end = kind->revert_end_co(
 		shot->format, shot->taken, error ? NULL : err);
 	return error ? error : end;
@@ -227,4 +231,138 @@ int spec_snapshots_print_co(
 	fputc('}', out);
 	block_format_put_co(format);
 	return error ? err_wrap(err, "source '%s'", source->name) : 0;
+}
+
+/* -- of several sources at one moment ------------------------------------- */
+
+struct spec_group {
+	struct spec_shot shot[SPEC_GROUP_MOST];
+	unsigned count, begun, closed;
+};
+
+static int spec_group_behind_co(void *argument, struct err *err);
+
+static int spec_group_gate_co(struct spec_group *group, struct err *err)
+{
+	struct spec_shot *shot = &group->shot[group->closed++];
+
+	return spec_shot_gate_co(shot, spec_group_behind_co, group, err);
+}
+
+/* Behind the gates of some; the next one, or, behind all of them, the moment. */
+static int spec_group_behind_co(void *argument, struct err *err)
+{
+	struct spec_group *group = argument;
+	int error = 0;
+
+	if (group->closed < group->count)
+		return spec_group_gate_co(group, err);
+	for (unsigned i = 0; i < group->count && !error; i++)
+		error = spec_shot_take_co(&group->shot[i], err);
+	return error;
+}
+
+static int spec_group_begin_co(struct spec_group *group, struct err *err)
+{
+	int error = 0;
+
+	while (group->begun < group->count && !error) {
+		struct spec_shot *shot = &group->shot[group->begun];
+
+		error = spec_shot_format(shot, err);
+		if (!error)
+			error = shot->format->kind->snapshot_begin_co(
+				shot->format, shot->name, err);
+		if (error)
+			return err_wrap(err, "source '%s'", shot->source->name);
+		group->begun++;
+	}
+	return 0;
+}
+
+/* One that was taken, and written to since, must become whole before it can go. */
+static int spec_group_end_co(
+	struct spec_group *group, int error, struct err *err)
+{
+	for (unsigned i = 0; i < group->begun; i++) {
+		struct spec_shot *shot = &group->shot[i];
+		int end = shot->format->kind->snapshot_end_co(
+			shot->format, shot->taken, error ? NULL : err);
+
+		shot->taken &= !end;
+		error = error ? error : end;
+	}
+	for (unsigned i = 0; i < group->begun && error; i++) {
+		struct spec_shot *shot = &group->shot[i];
+
+		if (shot->taken)
+			shot->format->kind->snapshot_delete_co(
+				shot->format, shot->name, NULL);
+	}
+	return error;
+}
+
+/* In the order of addresses, whatever order two groups have. */
+static void spec_group_lock_co(struct spec_group *group)
+{
+	const struct block_source *last = NULL;
+
+	for (unsigned n = 0; n < group->count; n++) {
+		struct block_source *next = NULL;
+
+		for (unsigned i = 0; i < group->count; i++) {
+			struct block_source *one = group->shot[i].source;
+
+			if (one > last && (!next || one < next))
+				next = one;
+		}
+		co_mutex_lock_co(&next->change);
+		last = next;
+	}
+}
+
+static int spec_group_fill(struct spec_group *group,
+	struct block_source *const *sources, const char *name,
+	uint64_t deadline_ns, struct err *err)
+{
+	for (unsigned i = 0; i < group->count; i++) {
+		for (unsigned j = 0; j < i; j++) {
+			if (sources[i] == sources[j])
+				return err_set(err, EINVAL,
+					"source '%s' is named twice",
+					sources[i]->name);
+		}
+		group->shot[i] = (struct spec_shot){.source = sources[i],
+			.name = name,
+			.deadline_ns = deadline_ns};
+	}
+	return 0;
+}
+
+int spec_snapshot_group_co(struct block_source *const *sources, unsigned count,
+	const char *name, uint64_t deadline_ns, struct err *err)
+{
+	struct spec_group *group = calloc(1, sizeof *group);
+	int error = group ? spec_check_name(name, err) : -ENOMEM;
+
+	if (!error && (!count || count > SPEC_GROUP_MOST))
+		error = err_set(err, EINVAL, "a group has 1 to %u sources",
+			SPEC_GROUP_MOST);
+	if (!error) {
+		group->count = count;
+		error = spec_group_fill(group, sources, name, deadline_ns, err);
+	}
+	if (error) {
+		free(group);
+		return error;
+	}
+	spec_group_lock_co(group);
+	error = spec_group_begin_co(group, err);
+	if (!error)
+		error = spec_group_gate_co(group, err);
+	error = spec_group_end_co(group, error, err);
+	for (unsigned i = 0; i < count; i++)
+		co_mutex_unlock(&group->shot[i].source->change);
+	free(group);
+	return error ? err_wrap(err, "snapshots '%s'", name) : 0;
 }
