@@ -123,6 +123,15 @@ check "the others stay" names "before-monday second tuesday"
 check "a killed daemon comes back again" comes_back
 check "with these" names "before-monday second tuesday"
 check "and the content" io 'read -P 5 0 64k' 'read -P 3 64k 448k' 'read -P 4 1M 4k'
+check "of two volumes at one moment, by cairn" cairn snapshot group pair --volumes a,copy
+check "the first has it" gets 200 GET /volumes/a/snapshots/pair
+check "and the second" gets 200 GET /volumes/copy/snapshots/pair
+check "not again" gets 409 POST /snapshot-groups '{"name": "pair", "volumes": ["copy", "a"]}'
+check "one that cannot: none" gets 409 POST /snapshot-groups '{"name": "odd", "volumes": ["a", "plain"]}'
+check "none is there" gets 404 GET /volumes/a/snapshots/odd
+check "nobody's volume" gets 422 POST /snapshot-groups '{"name": "odd", "volumes": ["a", "none"]}'
+check "which is said" says '.errors[0].pointer' '"/volumes/1"'
+check "it goes again" gets 204 DELETE /volumes/a/snapshots/pair
 check "it ends" stop_daemon
 check "QEMU finds the image sound" sound a.qcow2
 check "and lists them" test "$(qemu-img snapshot -l "$work/data/a.qcow2" | awk 'NR > 2 {print $2}' | sort | xargs)" = 'before-monday second tuesday'

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IMAGES 3u
+#define IMAGES 8u
 #define BLOCK 4096u
 #define ROUNDS 5u
 #define DEADLINE_NS 10000000000ull
@@ -38,7 +38,7 @@ static void write_co(struct stack_rig_task *task)
 	for (uint32_t n = w->written + 1; !w->stop; n++) {
 		*data = n;
 		CHECK_INT(block_transfer_co(w->source[n % IMAGES], task->lane,
-				  BLOCK_WRITE, BLOCK_FUA, 0, BLOCK, data),
+				  BLOCK_WRITE, 0, 0, BLOCK, data),
 			0);
 		w->written = n;
 	}
@@ -127,20 +127,24 @@ static uint32_t moment_co(
 
 static void test_moment_co(struct stack_rig *rig, void *argument)
 {
+	struct block_source *reversed[IMAGES];
 	struct writer w;
 
 	(void)argument;
 	open_co(rig, &w);
+	/* Gates that were closed one by one would let writes between. */
+	for (unsigned i = 0; i < IMAGES; i++)
+		reversed[i] = w.source[IMAGES - 1 - i];
 	stack_rig_start(rig, block_core_lanes(rig->core) - 1, &w.task);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		struct err err = {0};
 		char name[8];
 
-		wait_for_co(rig, &w, w.written + 7);
+		wait_for_co(rig, &w, w.written + IMAGES + 7);
 		snprintf(name, sizeof name, "s%u", i);
 		uint32_t before = w.written;
 		if (spec_snapshot_group_co(
-			    w.source, IMAGES, name, DEADLINE_NS, &err))
+			    reversed, IMAGES, name, DEADLINE_NS, &err))
 			check_fail(__FILE__, __LINE__, "%s", err.text);
 		uint32_t moment = moment_co(rig, &w, name);
 		CHECK(moment >= before && moment <= w.written + 1);
@@ -174,7 +178,8 @@ static void test_none_co(struct stack_rig *rig, void *argument)
 	(void)argument;
 	open_co(rig, &w);
 	CHECK_INT(spec_snapshot_create_co(w.source[2], "a", 0, &err), 0);
-	CHECK_INT(spec_snapshot_group_co(w.source, 3, "a", 0, &err), -EEXIST);
+	CHECK_INT(spec_snapshot_group_co(w.source, IMAGES, "a", 0, &err),
+		-EEXIST);
 	CHECK_INT(spec_snapshot_delete_co(w.source[2], "a", &err), 0);
 	check_none_co(rig, &w, "a");
 	twice[0] = twice[1] = w.source[0];
@@ -183,11 +188,12 @@ static void test_none_co(struct stack_rig *rig, void *argument)
 	/* A request is in flight in one of them: too late. */
 	stack_rig_start(rig, 1, &w.task);
 	wait_for_co(rig, &w, 2);
-	CHECK_INT(
-		spec_snapshot_group_co(w.source, 3, "a", 1, &err), -ETIMEDOUT);
+	CHECK_INT(spec_snapshot_group_co(w.source, IMAGES, "a", 1, &err),
+		-ETIMEDOUT);
 	check_none_co(rig, &w, "a");
-	CHECK_INT(
-		spec_snapshot_group_co(w.source, 3, "a", DEADLINE_NS, &err), 0);
+	CHECK_INT(spec_snapshot_group_co(
+			  w.source, IMAGES, "a", DEADLINE_NS, &err),
+		0);
 	moment_co(rig, &w, "a");
 	w.stop = true;
 	stack_rig_join_co(&w.task);

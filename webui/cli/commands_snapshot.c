@@ -26,6 +26,12 @@ static const struct cli_option revert_options[] = {
 	CLI_END,
 };
 
+static const struct cli_option group_options[] = {
+	{"volumes", 0, VALUE_LIST, "VOLUME,...", "volumes",
+		"of these (again, or with commas)", .names_of = "volume"},
+	CLI_END,
+};
+
 static const struct cli_command snapshot_commands[] = {
 	{"list", "the snapshots in a volume's image", "listSnapshots", "GET",
 		"/volumes/{name}/snapshots", "viewer", CLI_PAGED,
@@ -43,6 +49,14 @@ static const struct cli_command snapshot_commands[] = {
 			"however large it is. A read-only volume that shows "
 			"the snapshot has the source `{source: VOLUME, view: "
 			"{snapshot: SNAPSHOT}}`."},
+	{"group", "make snapshots of several volumes at one moment, under I/O",
+		"createSnapshotGroup", "POST", "/snapshot-groups", "operator",
+		CLI_DRY_RUN | CLI_KEYED,
+		.argument = {{"SNAPSHOT", .place = "name",
+			.help = "a name for all of them"}},
+		.options = group_options, .done = "snapshots {0} made",
+		.more = "All are made or none; hosts wait until nothing is in "
+			"flight in any of the volumes."},
 	{"delete", "delete a snapshot, under I/O", "deleteSnapshot", "DELETE",
 		"/volumes/{name}/snapshots/{snapshot}", "operator",
 		CLI_DRY_RUN | CLI_ASKS, .argument = {VOLUME, SNAPSHOT},
