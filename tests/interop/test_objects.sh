@@ -102,6 +102,7 @@ check "none of that name" changes 404 DELETE /volumes/a/listeners/limit
 check "limits" changes 200 PUT /volumes/a/qos '{"iops": 5000000, "bytes_per_second": "1GiB"}'
 check "as numbers" says '[.iops, .bytes_per_second, .active]' '[5000000,1073741824,true]'
 check "run as a throttle" runs "stats qos"
+check "a group has a name" changes 422 PUT /volumes/a/qos '{"iops": 6000000, "group": "\u0001"}'
 check "other ones" changes 200 PUT /volumes/a/qos '{"iops": 6000000}'
 check "none" changes 204 DELETE /volumes/a/qos
 check "run no more" runs stats

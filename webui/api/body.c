@@ -91,3 +91,12 @@ bool body_may_bool(struct api_request *request, const char *name, bool *out)
 	wrong(request, name, "true or false is expected here");
 	return false;
 }
+
+bool body_is_name(const char *text)
+{
+	static const char *const allowed =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		"._-";
+	return strlen(text) <= 63 && !text[strspn(text, allowed)] &&
+		!strchr("._-", *text);
+}

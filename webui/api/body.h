@@ -17,4 +17,7 @@ bool body_may_text(
 	struct api_request *request, const char *name, const char **out);
 bool body_may_bool(struct api_request *request, const char *name, bool *out);
 
+/* Whether it is a name in the words of the contract; answers nothing. */
+bool body_is_name(const char *text);
+
 #endif

@@ -4,6 +4,7 @@
  * options are written always, so that a new value is a live change of options.
  */
 #include "target/control/config/json_doc.h"
+#include "webui/api/body.h"
 #include "webui/api/objects_source.h"
 
 #include <string.h>
@@ -77,7 +78,8 @@ static bool take(
 		if (json_is_null(value))
 			return true;
 		json_object_set(listener, member->option, (json_t *)value);
-		return json_is_string(value);
+		return json_is_string(value) &&
+			body_is_name(json_string_value(value));
 	}
 	if (!number_of(member, value, &number))
 		return false;

@@ -200,12 +200,8 @@ static void created_co(struct api_request *request, struct block_source *source,
 bool snapshot_check_name(
 	struct api_request *request, const char *member, const char *name)
 {
-	static const char *const allowed =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-		"._-";
 	char pointer[16];
-	if (strlen(name) <= 63 && !name[strspn(name, allowed)] &&
-		!strchr("._-", *name))
+	if (body_is_name(name))
 		return true;
 	snprintf(pointer, sizeof pointer, "/%s", member);
 	api_problem_at(request, pointer, NULL,
