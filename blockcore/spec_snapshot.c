@@ -60,7 +60,7 @@ static int spec_shot_view(
 	struct block_source *source, struct block_view **out, struct err *err)
 {
 	struct block_driver *bottom = block_stack_bottom(source->current);
-	struct block_view *view;
+	struct block_view *view = NULL;
 
 	if (bottom->kind->role != BLOCK_VIEW)
 		return err_set(err, EOPNOTSUPP,
@@ -75,7 +75,7 @@ static int spec_shot_view(
 
 static int spec_shot_format(struct spec_shot *shot, struct err *err)
 {
-	struct block_view *view;
+	struct block_view *view = NULL;
 	int error = spec_shot_view(shot->source, &view, err);
 
 	if (error)
@@ -219,7 +219,7 @@ int spec_snapshot_revert_co(struct block_source *source, const char *name,
 int spec_snapshots_print_co(
 	struct block_source *source, FILE *out, struct err *err)
 {
-	struct block_view *view;
+	struct block_view *view = NULL;
 	int error = spec_shot_view(source, &view, err);
 
 	if (error)
