@@ -20,7 +20,9 @@
  *     out of it are freed when every lane has the next one.
  *  2. What it holds is in the back, which a swap waits for: it lets go when it is
  *     detached or a gate closes. Its rules stay: what comes later is held again.
- *  3. Data is never changed: a failed request fails, a passed one is as it was.
+ *  3. New rules (options, live) leave those that are equal as they are, with what
+ *     they have counted and hold; what others hold is let go.
+ *  4. Data is never changed: a failed request fails, a passed one is as it was.
  */
 #include "blockcore/listener/fault.h"
 

@@ -47,6 +47,8 @@ void fault_held_keep(struct fault_lane *lane, struct block_request *request,
 	const struct fault_rule *rule, bool after);
 /* Lets go what the rule `number` holds on this lane; 0: all rules. */
 void fault_held_release(struct fault_lane *lane, uint32_t number);
+/* Lets go what rules hold that the lane's table does not have. */
+void fault_held_release_gone(struct fault_lane *lane);
 uint64_t fault_held_count(const struct fault_lane *lane);
 
 /* -- fault_change.c ------------------------------------------------------- */

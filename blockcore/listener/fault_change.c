@@ -16,7 +16,7 @@
 struct fault_change {
 	struct fault_driver *fault;
 	uint32_t release; /* number; 0: none */
-	bool release_all;
+	bool release_all, release_gone; /* of all rules; of those that go */
 };
 
 static void change_lane(struct block_lane *lane, void *argument)
@@ -29,6 +29,8 @@ static void change_lane(struct block_lane *lane, void *argument)
 		fault_held_release(l, 0);
 	else if (change->release)
 		fault_held_release(l, change->release);
+	else if (change->release_gone)
+		fault_held_release_gone(l);
 }
 
 void fault_change_free(struct fault_table *table)
@@ -106,6 +108,26 @@ struct fault_table *fault_change_parse(
 	return table;
 }
 
+/* Each rule of `fresh` that `now` has with equal options is that one: it goes on
+ * counting, and holding, while others come and go. */
+static void keep_equal(struct fault_table *fresh, const struct fault_table *now)
+{
+	bool taken[FAULT_MAX_RULES] = {false};
+	unsigned i, j;
+
+	for (i = 0; i < fresh->count; i++) {
+		for (j = 0; j < now->count; j++)
+			if (!taken[j] &&
+				fault_rules_equal(fresh->rule[i], now->rule[j]))
+				break;
+		if (j == now->count)
+			continue;
+		taken[j] = true;
+		fault_rules_free(fresh->rule[i]);
+		fresh->rule[i] = now->rule[j];
+	}
+}
+
 int fault_change_configure_co(
 	struct block_driver *driver, void *values, struct err *err)
 {
@@ -119,7 +141,8 @@ int fault_change_configure_co(
 	*now = *new;
 	*new = old;
 	co_mutex_lock_co(&fault->changing);
-	publish_co(fault, table, (struct fault_change){.release_all = true});
+	keep_equal(table, fault->table);
+	publish_co(fault, table, (struct fault_change){.release_gone = true});
 	co_mutex_unlock(&fault->changing);
 	return 0;
 }

@@ -69,6 +69,20 @@ void fault_held_keep(struct fault_lane *lane, struct block_request *request,
 	block_hold(request, cancel_held, lane);
 }
 
+/* They may come back at once, so all are taken out before the first goes on. */
+static void go_on(struct block_request_list *list)
+{
+	struct block_request *request;
+
+	while ((request = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, request, link);
+		if (held_value(request) & 1)
+			complete_as_it_is(request);
+		else
+			block_pass(request);
+	}
+}
+
 void fault_held_release(struct fault_lane *lane, uint32_t number)
 {
 	struct block_request_list list = TAILQ_HEAD_INITIALIZER(list);
@@ -80,13 +94,29 @@ void fault_held_release(struct fault_lane *lane, uint32_t number)
 		let_go(lane, request);
 		TAILQ_INSERT_TAIL(&list, request, link);
 	}
-	while ((request = TAILQ_FIRST(&list))) {
-		TAILQ_REMOVE(&list, request, link);
-		if (held_value(request) & 1)
-			complete_as_it_is(request);
-		else
-			block_pass(request);
+	go_on(&list);
+}
+
+static bool has_rule(const struct fault_table *table, uint64_t number)
+{
+	for (unsigned i = 0; i < table->count; i++)
+		if (table->rule[i]->number == number)
+			return true;
+	return false;
+}
+
+void fault_held_release_gone(struct fault_lane *lane)
+{
+	struct block_request_list list = TAILQ_HEAD_INITIALIZER(list);
+	struct block_request *request, *next;
+
+	TAILQ_FOREACH_SAFE (request, &lane->held, link, next) {
+		if (has_rule(lane->table, held_value(request) >> 1))
+			continue;
+		let_go(lane, request);
+		TAILQ_INSERT_TAIL(&list, request, link);
 	}
+	go_on(&list);
 }
 
 uint64_t fault_held_count(const struct fault_lane *lane)

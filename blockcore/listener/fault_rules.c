@@ -189,6 +189,26 @@ void fault_rules_free(struct fault_rule *rule)
 	free(rule);
 }
 
+static bool same_text(const char *one, const char *other)
+{
+	return one == other || (one && other && !strcmp(one, other));
+}
+
+bool fault_rules_equal(
+	const struct fault_rule *one, const struct fault_rule *other)
+{
+	const struct fault_rule_options *a = &one->options;
+	const struct fault_rule_options *b = &other->options;
+
+	return same_text(a->name, b->name) && a->op == b->op &&
+		a->event == b->event && a->offset_bytes == b->offset_bytes &&
+		a->length_bytes == b->length_bytes && a->after == b->after &&
+		a->count == b->count &&
+		a->probability_ppm == b->probability_ppm &&
+		one->error == other->error && a->delay_us == b->delay_us &&
+		a->fua == b->fua && a->hold == b->hold;
+}
+
 /* -- striking ------------------------------------------------------------- */
 
 static bool matches(

@@ -53,6 +53,9 @@ struct fault_table {
 struct fault_rule *fault_rules_parse(
 	const struct doc *node, bool hold, uint32_t number, struct err *err);
 void fault_rules_free(struct fault_rule *rule);
+/* True if both were written with the same meaning. */
+bool fault_rules_equal(
+	const struct fault_rule *one, const struct fault_rule *other);
 
 /* The rule that strikes the request at this moment, counted; NULL: none. Any thread. */
 struct fault_rule *fault_rules_strike(const struct fault_table *table,

@@ -226,6 +226,42 @@ static void test_configure_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+/* A rule that the new list has as it was goes on: what it has counted, and what it
+ * holds. A second one that says the same is another rule. */
+static void test_configure_keeps_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = faulty_co(rig,
+		"{op: read, count: 2, name: twice}, "
+		"{op: flush, hold: true, name: kept}");
+	struct stack_rig_request held = {0};
+	struct err err = {0};
+
+	(void)argument;
+	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), -EIO);
+	stack_rig_submit(source, block_core_lane(rig->core, 0), &held,
+		BLOCK_FLUSH, 0, 0, 0, NULL);
+	stack_rig_until_co(rig, source, "held", 1);
+	CHECK_INT(spec_configure_co(source, "bad",
+			  stack_rig_doc(rig,
+				  "{rules: [{op: read, count: 2, name: twice}, "
+				  "{op: write, error: EROFS}, "
+				  "{op: flush, hold: true, name: kept}, "
+				  "{op: read, count: 2, offset: 512K, "
+				  "name: twice}]}"),
+			  &err),
+		0);
+	CHECK_INT(stack_rig_figure(source, "hits"), 1); /* the first one's */
+	CHECK_INT(stack_rig_figure(source, "held"), 1);
+	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), -EIO);
+	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), 0);
+	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), -EROFS);
+	CHECK_INT(spec_configure_co(source, "bad",
+			  stack_rig_doc(rig, "{rules: []}"), &err),
+		0);
+	CHECK_INT(stack_rig_wait_co(&held), 0);
+	block_source_put_co(source);
+}
+
 /* -- holding -------------------------------------------------------------- */
 
 #define HELD 6
@@ -314,6 +350,7 @@ int main(void)
 		ROWS(test_delay_co),
 		ROWS(test_verbs_co),
 		ROWS(test_configure_co),
+		ROWS(test_configure_keeps_co),
 		ROWS(test_hold_co),
 		ROWS(test_cancel_co),
 		ROWS(test_detach_co),
