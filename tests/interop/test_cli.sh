@@ -112,9 +112,16 @@ timeout 300 qemu-io -f raw "$url:db01/0" >"$work/io" 2>&1 < <(
 	echo "read -P 149 1024k 64k") &
 io=$!
 check "a host that writes" wait_until shows length 1 session list
+check "a listener may slow hosts down: it asks" exits 2 listener attach db01 throttle limit iops=200
+check "with what it would do" said 'limit'
+check "so does a smaller size" exits 2 volume resize db01 4M --shrink
+check "with what it would do, too" said 'db01'
+check "a size that nothing has" exits 1 volume resize db01 100P
+check "is told what will not have it" said '112589990684262400 bytes: File too large'
+check "and no words about JSON" is_not_said JSON
 check "resize" exits 0 volume resize db01 16M
 check "a host sees the size" sees_size db01 16777216
-check "a throttle under I/O" exits 0 listener attach db01 throttle limit iops=200
+check "a throttle under I/O" exits 0 listener attach db01 throttle limit iops=200 --yes
 check "attached" exits 0 listener list db01 -H --columns name,type
 check "as named" is "$(printf 'limit\tthrottle')"
 check "a dry run of another rate" exits 0 listener set db01 limit iops=500 -n
@@ -135,6 +142,9 @@ check "has the volume" said 'db01'
 check "detach" exits 0 listener detach db01 limit --yes
 check "limits" exits 0 qos set db01 --iops 9000 --rate 100M
 check "are in force" shows '.iops' 9000 qos show db01
+check "the volume says so" shows '.status.throttled' true volume show db01
+check "limits of nothing" exits 0 qos set db01
+check "limit nothing" shows '.status.throttled' false volume show db01
 check "no limits" exits 0 qos remove db01
 touch "$work/enough"
 io_went_well() { wait $io && ! grep -q 'failed\|error' "$work/io"; }
@@ -185,6 +195,12 @@ check "a fault on purpose" exits 0 fault add db01 --op flush --error EIO --for 1
 check "is named" said 'volume db01 has fault '
 check "is listed" exits 0 fault list db01 -H --columns op,error
 check "as told" is "$(printf 'flush\tEIO')"
+check "the tree shows it" exits 0 tree
+check "at its volume" said '1 fault on purpose'
+check "so does the status" exits 0 status
+check "with the volume" said 'db01  1 fault on purpose'
+check "and the doctor" exits 0 doctor
+check "with what to do" said 'cairn fault clear'
 check "cleared" exits 0 fault clear db01
 check "a job that destroys data asks" exits 2 job start db01 fill length=1MiB
 check "in plain words" said 'This DESTROYS all data of db01. Do it?'

@@ -6,6 +6,7 @@
 #include "blockcore/ring.h"
 #include "target/control/appliance.h"
 #include "target/volume/view.h"
+#include "webui/api/faults.h"
 #include "webui/api/live.h"
 #include "webui/api/private.h"
 
@@ -201,6 +202,30 @@ static void check_volumes(const struct api *api, struct finding *finding)
 			bad->settings.name, worst.offline_reason, wrong, all);
 }
 
+/* Whoever looks for the cause of errors should not look in vain. */
+static void check_faults(const struct api *api, struct finding *finding)
+{
+	const struct config_object *volume = NULL;
+	const char *first = NULL;
+	size_t rules = 0, volumes = 0;
+	while ((volume = config_next(
+			api->parts.config, CONFIG_VOLUME, volume))) {
+		size_t own = json_array_size(api_fault_rules(volume));
+		rules += own;
+		volumes += own > 0;
+		if (own && !first)
+			first = volume->id;
+	}
+	if (!rules)
+		find(finding, OK, "", "no request fails or waits on purpose");
+	else
+		find(finding, WARNING,
+			"when the trial is over: cairn fault clear VOLUME",
+			"requests of %zu volumes fail or wait on purpose, by "
+			"%zu rules; %.63s is one of them",
+			volumes, rules, first);
+}
+
 /* Any name, and no secret. */
 static bool is_open(const struct access_host *host)
 {
@@ -285,6 +310,7 @@ static const struct check {
 	{"certificate", "Certificate of https", check_certificate},
 	{"clock", "Clock", check_clock},
 	{"data-room", "Room for volumes", check_data},
+	{"faults", "Faults on purpose", check_faults},
 	{"files", "Open files", check_files},
 	{"logins", "Refused logins", check_refused},
 	{"memory", "Registered buffers", check_memory},

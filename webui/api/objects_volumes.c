@@ -43,6 +43,21 @@ static const char *state_of(const struct volume_view *view)
 	return view->ejected ? "ejected" : "online";
 }
 
+/* A rate may be a number or a size in a text; 0 is none. */
+static bool limits(const json_t *listener)
+{
+	static const char *const rates[] = {"iops", "iops_read", "iops_write",
+		"bytes_s", "bytes_read", "bytes_write"};
+	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+		const json_t *rate = json_object_get(listener, rates[i]);
+		const char *text = json_string_value(rate);
+		if (text ? strtod(text, NULL) > 0
+			 : json_integer_value(rate) > 0)
+			return true;
+	}
+	return false;
+}
+
 static bool is_throttled(const json_t *value)
 {
 	json_t *one;
@@ -53,7 +68,7 @@ static bool is_throttled(const json_t *value)
 	{
 		const char *type =
 			json_string_value(json_object_get(one, "type"));
-		if (type && !strcmp(type, "throttle"))
+		if (type && !strcmp(type, "throttle") && limits(one))
 			return true;
 	}
 	return false;

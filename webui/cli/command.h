@@ -112,6 +112,7 @@ struct cli_command {
 	const char
 		*destroys_if; /* only with this argument, else it does not ask;
 				  * NULL: always */
+	const char *asks_if; /* CLI_ASKS only with this option; NULL: always */
 	const char *more; /* paragraphs for help and man page, or NULL */
 };
 

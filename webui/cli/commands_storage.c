@@ -161,7 +161,7 @@ static const struct cli_command volume_commands[] = {
 		.options = volume_delete_options, .done = "deleted"},
 	{"resize", "give a volume another size, under I/O", "resizeVolume",
 		"POST", "/volumes/{name}/resize", "operator",
-		CLI_DRY_RUN | CLI_KEYED,
+		CLI_DRY_RUN | CLI_KEYED | CLI_ASKS, .asks_if = "shrink",
 		.argument = {VOLUME,
 			{"SIZE", .value = VALUE_SIZE, .place = "size",
 				.help = "such as 200G"}},
@@ -268,7 +268,7 @@ static const struct cli_command listener_commands[] = {
 		.argument = {VOLUME, LISTENER}},
 	{"attach", "put a listener into the stack, under I/O", "attachListener",
 		"POST", "/volumes/{name}/listeners", "operator",
-		CLI_DRY_RUN | CLI_KEYED,
+		CLI_DRY_RUN | CLI_KEYED | CLI_ASKS,
 		.argument = {VOLUME,
 			{"TYPE", .place = "type",
 				.help = "throttle, delay, "

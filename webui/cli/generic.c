@@ -41,6 +41,8 @@ static bool must_ask(const struct cli_run *run)
 	const struct cli_command *command = run->line.command;
 	return command->flags & CLI_ASKS &&
 		(!command->destroys || destroys(run)) &&
+		(!command->asks_if ||
+			cli_line_flag(&run->line, command->asks_if)) &&
 		!cli_line_flag(&run->line, "yes");
 }
 

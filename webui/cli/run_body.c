@@ -111,11 +111,24 @@ static int add_items(
 	return 0;
 }
 
+#define MOST_EXACT (UINT64_C(1) << 53) /* of a number in JSON */
+
 static json_t *number(const char *text, bool (*read)(const char *, uint64_t *))
 {
 	uint64_t value = 0;
 	(void)read(text, &value); /* the line's parser has checked it */
 	return json_integer((json_int_t)value);
+}
+
+/* What JSON does not hold exactly goes as a text, so that the daemon can say what
+ * is wrong with the size. */
+static json_t *size(const char *text)
+{
+	uint64_t bytes = 0;
+	(void)text_read_size(text, &bytes);
+	return bytes < MOST_EXACT
+		? json_integer((json_int_t)bytes)
+		: json_sprintf("%llu", (unsigned long long)bytes);
 }
 
 static json_t *text_of_file(
@@ -136,7 +149,7 @@ static json_t *value_of(
 	const struct cli_option *option, const char *text, struct err *err)
 {
 	switch (option->value) {
-	case VALUE_SIZE: return number(text, text_read_size);
+	case VALUE_SIZE: return size(text);
 	case VALUE_NUMBER: return number(text, text_read_number);
 	case VALUE_DURATION: return number(text, text_read_duration);
 	case VALUE_FLAG: return json_true();

@@ -59,6 +59,16 @@ static void print_stack(const struct cli_run *run, const json_t *source)
 	print_text(run, *bottom ? bottom : "?");
 }
 
+/* Somebody tries a host out: what it sees is no accident. */
+static void print_faults(const struct cli_run *run, const json_t *volume)
+{
+	json_int_t faults =
+		json_integer_value(output_find(volume, "status.faults"));
+	if (faults)
+		fprintf(run->output.out, "  %lld fault%s on purpose", faults,
+			faults == 1 ? "" : "s");
+}
+
 static void print_volume(
 	const struct cli_run *run, const struct all *all, const json_t *volume)
 {
@@ -70,6 +80,7 @@ static void print_volume(
 	output_state(&run->output, text_at(volume, "status.state"));
 	print_size_of(run, volume);
 	print_stack(run, json_object_get(volume, "source"));
+	print_faults(run, volume);
 	if (*text_at(volume, "status.reason")) {
 		fputs("  ", run->output.out);
 		print_text(run, text_at(volume, "status.reason"));
@@ -224,6 +235,22 @@ static void print_bad_volumes(const struct cli_run *run, const json_t *volumes)
 	}
 }
 
+static void print_faulty_volumes(
+	const struct cli_run *run, const json_t *volumes)
+{
+	size_t i;
+	json_t *volume;
+	json_array_foreach(volumes, i, volume)
+	{
+		if (!json_integer_value(output_find(volume, "status.faults")))
+			continue;
+		fputs("  ", run->output.out);
+		print_text(run, text_at(volume, "name"));
+		print_faults(run, volume);
+		fputc('\n', run->output.out);
+	}
+}
+
 static int print_status(const struct cli_run *run, const json_t *system,
 	const json_t *volumes, const json_t *sessions, const json_t *jobs)
 {
@@ -242,6 +269,7 @@ static int print_status(const struct cli_run *run, const json_t *system,
 		online, count, json_array_size(sessions),
 		count_with(jobs, "state", "running"));
 	print_bad_volumes(run, volumes);
+	print_faulty_volumes(run, volumes);
 	return failed ? EXIT_FAILED : EXIT_OK;
 }
 
