@@ -122,9 +122,10 @@ static const struct opt_spec top_specs[] = {
 
 /* As struct iscsi_settings, in the widths that options have. */
 struct iscsi_options {
-	uint64_t max_connections, max_logins, login_timeout_s, ping_interval_s,
-		ping_timeout_s, command_window, max_burst_bytes,
-		first_burst_bytes, max_receive_bytes, max_r2t;
+	uint64_t max_connections, max_host_sessions, max_logins,
+		login_timeout_s, ping_interval_s, ping_timeout_s,
+		command_window, max_burst_bytes, first_burst_bytes,
+		max_receive_bytes, max_r2t;
 	bool immediate_data, initial_r2t, normal_send_targets_all;
 };
 
@@ -137,6 +138,8 @@ struct iscsi_options {
 static const struct opt_spec iscsi_specs[] = {
 	ISCSI("max_connections", OPT_UINT, max_connections, 1, 65536, "4096",
 		"connections in all"),
+	ISCSI("max_host_sessions", OPT_UINT, max_host_sessions, 1, 65536, "512",
+		"sessions of one initiator name"),
 	ISCSI("max_logins", OPT_UINT, max_logins, 1, 65536, "1024",
 		"connections that have not logged in yet"),
 	ISCSI("login_timeout_s", OPT_UINT, login_timeout_s, 1, 300, "15",
@@ -335,6 +338,7 @@ static int read_iscsi(
 			"first_burst must not be larger than max_burst");
 	iscsi_settings_defaults(iscsi);
 	iscsi->max_connections = (uint32_t)o.max_connections;
+	iscsi->max_host_sessions = (uint32_t)o.max_host_sessions;
 	iscsi->max_logins = (uint32_t)o.max_logins;
 	iscsi->login_timeout_s = (uint32_t)o.login_timeout_s;
 	iscsi->ping_interval_s = (uint32_t)o.ping_interval_s;

@@ -11,7 +11,7 @@
  * Invariants
  *  1. Connections are dealt out to the reactors in turn and stay there.
  *  2. Everything that a peer can make grow is bounded: connections in all and
- *     before login, text length, commands in the window, data in flight.
+ *     before login, sessions of one initiator, text length, commands in the window, data in flight.
  *  3. A login that does not end in `login_timeout_s` is closed.
  */
 #ifndef TARGET_ISCSI_ISCSI_H
@@ -24,6 +24,8 @@ struct iscsi_server;
 
 struct iscsi_settings {
 	uint32_t max_connections; /* in all; default 4096 */
+	/* Of one initiator name, discovery included; default 512. */
+	uint32_t max_host_sessions;
 	/* Not yet in full feature; beyond it the oldest gives way; default 1024. */
 	uint32_t max_logins;
 	uint32_t login_timeout_s; /* default 15 */

@@ -85,23 +85,52 @@ static void init(struct iscsi_connection *connection, struct iscsi_lane *lane)
 	STAILQ_INIT(&connection->waiting);
 }
 
-/* There are as many as there may be: the oldest login of the lane gives way, so
- * that a flood of half-open ones pushes out itself and not the hosts. False: this
- * one is alone here. */
-static bool evict_login(const struct iscsi_connection *fresh)
+/* From the same place: one IPv4 address, or one IPv6 network of 64 bits, in which a
+ * host has all the addresses that it wants. */
+static bool same_address(
+	const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 {
-	struct iscsi_connection *connection;
-	bool others = false;
+	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
+	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
+
+	if (a->ss_family != b->ss_family)
+		return false;
+	if (a->ss_family != AF_INET6)
+		return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	if (IN6_IS_ADDR_V4MAPPED(&a6->sin6_addr))
+		return !memcmp(&a6->sin6_addr, &b6->sin6_addr, 16);
+	return !memcmp(&a6->sin6_addr, &b6->sin6_addr, 8);
+}
+
+/* Who gives way to `fresh`: the oldest login from its address, else the oldest. */
+static struct iscsi_connection *find_victim(
+	const struct iscsi_connection *fresh)
+{
+	struct iscsi_connection *connection, *oldest = NULL;
 
 	TAILQ_FOREACH (connection, &fresh->lane->logins, login_link) {
-		others = others || connection != fresh;
 		if (connection == fresh ||
 			connection->state != CONNECTION_LOGIN)
 			continue;
-		connection_drop(connection, "gives way to a newer login");
-		break;
+		if (same_address(&connection->peer, &fresh->peer))
+			return connection;
+		if (!oldest)
+			oldest = connection;
 	}
-	return others;
+	return oldest;
+}
+
+/* There are as many as there may be: a login of the lane gives way, so that a flood
+ * of half-open ones pushes out itself and not the hosts. False: this one is alone
+ * here. */
+static bool evict_login(const struct iscsi_connection *fresh)
+{
+	struct iscsi_connection *victim = find_victim(fresh);
+
+	if (victim)
+		connection_drop(victim, "gives way to a newer login");
+	return TAILQ_FIRST(&fresh->lane->logins) != fresh ||
+		TAILQ_NEXT(fresh, login_link);
 }
 
 void lifecycle_open(struct iscsi_lane *lane,

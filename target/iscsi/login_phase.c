@@ -170,12 +170,30 @@ static bool take_result(struct iscsi_connection *connection)
 	return true;
 }
 
+static void refuse_full_host(
+	struct iscsi_connection *connection, const uint8_t *header)
+{
+	char reason[160], name[64];
+	const char *initiator = connection->result->initiator;
+
+	log_escape(name, sizeof name, initiator, (unsigned)strlen(initiator));
+	snprintf(reason, sizeof reason,
+		"host %.40s (%.48s) has all its %u sessions: raise "
+		"iscsi.max_host_sessions",
+		connection->host, name,
+		connection->world.settings->max_host_sessions);
+	fail(connection, header, STATUS_RESOURCES, ISCSI_REFUSED_RESOURCES,
+		reason);
+}
+
 static void register_session(
 	struct iscsi_connection *connection, const uint8_t *header)
 {
 	const struct session_request request = {
 		.login = connection->result,
 		.group = connection->world.portal->group,
+		.max_host_sessions =
+			connection->world.settings->max_host_sessions,
 		.loop = connection->lane->lane->loop,
 		.connection = connection,
 		.close = task_end_session,
@@ -199,6 +217,7 @@ static void register_session(
 			ISCSI_REFUSED_PROTOCOL,
 			"a second connection for one session");
 		return;
+	case SESSION_HOST_FULL: refuse_full_host(connection, header); return;
 	case SESSION_FULL:
 	default:
 		fail(connection, header, STATUS_RESOURCES,

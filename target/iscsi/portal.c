@@ -6,8 +6,8 @@
  * Invariants
  *  1. At most ACCEPT_BATCH connections are taken per turn, so that a flood of
  *     them does not keep the control lane from its work.
- *  2. Beyond max_logins the oldest half-open login gives way to a new one, on its
- *     lane; beyond max_connections, too, and if there is none the new one is closed
+ *  2. Beyond max_logins a half-open login gives way to a new one, on its lane: the
+ *     oldest from the same address, else the oldest; beyond max_connections, too, and if there is none the new one is closed
  *     at once. EVICT_SLACK is for those that give way and are not gone yet.
  *  3. Out of descriptors, nothing is accepted for a while. This and 2 are logged,
  *     rationed.
@@ -111,7 +111,7 @@ static bool find_place(
 	if (arrival->takes_place)
 		say(server,
 			"too many connections that have not logged in: the "
-			"oldest give way");
+			"oldest give way, those from the same address first");
 	return true;
 }
 

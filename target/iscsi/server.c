@@ -25,6 +25,7 @@ void iscsi_settings_defaults(struct iscsi_settings *settings)
 {
 	*settings = (struct iscsi_settings){
 		.max_connections = 4096,
+		.max_host_sessions = 512,
 		.max_logins = 1024,
 		.login_timeout_s = 15,
 		.ping_interval_s = 15,

@@ -62,6 +62,21 @@ static bool tsih_taken(const struct session_registry *registry, uint16_t tsih)
 	return false;
 }
 
+/* One that takes the place of another is no more than there was. */
+static bool host_is_full(const struct session_registry *registry,
+	const struct session_request *request)
+{
+	const struct iscsi_session *session;
+	uint32_t count = 0;
+
+	LIST_FOREACH (session, &registry->sessions, link) {
+		if (!session->successor &&
+			!strcmp(session->initiator, request->login->initiator))
+			count++;
+	}
+	return count >= request->max_host_sessions;
+}
+
 /* 0: none is free. */
 static uint16_t new_tsih(struct session_registry *registry)
 {
@@ -177,6 +192,8 @@ static enum session_verdict insert(struct session_registry *registry,
 		if (verdict != SESSION_READY)
 			return verdict;
 	}
+	if (!old && host_is_full(registry, request))
+		return SESSION_HOST_FULL;
 	session->tsih = request->login->tsih ? request->login->tsih
 					     : new_tsih(registry);
 	if (session->tsih == 0)

@@ -14,6 +14,9 @@
  *  2. `connection` is read and cleared on the session's lane only; all links are
  *     under the registry's mutex. A session lives until the last message that was
  *     posted to it has run.
+ *  3. Sessions of one initiator name are at most `max_host_sessions`; those that
+ *     give their place to another do not count, those that end do until they are
+ *     gone.
  */
 #ifndef TARGET_ISCSI_SESSION_H
 #define TARGET_ISCSI_SESSION_H
@@ -63,6 +66,7 @@ enum session_verdict {
 	SESSION_WAIT, /* `ready` will be called when the old session is gone */
 	SESSION_UNKNOWN, /* TSIH names no session of this host: 020A */
 	SESSION_FULL, /* no TSIH is free, no memory: 0302 */
+	SESSION_HOST_FULL, /* the host has all that it may have: 0302 */
 	SESSION_TOO_MANY, /* a second connection: 0206 */
 };
 
@@ -70,6 +74,7 @@ enum session_verdict {
 struct session_request {
 	const struct iscsi_login_result *login;
 	uint16_t group;
+	uint32_t max_host_sessions;
 	struct loop *loop;
 	struct iscsi_connection *connection;
 	void (*close)(struct iscsi_connection *connection, const char *reason);

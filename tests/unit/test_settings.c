@@ -93,7 +93,8 @@ static void every_key_is_taken(void **state)
 			      "ring: threads\n"
 			      "buffers: 1GiB\n"
 			      "iscsi: {max_burst: 512K, first_burst: 64K,"
-			      " ping_interval_s: 0, initial_r2t: true}\n"
+			      " ping_interval_s: 0, initial_r2t: true,"
+			      " max_host_sessions: 40}\n"
 			      "api: {url: 'https://san.example:8443'}\n"
 			      "portals:\n"
 			      "  - {name: a, address: 0.0.0.0, port: 0}\n"
@@ -115,6 +116,7 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(s.iscsi.max_burst_bytes, 512u << 10);
 	assert_int_equal(s.iscsi.first_burst_bytes, 64u << 10);
 	assert_int_equal(s.iscsi.ping_interval_s, 0);
+	assert_int_equal(s.iscsi.max_host_sessions, 40);
 	assert_true(s.iscsi.initial_r2t);
 	assert_true(s.iscsi.immediate_data);
 	assert_int_equal(s.portals, 2);
@@ -137,6 +139,8 @@ static const struct {
 	{NEEDED "buffers: 1M\n", ":4:10:", "buffers"},
 	{NEEDED "buffers: 15M\n", ":4:10:", "16777216"},
 	{NEEDED "iscsi: {command_window: 1}\n", ":4:25:", "command_window"},
+	{NEEDED "iscsi: {max_host_sessions: 0}\n",
+		":4:28:", "max_host_sessions"},
 	{NEEDED "iscsi: {max_burst: 9M}\n", ":4:20:", "max_burst"},
 	{NEEDED "iscsi: {max_receive: 9M}\n", ":4:22:", "max_receive"},
 	{NEEDED "naming_authority: cairn\n", ":4:19:", "iSCSI name"},

@@ -5,8 +5,11 @@
  */
 #include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
+#include "tests/lib/wire_login.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -184,6 +188,136 @@ static void half_open_logins_lock_nobody_out(void **state)
 	target_rig_free(rig);
 }
 
+/* From another address of loopback, on which Linux needs nothing set up. */
+static int connect_from(const char *address, uint16_t port)
+{
+	struct sockaddr_in from = {.sin_family = AF_INET},
+			   to = {.sin_family = AF_INET,
+				   .sin_port = htons(port),
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(inet_pton(AF_INET, address, &from.sin_addr), 1);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+	return fd;
+}
+
+/* The good one's is the oldest login of all while the flood goes on. */
+static void a_flood_pushes_out_its_own_address(void **state)
+{
+	struct target_rig *rig = rig_with(four_logins);
+	struct wire good = {.isid = {0x40, 1}};
+	int flood[20];
+
+	(void)state;
+	wire_connect(&good, rig->port);
+	for (unsigned i = 0; i < 20; i++)
+		flood[i] = connect_from("127.0.0.2", rig->port);
+	for (unsigned i = 0; i < 17; i++) { /* all but three are gone */
+		uint8_t byte;
+
+		assert_true(recv(flood[i], &byte, 1, 0) <= 0);
+	}
+	assert_int_equal(wire_login(&good, WIRE_TARGET, ""), 0);
+	wire_clear_attentions(&good);
+	host_io_ready(&good);
+	for (unsigned i = 0; i < 20; i++)
+		close(flood[i]);
+	wire_logout(&good);
+	target_rig_free(rig);
+}
+
+/* -- sessions of one host ------------------------------------------------------ */
+
+#define OUT_OF_RESOURCES 0x0302
+#define STRAIGHT 0x87 /* T, CSG 1, NSG 3 */
+#define OTHER_HOST \
+	"InitiatorName=iqn.1994-05.com.redhat:web2\nTargetName=" WIRE_TARGET \
+	"\nSessionType=Normal\n"
+
+static char told[160]; /* why the last login was refused */
+static _Atomic unsigned refusals;
+
+static void hear_refused(
+	struct iscsi_watcher *watcher, const struct iscsi_refused *refused)
+{
+	(void)watcher;
+	if (refused->refusal == ISCSI_REFUSED_RESOURCES)
+		memcpy(told, refused->reason, sizeof told);
+	refusals++;
+}
+
+static void three_sessions(struct target_rig_setup *setup)
+{
+	setup->settings.max_host_sessions = 3;
+}
+
+static void expect_refused(struct target_rig *rig, const uint8_t isid[6])
+{
+	struct wire wire = {0};
+	unsigned before = refusals;
+
+	memcpy(wire.isid, isid, 6);
+	wire_connect(&wire, rig->port);
+	assert_int_equal(wire_login(&wire, WIRE_TARGET, ""), OUT_OF_RESOURCES);
+	wire_expect_closed(&wire);
+	wire_close(&wire);
+	while (refusals == before)
+		sched_yield();
+	assert_non_null(strstr(told, "web1"));
+	assert_non_null(strstr(told, "iscsi.max_host_sessions"));
+}
+
+/* The place of a session that ends is free when all of it is gone. */
+static void open_when_free(struct wire *wire, uint16_t port)
+{
+	unsigned status;
+
+	do {
+		wire_renew(wire);
+		wire_connect(wire, port);
+		status = wire_login(wire, WIRE_TARGET, "");
+		if (status)
+			wire_close(wire);
+	} while (status == OUT_OF_RESOURCES);
+	assert_int_equal(status, 0);
+	wire_clear_attentions(wire);
+}
+
+static void a_host_at_its_bound_is_refused(void **state)
+{
+	struct target_rig *rig = rig_with(three_sessions);
+	struct wire own[3] = {{.isid = {0x40, 1}}, {.isid = {0x40, 2}}, {0}};
+	struct wire again = {.isid = {0x40, 1}}, other = {.isid = {0x40, 1}};
+	const uint8_t fresh[6] = {0x40, 9};
+
+	(void)state;
+	rig->watcher.login_refused = hear_refused;
+	for (unsigned i = 0; i < 2; i++)
+		wire_open(&own[i], rig->port, "");
+	wire_open_discovery(&own[2], rig->port); /* counts, too */
+	expect_refused(rig, fresh);
+	/* Another host comes in, as does who takes a place of its own. */
+	wire_connect(&other, rig->port);
+	assert_int_equal(wire_say_login(&other, STRAIGHT, OTHER_HOST, &pdu), 0);
+	wire_open(&again, rig->port, "");
+	wire_expect_closed(&own[0]);
+	host_io_ready(&again);
+	expect_refused(rig, fresh);
+	wire_logout(&own[2]);
+	memcpy(own[2].isid, fresh, 6);
+	open_when_free(&own[2], rig->port);
+	host_io_ready(&own[2]);
+	wire_close(&own[0]);
+	wire_close(&other);
+	wire_logout(&own[1]);
+	wire_logout(&own[2]);
+	wire_logout(&again);
+	target_rig_free(rig);
+}
+
 static void two_connections(struct target_rig_setup *setup)
 {
 	setup->settings.max_connections = 2;
@@ -318,6 +452,8 @@ int main(void)
 		cmocka_unit_test(a_login_that_does_not_end_is_ended),
 		cmocka_unit_test(the_oldest_login_gives_way),
 		cmocka_unit_test(half_open_logins_lock_nobody_out),
+		cmocka_unit_test(a_flood_pushes_out_its_own_address),
+		cmocka_unit_test(a_host_at_its_bound_is_refused),
 		cmocka_unit_test(the_third_connection_is_turned_away),
 		cmocka_unit_test(a_silent_host_is_pinged_and_dropped),
 		cmocka_unit_test(a_host_that_owes_data_is_dropped),
