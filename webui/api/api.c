@@ -87,7 +87,7 @@ static int start_co(
 		return failed;
 	}
 	*face = api;
-	api_space_watch(api);
+	api_space_watch(api, true);
 	api_emit(api, "system", "started",
 		json_pack("{ss}", "version", CAIRN_VERSION));
 	return 0;
@@ -97,7 +97,7 @@ static void stop_co(void *face)
 {
 	struct api *api = face;
 	api->closing = true;
-	appliance_watch_space(api->parts.appliance, NULL);
+	api_space_watch(api, false);
 	api_jobs_stop_co(api->jobs);
 	api->jobs = NULL;
 	if (api->running) {

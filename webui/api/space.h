@@ -29,7 +29,8 @@ void api_space_print_co(struct exposition *exposition, struct api *api);
 struct volume;
 json_t *api_space_json(const struct api *api, const struct volume *volume);
 
-/* Events when a file system runs full and when it has room again. */
-void api_space_watch(struct api *api);
+/* Events when a file system runs full and when it has room again: from now on, or no
+ * more. */
+void api_space_watch(struct api *api, bool on);
 
 #endif
