@@ -36,7 +36,8 @@ static bool exceeds(const struct iscsi_connection *connection, unsigned part)
 	return stream_unsent_bytes(&connection->stream) >
 		CONNECTION_UNSENT_BYTES / part ||
 		connection->tasks > tasks_limit(connection) / part ||
-		connection->controls > CONNECTION_CONTROLS / part;
+		connection->controls > CONNECTION_CONTROLS / part ||
+		connection->control_bytes > CONNECTION_CONTROL_BYTES / part;
 }
 
 void connection_check_pressure(struct iscsi_connection *connection)

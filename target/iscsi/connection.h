@@ -15,8 +15,11 @@
  *  3. A connection is freed when its stream is closed, its nexus closed, and no
  *     task management or refresh of it is under way.
  *  4. Bounded: tasks by the command window and CONNECTION_IMMEDIATE, data
- *     buffers by the lane's quota, other answers by CONNECTION_CONTROLS, unsent
- *     bytes by CONNECTION_UNSENT_BYTES (nothing is read above these).
+ *     buffers by the lane's quota, other answers by CONNECTION_CONTROLS and
+ *     CONNECTION_CONTROL_BYTES and one, unsent bytes by CONNECTION_UNSENT_BYTES
+ *     (nothing is read above these).
+ *  5. Every buffer is in held_bytes, control_bytes or receive.own_bytes, so that
+ *     shortage.c knows who keeps it.
  */
 #ifndef TARGET_ISCSI_CONNECTION_H
 #define TARGET_ISCSI_CONNECTION_H
@@ -30,6 +33,7 @@
 
 #define CONNECTION_IMMEDIATE 8u /* immediate commands at a time */
 #define CONNECTION_CONTROLS 256u /* NOP-In, Reject ... not yet sent */
+#define CONNECTION_CONTROL_BYTES (256u << 10) /* of buffers of those */
 #define CONNECTION_UNSENT_BYTES (8u << 20)
 #define CONNECTION_BUCKETS 256u
 #define CONNECTION_REASON_BYTES 128u
@@ -58,6 +62,7 @@ struct connection_receive {
 	uint8_t *place; /* where the data goes */
 	struct buf *hold; /* the buffer around `place`: our reference */
 	struct iscsi_task *task; /* whose data it is; NULL: gone meanwhile */
+	size_t own_bytes; /* of `hold`, where no task counts it */
 	uint32_t data_bytes, tail_bytes, discard_bytes;
 };
 
@@ -102,7 +107,9 @@ struct iscsi_connection {
 	struct iscsi_task **bucket; /* CONNECTION_BUCKETS; by task tag */
 	STAILQ_HEAD(, iscsi_task) waiting; /* for a buffer, in order */
 	struct buf_waiter waiter;
-	size_t held_bytes; /* data buffers */
+	size_t held_bytes; /* data buffers of commands */
+	size_t control_bytes; /* buffers of answers not yet sent */
+	uint64_t other_moved_bytes, shortage_other_bytes; /* of no command */
 	uint64_t moved_bytes; /* of data, both ways, for those who look: */
 	uint64_t stuck_bytes, shortage_bytes; /* what there was when they did */
 	uint32_t next_transfer_tag;

@@ -184,6 +184,7 @@ static void begin_data(struct iscsi_connection *connection,
 			return;
 		}
 		receive->place = receive->hold->data;
+		receive->own_bytes = receive->hold->capacity;
 	}
 	memcpy(receive->header, header, PDU_BHS_BYTES);
 	receive->data_bytes = bytes;
@@ -201,6 +202,8 @@ static void end_data(struct iscsi_connection *connection, const uint8_t *tail)
 		connection, receive->place, receive->data_bytes, tail);
 
 	receive->step = RECEIVE_HEADER;
+	connection->other_moved_bytes += receive->own_bytes;
+	receive->own_bytes = 0;
 	receive->row->body(connection, receive->header, receive->place, intact);
 	buf_put(hold);
 }

@@ -74,8 +74,10 @@ static void control_put(struct iscsi_control *control)
 {
 	struct iscsi_connection *connection = control->out.connection;
 
-	if (control->body)
+	if (control->body) {
+		connection->control_bytes -= control->body->capacity;
 		buf_put(control->body);
+	}
 	connection->controls--;
 	slab_put(&connection->lane->controls, control);
 }
@@ -86,6 +88,8 @@ static void control_sent(struct stream_chunk *chunk, bool ok)
 		container_of(chunk, struct iscsi_control, out.chunk);
 	struct iscsi_connection *connection = control->out.connection;
 
+	if (control->body)
+		connection->other_moved_bytes += control->body->capacity;
 	control_put(control);
 	if (ok)
 		connection_relieve(connection);
@@ -120,6 +124,7 @@ bool control_send(struct iscsi_control *control, enum out_number number,
 			control_put(control);
 			return false;
 		}
+		connection->control_bytes += control->body->capacity;
 	}
 	if (control->body)
 		body = control->body->data;

@@ -12,19 +12,44 @@ static bool is_due(const struct iscsi_connection *connection)
 {
 	if (stream_unsent_bytes(&connection->stream))
 		return true;
-	return connection->incoming && !connection->stream.paused;
+	return (connection->incoming || connection->receive.own_bytes) &&
+		!connection->stream.paused;
+}
+
+/* Keeps data of commands and hardly moves any. What else it moves, pings for
+ * instance, does not count. */
+static bool keeps_data(const struct iscsi_connection *connection)
+{
+	uint64_t moved = connection->moved_bytes - connection->shortage_bytes;
+
+	return connection->held_bytes && moved < connection->held_bytes / PART;
+}
+
+/* Keeps buffers of answers, or of half a PDU, and hardly moves anything. */
+static bool keeps_others(const struct iscsi_connection *connection)
+{
+	size_t kept = connection->control_bytes + connection->receive.own_bytes;
+	uint64_t moved = connection->moved_bytes - connection->shortage_bytes +
+		connection->other_moved_bytes -
+		connection->shortage_other_bytes;
+
+	return kept && moved < kept / PART;
+}
+
+static void forget_moves(struct iscsi_connection *connection)
+{
+	connection->shortage_bytes = connection->moved_bytes;
+	connection->shortage_other_bytes = connection->other_moved_bytes;
+	connection->shortage_looks = 0;
 }
 
 /* True if it keeps buffers and hardly moves. */
 static bool is_slow(struct iscsi_connection *connection)
 {
-	uint64_t moved = connection->moved_bytes - connection->shortage_bytes;
-
-	if (is_due(connection) && connection->held_bytes &&
-		moved < connection->held_bytes / PART)
+	if (is_due(connection) &&
+		(keeps_data(connection) || keeps_others(connection)))
 		return ++connection->shortage_looks >= SHORTAGE_LOOKS;
-	connection->shortage_bytes = connection->moved_bytes;
-	connection->shortage_looks = 0;
+	forget_moves(connection);
 	return false;
 }
 
@@ -54,10 +79,8 @@ static void start(struct iscsi_lane *lane)
 {
 	struct iscsi_connection *connection;
 
-	TAILQ_FOREACH (connection, &lane->connections, link) {
-		connection->shortage_bytes = connection->moved_bytes;
-		connection->shortage_looks = 0;
-	}
+	TAILQ_FOREACH (connection, &lane->connections, link)
+		forget_moves(connection);
 	loop_timer_set(lane->lane->loop, &lane->shortage, LOOK_NS);
 }
 

@@ -3,7 +3,8 @@
  * Who keeps buffers while others have none.
  *
  * A host that owes data which it was asked for, or does not take what it asked
- * for, keeps the buffers of those commands. As long as there are enough, that is
+ * for, keeps the buffers of those commands; one that does not take answers to its
+ * pings and texts, or sends half a PDU, keeps those. As long as there are enough, that is
  * nobody's business but the ping timer's (nop.c). Once a command of another
  * connection of the lane finds none, a timer looks at all that hold some: one
  * that moves less than a sixteenth of what it holds in SHORTAGE_LOOKS seconds is

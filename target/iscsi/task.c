@@ -101,6 +101,17 @@ void task_leave(struct iscsi_task *task)
 		connection->running--;
 }
 
+/* Data for it is still on its way into the buffer, which lasts until then. */
+static void leave_to_receiver(const struct iscsi_task *task)
+{
+	struct connection_receive *receive = &task->connection->receive;
+
+	if (receive->hold == task->scsi.data &&
+		(receive->step == RECEIVE_DATA ||
+			receive->step == RECEIVE_TAIL))
+		receive->own_bytes = task->scsi.data->capacity;
+}
+
 void task_put(struct iscsi_task *task)
 {
 	struct iscsi_connection *connection = task->connection;
@@ -108,6 +119,7 @@ void task_put(struct iscsi_task *task)
 	assert(task->state == TASK_ANSWERING && task->outs == 0);
 	if (task->scsi.data) {
 		connection->held_bytes -= task->scsi.data->capacity;
+		leave_to_receiver(task);
 		buf_put(task->scsi.data);
 	}
 	connection->tasks--;
