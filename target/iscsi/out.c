@@ -7,6 +7,8 @@
 
 #include "blockcore/base/list.h"
 
+#include <stdlib.h>
+
 static void put_numbers(struct iscsi_connection *connection, uint8_t *header,
 	enum out_number number)
 {
@@ -70,16 +72,36 @@ void out_send(struct iscsi_connection *connection, struct iscsi_out *out,
 
 /* -- control PDUs ---------------------------------------------------------- */
 
+/* So much is found outside of the pool if that is empty: who holds its buffers must
+ * not keep others from logging in and from discovery. */
+#define HEAP_BODY_BYTES ISCSI_LOGIN_ANSWER_BYTES
+
 static void control_put(struct iscsi_control *control)
 {
 	struct iscsi_connection *connection = control->out.connection;
 
-	if (control->body) {
-		connection->control_bytes -= control->body->capacity;
+	connection->control_bytes -= control->body_bytes;
+	if (control->body)
 		buf_put(control->body);
-	}
+	free(control->heap);
 	connection->controls--;
 	slab_put(&connection->lane->controls, control);
+}
+
+/* A place for an answer that is not small; false: there is none. */
+static bool take_body(struct iscsi_control *control, uint32_t bytes)
+{
+	struct iscsi_connection *connection = control->out.connection;
+
+	control->body = buf_get(connection->lane->lane->pool, bytes);
+	if (control->body)
+		control->body_bytes = control->body->capacity;
+	else if (bytes <= HEAP_BODY_BYTES)
+		control->heap = malloc(bytes);
+	if (control->heap)
+		control->body_bytes = bytes;
+	connection->control_bytes += control->body_bytes;
+	return control->body || control->heap;
 }
 
 static void control_sent(struct stream_chunk *chunk, bool ok)
@@ -88,8 +110,7 @@ static void control_sent(struct stream_chunk *chunk, bool ok)
 		container_of(chunk, struct iscsi_control, out.chunk);
 	struct iscsi_connection *connection = control->out.connection;
 
-	if (control->body)
-		connection->other_moved_bytes += control->body->capacity;
+	connection->other_moved_bytes += control->body_bytes;
 	control_put(control);
 	if (ok)
 		connection_relieve(connection);
@@ -107,6 +128,8 @@ struct iscsi_control *control_get(struct iscsi_connection *connection,
 	control->out.chunk.sent = control_sent;
 	control->out.connection = connection;
 	control->body = NULL;
+	control->heap = NULL;
+	control->body_bytes = 0;
 	connection->controls++;
 	pdu_init(control->out.header, opcode, flags);
 	return control;
@@ -118,16 +141,14 @@ bool control_send(struct iscsi_control *control, enum out_number number,
 	struct iscsi_connection *connection = control->out.connection;
 	uint8_t *body = control->small;
 
-	if (bytes > sizeof control->small && !control->body) {
-		control->body = buf_get(connection->lane->lane->pool, bytes);
-		if (!control->body) {
-			control_put(control);
-			return false;
-		}
-		connection->control_bytes += control->body->capacity;
+	if (bytes > sizeof control->small && !take_body(control, bytes)) {
+		control_put(control);
+		return false;
 	}
 	if (control->body)
 		body = control->body->data;
+	else if (control->heap)
+		body = control->heap;
 	if (data && bytes)
 		memcpy(body, data, bytes);
 	out_send(connection, &control->out, number, body, bytes);

@@ -42,7 +42,9 @@ void out_send(struct iscsi_connection *connection, struct iscsi_out *out,
 /* An answer that belongs to no task: NOP-In, Reject, Text ... */
 struct iscsi_control {
 	struct iscsi_out out;
-	struct buf *body; /* NULL: `small` */
+	struct buf *body; /* NULL: `heap`, else `small` */
+	uint8_t *heap;
+	size_t body_bytes; /* of `body` or `heap`; counted in control_bytes */
 	uint8_t small[PDU_BHS_BYTES];
 };
 

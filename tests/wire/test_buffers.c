@@ -299,6 +299,32 @@ static void send_half(struct wire *wire)
 	wire_send_raw(wire, bhs, sizeof bhs);
 }
 
+/* Who comes when there is no buffer left comes in all the same, and finds targets. */
+static void an_empty_pool_keeps_nobody_out(void **state)
+{
+	struct target_rig *rig = rig_with(tiny_and_patient);
+	struct wire half[GREEDY] = {{0}}, found = {.isid = {0x40, 98}};
+	struct wire good = {.isid = {0x40, 99}};
+
+	(void)state;
+	for (unsigned i = 0; i < GREEDY; i++) {
+		half[i].isid[0] = 0x40;
+		half[i].isid[1] = (uint8_t)(i + 1);
+		wire_open(&half[i], rig->port, "");
+		send_half(&half[i]);
+	}
+	wire_open_discovery(&found, rig->port);
+	wire_logout(&found);
+	wire_connect(&good, rig->port);
+	assert_int_equal(wire_login(&good, WIRE_TARGET, ""), 0);
+	for (unsigned i = 0; i < GREEDY; i++)
+		wire_close(&half[i]);
+	wire_clear_attentions(&good);
+	host_io_ready(&good);
+	wire_logout(&good);
+	target_rig_free(rig);
+}
+
 static void who_never_ends_a_pdu_has_to_go(void **state)
 {
 	struct target_rig *rig = rig_with(tiny_and_patient);
@@ -334,6 +360,7 @@ int main(void)
 		cmocka_unit_test(who_keeps_all_buffers_has_to_go),
 		cmocka_unit_test(answers_that_nobody_takes_starve_nobody),
 		cmocka_unit_test(who_never_ends_a_pdu_has_to_go),
+		cmocka_unit_test(an_empty_pool_keeps_nobody_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
