@@ -218,7 +218,8 @@ static int open_face_co(struct daemon *daemon, struct err *err)
 		.appliance = daemon->appliance,
 		.config = daemon->config,
 		.trust = daemon->trust,
-		.pivots = &daemon->pivots};
+		.pivots = &daemon->pivots,
+		.tries = &daemon->tries};
 	const struct daemon_face *face = daemon->orders->face;
 	return face ? face->start_co(&parts, &daemon->face, err) : 0;
 }

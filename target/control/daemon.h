@@ -41,6 +41,7 @@ struct daemon_parts {
 	struct config *config;
 	struct trust *trust;
 	struct pivots *pivots;
+	struct tries *tries; /* NULL: no hosts are watched */
 };
 
 /* What manages the daemon from outside (REST). It lies above this floor, so the

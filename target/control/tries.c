@@ -54,15 +54,30 @@ static void tried(
 		limiter_right(trust_limiter(tries->trust), &one, steady_ms());
 }
 
-/* The limiter bounds how many of these there are. */
-static void login_refused(
-	struct iscsi_watcher *watcher, const struct iscsi_refused *refused)
+static void session_up(
+	struct iscsi_watcher *watcher, const struct iscsi_session_info *info)
 {
 	struct tries *tries = container_of(watcher, struct tries, watcher);
+	report_watcher.session_up(watcher, info);
+	if (tries->also)
+		tries->also->session_up(tries->also, info);
+}
+
+static void session_down(struct iscsi_watcher *watcher,
+	const struct iscsi_session_info *info, const char *reason)
+{
+	struct tries *tries = container_of(watcher, struct tries, watcher);
+	report_watcher.session_down(watcher, info, reason);
+	if (tries->also)
+		tries->also->session_down(tries->also, info, reason);
+}
+
+/* The limiter bounds how many of these there are. */
+static void audit_refused(
+	const struct tries *tries, const struct iscsi_refused *refused)
+{
 	struct err err = {0};
 	char object[96];
-	if (report_watcher.login_refused)
-		report_watcher.login_refused(watcher, refused);
 	if (refused->refusal != ISCSI_REFUSED_SECRET &&
 		refused->refusal != ISCSI_REFUSED_USER)
 		return;
@@ -78,10 +93,26 @@ static void login_refused(
 		log_error("audit", "failed", "%s", err.text);
 }
 
+static void login_refused(
+	struct iscsi_watcher *watcher, const struct iscsi_refused *refused)
+{
+	struct tries *tries = container_of(watcher, struct tries, watcher);
+	audit_refused(tries, refused);
+	if (tries->also)
+		tries->also->login_refused(tries->also, refused);
+}
+
 void tries_init(struct tries *tries, struct trust *trust)
 {
 	*tries = (struct tries){.watcher = report_watcher, .trust = trust};
+	tries->watcher.session_up = session_up;
+	tries->watcher.session_down = session_down;
 	tries->watcher.login_refused = login_refused;
 	tries->watcher.may_try = may_try;
 	tries->watcher.tried = tried;
+}
+
+void tries_tell(struct tries *tries, struct iscsi_watcher *also)
+{
+	tries->also = also;
 }

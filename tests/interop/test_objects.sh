@@ -38,6 +38,15 @@ check "it says where it is" grep -qi '^location: /api/v1/volumes/a' "$work/head"
 check "online" says '.status | [.state, .size_bytes]' '["online",4194304]'
 check "with an identity" says '.uuid | length' 36
 check "a host finds it" sees a 4194304
+tells() { # TOPIC FILTER: an event of that topic passes the filter
+	gets 200 GET "/events?topics=$1&limit=1000" &&
+		jq -e "[.items[] | select(.topic == \"$1\" and ($2))] | length > 0" "$work/body" >/dev/null
+}
+check "events tell of the host" tells hosts '.type == "host_created" and .data.id == "any"'
+check "and of its login" wait_until tells sessions \
+	".type == \"session_opened\" and .data.host == \"any\" and .data.target == \"$iqn:a\""
+check "and of its logout, with the reason" wait_until tells sessions \
+	'.type == "session_closed" and .data.host == "any" and .data.reason != ""'
 check "its export" gets 200 GET "/exports/$iqn:a,0"
 check "with its parts" says '[.volume, .target, .lun]' "[\"a\",\"$iqn:a\",0]"
 check "its target, by the end of its name" gets 200 GET /targets/a
@@ -179,6 +188,10 @@ check "made by root" says '.items[0].user' '"root"'
 number=$(jq '.items[0].number' "$work/body")
 check "all goes" changes 200 PUT /config '{}'
 check "a host finds nothing" sees_nothing a
+check "who waits for changes hears of it" tells changes \
+	'.type == "config_changed" and .data.history > 0'
+check "events tell that it was sent away" wait_until tells logins \
+	'.type == "login_refused" and .data.refusal != "" and .data.peer != ""'
 check "back" changes 200 POST "/history/$number/restore"
 check "it is there again" sees a 8388608
 check "the same as before" gets 200 GET /config

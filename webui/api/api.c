@@ -13,6 +13,7 @@
 #include "webui/api/faults.h"
 #include "webui/api/jobs.h"
 #include "webui/api/keys.h"
+#include "webui/api/live.h"
 #include "webui/api/private.h"
 #include "webui/api/space.h"
 #include "webui/api/stream.h"
@@ -88,6 +89,7 @@ static int start_co(
 	}
 	*face = api;
 	api_space_watch(api, true);
+	live_events_watch(api, true);
 	api_emit(api, "system", "started",
 		json_pack("{ss}", "version", CAIRN_VERSION));
 	return 0;
@@ -98,6 +100,7 @@ static void stop_co(void *face)
 	struct api *api = face;
 	api->closing = true;
 	api_space_watch(api, false);
+	live_events_watch(api, false);
 	api_jobs_stop_co(api->jobs);
 	api->jobs = NULL;
 	if (api->running) {

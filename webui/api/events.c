@@ -14,9 +14,12 @@ static const struct {
 } topics[] = {
 	{"stats", API_VIEWER}, /* EVENTS_STATS */
 	{"volumes", API_VIEWER},
+	{"hosts", API_VIEWER},
+	{"targets", API_VIEWER},
+	{"exports", API_VIEWER},
 	{"sessions", API_VIEWER}, /* logins and logouts of hosts */
 	{"logins", API_VIEWER}, /* refused ones */
-	{"changes", API_VIEWER}, /* of the configuration */
+	{"changes", API_VIEWER}, /* of the whole configuration */
 	{"jobs", API_VIEWER},
 	{"system", API_VIEWER},
 	{"trust", API_ADMIN}, /* users, tokens, sign-ins */

@@ -15,6 +15,7 @@ struct api_request;
 json_t *live_text(const char *text);
 
 json_t *live_session_json(const struct iscsi_session_info *info);
+json_t *live_refused_json(const struct iscsi_refused *refused);
 
 struct volume_book;
 json_t *live_figures_json(const struct volume_book *book);
@@ -22,6 +23,10 @@ json_t *live_figures_json(const struct volume_book *book);
 /* What the doctor finds, as a list; live_checks.c. Control thread. */
 struct api;
 json_t *live_checks(const struct api *api);
+
+/* From now on events tell of hosts that come, go and are sent away, or (off) no
+ * more; live_events.c. Control thread. */
+void live_events_watch(struct api *api, bool on);
 
 /* What a session is counted by. */
 enum live_by { LIVE_BY_HOST, LIVE_BY_TARGET, LIVE_BY_PORTAL };

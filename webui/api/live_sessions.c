@@ -194,6 +194,24 @@ void live_sessions_count_co(struct api_request *request, json_t *items,
 	free(list);
 }
 
+json_t *live_refused_json(const struct iscsi_refused *refused)
+{
+	json_t *item = json_object();
+	set_number(item, "serial", refused->serial);
+	json_object_set_new(item, "time", api_time(refused->time_ms));
+	json_object_set_new(item, "refusal",
+		json_string(iscsi_refusal_name(refused->refusal)));
+	json_object_set_new(item, "reason", live_text(refused->reason));
+	json_object_set_new(item, "initiator", live_text(refused->initiator));
+	json_object_set_new(item, "peer", json_string(refused->peer));
+	json_object_set_new(
+		item, "discovery", json_boolean(refused->discovery));
+	set_text(item, "portal", refused->portal);
+	set_text(item, "target", refused->target);
+	set_text(item, "host", refused->host);
+	return item;
+}
+
 static void list_refused_co(struct api_request *request)
 {
 	const struct iscsi_refused *refused;
@@ -208,21 +226,7 @@ static void list_refused_co(struct api_request *request)
 		number_key(UINT64_MAX - refused->serial, key);
 		if (!api_page_wants(&page, key))
 			continue;
-		json_t *item = json_object();
-		set_number(item, "serial", refused->serial);
-		json_object_set_new(item, "time", api_time(refused->time_ms));
-		json_object_set_new(item, "refusal",
-			json_string(iscsi_refusal_name(refused->refusal)));
-		json_object_set_new(item, "reason", live_text(refused->reason));
-		json_object_set_new(
-			item, "initiator", live_text(refused->initiator));
-		json_object_set_new(item, "peer", json_string(refused->peer));
-		json_object_set_new(
-			item, "discovery", json_boolean(refused->discovery));
-		set_text(item, "portal", refused->portal);
-		set_text(item, "target", refused->target);
-		set_text(item, "host", refused->host);
-		api_page_add(&page, key, item);
+		api_page_add(&page, key, live_refused_json(refused));
 	}
 	api_page_answer(request, &page);
 }

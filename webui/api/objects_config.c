@@ -67,7 +67,7 @@ static void answer_plan(struct api_request *request,
 		api_audit(request, object, NULL,
 			json_pack("{sI}", "changes",
 				(json_int_t)json_array_size(outcome->changes)));
-		api_emit(request->api, "config", "config_changed",
+		api_emit(request->api, "changes", "config_changed",
 			json_pack("{sI}", "history",
 				(json_int_t)outcome->number));
 	}

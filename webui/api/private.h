@@ -62,6 +62,7 @@ struct api {
 	struct api_faults *faults;
 	json_t *space; /* of volumes, see space.h */
 	struct appliance_space_watcher space_watcher;
+	struct iscsi_watcher host_watcher; /* live_events.c */
 
 	LIST_HEAD(, api_call) calls;
 	unsigned running;
