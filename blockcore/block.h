@@ -310,8 +310,7 @@ struct block_kind {
 	/* A swap changed what is read there, behind its gate. Optional. */
 	void (*content_changed)(struct block_driver *driver,
 		uint64_t offset_bytes, uint64_t length_bytes);
-	/* Writes the protocol document of what is called `name` where this lies:
-	 * of a file beside this one. -EINVAL with a text. Optional. */
+	/* Writes the protocol document of `name` beside this. -EINVAL. Optional. */
 	int (*beside)(struct block_driver *driver, const char *name, FILE *out,
 		struct err *err);
 	/* The sources that the driver holds, from index 0; NULL ends. Optional
@@ -327,6 +326,7 @@ struct block_driver {
 	char name[BLOCK_NAME_BYTES];
 	void *options; /* kind->options_bytes, parsed */
 	struct block_info info;
+	bool unwanted; /* its close takes away what its open has made */
 	uint32_t references; /* control lane only */
 	_Atomic bool released; /* no new holds; set by the control lane */
 	_Atomic bool failed; /* block_driver_failed was called */

@@ -55,6 +55,8 @@ struct ring_file {
 	bool direct, writable, block_device;
 	bool can_punch, can_zero_range;
 	bool rotational;
+	bool made; /* by this open, with RING_OPEN_CREATE */
+	bool unmake; /* see ring_file_unmake */
 };
 
 /* An operation: zero it, fill it, queue it. */
@@ -161,6 +163,13 @@ static inline int ring_file_open(struct ring_world *world, const char *path,
 static inline void ring_file_close(struct ring_file *file)
 {
 	file->world->ops->close(file);
+}
+
+/* Whoever made the file does not want it: its name goes when `file` is closed. For
+ * files alone that this or an earlier open of the caller's has made. */
+static inline void ring_file_unmake(struct ring_file *file)
+{
+	file->unmake = true;
 }
 
 /* A block device cannot be resized: this then takes note of the size that it has

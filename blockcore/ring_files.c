@@ -292,14 +292,27 @@ int ring_files_open(struct ring_world *world, const char *path, unsigned flags,
 		files_free(self);
 		return failed;
 	}
+	self->file.made = made > 0;
 	slot_take((struct ring_files_world *)world, self);
 	*file = &self->file;
 	return 0;
 }
 
+/* Unless the name is that of another file by now. */
+static void files_unmake(const struct ring_files_file *self)
+{
+	struct stat named, ours;
+	if (!fstat(self->fd, &ours) && !lstat(self->path, &named) &&
+		named.st_dev == ours.st_dev && named.st_ino == ours.st_ino &&
+		S_ISREG(named.st_mode))
+		unlink(self->path);
+}
+
 void ring_files_close(struct ring_file *file)
 {
 	struct ring_files_file *self = ring_files_file(file);
+	if (file->unmake)
+		files_unmake(self);
 	ring_files_lock(file, 0, 0, NULL);
 	slot_give_back((struct ring_files_world *)file->world, self);
 	files_free(self);

@@ -265,8 +265,14 @@ static int spec_open_backing_co(const struct block_source *above,
 	return 0;
 }
 
+void spec_unmake(const struct doc *node, struct block_source *source)
+{
+	if (node->kind != DOC_SCALAR)
+		block_stack_bottom(source->current)->unwanted = true;
+}
+
 /* With `file` and `backing` open, whose references it takes over. */
-static int spec_open_image_co(struct spec_view *view,
+static int spec_open_over_file_co(struct spec_view *view,
 	const struct block_format_kind *kind, const struct doc *map,
 	struct block_source *file, struct block_source *backing,
 	struct block_driver **out, struct err *err)
@@ -290,6 +296,22 @@ static int spec_open_image_co(struct spec_view *view,
 	return error;
 }
 
+/* The same; a file that was made for it goes if it fails. */
+static int spec_open_image_co(struct spec_view *view,
+	const struct block_format_kind *kind, const struct doc *map,
+	struct block_source *file, struct block_source *backing,
+	struct block_driver **out, struct err *err)
+{
+	block_source_get(file);
+	int error = spec_open_over_file_co(
+		view, kind, map, file, backing, out, err);
+
+	if (error)
+		spec_unmake(doc_find(map, "file"), file);
+	block_source_put_co(file);
+	return error;
+}
+
 static int spec_open_format_co(struct spec_view *view, const struct doc *map,
 	struct block_driver **out, struct err *err)
 {
@@ -305,6 +327,7 @@ static int spec_open_format_co(struct spec_view *view, const struct doc *map,
 		return error;
 	error = spec_open_backing_co(above, kind, map, file, &backing, err);
 	if (error) {
+		spec_unmake(doc_find(map, "file"), file);
 		block_source_put_co(file);
 		return error;
 	}

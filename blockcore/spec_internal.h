@@ -95,6 +95,11 @@ int spec_open_over_co(const struct block_source *above, const struct doc *map,
 	const char *name, struct block_source *backing,
 	struct block_driver **driver, struct err *err);
 
+/* The source that was opened for `node` ends, as what it was for failed: a file
+ * that it has made goes with it. Nothing happens to one that `node` only names, or
+ * to a file that was there before. Takes no reference. */
+void spec_unmake(const struct doc *node, struct block_source *source);
+
 /* What the new image's map gets beside what `format` says: size, backing_name,
  * backing_format. NULL with *err. */
 struct doc *spec_overlay_facts(

@@ -12,8 +12,8 @@
  *  2. What hosts were told is written is in the old image before the first write
  *     goes to the new one, and it is flushed: a FLUSH that a host sends later
  *     reaches the new image only.
- *  3. Where a snapshot fails, the file of the new image is as good as empty, so
- *     that the same can be tried again.
+ *  3. Where a snapshot fails, the file of the new image is gone if it was made for
+ *     it, else as good as empty, so that the same can be tried again.
  *  4. A driver is never opened twice: one that goes down with its image takes what
  *     it knows with it (rules of a fault, figures).
  */
@@ -323,6 +323,10 @@ static void overlay_leave_file_co(struct overlay_run *run, bool failed)
 		log_warning(block_source_name(run->file), "leftover",
 			"the image that was made for a snapshot is still "
 			"there; use another file the next time");
+	if (failed)
+		spec_unmake(doc_find(spec_bottom_doc(run->overlay->document),
+				    "file"),
+			run->file);
 	block_source_put_co(run->file);
 }
 

@@ -143,6 +143,7 @@ struct file_driver {
 	struct block_driver driver;
 	struct ring_file *file;
 	char *path; /* as opened */
+	bool made; /* by the opening of this driver */
 	uint32_t
 		align_bytes; /* of every read's and write's offset and length */
 	uint32_t memory_align_bytes;

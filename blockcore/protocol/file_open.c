@@ -8,6 +8,8 @@
  *  2. A size is durable before anybody is told of it.
  *  3. A file that ends within a sector is shown with all of that sector; what
  *     is behind its end reads as zeroes (file_move.c).
+ *  4. A file that was made for what failed then goes; one that was there before
+ *     the driver was opened never does.
  */
 #include "blockcore/protocol/file.h"
 
@@ -120,7 +122,18 @@ static int open_with(struct file_driver *file, unsigned flags, struct err *err)
 			(o->preallocate ? RING_OPEN_PREALLOCATE : 0u);
 	result = ring_file_open(block_core_world(file->driver.core), file->path,
 		flags, o->size_bytes, &file->file, err);
+	if (!result)
+		file->made |= file->file->made;
 	return result == -ENOENT ? refuse_absent(file, err) : result;
+}
+
+/* `wanted`: a file that was made for this stays. */
+static void close_file(struct file_driver *file, bool wanted)
+{
+	if (!wanted && file->made)
+		ring_file_unmake(file->file);
+	ring_file_close(file->file);
+	file->file = NULL;
 }
 
 static int check_opened(struct file_driver *file, struct err *err)
@@ -177,10 +190,8 @@ static int open_work(void *argument)
 	if (result)
 		return result;
 	result = check_opened(file, opening->err);
-	if (result) {
-		ring_file_close(file->file);
-		file->file = NULL;
-	}
+	if (result)
+		close_file(file, false);
 	return result;
 }
 
@@ -188,7 +199,7 @@ static int close_work(void *argument)
 {
 	struct file_driver *file = argument;
 
-	ring_file_close(file->file);
+	close_file(file, !file->driver.unwanted);
 	return 0;
 }
 

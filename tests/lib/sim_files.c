@@ -83,6 +83,7 @@ int sim_files_open(struct ring_world *world, const char *path, unsigned flags,
 	if (!inode && !(flags & RING_OPEN_CREATE))
 		return err_set(
 			err, ENOENT, "cannot open '%s': no such file", path);
+	facts.made = !inode;
 	if (!inode)
 		inode = sim_inode_make(self, path, sim_disk_new(create_bytes));
 	facts.can_punch = facts.writable && !self->options.no_punch;
@@ -101,7 +102,11 @@ void sim_files_close(struct ring_file *file)
 {
 	struct sim_file *opened = (struct sim_file *)file;
 	assert(!opened->out);
+	struct sim_inode *inode = opened->inode;
 	LIST_REMOVE(opened, link);
+	if (file->unmake && LIST_EMPTY(&inode->opens) &&
+		!sim_world_of(file->world)->off)
+		sim_inode_free(inode);
 	free(opened);
 }
 

@@ -14,9 +14,11 @@
 #include "blockcore/base/list.h"
 #include "blockcore/core.h"
 #include "blockcore/format/format.h"
+#include "blockcore/ring.h"
 #include "tests/lib/stack_load.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define LANES STACK_LOAD_LANES
 #define DEADLINE_NS (30ull * 1000 * 1000) /* of gates that must not close */
@@ -298,6 +300,78 @@ static void refusals_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+static int abandon_co(void *argument, struct err *err)
+{
+	unsigned *calls = argument;
+
+	++*calls;
+	return err_set(err, ENOSPC, "no room for the note");
+}
+
+#define FILE_OVERLAY(size) \
+	"{format: {type: qcow2, file: {protocol: " \
+	"{type: file, path: over.qcow2" size "}}}}"
+
+/* In the world of the rig, which may be simulated. */
+static bool is_there(struct stack_rig *rig, const char *name)
+{
+	struct ring_file *file;
+	struct err err = {0};
+	char path[256];
+
+	snprintf(path, sizeof path, "%s/%s",
+		block_core_data_directory(rig->core), name);
+	if (ring_file_open(
+		    block_core_world(rig->core), path, 0, 0, &file, &err))
+		return false;
+	ring_file_close(file);
+	return true;
+}
+
+/* Refused before the image is opened, and behind the gate: 1 if the file is there. */
+static int refuse_file_co(
+	struct stack_rig *rig, const char *document, bool late)
+{
+	struct block_source *source = stack_rig_source_co(rig, LIMITED);
+	unsigned calls = 0;
+	struct spec_overlay overlay = {
+		.document = stack_rig_doc(rig, document),
+		.deadline_ns = PATIENCE_NS,
+		.durable_co = late ? abandon_co : NULL,
+		.argument = &calls,
+	};
+	struct err err = {0};
+
+	CHECK(spec_overlay_co(source, &overlay, &err) != 0);
+	CHECK_INT(calls, late);
+	block_source_put_co(source);
+	return is_there(rig, "over.qcow2");
+}
+
+static void new_file_goes_co(struct stack_rig *rig, void *argument)
+{
+	(void)argument;
+	CHECK_INT(refuse_file_co(rig, FILE_OVERLAY(", size: 64K"), true), 0);
+	CHECK_INT(refuse_file_co(rig,
+			  "{format: {type: qcow2, cluster_size: 3K, file: "
+			  "{protocol: {type: file, path: over.qcow2, "
+			  "size: 64K}}}}",
+			  false),
+		0);
+}
+
+/* Made before, by somebody else: it is not ours to take away. */
+static void old_file_stays_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *file = stack_rig_source_co(
+		rig, "protocol: {type: file, path: over.qcow2, size: 64K}");
+
+	(void)argument;
+	block_source_put_co(file);
+	CHECK_INT(refuse_file_co(rig, FILE_OVERLAY(", size: 64K"), true), 1);
+	CHECK_INT(refuse_file_co(rig, FILE_OVERLAY(""), true), 1);
+}
+
 /* Not without end: a document must hold the whole chain. */
 static void depth_co(struct stack_rig *rig, void *argument)
 {
@@ -353,14 +427,6 @@ static void deadline_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(holder);
 }
 
-static int abandon_co(void *argument, struct err *err)
-{
-	unsigned *calls = argument;
-
-	++*calls;
-	return err_set(err, ENOSPC, "no room for the note");
-}
-
 /* What cannot be made durable does not happen. */
 static void not_durable_co(struct stack_rig *rig, void *argument)
 {
@@ -403,6 +469,8 @@ int main(void)
 		ROW(both_and_none_co),
 		ROW(moved_holds_co),
 		ROW(refusals_co),
+		ROW(new_file_goes_co),
+		ROW(old_file_stays_co),
 		ROW(depth_co),
 		ROW(deadline_co),
 		ROW(not_durable_co),

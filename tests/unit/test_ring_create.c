@@ -88,6 +88,20 @@ static void test_half_made_files_are_not_there(void **state)
 	assert_int_equal(access(rig->path, F_OK), -1);
 }
 
+/* Who made it may take it back; who found it is told that it was there. */
+static void test_unmade_files_go(void **state)
+{
+	struct ring_rig *rig = *state;
+	struct ring_file *file = ring_rig_open(rig, MAKE, MIB);
+	assert_true(file->made);
+	ring_rig_close(rig, file);
+	file = ring_rig_open(rig, MAKE, MIB);
+	assert_false(file->made);
+	ring_file_unmake(file);
+	ring_rig_close(rig, file);
+	assert_int_equal(access(rig->path, F_OK), -1);
+}
+
 static void test_create_makes_once_and_keeps(void **state)
 {
 	struct ring_rig *rig = *state;
@@ -121,6 +135,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_create_makes_once_and_keeps),
+		CASE(test_unmade_files_go),
 		CASE(test_preallocation),
 		CASE(test_preallocation_of_more_than_there_is),
 		CASE(test_half_made_files_are_not_there),
