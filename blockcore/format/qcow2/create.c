@@ -242,6 +242,14 @@ int qcow2_create_co(struct block_core *core, struct block_source *file,
 	return error ? err_wrap(err, "new image") : 0;
 }
 
+uint64_t qcow2_create_clusters(const struct qcow2_header *header)
+{
+	uint64_t end = header->l1_offset + 8 * (uint64_t)header->l1_entries;
+	uint64_t mask = (1ull << header->cluster_bits) - 1;
+
+	return (end + mask) >> header->cluster_bits;
+}
+
 bool qcow2_create_is_empty_co(
 	struct block_core *core, struct block_source *file)
 {
@@ -281,27 +289,28 @@ static int allocate_co(
 {
 	const struct qcow2_geometry *g = &image->geometry;
 	uint64_t stop = (*cluster | ((1ull << g->slice_bits) - 1)) + 1;
-	uint64_t host = 0, got = 0, guest = *cluster << g->cluster_bits;
+	uint64_t guest = *cluster << g->cluster_bits;
+	struct qcow2_grant grant = {.clusters = 0};
 	struct qcow2_slice *slice;
 	int error = qcow2_map_own_co(&image->map, guest, &slice);
 
 	if (error)
 		return error;
 	stop = stop < end ? stop : end;
-	error = qcow2_pool_take_co(image, stop - *cluster, &host, &got);
+	error = qcow2_pool_take_co(image, stop - *cluster, &grant);
 	if (!error && zeroes)
-		error = write_zeroes_co(
-			image, host, got << g->cluster_bits, zeroes);
-	for (uint64_t i = 0; i < got && !error; i++) {
+		error = write_zeroes_co(image, grant.offset,
+			grant.clusters << g->cluster_bits, zeroes);
+	for (uint64_t i = 0; i < grant.clusters && !error; i++) {
 		uint64_t word[2] = {
-			(host + (i << g->cluster_bits)) | QCOW2_COPIED,
+			(grant.offset + (i << g->cluster_bits)) | QCOW2_COPIED,
 			g->extended ? 0xffffffffull : 0};
 
 		qcow2_map_set(&image->map, slice,
 			guest + (i << g->cluster_bits), word);
 	}
 	qcow2_map_unpin(slice);
-	*cluster += got;
+	*cluster += grant.clusters;
 	return error;
 }
 

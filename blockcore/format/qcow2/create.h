@@ -16,6 +16,8 @@ bool qcow2_create_is_empty_co(
 	struct block_core *core, struct block_source *file);
 /* A new image that nobody wants after all: it is empty again. Closed before. */
 int qcow2_create_undo_co(struct block_core *core, struct block_source *file);
+/* How many clusters it has: nothing was written behind them. */
+uint64_t qcow2_create_clusters(const struct qcow2_header *header);
 /* What option preallocation says, in a new image. */
 int qcow2_create_fill_co(struct qcow2 *image, struct err *err);
 /* Bytes of the file for an image with `data_bytes` allocated. */

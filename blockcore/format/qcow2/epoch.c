@@ -26,6 +26,7 @@ struct epoch {
 	struct qcow2_write_list early, late;
 	struct qcow2_freed_list freed;
 	struct qcow2_slice_list closed; /* pinned until they are written */
+	bool ordered; /* late writes follow an fdatasync of early ones and data */
 };
 
 static int close_slice(
@@ -118,6 +119,8 @@ static int close_epoch(struct qcow2 *image, struct epoch *epoch)
 {
 	TAILQ_INIT(&epoch->freed);
 	TAILQ_CONCAT(&epoch->freed, &image->epochs.freed, link);
+	epoch->ordered = image->epochs.ordered;
+	image->epochs.ordered = false;
 	int error = close_slices(image, epoch);
 
 	return error ? error : close_l1(image, epoch);
@@ -139,7 +142,7 @@ static int write_epoch_co(struct qcow2 *image, struct epoch *epoch)
 {
 	int error = write_early_co(image, epoch);
 
-	if (!error && !STAILQ_EMPTY(&epoch->late))
+	if (!error && epoch->ordered && !STAILQ_EMPTY(&epoch->late))
 		error = qcow2_io_flush_co(image);
 	if (!error)
 		error = qcow2_io_write_all_co(image, &epoch->late);

@@ -51,6 +51,12 @@ static const struct opt_spec options[] = {
 		.max = QCOW2_SIZE_MAX,
 		.help = "if the file holds nothing but zeroes, make an image "
 			"of this size in it"},
+	{.name = "zeroed",
+		.type = OPT_BOOL,
+		.offset = FIELD(zeroed),
+		.fallback = "false",
+		.help = "of a new image: the file is known to hold zeroes to "
+			"its end, so new clusters need none written"},
 	{.name = "version",
 		.type = OPT_ENUM,
 		.offset = FIELD(version),
@@ -434,6 +440,8 @@ static int open_co(struct block_format *format, struct err *err)
 	if (image->header.incompatible & QCOW2_CORRUPT)
 		show_read_only(image, "the image is marked corrupt");
 	error = open_tables_co(image, err);
+	if (!error && made && qcow2_options(image)->zeroed)
+		image->pool.untouched = qcow2_create_clusters(&image->header);
 	if (!error && made)
 		error = qcow2_create_fill_co(image, err);
 	if (error)

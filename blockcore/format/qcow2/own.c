@@ -3,8 +3,10 @@
  * qcow2: changes of the map, at home. A table is made, or copied where a snapshot
  * names it, too, before its first entry is changed.
  *
- * Invariant: a slice that is changed is in an L2 table of the image's own, and on
- * the list of what the epoch that is open has to write.
+ * Invariants
+ *  1. A slice that is changed is in an L2 table of the image's own, and on the list
+ *     of what the epoch that is open has to write.
+ *  2. That epoch is ordered unless the change is known to be calm (qcow2.h).
  */
 #include "blockcore/format/qcow2/qcow2.h"
 
@@ -18,6 +20,7 @@ static void l1_set(struct qcow2_map *map, uint32_t l1_index, uint64_t table)
 	map->l1[l1_index] = table | QCOW2_COPIED;
 	map->l1_dirty[l1_index / QCOW2_L1_SECTOR_ENTRIES] = 1;
 	map->image->epochs.l1_dirty = true;
+	map->image->epochs.ordered = true;
 	qcow2_epoch_touch(map->image);
 }
 
@@ -107,11 +110,12 @@ static int table_make_co(struct qcow2_map *map, uint32_t l1_index, uint64_t to)
 static int table_own_locked_co(struct qcow2_map *map, uint32_t l1_index)
 {
 	struct qcow2 *image = map->image;
-	uint64_t to, clusters;
+	struct qcow2_grant grant;
 
 	if (map->l1[l1_index] & QCOW2_COPIED)
 		return qcow2_map_check_l1(map, l1_index);
-	int error = qcow2_pool_take_co(image, 1, &to, &clusters);
+	int error = qcow2_pool_take_co(image, 1, &grant);
+	uint64_t to = grant.offset;
 	if (!error)
 		error = qcow2_map_mark_meta(image, to, 1);
 	if (error)
@@ -175,12 +179,35 @@ int qcow2_map_own_co(
 	return 0;
 }
 
-void qcow2_map_set(struct qcow2_map *map, struct qcow2_slice *slice,
+static uint64_t number_in_slice(const struct qcow2_geometry *g, uint64_t offset)
+{
+	return (offset >> g->cluster_bits) & ((1ull << g->slice_bits) - 1);
+}
+
+bool qcow2_map_is_zeroed(const struct qcow2_map *map,
+	const struct qcow2_slice *slice, uint64_t offset)
+{
+	const struct qcow2_geometry *g = &map->image->geometry;
+	uint64_t number = number_in_slice(g, offset);
+
+	return g->extended && (slice->zeroed[number / 64] >> number % 64 & 1);
+}
+
+void qcow2_map_doubt(
+	const struct qcow2_map *map, struct qcow2_slice *slice, uint64_t offset)
+{
+	const struct qcow2_geometry *g = &map->image->geometry;
+	uint64_t number = number_in_slice(g, offset);
+
+	if (g->extended)
+		slice->zeroed[number / 64] &= ~(1ull << number % 64);
+}
+
+static void set_word(struct qcow2_map *map, struct qcow2_slice *slice,
 	uint64_t offset, const uint64_t word[2])
 {
 	const struct qcow2_geometry *g = &map->image->geometry;
-	uint64_t cluster = offset >> g->cluster_bits;
-	uint64_t in_slice = cluster & ((1ull << g->slice_bits) - 1);
+	uint64_t in_slice = number_in_slice(g, offset);
 	_Atomic uint64_t *at = &slice->word[in_slice * g->words];
 	uint32_t sequence = slice->sequence;
 
@@ -194,6 +221,25 @@ void qcow2_map_set(struct qcow2_map *map, struct qcow2_slice *slice,
 		atomic_store_explicit(at + 1, word[1], memory_order_release);
 	atomic_store_explicit(
 		&slice->sequence, sequence + 2, memory_order_release);
+}
+
+void qcow2_map_set(struct qcow2_map *map, struct qcow2_slice *slice,
+	uint64_t offset, const uint64_t word[2])
+{
+	map->image->epochs.ordered = true;
+	qcow2_map_doubt(map, slice, offset);
+	set_word(map, slice, offset, word);
+}
+
+void qcow2_map_set_calm(struct qcow2_map *map, struct qcow2_slice *slice,
+	uint64_t offset, const uint64_t word[2])
+{
+	const struct qcow2_geometry *g = &map->image->geometry;
+	uint64_t number = number_in_slice(g, offset);
+
+	if (g->extended)
+		slice->zeroed[number / 64] |= 1ull << number % 64;
+	set_word(map, slice, offset, word);
 }
 
 /* Longer only: an image that becomes smaller keeps its L1 table. */

@@ -5,13 +5,19 @@
  * an addition, a new cluster needs no zeroes around its data, and what a power cut
  * loses is the rest of one run, as leaks. With subclusters nothing is zeroed inside
  * the file: an entry says which parts of its cluster count, and who writes fills
- * those; blocks of the file that were written stay so, which makes it quicker. No flush is needed: what names a cluster
- * is written only after the first fdatasync of an epoch that was closed later.
+ * those; blocks of the file that were written stay so, which makes it quicker.
+ * Where the file is known to hold zeroes that is noted: commits are shorter then.
+ * No flush is needed here: the epoch that is open when a run is taken is ordered,
+ * so what names a cluster is written only after a fdatasync.
  *
- * Invariant: what is in the pool is named by nothing, holds zeroes (without
- * subclusters), and its refcount of 1 has been written.
+ * Invariants
+ *  1. What is in the pool is named by nothing, and its refcount of 1 has been
+ *     written. Without subclusters it holds zeroes.
+ *  2. pool->zeroes is true only if all of the run reads as zeroes.
  */
 #include "blockcore/format/qcow2/qcow2.h"
+
+#include "blockcore/figures.h"
 
 #include <errno.h>
 
@@ -28,6 +34,7 @@ void qcow2_pool_init(struct qcow2 *image)
 		image->pool.run_clusters = 1;
 	co_mutex_init(&image->pool.refill);
 	image->pool.hint = 1;
+	image->pool.untouched = UINT64_MAX;
 }
 
 int qcow2_pool_extend_co(struct qcow2 *image, uint64_t bytes)
@@ -128,15 +135,34 @@ static int count_run_co(struct qcow2 *image, const struct search *s)
 	return error;
 }
 
-static int zero_run_co(struct qcow2 *image, const struct search *s)
+/* Space that was never written to, or given back. */
+static bool reads_zero_co(struct qcow2 *image, uint64_t offset, uint64_t bytes)
+{
+	struct block_extent extent = {.flags = 0};
+	struct block_extents answer = {.extent = &extent, .room = 1};
+
+	return !block_extents_co(image->format.file, image->home, 0, offset,
+		       bytes, &answer) &&
+		answer.count && (extent.flags & BLOCK_EXTENT_ZERO) &&
+		extent.length_bytes >= bytes;
+}
+
+static int zero_run_co(
+	struct qcow2 *image, const struct search *s, bool *zeroes)
 {
 	unsigned bits = image->geometry.cluster_bits;
 	uint64_t offset = s->start << bits, bytes = s->found << bits;
 	bool behind = offset >= image->file_bytes;
 	int error = qcow2_pool_extend_co(image, offset + bytes);
 
-	if (error || (behind ? image->sparse : !qcow2_pool_zeroes(image)))
+	*zeroes = true;
+	if (error || (behind && image->sparse) ||
+		s->start >= image->pool.untouched)
 		return error;
+	if (!behind && image->geometry.extended && !image->filling) {
+		*zeroes = reads_zero_co(image, offset, bytes);
+		return 0;
+	}
 	return qcow2_io_vector_co(image, image->format.file, BLOCK_WRITE_ZEROES,
 		offset, bytes, NULL, 0);
 }
@@ -148,15 +174,16 @@ static int take_run_co(struct qcow2 *image)
 	struct qcow2_pool *pool = &image->pool;
 	struct search s = {.cluster = pool->hint, .want = pool->run_clusters};
 	int error = search_co(image, &s);
+	bool zeroes = false;
 
 	if (!error)
-		error = zero_run_co(image, &s);
+		error = zero_run_co(image, &s, &zeroes);
 	if (error == -ENOSPC && pool->run_clusters > 1) {
 		pool->run_clusters = 1;
 		s = (struct search){.cluster = pool->hint, .want = 1};
 		error = search_co(image, &s);
 		if (!error)
-			error = zero_run_co(image, &s);
+			error = zero_run_co(image, &s, &zeroes);
 	}
 	if (error)
 		return error;
@@ -165,7 +192,12 @@ static int take_run_co(struct qcow2 *image)
 		return qcow2_io_failed(image, error, "refcounts");
 	pool->next = s.start << image->geometry.cluster_bits;
 	pool->end = (s.start + s.found) << image->geometry.cluster_bits;
+	pool->zeroes = zeroes;
 	pool->hint = s.start + s.found;
+	if (pool->hint > pool->untouched)
+		pool->untouched = pool->hint;
+	/* No entry that names it is durable before its count is. */
+	image->epochs.ordered = true;
 	return 0;
 }
 
@@ -185,8 +217,8 @@ static int refill_co(struct qcow2 *image)
 	return error;
 }
 
-int qcow2_pool_take_co(struct qcow2 *image, uint64_t want, uint64_t *offset,
-	uint64_t *clusters)
+int qcow2_pool_take_co(
+	struct qcow2 *image, uint64_t want, struct qcow2_grant *grant)
 {
 	struct qcow2_pool *pool = &image->pool;
 	int error = 0;
@@ -201,10 +233,11 @@ int qcow2_pool_take_co(struct qcow2 *image, uint64_t want, uint64_t *offset,
 		return error;
 	uint64_t there =
 		(pool->end - pool->next) >> image->geometry.cluster_bits;
-	*clusters = want < there ? want : there;
-	*offset = pool->next;
-	pool->next += *clusters << image->geometry.cluster_bits;
-	image->allocated_clusters += *clusters;
+	grant->clusters = want < there ? want : there;
+	grant->offset = pool->next;
+	grant->zeroes = pool->zeroes;
+	pool->next += grant->clusters << image->geometry.cluster_bits;
+	image->allocated_clusters += grant->clusters;
 	return 0;
 }
 

@@ -36,7 +36,10 @@
  *	3. an epoch is closed: copies of all changed tables are taken. They name
  *	   nothing whose data is not written.
  *	4. early writes: refcounts, and slices of L2 tables that no L1 entry names
- *	   yet; fdatasync: data, refcounts and new tables are durable.
+ *	   yet; fdatasync: data, refcounts and new tables are durable. It is left
+ *	   out of an epoch all of whose entries are calm: they name zeroes of the
+ *	   file where the guest read zeroes, in clusters that are durably counted.
+ *	   Such an entry shows the same without its data as before it.
  *	5. late writes: slices of L2 tables, L1 entries; fdatasync. Only now flushes
  *	   are answered.
  *	6. what the epoch has set free is counted down, once no request that may
@@ -44,7 +47,8 @@
  *
  * Invariants (strict; after a power cut there are leaks at worst)
  *  1. On disk, a refcount is never below the number of references.
- *  2. A durable entry names only durable data: no stale bytes are ever seen.
+ *  2. A durable entry names only durable data, or zeroes where zeroes were read
+ *     before: no stale bytes are ever seen.
  *  3. A cluster is reused only after the entry that named it is durably gone
  *     and every request that had looked it up has ended.
  *  4. Nothing is written before the autoclear bits are durably cleared.
@@ -60,6 +64,7 @@
 #include "blockcore/format/format.h"
 #include "blockcore/format/qcow2/entry.h"
 #include "blockcore/format/qcow2/header.h"
+#include "blockcore/format/qcow2/pool.h"
 
 #include <stdatomic.h>
 
@@ -82,6 +87,7 @@ struct qcow2_options {
 	uint64_t size_bytes, cluster_bytes, refcount_bits;
 	uint64_t cache_bytes, pool_bytes;
 	int preallocation, version, subclusters;
+	bool zeroed;
 	char *backing_name, *backing_format;
 };
 
@@ -94,6 +100,8 @@ struct qcow2_slice {
 	_Atomic bool used; /* since the last look of the cache */
 	/* home */
 	bool dirty;
+	/* Extended entries whose clusters hold zeroes where they have no data. */
+	uint64_t zeroed[QCOW2_SLICE_BYTES_MAX / 16 / 64];
 	uint32_t pins;
 	struct qcow2_map *map; /* NULL: of none any more */
 	uint32_t l1_index, slice_index;
@@ -168,17 +176,11 @@ struct qcow2_epochs {
 	struct qcow2_slice_list dirty;
 	uint32_t dirty_count;
 	bool l1_dirty;
+	bool ordered; /* a change needs the fdatasync of step 4 */
 	struct qcow2_freed_list freed; /* since the last commit */
 	struct qcow2_freed_list unnamed; /* durably; may be in use */
 	struct loop_timer timer;
 	uint64_t commits;
-};
-
-struct qcow2_pool {
-	uint64_t next, end; /* bytes: what is left of the run */
-	uint64_t hint; /* host cluster where to look for free ones */
-	uint64_t run_clusters; /* of the next run */
-	struct co_mutex refill;
 };
 
 /* -- the image ------------------------------------------------------------ */
@@ -411,22 +413,6 @@ int qcow2_refcount_grow_co(struct qcow2 *image, uint64_t index);
 int qcow2_refcount_make_co(
 	struct qcow2 *image, uint64_t index, uint64_t offset);
 
-/* -- pool.c --------------------------------------------------------------- */
-
-void qcow2_pool_init(struct qcow2 *image);
-/* What comes from the pool holds zeroes. */
-static inline bool qcow2_pool_zeroes(const struct qcow2 *image)
-{
-	return !image->geometry.extended || image->filling;
-}
-/* Up to `want` clusters in a row; their refcount is 1. */
-int qcow2_pool_take_co(struct qcow2 *image, uint64_t want, uint64_t *offset,
-	uint64_t *clusters);
-/* Makes them free: what is left, at the end. */
-int qcow2_pool_return_co(struct qcow2 *image);
-/* The file is at least this long. */
-int qcow2_pool_extend_co(struct qcow2 *image, uint64_t bytes);
-
 /* -- epoch.c -------------------------------------------------------------- */
 
 void qcow2_epoch_init(struct qcow2 *image);
@@ -449,6 +435,16 @@ int qcow2_map_own_co(
 /* Home: a new entry in a pinned slice; in the epoch that is open. */
 void qcow2_map_set(struct qcow2_map *map, struct qcow2_slice *slice,
 	uint64_t offset, const uint64_t word[2]);
+/* The same for a calm one (step 4): new clusters, or new units of one that held
+ * zeroes, where the guest read zeroes. */
+void qcow2_map_set_calm(struct qcow2_map *map, struct qcow2_slice *slice,
+	uint64_t offset, const uint64_t word[2]);
+/* The cluster holds zeroes where its entry says no data; as far as is known. */
+bool qcow2_map_is_zeroed(const struct qcow2_map *map,
+	const struct qcow2_slice *slice, uint64_t offset);
+/* A write to it has failed: that is not known any more. */
+void qcow2_map_doubt(const struct qcow2_map *map, struct qcow2_slice *slice,
+	uint64_t offset);
 void qcow2_map_flip_l1(struct qcow2_map *map, uint32_t l1_index);
 /* A longer L1 table of the same content, in memory. */
 int qcow2_map_lengthen_co(struct qcow2_map *map, uint32_t l1_entries);

@@ -206,6 +206,8 @@ static int drop_one_co(struct qcow2 *image, uint64_t cluster)
 			image, cluster << image->geometry.cluster_bits, 1);
 		if (cluster < image->pool.hint)
 			image->pool.hint = cluster;
+		if (cluster >= image->pool.untouched)
+			image->pool.untouched = cluster + 1;
 	}
 	return 0;
 }

@@ -25,18 +25,19 @@
 int qcow2_resize_take_row_co(
 	struct qcow2 *image, uint64_t clusters, uint64_t *offset)
 {
-	uint64_t got;
+	struct qcow2_grant grant;
 
 	if (clusters > image->pool.run_clusters)
 		image->pool.run_clusters = clusters;
 	for (unsigned i = 0; i < 1000; i++) {
-		int error = qcow2_pool_take_co(image, clusters, offset, &got);
+		int error = qcow2_pool_take_co(image, clusters, &grant);
 
 		if (error)
 			return error;
-		if (got == clusters)
+		*offset = grant.offset;
+		if (grant.clusters == clusters)
 			return qcow2_map_mark_meta(image, *offset, clusters);
-		qcow2_epoch_free(image, *offset, got);
+		qcow2_epoch_free(image, grant.offset, grant.clusters);
 	}
 	return -ENOSPC;
 }

@@ -76,7 +76,7 @@ struct writer {
 struct fill {
 	uint64_t base, host;
 	uint64_t at, to, pad_at, pad_to;
-	bool fresh; /* from a pool that holds zeroes */
+	bool zeroed; /* it holds zeroes there until now */
 	uint8_t *head, *tail;
 };
 
@@ -138,9 +138,9 @@ static int fill_co(struct writer *w, struct fill f)
 {
 	int error;
 
-	if (f.fresh && is_zero(w->image, f.pad_at, f.at))
+	if (f.zeroed && is_zero(w->image, f.pad_at, f.at))
 		f.pad_at = f.at;
-	if (f.fresh && is_zero(w->image, f.to, f.pad_to))
+	if (f.zeroed && is_zero(w->image, f.to, f.pad_to))
 		f.pad_to = f.to;
 	error = read_pad_co(w->image, f.pad_at, f.at, &f.head);
 	if (!error)
@@ -194,11 +194,18 @@ static void replaced(const struct qcow2_geometry *g, const struct fill *f,
 			old[1] & ~(word[1] << QCOW2_SUBCLUSTERS) & ~ALL_UNITS;
 }
 
+/* The entries would show zeroes if the data were lost, as before: see qcow2.h. */
+static bool is_calm(struct qcow2 *image, const struct fill *f)
+{
+	return f->zeroed && is_zero(image, f->pad_at, f->pad_to);
+}
+
 static void link_clusters(struct writer *w, struct qcow2_slice *slice,
 	const struct fill *f, uint64_t clusters)
 {
 	struct qcow2 *image = w->image;
 	const struct qcow2_geometry *g = &image->geometry;
+	bool calm = is_calm(image, f);
 
 	for (uint64_t i = 0; i < clusters; i++) {
 		uint64_t base = f->base + (i << g->cluster_bits);
@@ -206,7 +213,10 @@ static void link_clusters(struct writer *w, struct qcow2_slice *slice,
 
 		qcow2_map_entry(&image->map, base, old);
 		replaced(g, f, base, old, word);
-		qcow2_map_set(&image->map, slice, base, word);
+		if (calm)
+			qcow2_map_set_calm(&image->map, slice, base, word);
+		else
+			qcow2_map_set(&image->map, slice, base, word);
 		qcow2_epoch_free_entry(image, old[0]);
 	}
 }
@@ -256,23 +266,22 @@ static int allocate_co(struct writer *w, struct qcow2_slice *slice)
 {
 	struct qcow2 *image = w->image;
 	const struct qcow2_geometry *g = &image->geometry;
-	struct fill f = {.base = w->at & ~(g->cluster_bytes - 1),
-		.at = w->at,
-		.fresh = qcow2_pool_zeroes(image)};
-	uint64_t clusters;
-	int error =
-		qcow2_pool_take_co(image, count_needed(w), &f.host, &clusters);
+	struct fill f = {.base = w->at & ~(g->cluster_bytes - 1), .at = w->at};
+	struct qcow2_grant grant;
+	int error = qcow2_pool_take_co(image, count_needed(w), &grant);
 
 	if (error)
 		return error;
-	f.to = f.base + (clusters << g->cluster_bits);
+	f.host = grant.offset;
+	f.zeroed = grant.zeroes;
+	f.to = f.base + (grant.clusters << g->cluster_bits);
 	f.to = f.to < w->end ? f.to : w->end;
 	pad(image, &f);
 	error = fill_co(w, f);
 	if (error)
-		qcow2_epoch_free(image, f.host, clusters);
+		qcow2_epoch_free(image, f.host, grant.clusters);
 	else
-		link_clusters(w, slice, &f, clusters);
+		link_clusters(w, slice, &f, grant.clusters);
 	w->at = f.to;
 	return error;
 }
@@ -287,19 +296,25 @@ static int fill_own_co(struct writer *w, struct qcow2_slice *slice,
 	struct fill f = {.base = w->at & ~(g->cluster_bytes - 1),
 		.host = qcow2_entry_cluster(word[0]),
 		.at = w->at,
-		.to = w->at + piece->bytes};
+		.to = w->at + piece->bytes,
+		.zeroed = qcow2_map_is_zeroed(&image->map, slice, w->at)};
 	uint64_t units = units_in(g, f.base, f.at, f.to);
 
 	f.pad_at = f.at & ~mask;
 	f.pad_to = (f.to + mask) & ~mask;
 	int error = fill_co(w, f);
-	if (error)
+	if (error) {
+		qcow2_map_doubt(&image->map, slice, w->at);
 		return error;
+	}
 	word[0] &= ~QCOW2_ZERO_FLAG;
 	word[1] = g->extended
 		? (word[1] | units) & ~(units << QCOW2_SUBCLUSTERS)
 		: 0;
-	qcow2_map_set(&image->map, slice, w->at, word);
+	if (is_calm(image, &f))
+		qcow2_map_set_calm(&image->map, slice, w->at, word);
+	else
+		qcow2_map_set(&image->map, slice, w->at, word);
 	w->at = f.to;
 	return 0;
 }
