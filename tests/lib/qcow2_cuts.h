@@ -61,6 +61,7 @@ struct qcow2_run {
 qcow2_step_co qcow2_cuts_make_co;
 /* ... the same in a file that held other things, as a disk does ... */
 qcow2_step_co qcow2_cuts_make_on_garbage_co;
+qcow2_step_co qcow2_cuts_make_on_zeroes_co;
 /* ... or while it is made ... */
 qcow2_step_co qcow2_cuts_make_cut_co;
 /* ... or one whose clusters are compressed, by qemu-img; script->options are

@@ -49,16 +49,26 @@ void qcow2_cuts_make_co(struct qcow2_run *run)
 	qcow2_cuts_watch(run, true);
 }
 
+static void make_on_co(struct qcow2_run *run, int garbage)
+{
+	uint8_t *content = malloc(GARBAGE_END);
+
+	CHECK(content != NULL);
+	memset(content, 0, GARBAGE_START);
+	memset(content + GARBAGE_START, garbage, GARBAGE_END - GARBAGE_START);
+	sim_world_put(run->rig->world, QCOW2_CUTS_PATH, content, GARBAGE_END);
+	free(content);
+	qcow2_cuts_make_co(run);
+}
+
 void qcow2_cuts_make_on_garbage_co(struct qcow2_run *run)
 {
-	uint8_t *garbage = malloc(GARBAGE_END);
+	make_on_co(run, 0xaa);
+}
 
-	CHECK(garbage != NULL);
-	memset(garbage, 0, GARBAGE_START);
-	memset(garbage + GARBAGE_START, 0xaa, GARBAGE_END - GARBAGE_START);
-	sim_world_put(run->rig->world, QCOW2_CUTS_PATH, garbage, GARBAGE_END);
-	free(garbage);
-	qcow2_cuts_make_co(run);
+void qcow2_cuts_make_on_zeroes_co(struct qcow2_run *run)
+{
+	make_on_co(run, 0);
 }
 
 void qcow2_cuts_make_cut_co(struct qcow2_run *run)
