@@ -24,7 +24,9 @@
 	W(qcow2_cuts_##first##_co, qcow2_cuts_work_co, __VA_ARGS__)
 #define MAKE_CUT STEPS(make_cut, NULL)
 #define GARBAGE STEPS(make_on_garbage, qcow2_cuts_work_co)
-#define ZEROED STEPS(make_on_zeroes, qcow2_cuts_work_co, qcow2_cuts_work_co)
+#define ZEROED \
+	STEPS(make_on_zeroes, qcow2_cuts_work_co, qcow2_cuts_work_co, \
+		qcow2_cuts_work_co)
 #define GROW STEPS(make, qcow2_cuts_grow_co, qcow2_cuts_work_co)
 #define SHRINK \
 	STEPS(make, qcow2_cuts_shrink_co, qcow2_cuts_work_co, \
@@ -44,8 +46,8 @@ static const struct qcow2_script scripts[] = {
 	{"make on garbage, subclusters", PARTS, WRITES, 1, 12, 0, 0, GARBAGE},
 	{"make on garbage, subclusters of 2K", WIDE, ZEROES, 1, 12, 0, 0,
 		GARBAGE},
-	{"zeroed", PLAIN ", zeroed: true", DISCARDS, 1, 24, 24, 0, ZEROED},
-	{"zeroed, subclusters", PARTS ", zeroed: true", DISCARDS, 1, 24, 24, 0,
+	{"zeroed", PLAIN ", zeroed: true", DISCARDS, 1, 12, 48, 0, ZEROED},
+	{"zeroed, subclusters", WIDE ", zeroed: true", DISCARDS, 1, 200, 200, 0,
 		ZEROED},
 	{"zeroed, over a backing file", PARTS ", zeroed: true", ZEROES, 1, 24,
 		0, BASE, ZEROED},

@@ -194,8 +194,6 @@ static int take_run_co(struct qcow2 *image)
 	pool->end = (s.start + s.found) << image->geometry.cluster_bits;
 	pool->zeroes = zeroes;
 	pool->hint = s.start + s.found;
-	if (pool->hint > pool->untouched)
-		pool->untouched = pool->hint;
 	/* No entry that names it is durable before its count is. */
 	image->epochs.ordered = true;
 	return 0;

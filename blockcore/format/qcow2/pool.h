@@ -14,7 +14,7 @@ struct qcow2_pool {
 	bool zeroes; /* it holds nothing else; see struct qcow2_grant */
 	uint64_t hint; /* host cluster where to look for free ones */
 	uint64_t run_clusters; /* of the next run */
-	/* The host clusters from here on were never given out, and held zeroes when
+	/* Free host clusters from here on were never in use, and held zeroes when
 	 * the image was made (option `zeroed`); UINT64_MAX: none. */
 	uint64_t untouched;
 	struct co_mutex refill;
