@@ -3,7 +3,7 @@
  * The appliance: the volumes that run, and the way from a document to them.
  *
  *	document --plan--> keep | add | change | remove, for each volume
- *		 --prepare--> sources are opened, or changed while hosts go on
+ *		 --prepare--> portals are bound (appliance_portals.h), sources are opened, or changed while hosts go on
  *		 --keep--> the document is in the state
  *		 --publish--> volumes online, access table to the protocols
  *		 --bury--> what is gone is freed when its last host has let go
@@ -35,7 +35,7 @@ struct appliance_world {
 	struct block_core *core;
 	struct state *state;
 	struct iscsi_server *server;
-	const struct settings *settings; /* with the ports that are bound */
+	const struct settings *settings;
 	const char *secrets_directory;
 };
 

@@ -55,6 +55,7 @@ struct apply {
 	struct running *running; /* one per volume that changes as it runs */
 	unsigned runnings, begun;
 	struct burial *burial;
+	struct appliance_portals portals; /* as they will be */
 	struct access_table *table; /* of a part: made before it is kept */
 };
 
@@ -281,6 +282,7 @@ static void end_running(struct apply *apply)
 static void refuse_co(struct apply *apply)
 {
 	struct appliance_volume *v;
+	appliance_portals_undo(&apply->portals);
 	while (apply->begun)
 		live_change_undo_co(apply->running[--apply->begun].change);
 	while ((v = TAILQ_FIRST(&apply->fresh))) {
@@ -352,6 +354,7 @@ static void publish(struct apply *apply)
 		: document_take_table(apply->document, apply->volume);
 	apply->table = NULL;
 	iscsi_server_publish(appliance->world.server, appliance->table);
+	appliance_portals_commit(&appliance->portals, &apply->portals);
 }
 
 static void bury(struct apply *apply)
@@ -365,8 +368,13 @@ static void bury(struct apply *apply)
 
 static int run_co(struct apply *apply, struct err *err)
 {
+	const struct appliance *appliance = apply->appliance;
+	int failed = appliance_portals_prepare(appliance->world.server,
+		&appliance->portals, apply->document, &apply->portals, err);
+	if (failed)
+		return failed;
 	plan(apply);
-	int failed = prepare_co(apply, err);
+	failed = prepare_co(apply, err);
 	if (!failed)
 		failed = make_table(apply, err);
 	if (!failed)

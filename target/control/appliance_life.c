@@ -207,6 +207,7 @@ void appliance_close_co(struct appliance *appliance)
 		co_yield ();
 	}
 	access_put(appliance->table);
+	appliance_portals_free(&appliance->portals);
 	while ((v = TAILQ_FIRST(&appliance->volumes))) {
 		appliance_unlist_volume(appliance, v);
 		appliance_volume_free_co(v);

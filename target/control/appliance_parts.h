@@ -12,6 +12,7 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/map.h"
 #include "target/control/appliance.h"
+#include "target/control/appliance_portals.h"
 #include "target/control/appliance_volume.h"
 
 #define NS_PER_MS 1000000ull
@@ -34,6 +35,7 @@ struct appliance {
 	struct appliance_volume_list volumes; /* in force */
 	struct map names, uuids; /* to them */
 	struct access_table *table;
+	struct appliance_portals portals;
 	TAILQ_HEAD(, burial) burials; /* the oldest first */
 	struct co_mutex applying; /* all below and the list */
 	struct loop_timer retry;

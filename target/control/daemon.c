@@ -125,20 +125,6 @@ static int catch_signals(struct daemon *daemon, struct err *err)
 
 /* -- ready ------------------------------------------------------------------ */
 
-static int open_portals(struct daemon *daemon, struct err *err)
-{
-	for (unsigned i = 0; i < daemon->settings->portals; i++) {
-		struct access_portal *portal = &daemon->settings->portal[i];
-		uint16_t port;
-		int failed =
-			iscsi_portal_open(daemon->server, portal, &port, err);
-		if (failed)
-			return err_wrap(err, "portal %s", portal->name);
-		portal->port = port;
-	}
-	return 0;
-}
-
 static void print_port(
 	FILE *out, const char *name, const char *address, uint16_t port)
 {
@@ -155,8 +141,9 @@ static int write_port_file(const struct daemon *daemon, struct err *err)
 		return 0;
 	snprintf(draft, sizeof draft, "%s.new", path);
 	FILE *out = fopen(draft, "we");
-	for (unsigned i = 0; out && i < daemon->settings->portals; i++) {
-		const struct access_portal *p = &daemon->settings->portal[i];
+	const struct access_table *table = appliance_table(daemon->appliance);
+	for (unsigned i = 0; out && i < table->portals; i++) {
+		const struct access_portal *p = table->portal[i];
 		print_port(out, p->name, p->address, p->port);
 	}
 	if (out && daemon->face && daemon->settings->api.enabled)
@@ -240,8 +227,7 @@ static int open_trust(struct daemon *daemon, struct err *err)
 	return 0;
 }
 
-/* The story as far as "ready". Connections that come before the document is in
- * force wait in the portals' queues. */
+/* The story as far as "ready". Portals are opened with the document. */
 static int start_co(struct daemon *daemon, struct err *err)
 {
 	int failed = open_trust(daemon, err);
@@ -253,8 +239,6 @@ static int start_co(struct daemon *daemon, struct err *err)
 		return -ENOMEM;
 	failed = lanes_start_co(daemon->lanes, daemon->server,
 		daemon->settings->buffer_bytes, err);
-	if (!failed)
-		failed = open_portals(daemon, err);
 	if (!failed)
 		failed = open_config_co(daemon, err);
 	if (!failed)

@@ -8,6 +8,7 @@
  *	hosts:    [{name, addresses: [CIDR], iscsi: {iqn: [NAME or PREFIX*], chap:
  *		    {user, secret or secret_file, weak_hashes, mutual: {user, secret
  *		    or secret_file}}}}]
+ *	portals:  [{name, address, port, advertised, group}]; none: they stay
  *	targets:  [{iqn or name, alias, portals: [PORTAL]}]
  *	exports:  [{volume, target, lun, hosts: [HOST], read_only}]
  *
@@ -64,10 +65,12 @@ struct document_export {
 /* A document that holds only what a change touches: which of its objects are as they
  * are in force, and what goes. Volumes need no mark, as they are compared. */
 struct document_part {
-	bool *host_stays, *target_stays, *export_stays; /* by index */
-	const char **gone_volume, **gone_host, **gone_target;
+	bool *host_stays, *portal_stays, *target_stays,
+		*export_stays; /* by index */
+	const char **gone_volume, **gone_host, **gone_portal, **gone_target;
 	uint64_t *gone_export; /* ids */
-	unsigned gone_volumes, gone_hosts, gone_targets, gone_exports;
+	unsigned gone_volumes, gone_hosts, gone_portals, gone_targets,
+		gone_exports;
 };
 
 struct document {
@@ -88,6 +91,10 @@ struct document {
  * *err. */
 struct document *document_read(
 	struct doc *root, const struct settings *settings, struct err *err);
+/* The same; if it has no list of portals they are those of `portals` (borrowed, read
+ * at once), or, if that is NULL, of the settings. */
+struct document *document_read_over(struct doc *root, const struct doc *portals,
+	const struct settings *settings, struct err *err);
 /* The tree of a file, which must not be empty. NULL with *err. */
 struct doc *document_load_tree(const char *path, struct err *err);
 /* Both. */

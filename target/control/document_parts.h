@@ -6,6 +6,7 @@
  *	document_read.c		the whole, identities, saving
  *	document_volumes.c	volumes
  *	document_hosts.c	hosts
+ *	document_portals.c	portals
  *	document_targets.c	targets and exports
  *	document_secrets.c	secrets
  */
@@ -18,6 +19,9 @@ int document_read_volumes(
 	struct document *document, const struct doc *list, struct err *err);
 int document_read_hosts(
 	struct document *document, const struct doc *list, struct err *err);
+/* `list` NULL or null: those of the settings. */
+int document_read_portals(struct document *document, const struct doc *list,
+	const struct settings *settings, struct err *err);
 int document_read_targets(struct document *document, const struct doc *list,
 	const struct settings *settings, struct err *err);
 int document_read_exports(struct document *document, const struct doc *list,
@@ -30,6 +34,7 @@ void document_print_targets_help(FILE *out);
 /* The same for programs: "volume": SCHEMA and the like, with commas between. */
 void document_print_volume_schema(FILE *out);
 void document_print_host_schema(FILE *out);
+void document_print_portal_schema(FILE *out);
 void document_print_target_schema(FILE *out);
 #define DOCUMENT_NAME_SCHEMA "\"$ref\": \"#/$defs/name\", "
 /* Of names, at least one. */

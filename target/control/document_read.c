@@ -5,6 +5,7 @@
 #include "target/control/document_parts.h"
 
 #include "blockcore/base/opts.h"
+#include "target/control/portals.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,7 +17,7 @@
 /* -- the whole -------------------------------------------------------------- */
 
 struct top_options {
-	const struct doc *volumes, *hosts, *targets, *exports;
+	const struct doc *volumes, *hosts, *portals, *targets, *exports;
 };
 
 #define LIST(key, text) \
@@ -27,6 +28,7 @@ struct top_options {
 static const struct opt_spec top_specs[] = {
 	LIST(volumes, "what there is to export"),
 	LIST(hosts, "who may connect"),
+	LIST(portals, "addresses to listen on; none: they stay"),
 	LIST(targets, "names that hosts connect to"),
 	LIST(exports, "which volume which host sees where"), OPT_END};
 
@@ -36,6 +38,7 @@ void document_print_help(FILE *out)
 	opts_print_help(top_specs, out);
 	document_print_volumes_help(out);
 	document_print_hosts_help(out);
+	portals_print_help(out);
 	document_print_targets_help(out);
 }
 
@@ -51,10 +54,12 @@ void document_print_schema(FILE *out)
 	static const struct opt_schema more[] = {
 		ITEMS("volumes", "volume", "4096"),
 		ITEMS("hosts", "host", "4096"),
+		ITEMS("portals", "portal", "64, \"minItems\": 1"),
 		ITEMS("targets", "target", "1024"),
 		ITEMS("exports", "export", "16384"), {NULL, NULL}};
 	_Static_assert(DOCUMENT_MAX_VOLUMES == 4096 &&
 			DOCUMENT_MAX_HOSTS == 4096 &&
+			SETTINGS_MAX_PORTALS == 64 &&
 			DOCUMENT_MAX_TARGETS == 1024 &&
 			DOCUMENT_MAX_EXPORTS == 16384,
 		"as the schema says");
@@ -69,6 +74,8 @@ void document_print_schema(FILE *out)
 	document_print_volume_schema(out);
 	fputs(",\n", out);
 	document_print_host_schema(out);
+	fputs(",\n", out);
+	document_print_portal_schema(out);
 	fputs(",\n", out);
 	document_print_target_schema(out);
 	fputs("}}\n", out);
@@ -89,7 +96,7 @@ int document_count(
 	return 0;
 }
 
-static int read_parts(struct document *document,
+static int read_parts(struct document *document, const struct doc *portals,
 	const struct settings *settings, struct err *err)
 {
 	struct top_options top;
@@ -99,6 +106,11 @@ static int read_parts(struct document *document,
 		failed = document_read_volumes(document, top.volumes, err);
 	if (!failed)
 		failed = document_read_hosts(document, top.hosts, err);
+	if (!failed && top.portals && top.portals->kind != DOC_NULL)
+		portals = top.portals;
+	if (!failed)
+		failed =
+			document_read_portals(document, portals, settings, err);
 	if (!failed)
 		failed = document_read_targets(
 			document, top.targets, settings, err);
@@ -108,8 +120,8 @@ static int read_parts(struct document *document,
 	return failed;
 }
 
-struct document *document_read(
-	struct doc *root, const struct settings *settings, struct err *err)
+struct document *document_read_over(struct doc *root, const struct doc *portals,
+	const struct settings *settings, struct err *err)
 {
 	struct document *document = calloc(1, sizeof *document);
 	if (document)
@@ -122,10 +134,16 @@ struct document *document_read(
 	}
 	document->root = root;
 	atomic_init(&document->table->references, 1);
-	if (!read_parts(document, settings, err))
+	if (!read_parts(document, portals, settings, err))
 		return document;
 	document_free(document);
 	return NULL;
+}
+
+struct document *document_read(
+	struct doc *root, const struct settings *settings, struct err *err)
+{
+	return document_read_over(root, NULL, settings, err);
 }
 
 struct doc *document_load_tree(const char *path, struct err *err)

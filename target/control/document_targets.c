@@ -113,33 +113,6 @@ static const char *whole_name(char folded[ACCESS_NAME_BYTES], const char *text,
 
 /* -- portals ---------------------------------------------------------------- */
 
-static int copy_portals(struct access_table *table,
-	const struct settings *settings, struct err *err)
-{
-	table->portal = calloc(settings->portals + 1, sizeof *table->portal);
-	if (settings->api.url)
-		table->management_url = strdup(settings->api.url);
-	if (!table->portal || (settings->api.url && !table->management_url))
-		return err_set(err, ENOMEM, "out of memory");
-	for (unsigned i = 0; i < settings->portals; i++) {
-		const struct access_portal *from = &settings->portal[i];
-		struct access_portal *to = access_portal_new();
-		if (!to)
-			return err_set(err, ENOMEM, "out of memory");
-		table->portal[table->portals++] = to;
-		to->port = from->port;
-		to->group = from->group;
-		to->name = copy_text(from->name, err);
-		to->address = copy_text(from->address, err);
-		if (from->advertised)
-			to->advertised = copy_text(from->advertised, err);
-		if (!to->name || !to->address ||
-			(from->advertised && !to->advertised))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 static struct access_portal *find_portal(
 	const struct access_table *table, const char *name)
 {
@@ -172,7 +145,7 @@ static int read_target_portals(const struct access_table *table,
 		struct access_portal *portal = find_portal(table, name);
 		if (!portal)
 			return doc_error(node, err, ENOENT,
-				"the settings have no portal \"%s\"", name);
+				"there is no portal \"%s\"", name);
 		target->portal[target->portals++] = access_portal_get(portal);
 	}
 	return 0;
@@ -233,10 +206,7 @@ int document_read_targets(struct document *document, const struct doc *list,
 {
 	struct access_table *table = document->table;
 	unsigned count;
-	int failed = copy_portals(table, settings, err);
-	if (!failed)
-		failed =
-			document_count(list, DOCUMENT_MAX_TARGETS, &count, err);
+	int failed = document_count(list, DOCUMENT_MAX_TARGETS, &count, err);
 	if (failed)
 		return failed;
 	table->target = calloc(count + 1, sizeof *table->target);

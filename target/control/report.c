@@ -60,22 +60,22 @@ static void print_export(
 	fputc('\n', out);
 }
 
-static void print_portals(FILE *out, const struct settings *settings,
+static void print_portals(FILE *out, const struct access_table *table,
 	const struct access_target *target)
 {
 	char text[80];
 	for (unsigned i = 0; i < target->portals; i++)
 		fprintf(out, "  %s", portal_text(target->portal[i], text));
-	for (unsigned i = 0; !target->portals && i < settings->portals; i++)
-		fprintf(out, "  %s", portal_text(&settings->portal[i], text));
+	for (unsigned i = 0; !target->portals && i < table->portals; i++)
+		fprintf(out, "  %s", portal_text(table->portal[i], text));
 	fputc('\n', out);
 }
 
-static void print_target(FILE *out, const struct settings *settings,
+static void print_target(FILE *out, const struct access_table *table,
 	struct block_lane *lane, const struct access_target *target)
 {
 	fprintf(out, "\n  %s\n    at     ", target->iqn);
-	print_portals(out, settings, target);
+	print_portals(out, table, target);
 	for (unsigned i = 0; i < target->exports && i < REPORT_MAX_EXPORTS; i++)
 		print_export(out, &target->export[i], lane);
 	if (target->exports > REPORT_MAX_EXPORTS)
@@ -83,12 +83,12 @@ static void print_target(FILE *out, const struct settings *settings,
 			target->exports - REPORT_MAX_EXPORTS);
 }
 
-static void print_commands(FILE *out, const struct settings *settings,
+static void print_commands(FILE *out, const struct access_table *table,
 	const struct access_target *target)
 {
 	char portal[80];
-	portal_text(target->portals ? target->portal[0] : &settings->portal[0],
-		portal);
+	portal_text(
+		target->portals ? target->portal[0] : table->portal[0], portal);
 	fprintf(out,
 		"\nReach it from this machine with\n"
 		"  a Linux host (package open-iscsi, as root)\n"
@@ -124,12 +124,12 @@ void report_start(FILE *out, const struct settings *settings,
 		settings->reactors == 1 ? "thread" : "threads", ring,
 		settings->data_directory);
 	for (unsigned i = 0; i < table->targets && i < REPORT_MAX_TARGETS; i++)
-		print_target(out, settings, lane, table->target[i]);
+		print_target(out, table, lane, table->target[i]);
 	if (table->targets > REPORT_MAX_TARGETS)
 		fprintf(out, "\n  and %u more targets\n",
 			table->targets - REPORT_MAX_TARGETS);
 	if (example(table))
-		print_commands(out, settings, example(table));
+		print_commands(out, table, example(table));
 	else
 		fputs("\nNothing is exported yet: start it with --apply FILE\n",
 			out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Settings from their file: three tables of options (the top, `iscsi`, one
- * portal) and what tables cannot say.
+ * Settings from their file: tables of options (the top, `api`, `iscsi`) and what
+ * tables cannot say.
  */
 #include "target/control/settings.h"
 
@@ -9,6 +9,7 @@
 #include "blockcore/base/doc.h"
 #include "blockcore/base/opts.h"
 #include "target/control/names.h"
+#include "target/control/portals.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -167,44 +168,6 @@ static const struct opt_spec iscsi_specs[] = {
 		"answer SendTargets=All in normal sessions (not as the RFC)"),
 	OPT_END};
 
-struct portal_options {
-	char *name, *address, *advertised;
-	uint64_t port, group;
-};
-
-#define PORTAL(field) offsetof(struct portal_options, field)
-static const struct opt_spec portal_specs[] = {
-	{.name = "name",
-		.type = OPT_STRING,
-		.offset = PORTAL(name),
-		.max = 63,
-		.help = "what targets call it"},
-	{.name = "address",
-		.type = OPT_STRING,
-		.offset = PORTAL(address),
-		.max = 63,
-		.help = "numeric IPv4 or IPv6 address; 0.0.0.0, \"::\": all"},
-	{.name = "port",
-		.type = OPT_UINT,
-		.offset = PORTAL(port),
-		.max = 65535,
-		.fallback = "3260",
-		.help = "TCP port; 0: a free one"},
-	{.name = "advertised",
-		.type = OPT_STRING,
-		.flags = OPT_OPTIONAL,
-		.offset = PORTAL(advertised),
-		.max = 255,
-		.help = "address:port told to hosts, if another (NAT)"},
-	{.name = "group",
-		.type = OPT_UINT,
-		.offset = PORTAL(group),
-		.min = 1,
-		.max = 65535,
-		.fallback = "1",
-		.help = "target portal group tag"},
-	OPT_END};
-
 struct api_options {
 	bool enabled;
 	char *address, *client_ca, *url;
@@ -248,59 +211,17 @@ static const struct opt_spec api_specs[] = {
 
 /* -- portals ---------------------------------------------------------------- */
 
-static int check_address(
-	const struct doc *node, const char *address, struct err *err)
-{
-	uint8_t bytes[sizeof(struct in6_addr)];
-	if (inet_pton(AF_INET, address, bytes) == 1 ||
-		inet_pton(AF_INET6, address, bytes) == 1)
-		return 0;
-	return doc_error(doc_find(node, "address"), err, EINVAL,
-		"\"%s\" is no numeric address, such as 192.0.2.1 or \"::1\"",
-		address);
-}
-
-static int check_portal(const struct settings *settings, const struct doc *node,
-	const struct portal_options *portal, struct err *err)
-{
-	if (!name_is_plain(portal->name))
-		return doc_error(doc_find(node, "name"), err, EINVAL,
-			NAME_PLAIN_RULE, portal->name);
-	for (unsigned i = 0; i < settings->portals; i++) {
-		const struct access_portal *other = &settings->portal[i];
-		if (!strcmp(other->name, portal->name))
-			return doc_error(doc_find(node, "name"), err, EINVAL,
-				"a portal \"%s\" is there already",
-				portal->name);
-		if (portal->port && other->port == portal->port &&
-			!strcmp(other->address, portal->address))
-			return doc_error(doc_find(node, "address"), err, EINVAL,
-				"portal \"%s\" has this address and port "
-				"already",
-				other->name);
-	}
-	return check_address(node, portal->address, err);
-}
-
 static int add_portal(
 	struct settings *settings, const struct doc *node, struct err *err)
 {
-	struct portal_options o;
-	if (opts_parse(portal_specs, node, NULL, &o, sizeof o, err))
-		return -EINVAL;
-	int result = check_portal(settings, node, &o, err);
-	if (result) {
-		opts_free(portal_specs, &o);
-		return result;
-	}
-	settings->portal[settings->portals++] = (struct access_portal){
-		.name = o.name,
-		.address = o.address,
-		.port = (uint16_t)o.port,
-		.advertised = o.advertised,
-		.group = (uint16_t)o.group,
-	};
-	return 0;
+	struct access_portal *portal = &settings->portal[settings->portals];
+	int failed = portals_read(node, portal, err);
+	if (failed)
+		return failed;
+	settings->portals++;
+	for (unsigned i = 0; !failed && i + 1 < settings->portals; i++)
+		failed = portals_check(node, portal, &settings->portal[i], err);
+	return failed;
 }
 
 static int read_portals(
@@ -379,7 +300,7 @@ static int read_api(
 		.port = (uint16_t)o.port,
 		.client_ca = o.client_ca,
 		.url = o.url};
-	if (node && check_address(node, api->address, err))
+	if (node && portals_check_address(node, api->address, err))
 		return -EINVAL;
 	return o.url ? check_url(node, o.url, err) : 0;
 }
@@ -456,11 +377,8 @@ int settings_load(const char *path, struct settings *settings, struct err *err)
 
 void settings_free(struct settings *settings)
 {
-	for (unsigned i = 0; i < settings->portals; i++) {
-		free(settings->portal[i].name);
-		free(settings->portal[i].address);
-		free(settings->portal[i].advertised);
-	}
+	for (unsigned i = 0; i < settings->portals; i++)
+		portals_clear(&settings->portal[i]);
 	free(settings->portal);
 	free(settings->data_directory);
 	free(settings->state_directory);
@@ -478,8 +396,7 @@ void settings_print_help(FILE *out)
 	opts_print_help(top_specs, out);
 	fputs("In api:\n", out);
 	opts_print_help(api_specs, out);
-	fputs("Each of portals:\n", out);
-	opts_print_help(portal_specs, out);
+	portals_print_help(out);
 	fputs("In iscsi:\n", out);
 	opts_print_help(iscsi_specs, out);
 }

@@ -7,7 +7,9 @@
  * Invariants
  *  1. Read strictly: an unknown key, a wrong type, a value out of range is an
  *     error that names file, line, column and key, and the daemon does not start.
- *  2. A setting that is absent has the default of its table row; directories and
+ *  2. Portals are the first filling only: from then on they are objects of the
+ *     configuration.
+ *  3. A setting that is absent has the default of its table row; directories and
  *     portals have none and must be given.
  */
 #ifndef TARGET_CONTROL_SETTINGS_H

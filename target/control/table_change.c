@@ -11,7 +11,8 @@ struct making {
 	const struct document *document;
 	const struct document_part *part;
 	struct access_table *table; /* that is made */
-	struct map gone_hosts, gone_targets; /* names */
+	struct map gone_hosts, gone_portals, gone_targets; /* names */
+	bool portals_change;
 	struct map exports; /* ids of those that change or go */
 	struct map touched; /* names of targets with exports that come or go */
 	/* Hosts as others of the old table or of the document name them, to those
@@ -68,6 +69,9 @@ static void note_gone(struct making *m)
 	for (unsigned i = 0; i < part->gone_hosts; i++)
 		note(m, &m->gone_hosts, part->gone_host[i],
 			strlen(part->gone_host[i]));
+	for (unsigned i = 0; i < part->gone_portals; i++)
+		note(m, &m->gone_portals, part->gone_portal[i],
+			strlen(part->gone_portal[i]));
 	for (unsigned i = 0; i < part->gone_targets; i++)
 		note(m, &m->gone_targets, part->gone_target[i],
 			strlen(part->gone_target[i]));
@@ -131,13 +135,63 @@ static void make_hosts(struct making *m)
 	}
 }
 
+/* -- portals ------------------------------------------------------------------ */
+
+static struct access_portal *find_portal(
+	const struct access_table *table, const char *name)
+{
+	for (unsigned i = 0; i < table->portals; i++) {
+		if (!strcmp(table->portal[i]->name, name))
+			return table->portal[i];
+	}
+	return NULL;
+}
+
+static void add_portal(struct making *m, struct access_portal *portal)
+{
+	m->table->portal[m->table->portals++] = access_portal_get(portal);
+}
+
+/* In their order; new ones come last. */
+static void make_portals(struct making *m)
+{
+	const struct access_table *old = m->change->table;
+	const struct access_table *more = m->document->table;
+	m->portals_change = m->part->gone_portals;
+	for (unsigned i = 0; i < more->portals; i++)
+		m->portals_change |= !m->part->portal_stays[i];
+	for (unsigned i = 0; i < old->portals; i++) {
+		struct access_portal *portal = old->portal[i];
+		struct access_portal *other = find_portal(more, portal->name);
+		if (map_find_text(&m->gone_portals, portal->name))
+			continue;
+		add_portal(m, other && m->portals_change ? other : portal);
+	}
+	for (unsigned i = 0; i < more->portals; i++) {
+		if (!find_portal(old, more->portal[i]->name))
+			add_portal(m, more->portal[i]);
+	}
+}
+
+/* It names a portal that was made anew. */
+static bool moves(const struct making *m, const struct access_target *target)
+{
+	for (unsigned i = 0; m->portals_change && i < target->portals; i++) {
+		const struct access_portal *portal = target->portal[i];
+		if (find_portal(m->table, portal->name) != portal)
+			return true;
+	}
+	return false;
+}
+
 /* -- targets ------------------------------------------------------------------ */
 
 static bool is_touched(const struct making *m,
 	const struct access_target *target, const struct access_target *other)
 {
 	const struct table_change *change = m->change;
-	if (other || map_find_text(&m->touched, target->iqn))
+	if (other || map_find_text(&m->touched, target->iqn) ||
+		moves(m, target))
 		return true;
 	for (unsigned i = 0; i < target->exports; i++) {
 		const struct access_export *e = &target->export[i];
@@ -209,9 +263,12 @@ static void make_target(struct making *m, const struct access_target *from,
 		!target->portal || !target->export;
 	if (m->failed)
 		return;
-	for (unsigned i = 0; i < from->portals; i++)
+	for (unsigned i = 0; i < from->portals; i++) {
+		struct access_portal *portal =
+			find_portal(m->table, from->portal[i]->name);
 		target->portal[target->portals++] =
-			access_portal_get(from->portal[i]);
+			access_portal_get(portal ? portal : from->portal[i]);
+	}
 	fill_exports(m, target, old);
 }
 
@@ -267,18 +324,14 @@ static bool begin(struct making *m)
 		return false;
 	atomic_init(&table->references, 1);
 	table->host = calloc(old->hosts + more->hosts + 1, sizeof *table->host);
-	table->portal = calloc(old->portals + 1, sizeof *table->portal);
+	table->portal =
+		calloc(old->portals + more->portals + 1, sizeof *table->portal);
 	table->target =
 		calloc(old->targets + more->targets + 1, sizeof *table->target);
 	if (old->management_url)
 		table->management_url = strdup(old->management_url);
-	if (!table->host || !table->portal || !table->target ||
-		(old->management_url && !table->management_url))
-		return false;
-	for (unsigned i = 0; i < old->portals; i++)
-		table->portal[table->portals++] =
-			access_portal_get(old->portal[i]);
-	return true;
+	return table->host && table->portal && table->target &&
+		(!old->management_url || table->management_url);
 }
 
 static void make(struct making *m)
@@ -289,6 +342,7 @@ static void make(struct making *m)
 	note_exports(m);
 	note_gone(m);
 	make_hosts(m);
+	make_portals(m);
 	make_targets(m);
 }
 
@@ -299,6 +353,7 @@ struct access_table *table_change(const struct table_change *change)
 		.part = change->document->part};
 	make(&m);
 	map_free(&m.gone_hosts);
+	map_free(&m.gone_portals);
 	map_free(&m.gone_targets);
 	map_free(&m.exports);
 	map_free(&m.touched);

@@ -142,6 +142,20 @@ int iscsi_portal_open(struct iscsi_server *server,
 	const struct access_portal *portal, uint16_t *bound_port,
 	struct err *err);
 
+/* The same in two steps: it is bound and listens, but nothing is accepted until it is
+ * started. `takes`: an open one at the same address and port, whose socket it takes
+ * over when it is started (that one is closed then); else NULL. 0, or -errno with
+ * *err. What is prepared is started or abandoned; control lane. */
+struct iscsi_portal;
+int iscsi_portal_prepare(struct iscsi_server *server,
+	const struct access_portal *portal, struct iscsi_portal *takes,
+	struct iscsi_portal **prepared, struct err *err);
+uint16_t iscsi_portal_port(const struct iscsi_portal *portal);
+void iscsi_portal_start(struct iscsi_portal *portal);
+void iscsi_portal_abandon(struct iscsi_portal *portal);
+/* Stops listening; its sessions go on. One that is closed stays so. */
+void iscsi_portal_close(struct iscsi_portal *portal);
+
 /* Stops listening on what is open under that name. Sessions that came through it
  * go on or, with `end_sessions`, are ended as by iscsi_session_kick_co. 0 or
  * -ENOENT; in a coroutine on the control lane. */

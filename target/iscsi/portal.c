@@ -37,7 +37,10 @@ struct iscsi_portal {
 	struct loop_watch watch;
 	struct access_portal
 		portal; /* own copies; lives as long as the server */
-	bool open;
+	bool open; /* accepts */
+	bool prepared; /* listens with watch.fd, or will take that over */
+	bool used; /* connections may refer to it */
+	struct iscsi_portal *takes; /* whose socket it takes over, or NULL */
 	LIST_ENTRY(iscsi_portal) link;
 };
 
@@ -303,7 +306,8 @@ static struct iscsi_portal *find_closed(
 	LIST_FOREACH (portal, &server->portals, link) {
 		const struct access_portal *was = &portal->portal;
 
-		if (!portal->open && was->port == wanted->port &&
+		if (!portal->open && !portal->prepared &&
+			was->port == wanted->port &&
 			was->group == wanted->group &&
 			!strcmp(was->name, wanted->name) &&
 			!strcmp(was->address, wanted->address) &&
@@ -329,33 +333,98 @@ static struct iscsi_portal *find_or_make(
 	return portal;
 }
 
-int iscsi_portal_open(struct iscsi_server *server,
-	const struct access_portal *portal, uint16_t *bound_port,
-	struct err *err)
+static void forget(struct iscsi_portal *portal)
+{
+	if (portal->used)
+		return;
+	LIST_REMOVE(portal, link);
+	free_portal(portal);
+}
+
+int iscsi_portal_prepare(struct iscsi_server *server,
+	const struct access_portal *portal, struct iscsi_portal *takes,
+	struct iscsi_portal **prepared, struct err *err)
 {
 	struct iscsi_portal *made = find_or_make(server, portal);
-	uint16_t port = 0;
-	int fd, result;
+	uint16_t port = takes ? takes->portal.port : 0;
+	int fd = -1;
 
 	if (!made)
 		return err_set(
 			err, ENOMEM, "portal %s: no memory", portal->name);
-	fd = open_socket(portal, &port, err);
-	if (fd < 0)
+	if (!takes)
+		fd = open_socket(portal, &port, err);
+	if (!takes && fd < 0) {
+		forget(made);
 		return fd;
+	}
 	if (made->portal.port != port) /* nobody refers to it yet */
 		made->portal.port = port;
 	made->watch.fd = fd;
-	made->watch.interest = LOOP_READABLE;
-	result = loop_watch(control_loop(server), &made->watch);
-	if (result < 0) {
-		close(fd);
-		return err_set(err, -result, "portal %s: cannot be watched",
-			portal->name);
+	made->takes = takes;
+	made->prepared = true;
+	*prepared = made;
+	return 0;
+}
+
+uint16_t iscsi_portal_port(const struct iscsi_portal *portal)
+{
+	return portal->portal.port;
+}
+
+void iscsi_portal_start(struct iscsi_portal *portal)
+{
+	struct loop *loop = control_loop(portal->server);
+	struct iscsi_portal *from = portal->takes;
+	int result;
+
+	assert(portal->prepared);
+	if (from) {
+		assert(from->open);
+		loop_unwatch(loop, &from->watch);
+		from->open = false;
+		portal->watch.fd = from->watch.fd;
 	}
-	made->open = true;
+	portal->prepared = false;
+	portal->takes = NULL;
+	portal->used = true;
+	portal->watch.interest = LOOP_READABLE;
+	result = loop_watch(loop, &portal->watch);
+	portal->open = result >= 0;
+	if (portal->open)
+		return;
+	log_error("iscsi", "portal",
+		"portal %s cannot be watched: %s; nobody can log in there "
+		"until it is changed",
+		portal->portal.name, strerror(-result));
+	close(portal->watch.fd);
+}
+
+void iscsi_portal_abandon(struct iscsi_portal *portal)
+{
+	assert(portal->prepared);
+	if (!portal->takes)
+		close(portal->watch.fd);
+	portal->prepared = false;
+	portal->takes = NULL;
+	forget(portal);
+}
+
+int iscsi_portal_open(struct iscsi_server *server,
+	const struct access_portal *portal, uint16_t *bound_port,
+	struct err *err)
+{
+	struct iscsi_portal *made;
+	int result = iscsi_portal_prepare(server, portal, NULL, &made, err);
+
+	if (result)
+		return result;
+	iscsi_portal_start(made);
+	if (!made->open)
+		return err_set(err, ENOMEM, "portal %s: cannot be watched",
+			portal->name);
 	if (bound_port)
-		*bound_port = port;
+		*bound_port = made->portal.port;
 	return 0;
 }
 
@@ -366,6 +435,12 @@ static void close_portal(struct iscsi_portal *portal)
 	loop_unwatch(control_loop(portal->server), &portal->watch);
 	close(portal->watch.fd);
 	portal->open = false;
+}
+
+void iscsi_portal_close(struct iscsi_portal *portal)
+{
+	if (portal->open)
+		close_portal(portal);
 }
 
 struct closing {

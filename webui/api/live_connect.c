@@ -121,15 +121,8 @@ static void add_every_address(
 			portal->port);
 }
 
-/* `portal` of the table has the port of the settings; what is open may be another
- * one, where that is 0. */
-static void add_one(struct way *way, const struct settings *settings,
-	const struct access_portal *portal)
+static void add_one(struct way *way, const struct access_portal *portal)
 {
-	for (unsigned i = 0; i < settings->portals; i++) {
-		if (!strcmp(settings->portal[i].name, portal->name))
-			portal = &settings->portal[i];
-	}
 	if (portal->advertised)
 		add_advertised(way, portal);
 	else if (!strcmp(portal->address, "0.0.0.0") ||
@@ -139,14 +132,13 @@ static void add_one(struct way *way, const struct settings *settings,
 		add_portal(way, portal->address, portal->port);
 }
 
-static void find_portals(struct way *way, const struct settings *settings,
-	const struct access_table *table)
+static void find_portals(struct way *way, const struct access_table *table)
 {
 	const struct access_target *target = way->target;
 	for (unsigned i = 0; i < target->portals; i++)
-		add_one(way, settings, target->portal[i]);
+		add_one(way, target->portal[i]);
 	for (unsigned i = 0; !target->portals && i < table->portals; i++)
-		add_one(way, settings, table->portal[i]);
+		add_one(way, table->portal[i]);
 	for (unsigned i = 0; i < way->portals; i++) {
 		if (strncmp(way->address[i], "127.", 4) != 0 &&
 			strcmp(way->address[i], "::1") != 0)
@@ -268,7 +260,7 @@ static void get_connect_co(struct api_request *request)
 	}
 	struct way way = {.warnings = json_array()};
 	if (table && find_way(table, volume, host, &way)) {
-		find_portals(&way, request->parts->settings, table);
+		find_portals(&way, table);
 		answer(request, &way, system);
 	} else {
 		refuse(request, volume, host);

@@ -425,14 +425,14 @@ void object_patch_co(
 /* -- delete ----------------------------------------------------------------- */
 
 static void refuse_held(struct api_request *request,
-	const struct config_object *object, json_t *held_by)
+	const struct config_object *object, bool cascades, json_t *held_by)
 {
 	const char *first = json_string_value(json_array_get(held_by, 0));
 	api_problem(request, "conflict",
-		"%s \"%.230s\" is used by %s%s: remove that first, or ask for "
-		"cascade",
+		"%s \"%.230s\" is used by %s%s: remove that first%s",
 		config_kind_name(object->kind), object->id, first ? first : "",
-		json_array_size(held_by) > 1 ? " and others" : "");
+		json_array_size(held_by) > 1 ? " and others" : "",
+		cascades ? ", or ask for cascade" : "");
 	api_problem_add(request, "held_by", json_incref(held_by));
 }
 
@@ -456,7 +456,7 @@ void object_delete_co(
 	/* What holds it and has no edit of its own does not go along. */
 	if (json_array_size(held_by) &&
 		(!cascade || json_array_size(held_by) >= edits->count))
-		refuse_held(request, object, held_by);
+		refuse_held(request, object, edits->count > 1, held_by);
 	else if (object_change_co(request, edits, "removed", "", id))
 		api_answer_empty(request);
 	json_decref(held_by);

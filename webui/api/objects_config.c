@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The whole configuration as one document, its history, and portals, which are
- * settings and shown only.
+ * The whole configuration as one document, and its history.
  */
 #include "blockcore/base/doc.h"
 #include "target/control/config/json_doc.h"
-#include "webui/api/live.h"
 #include "webui/api/objects.h"
 #include "webui/api/yaml_print.h"
 
@@ -208,70 +206,6 @@ static void restore_history_co(struct api_request *request)
 	answer_plan(request, &outcome, object);
 }
 
-/* -- portals ------------------------------------------------------------------ */
-
-static json_t *portal_json(const struct access_portal *portal)
-{
-	return json_pack("{ss, ss, si, ss*, si, si, s{si}}", "name",
-		portal->name, "address", portal->address, "port",
-		(int)portal->port, "advertised", portal->advertised, "group",
-		(int)portal->group, "generation", 1, "status", "port",
-		(int)portal->port);
-}
-
-static void list_portals_co(struct api_request *request)
-{
-	const struct settings *settings = request->parts->settings;
-	json_t *list = json_array();
-	for (unsigned i = 0; i < settings->portals; i++)
-		json_array_append_new(list, portal_json(&settings->portal[i]));
-	live_sessions_count_co(request, list, "name", LIVE_BY_PORTAL);
-	api_answer_list(request, list, "name");
-}
-
-static const struct access_portal *find_portal(struct api_request *request)
-{
-	const struct settings *settings = request->parts->settings;
-	const char *name = api_parameter(request, "name");
-	for (unsigned i = 0; i < settings->portals; i++) {
-		if (!strcmp(settings->portal[i].name, name))
-			return &settings->portal[i];
-	}
-	api_problem(request, "not-found", "there is no portal \"%.64s\"", name);
-	return NULL;
-}
-
-static void get_portal_co(struct api_request *request)
-{
-	const struct access_portal *portal = find_portal(request);
-	if (!portal)
-		return;
-	json_t *list = json_pack("[o]", portal_json(portal));
-	live_sessions_count_co(request, list, "name", LIVE_BY_PORTAL);
-	api_set_etag(request, "1");
-	api_answer(request, 200, json_incref(json_array_get(list, 0)));
-	json_decref(list);
-}
-
-static void refuse_portal(struct api_request *request)
-{
-	api_problem(request, "conflict",
-		"portals are settings of the daemon: change `portals` in its "
-		"settings file and start it again");
-}
-
-static void create_portal_co(struct api_request *request)
-{
-	refuse_portal(request);
-}
-
-static void change_portal_co(struct api_request *request)
-{
-	if (find_portal(request) && api_match(request, "1"))
-		refuse_portal(request);
-}
-
-#define PORTALS "/api/v1/portals"
 #define HISTORY "/api/v1/history"
 #define CHANGE (API_DRY_RUN | API_NEEDS_MATCH)
 const struct api_route api_config_routes[] = {
@@ -286,18 +220,5 @@ const struct api_route api_config_routes[] = {
 		get_history_co},
 	{"restoreHistory", "POST", HISTORY "/{number}/restore", API_ADMIN,
 		CHANGE | API_IDEMPOTENT, NULL, restore_history_co},
-	{"listPortals", "GET", PORTALS, API_VIEWER, API_PAGED, NULL,
-		list_portals_co},
-	{"createPortal", "POST", PORTALS, API_OPERATOR,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
-		create_portal_co},
-	{"getPortal", "GET", PORTALS "/{name}", API_VIEWER, 0, NULL,
-		get_portal_co},
-	{"replacePortal", "PUT", PORTALS "/{name}", API_OPERATOR,
-		API_BODY | CHANGE, NULL, change_portal_co},
-	{"changePortal", "PATCH", PORTALS "/{name}", API_OPERATOR,
-		API_BODY | CHANGE, NULL, change_portal_co},
-	{"deletePortal", "DELETE", PORTALS "/{name}", API_OPERATOR, CHANGE,
-		NULL, change_portal_co},
 	{0},
 };

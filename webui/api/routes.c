@@ -29,6 +29,7 @@ extern const struct api_route api_snapshot_group_routes[];
 extern const struct api_route api_fault_routes[];
 extern const struct api_route api_host_routes[];
 extern const struct api_route api_target_routes[];
+extern const struct api_route api_portal_routes[];
 extern const struct api_route api_config_routes[];
 extern const struct api_route api_login_routes[];
 extern const struct api_route api_users_routes[];
@@ -58,7 +59,8 @@ const struct api_route *const api_routes[] = {
 	api_snapshot_group_routes, /* snapshots_group.c */
 	api_host_routes, /* objects_hosts.c */
 	api_target_routes, /* objects_targets.c: exports, too */
-	api_config_routes, /* objects_config.c: history and portals, too */
+	api_portal_routes, /* objects_portals.c */
+	api_config_routes, /* objects_config.c: history, too */
 	api_login_routes, /* trust_login.c */
 	api_users_routes, /* trust_users.c */
 	api_tokens_routes, /* trust_tokens.c */

@@ -10,11 +10,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-static json_t *portals_json(const struct settings *settings)
+static json_t *portals_json(const struct access_table *table)
 {
 	json_t *list = json_array();
-	for (unsigned i = 0; i < settings->portals; i++) {
-		const struct access_portal *portal = &settings->portal[i];
+	for (unsigned i = 0; i < table->portals; i++) {
+		const struct access_portal *portal = table->portal[i];
 		json_array_append_new(list,
 			json_pack("{ss, ss, si, ss*}", "name", portal->name,
 				"address", portal->address, "port",
@@ -38,8 +38,9 @@ static void system_co(struct api_request *request)
 			api_time(api->started_ms), "kernel", kernel.release,
 			"naming_authority", settings->naming_authority,
 			"reactors", (int)settings->reactors, "portals",
-			portals_json(settings), "libraries", "libevent",
-			event_get_version(), "openssl",
+			portals_json(
+				appliance_table(request->parts->appliance)),
+			"libraries", "libevent", event_get_version(), "openssl",
 			OpenSSL_version(OPENSSL_VERSION), "jansson",
 			jansson_version_str()));
 }

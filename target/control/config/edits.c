@@ -16,6 +16,7 @@ static const unsigned limits[] = {
 	[CONFIG_HOST] = DOCUMENT_MAX_HOSTS,
 	[CONFIG_TARGET] = DOCUMENT_MAX_TARGETS,
 	[CONFIG_EXPORT] = DOCUMENT_MAX_EXPORTS,
+	[CONFIG_PORTAL] = SETTINGS_MAX_PORTALS,
 };
 
 /* What has been found to belong to the document. */
@@ -284,6 +285,10 @@ static int add_new(const struct config_objects *objects, enum config_kind kind,
 			.position = all++,
 			.edited = true};
 	}
+	if (kind == CONFIG_PORTAL && !all)
+		return err_set(err, EBUSY,
+			"it is the last portal: no host could log in; make "
+			"another one first");
 	if (all <= limits[kind])
 		return 0;
 	const char *list = config_kind_list(kind);

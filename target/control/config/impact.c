@@ -84,6 +84,7 @@ static bool notices(const struct impact *impact,
 	case CONFIG_VOLUME: return sees_volume(impact->table, info, id);
 	case CONFIG_HOST: return !strcmp(info->host, id);
 	case CONFIG_TARGET: return !strcmp(info->target, id);
+	case CONFIG_PORTAL: return !strcmp(info->portal_name, id);
 	default: return sees_export(impact, info, id);
 	}
 }
@@ -178,6 +179,13 @@ static void add_item(
 			item->present ? "hosts see it as it says now"
 				      : "its hosts see a new disk");
 		break;
+	case CONFIG_PORTAL:
+		add(impact, item->kind, item->id, item->present ? LIVE : NONE,
+			item->present
+				? "holds for logins from now on; sessions that "
+				  "came through it go on"
+				: "hosts can log in there too");
+		break;
 	default:
 		add(impact, item->kind, item->id, item->present ? LIVE : NONE,
 			item->present
@@ -195,11 +203,16 @@ static void add_gone(
 		[CONFIG_HOST] = "its sessions end, it cannot log in again",
 		[CONFIG_TARGET] = "its sessions end",
 		[CONFIG_EXPORT] = "its hosts lose the disk",
+		[CONFIG_PORTAL] = "nobody can log in there any more, nor log "
+				  "in again; sessions that came through it go "
+				  "on",
 	};
 	add(impact, object->kind, object->id,
-		object->kind == CONFIG_VOLUME		? OFFLINE
-			: object->kind == CONFIG_EXPORT ? LIVE
-							: SESSIONS_CLOSED,
+		object->kind == CONFIG_VOLUME ? OFFLINE
+			: object->kind == CONFIG_EXPORT ||
+				object->kind == CONFIG_PORTAL
+			? LIVE
+			: SESSIONS_CLOSED,
 		texts[object->kind]);
 }
 

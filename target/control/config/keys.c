@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DEFAULT_PORT 3260 /* portals.c */
+
 static void tell(struct key_visitor *visitor, char prefix, const char *text,
 	bool defines)
 {
@@ -67,10 +69,30 @@ bool key_target_iqn(
 		access_fold_name(iqn, whole, (size_t)length);
 }
 
+/* An address may be written in several ways; those are different ones, too, for
+ * the document's check. */
+static void tell_portal(struct key_visitor *visitor, const json_t *value)
+{
+	char place[96];
+	const char *address = text_of(value, "address");
+	const json_t *port = json_object_get(value, "port");
+	long long number =
+		json_is_integer(port) ? json_integer_value(port) : DEFAULT_PORT;
+	tell(visitor, 'p', text_of(value, "name"), true);
+	if (!address || !number)
+		return;
+	snprintf(place, sizeof place, "%lld,%.63s", number, address);
+	tell(visitor, 'a', place, true);
+}
+
 static void tell_target(
 	struct key_visitor *visitor, const json_t *value, const char *authority)
 {
 	char iqn[ACCESS_NAME_BYTES];
+	const json_t *portal;
+	size_t i;
+	json_array_foreach(json_object_get(value, "portals"), i, portal)
+		tell(visitor, 'p', json_string_value(portal), false);
 	const char *whole = text_of(value, "iqn"),
 		   *end = text_of(value, "name");
 	if (whole && key_target_iqn(whole, authority, iqn, false))
@@ -123,6 +145,7 @@ void keys_each(enum config_kind kind, const json_t *value,
 		break;
 	case CONFIG_TARGET: tell_target(visitor, value, authority); break;
 	case CONFIG_EXPORT: tell_export(visitor, value, authority); break;
+	case CONFIG_PORTAL: tell_portal(visitor, value); break;
 	case CONFIG_KINDS: break;
 	}
 }

@@ -6,7 +6,8 @@
  *	volume NAME	defines v:NAME, u:UUID (if one was given); uses v:NAME of
  *			each volume that its source stands on
  *	host NAME	defines h:NAME
- *	target IQN	defines t:IQN
+ *	portal NAME	defines p:NAME, a:PORT,ADDRESS unless the port is 0
+ *	target IQN	defines t:IQN; uses p:NAME of each portal that it names
  *	export		defines l:IQN,LUN; uses v:VOLUME, t:IQN, h:HOST
  *
  * Two that define one key may be in conflict; who uses a key needs one that defines

@@ -9,6 +9,7 @@ static const struct {
 	[CONFIG_HOST] = {"host", "hosts"},
 	[CONFIG_TARGET] = {"target", "targets"},
 	[CONFIG_EXPORT] = {"export", "exports"},
+	[CONFIG_PORTAL] = {"portal", "portals"},
 };
 
 const char *config_kind_name(enum config_kind kind)

@@ -20,6 +20,7 @@ enum config_kind {
 	CONFIG_HOST,
 	CONFIG_TARGET,
 	CONFIG_EXPORT,
+	CONFIG_PORTAL, /* kinds are kept as numbers: a new one comes last */
 	CONFIG_KINDS
 };
 /* "volume"; "volumes" in a document. */

@@ -2,6 +2,7 @@
 /* See proposal.h. */
 #include "target/control/config/proposal.h"
 
+#include "target/control/config/json_doc.h"
 #include "target/control/config/keys.h"
 
 #include <errno.h>
@@ -17,6 +18,9 @@ json_t *proposal_document(const struct config_objects *objects)
 	json_t *document = json_object();
 	for (int kind = 0; document && kind < CONFIG_KINDS; kind++) {
 		const struct config_list *list = &objects->list[kind];
+		/* None would be a wish to have none. */
+		if (kind == CONFIG_PORTAL && !list->count)
+			continue;
 		json_t *array = json_array();
 		for (unsigned i = 0; i < list->count; i++)
 			json_array_append(array, list->item[i]->value);
@@ -100,6 +104,7 @@ static const char *item_id(struct config_proposal *proposal,
 	case CONFIG_VOLUME: return document->volume[i].settings.name;
 	case CONFIG_HOST: return document->table->host[i]->name;
 	case CONFIG_TARGET: return document->table->target[i]->iqn;
+	case CONFIG_PORTAL: return document->table->portal[i]->name;
 	default: return export_id(proposal, objects, slot, i, out);
 	}
 }
@@ -203,15 +208,17 @@ static int allocate_part(struct config_proposal *proposal, struct err *err)
 	struct document_part *part = &proposal->part;
 	unsigned items = proposal->items + 1, gones = proposal->gones + 1;
 	part->host_stays = calloc(items, sizeof *part->host_stays);
+	part->portal_stays = calloc(items, sizeof *part->portal_stays);
 	part->target_stays = calloc(items, sizeof *part->target_stays);
 	part->export_stays = calloc(items, sizeof *part->export_stays);
 	part->gone_volume = calloc(gones, sizeof *part->gone_volume);
 	part->gone_host = calloc(gones, sizeof *part->gone_host);
+	part->gone_portal = calloc(gones, sizeof *part->gone_portal);
 	part->gone_target = calloc(gones, sizeof *part->gone_target);
 	part->gone_export = calloc(gones, sizeof *part->gone_export);
-	if (part->host_stays && part->target_stays && part->export_stays &&
-		part->gone_volume && part->gone_host && part->gone_target &&
-		part->gone_export)
+	if (part->host_stays && part->portal_stays && part->target_stays &&
+		part->export_stays && part->gone_volume && part->gone_host &&
+		part->gone_portal && part->gone_target && part->gone_export)
 		return 0;
 	return err_set(err, ENOMEM, "out of memory");
 }
@@ -220,6 +227,7 @@ static void say_what_stays(struct config_proposal *proposal)
 {
 	struct document_part *part = &proposal->part;
 	bool *stays[CONFIG_KINDS] = {[CONFIG_HOST] = part->host_stays,
+		[CONFIG_PORTAL] = part->portal_stays,
 		[CONFIG_TARGET] = part->target_stays,
 		[CONFIG_EXPORT] = part->export_stays};
 	for (unsigned i = 0; i < proposal->items; i++) {
@@ -240,6 +248,9 @@ static void say_what_goes(struct config_proposal *proposal)
 			break;
 		case CONFIG_HOST:
 			part->gone_host[part->gone_hosts++] = id;
+			break;
+		case CONFIG_PORTAL:
+			part->gone_portal[part->gone_portals++] = id;
 			break;
 		case CONFIG_TARGET:
 			part->gone_target[part->gone_targets++] = id;
@@ -271,25 +282,72 @@ static int read_part(struct config_proposal *proposal,
 static void free_part(struct document_part *part)
 {
 	free(part->host_stays);
+	free(part->portal_stays);
 	free(part->target_stays);
 	free(part->export_stays);
 	free(part->gone_volume);
 	free(part->gone_host);
+	free(part->gone_portal);
 	free(part->gone_target);
 	free(part->gone_export);
 }
 
 /* -- all of it ---------------------------------------------------------------- */
 
+static json_t *present_portals(const struct config_objects *objects)
+{
+	const struct config_list *list = &objects->list[CONFIG_PORTAL];
+	json_t *array = json_array();
+	for (unsigned i = 0; i < list->count; i++)
+		json_array_append(array, list->item[i]->value);
+	return array;
+}
+
+/* A whole document that does not speak of portals leaves them as they are. */
+static int read_over(struct config_proposal *proposal, struct doc *root,
+	const json_t *portals, const struct settings *settings, struct err *err)
+{
+	bool known = json_array_size(portals);
+	struct doc *present = known ? json_to_doc(portals, err) : NULL;
+	if (known && !present) {
+		doc_free(root);
+		return -ENOMEM;
+	}
+	proposal->document = document_read_over(root, present, settings, err);
+	doc_free(present);
+	if (!proposal->document)
+		return err ? -err->code : -EINVAL;
+	if (proposal->document->table->portals)
+		return 0;
+	return doc_error(doc_find(proposal->document->root, "portals"), err,
+		EINVAL,
+		"at least one portal is expected: no host could log in");
+}
+
+static int read_document(struct config_proposal *proposal, struct doc *root,
+	const struct config_objects *objects, const struct config_slots *slots,
+	const struct settings *settings, struct err *err)
+{
+	if (slots) {
+		proposal->document = document_read(root, settings, err);
+		return proposal->document ? 0 : err ? -err->code : -EINVAL;
+	}
+	json_t *portals = present_portals(objects);
+	int failed = read_over(proposal, root, portals, settings, err);
+	json_decref(portals);
+	return failed;
+}
+
 int proposal_read(struct config_proposal *proposal, struct doc *root,
 	const struct config_objects *objects, const struct config_slots *slots,
 	const struct settings *settings, struct err *err)
 {
-	*proposal = (struct config_proposal){
-		.document = document_read(root, settings, err),
-		.next_export = objects->next_export};
-	if (!proposal->document)
-		return err ? -err->code : -EINVAL;
+	*proposal =
+		(struct config_proposal){.next_export = objects->next_export};
+	int failed =
+		read_document(proposal, root, objects, slots, settings, err);
+	if (failed)
+		return failed;
 	/* Secrets have left the tree: what is printed now may be kept. */
 	char *text = document_json(proposal->document);
 	if (!text)
@@ -301,7 +359,11 @@ int proposal_read(struct config_proposal *proposal, struct doc *root,
 			"the document has a number above %" JSON_INTEGER_FORMAT
 			", or a text that is no UTF-8",
 			(json_int_t)INT64_MAX);
-	int failed = add_items(proposal, objects, slots, err);
+	if (!json_is_array(json_object_get(proposal->json, "portals")) &&
+		objects->list[CONFIG_PORTAL].count)
+		json_object_set_new(
+			proposal->json, "portals", present_portals(objects));
+	failed = add_items(proposal, objects, slots, err);
 	if (failed)
 		return failed;
 	return slots && slots->part ? read_part(proposal, slots, err)

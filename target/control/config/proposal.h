@@ -3,7 +3,7 @@
  * A proposal: the document that would be, or the part of it that edits touch
  * (edits.h), checked, with its objects by id, compared with those that are.
  *
- * Ids are the names of volumes and hosts and the IQNs of targets. An export has none
+ * Ids are the names of volumes, hosts and portals and the IQNs of targets. An export has none
  * in a document: it has a number of its own for as long as it lives, which is never
  * given again. Edits say which one they mean; an export of a whole document is the
  * one at its target and LUN that has a host in common with it, else a new one.

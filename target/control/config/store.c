@@ -332,6 +332,44 @@ int store_save(
 	return failed;
 }
 
+/* -- the first filling -------------------------------------------------------- */
+
+static void fill_row(struct statement *s, const struct config_object *object)
+{
+	char *text = json_dumps(object->value, JSON_COMPACT);
+	statement_number(s, 1, (int)object->kind);
+	statement_text(s, 2, object->id);
+	bind_number(s, 3, (int64_t)object->generation);
+	bind_number(s, 4, object->created_ms);
+	bind_number(s, 5, object->changed_ms);
+	statement_text(s, 6, text);
+	bind_number(s, 7, (int64_t)object->order);
+	statement_run(s);
+	free(text);
+}
+
+int store_fill(struct state *state, const struct config_objects *objects,
+	enum config_kind kind, struct err *err)
+{
+	sqlite3 *db = state_database(state);
+	const struct config_list *list = &objects->list[kind];
+	struct statement s;
+	int failed = database_run(db, "BEGIN IMMEDIATE", err);
+	if (failed)
+		return failed;
+	statement_begin(&s, db,
+		"INSERT INTO object(kind, id, generation, created, changed,"
+		" json, position) VALUES (?1,?2,?3,?4,?5,?6,?7)");
+	for (unsigned i = 0; i < list->count; i++)
+		fill_row(&s, list->item[i]);
+	failed = statement_end(&s, err);
+	if (!failed)
+		failed = database_run(db, "COMMIT", err);
+	if (failed)
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	return failed;
+}
+
 /* -- the history ------------------------------------------------------------ */
 
 static json_t *entry_json(const struct statement *s)

@@ -24,6 +24,11 @@ struct store_commit {
 	uint64_t number; /* of the history */
 	struct config_witness *witness; /* NULL: nobody */
 };
+/* Keeps objects of a kind that nothing was kept of before, without a record in the
+ * history. 0 or -errno with *err. */
+int store_fill(struct state *state, const struct config_objects *objects,
+	enum config_kind kind, struct err *err);
+
 /* Durable when it returns 0. */
 int store_save(struct state *state, const struct store_commit *commit,
 	struct err *err);

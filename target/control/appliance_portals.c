@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See appliance_portals.h. */
+#include "target/control/appliance_portals.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct preparing {
+	struct iscsi_server *server;
+	const struct appliance_portals *now;
+	const struct document *document;
+	struct appliance_portals *next;
+};
+
+static bool same_text(const char *one, const char *other)
+{
+	return one == other || (one && other && !strcmp(one, other));
+}
+
+/* Also if `wanted` has the port that was bound already. */
+static bool is_equal(const struct appliance_portal *portal,
+	const struct access_portal *wanted)
+{
+	return !strcmp(portal->as->name, wanted->name) &&
+		!strcmp(portal->as->address, wanted->address) &&
+		(wanted->port == portal->wanted_port ||
+			wanted->port == portal->as->port) &&
+		portal->as->group == wanted->group &&
+		same_text(portal->as->advertised, wanted->advertised);
+}
+
+static bool is_gone(const struct document_part *part, const char *name)
+{
+	for (unsigned i = 0; i < part->gone_portals; i++) {
+		if (!strcmp(part->gone_portal[i], name))
+			return true;
+	}
+	return false;
+}
+
+static struct access_portal *wanted_as(
+	const struct document *document, const char *name)
+{
+	const struct access_table *table = document->table;
+	for (unsigned i = 0; i < table->portals; i++) {
+		if (!strcmp(table->portal[i]->name, name))
+			return table->portal[i];
+	}
+	return NULL;
+}
+
+/* It goes on as it is. */
+static bool stays(
+	const struct preparing *p, const struct appliance_portal *portal)
+{
+	const struct document_part *part = p->document->part;
+	const struct access_portal *wanted =
+		wanted_as(p->document, portal->as->name);
+	if (wanted)
+		return is_equal(portal, wanted);
+	return part && !is_gone(part, portal->as->name);
+}
+
+static void add(struct preparing *p, struct access_portal *as,
+	uint16_t wanted_port, struct iscsi_portal *socket, bool fresh)
+{
+	p->next->portal[p->next->count++] =
+		(struct appliance_portal){.as = access_portal_get(as),
+			.wanted_port = wanted_port,
+			.socket = socket,
+			.fresh = fresh};
+}
+
+/* One that goes or changes and is where `wanted` will be; NULL: none. */
+static const struct appliance_portal *find_place(
+	const struct preparing *p, const struct access_portal *wanted)
+{
+	for (unsigned i = 0; i < p->now->count; i++) {
+		const struct appliance_portal *one = &p->now->portal[i];
+		if (strcmp(one->as->address, wanted->address) != 0)
+			continue;
+		if (wanted->port ? wanted->port == one->as->port
+				 : !one->wanted_port &&
+					!strcmp(one->as->name, wanted->name))
+			return stays(p, one) ? NULL : one;
+	}
+	return NULL;
+}
+
+static const struct appliance_portal *find_equal(
+	const struct preparing *p, const struct access_portal *wanted)
+{
+	for (unsigned i = 0; i < p->now->count; i++) {
+		if (is_equal(&p->now->portal[i], wanted))
+			return &p->now->portal[i];
+	}
+	return NULL;
+}
+
+static int prepare_one(
+	struct preparing *p, struct access_portal *wanted, struct err *err)
+{
+	uint16_t wanted_port = wanted->port;
+	struct iscsi_portal *socket;
+	const struct appliance_portal *equal = find_equal(p, wanted);
+	if (equal) {
+		wanted->port = equal->as->port;
+		add(p, wanted, wanted_port, equal->socket, false);
+		return 0;
+	}
+	const struct appliance_portal *place = find_place(p, wanted);
+	int failed = iscsi_portal_prepare(
+		p->server, wanted, place ? place->socket : NULL, &socket, err);
+	if (failed) {
+		err_wrap(err, "portal %s", wanted->name);
+		/* Of this machine, not of the request. */
+		if (err && failed != -ENOMEM)
+			err->code = EBUSY;
+		return failed == -ENOMEM ? failed : -EBUSY;
+	}
+	wanted->port = iscsi_portal_port(socket);
+	add(p, wanted, wanted_port, socket, true);
+	return 0;
+}
+
+int appliance_portals_prepare(struct iscsi_server *server,
+	const struct appliance_portals *now, const struct document *document,
+	struct appliance_portals *next, struct err *err)
+{
+	struct preparing p = {.server = server,
+		.now = now,
+		.document = document,
+		.next = next};
+	const struct access_table *table = document->table;
+	int failed = 0;
+	*next = (struct appliance_portals){0};
+	next->portal =
+		calloc(now->count + table->portals + 1, sizeof *next->portal);
+	if (!next->portal)
+		return err_set(err, ENOMEM, "out of memory");
+	for (unsigned i = 0; document->part && i < now->count; i++) {
+		const struct appliance_portal *one = &now->portal[i];
+		if (!wanted_as(document, one->as->name) && stays(&p, one))
+			add(&p, one->as, one->wanted_port, one->socket, false);
+	}
+	for (unsigned i = 0; !failed && i < table->portals; i++)
+		failed = prepare_one(&p, table->portal[i], err);
+	if (failed)
+		appliance_portals_undo(next);
+	return failed;
+}
+
+void appliance_portals_undo(struct appliance_portals *next)
+{
+	for (unsigned i = 0; i < next->count; i++) {
+		if (next->portal[i].fresh)
+			iscsi_portal_abandon(next->portal[i].socket);
+	}
+	appliance_portals_free(next);
+}
+
+static bool has_socket(const struct appliance_portals *portals,
+	const struct iscsi_portal *socket)
+{
+	for (unsigned i = 0; i < portals->count; i++) {
+		if (portals->portal[i].socket == socket)
+			return true;
+	}
+	return false;
+}
+
+void appliance_portals_commit(
+	struct appliance_portals *now, struct appliance_portals *next)
+{
+	for (unsigned i = 0; i < next->count; i++) {
+		if (next->portal[i].fresh)
+			iscsi_portal_start(next->portal[i].socket);
+		next->portal[i].fresh = false;
+	}
+	for (unsigned i = 0; i < now->count; i++) {
+		if (!has_socket(next, now->portal[i].socket))
+			iscsi_portal_close(now->portal[i].socket);
+	}
+	appliance_portals_free(now);
+	*now = *next;
+	*next = (struct appliance_portals){0};
+}
+
+void appliance_portals_free(struct appliance_portals *portals)
+{
+	for (unsigned i = 0; i < portals->count; i++)
+		access_portal_put(portals->portal[i].as);
+	free(portals->portal);
+	*portals = (struct appliance_portals){0};
+}

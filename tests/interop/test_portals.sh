@@ -1,0 +1,115 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Portals made, changed and removed while hosts use others.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/api.sh"
+needs curl jq iscsi-ls qemu-io python3
+
+write_settings 0
+
+# A port that nobody has now.
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+finds() { # PORT: libiscsi logs in there and sees the target
+	timeout 30 iscsi-ls -s "iscsi://127.0.0.1:$1" | tee /dev/stderr | grep -F "Target:$iqn:a"
+}
+refused() { ! timeout 30 iscsi-ls "iscsi://127.0.0.1:$1" 2>&1 | grep -F "Target:"; }
+lists() { # PORT OTHER: what SendTargets at PORT tells of the other
+	timeout 30 iscsi-ls "iscsi://127.0.0.1:$1" | tee /dev/stderr | grep -F ":$2,"
+}
+
+check "the daemon starts" start_kept_daemon
+check "a host" gets 201 POST /hosts '{"name": "any", "iscsi": {"iqn": ["*"]}}'
+check "a volume it sees" gets 201 POST /volumes '{"name": "a", "size": "8MiB", "export": {"hosts": ["any"]}}'
+check "the settings' portals are there" gets 200 GET /portals/main
+check "with the port that is bound" says '.status.port' "$port"
+
+side=$(free_port)
+check "a dry run of a new one" gets 200 POST '/portals?dryRun=true' "{\"name\": \"side\", \"address\": \"127.0.0.1\", \"port\": $side}"
+check "says what it is" says '.impact[0].object' '"portal side"'
+check "nothing listens" refused "$side"
+check "a new one" gets 201 POST /portals "{\"name\": \"side\", \"address\": \"127.0.0.1\", \"port\": $side}"
+check "where it says" says '.status.port' "$side"
+check "a host logs in there" finds "$side"
+check "the first portal tells of it" lists "$port" "$side"
+check "its name again" gets 409 POST /portals '{"name": "side", "address": "127.0.0.1", "port": 0}'
+check "its port again" gets 409 POST /portals "{\"name\": \"b\", \"address\": \"127.0.0.1\", \"port\": $side}"
+check "that is said" says '.detail | contains("address and port already")' true
+
+# What cannot be bound refuses the whole.
+python3 -c 'import socket, sys, time
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(1)
+print(s.getsockname()[1], flush=True); sys.stdin.read()' < <(
+	until [ -e "$work/done" ]; do read -r -t 0.05 <> <(:) || true; done) >"$work/taken" &
+holder=$!
+check "another program listens" wait_until test -s "$work/taken"
+taken=$(cat "$work/taken")
+check "its port" gets 409 POST /portals "{\"name\": \"b\", \"address\": \"127.0.0.1\", \"port\": $taken}"
+check "is refused with place and reason" says \
+	".detail | contains(\"cannot listen on 127.0.0.1 port $taken: Address already in use\")" true
+check "an address that is not here" gets 409 POST /portals '{"name": "b", "address": "192.0.2.1", "port": 0}'
+check "too" says '.detail | contains("no such address")' true
+check "none of that is there" gets 404 GET /portals/b
+check "no address" gets 422 POST /portals '{"name": "b", "address": "localhost"}'
+check "its pointer" says '.errors[0].pointer' '"/address"'
+check "nor a change to it" changes 409 PATCH /portals/side "{\"port\": $taken}"
+check "the old port goes on" finds "$side"
+
+# A change under a host that writes.
+timeout 300 qemu-io -f raw "iscsi://127.0.0.1:$side/$iqn:a/0" >"$work/io" 2>&1 < <(
+	i=0
+	until [ -e "$work/enough" ] || [ $i -ge 4000 ]; do
+		echo "write -P $((i % 251)) $((i % 64 * 64))k 64k"
+		i=$((i + 1))
+	done
+	echo "aio_flush") &
+io=$!
+has_session() { gets 200 GET /portals/side && says '.status.sessions' 1; }
+check "a host that writes through it" wait_until has_session
+check "another group, at the same port" changes 200 PATCH /portals/side '{"group": 7}'
+check "is told" lists "$port" "$side"
+check "with the group" grep -q "$side,7" <(timeout 30 iscsi-ls "iscsi://127.0.0.1:$port")
+check "hosts still log in there" finds "$side"
+moved=$(free_port)
+check "another port" changes 200 PATCH /portals/side "{\"port\": $moved}"
+check "is where hosts log in" finds "$moved"
+check "and no more at the old one" refused "$side"
+check "a target that names it" gets 201 POST /targets '{"name": "t", "portals": ["side"]}'
+check "holds it" changes 409 DELETE /portals/side
+check "by its name" says '.held_by' "[\"target $iqn:t\"]"
+check "without it" changes 204 DELETE /targets/t
+check "who came through it" gets 200 GET /portals/side
+tag=$(etag)
+check "a dry run of the end" gets 200 DELETE '/portals/side?dryRun=true' '' -H "If-Match: $tag"
+check "says who came through it" says '.impact[0] | [.effect, (.sessions | length)]' '["live",1]'
+check "the end" changes 204 DELETE /portals/side
+check "no login any more" refused "$moved"
+check "the first portal tells of it no more" [ "$(timeout 30 iscsi-ls "iscsi://127.0.0.1:$port" | grep -c ":$moved,")" = 0 ]
+touch "$work/enough"
+io_went_well() { wait $io && ! grep -q 'failed\|error' "$work/io"; }
+check "the host saw no error" io_went_well
+check "the last portal stays" changes 409 DELETE /portals/main
+check "for no host could log in" says '.detail | contains("last portal")' true
+
+# As a whole, and back.
+check "the configuration" gets 200 GET /config
+check "has the portals" says '[.portals[].name] | index("main") != null' true
+jq -c "del(.portals) | .targets[0].alias = \"x\"" "$work/body" >"$work/config.json"
+check "a document without them" changes 200 PUT /config "$(cat "$work/config.json")"
+check "leaves them" finds "$port"
+jq -c ".portals = []" "$work/config.json" >"$work/none.json"
+check "one with none" changes 422 PUT /config "$(cat "$work/none.json")"
+check "is refused" says '.errors[0].pointer' '"/portals"'
+check "one more" gets 201 POST /portals "{\"name\": \"side\", \"address\": \"127.0.0.1\", \"port\": $side}"
+check "the history" gets 200 GET /history
+before=$(jq '.items[1].number' "$work/body")
+check "goes back" changes 200 POST "/history/$before/restore"
+check "and it is gone" refused "$side"
+check "it comes again" gets 201 POST /portals "{\"name\": \"side\", \"address\": \"127.0.0.1\", \"port\": $side}"
+
+# They are kept; what the settings say is only the first filling.
+check "the daemon ends" stop_daemon
+check "and starts" start_kept_daemon
+check "with the portal" finds "$side"
+touch "$work/done"
+wait $holder
+finish
