@@ -10,10 +10,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+/* `table` NULL: tests of the transport have no appliance. */
 static json_t *portals_json(const struct access_table *table)
 {
 	json_t *list = json_array();
-	for (unsigned i = 0; i < table->portals; i++) {
+	for (unsigned i = 0; table && i < table->portals; i++) {
 		const struct access_portal *portal = table->portal[i];
 		json_array_append_new(list,
 			json_pack("{ss, ss, si, ss*}", "name", portal->name,
@@ -28,6 +29,9 @@ static void system_co(struct api_request *request)
 {
 	const struct settings *settings = request->parts->settings;
 	const struct api *api = request->api;
+	const struct appliance *appliance = request->parts->appliance;
+	const struct access_table *table =
+		appliance ? appliance_table(appliance) : NULL;
 	struct utsname kernel;
 	char host[65] = "";
 	gethostname(host, sizeof host - 1);
@@ -38,9 +42,8 @@ static void system_co(struct api_request *request)
 			api_time(api->started_ms), "kernel", kernel.release,
 			"naming_authority", settings->naming_authority,
 			"reactors", (int)settings->reactors, "portals",
-			portals_json(
-				appliance_table(request->parts->appliance)),
-			"libraries", "libevent", event_get_version(), "openssl",
+			portals_json(table), "libraries", "libevent",
+			event_get_version(), "openssl",
 			OpenSSL_version(OPENSSL_VERSION), "jansson",
 			jansson_version_str()));
 }
