@@ -63,8 +63,8 @@
 #include "blockcore/base/slab.h"
 #include "blockcore/format/format.h"
 #include "blockcore/format/qcow2/entry.h"
+#include "blockcore/format/qcow2/grant.h"
 #include "blockcore/format/qcow2/header.h"
-#include "blockcore/format/qcow2/pool.h"
 
 #include <stdatomic.h>
 

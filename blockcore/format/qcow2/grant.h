@@ -2,8 +2,8 @@
 /*
  * qcow2: clusters to be given out, reserved ahead (pool.c). At home.
  */
-#ifndef BLOCKCORE_FORMAT_QCOW2_POOL_H
-#define BLOCKCORE_FORMAT_QCOW2_POOL_H
+#ifndef BLOCKCORE_FORMAT_QCOW2_GRANT_H
+#define BLOCKCORE_FORMAT_QCOW2_GRANT_H
 
 #include "blockcore/base/co.h"
 
