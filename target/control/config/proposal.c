@@ -317,10 +317,10 @@ static int read_over(struct config_proposal *proposal, struct doc *root,
 	doc_free(present);
 	if (!proposal->document)
 		return err ? -err->code : -EINVAL;
-	if (proposal->document->table->portals)
+	const struct doc *said = doc_find(proposal->document->root, "portals");
+	if (proposal->document->table->portals || !said)
 		return 0;
-	return doc_error(doc_find(proposal->document->root, "portals"), err,
-		EINVAL,
+	return doc_error(said, err, EINVAL,
 		"at least one portal is expected: no host could log in");
 }
 
