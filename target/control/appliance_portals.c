@@ -39,24 +39,13 @@ static bool is_gone(const struct document_part *part, const char *name)
 	return false;
 }
 
-static struct access_portal *wanted_as(
-	const struct document *document, const char *name)
-{
-	const struct access_table *table = document->table;
-	for (unsigned i = 0; i < table->portals; i++) {
-		if (!strcmp(table->portal[i]->name, name))
-			return table->portal[i];
-	}
-	return NULL;
-}
-
 /* It goes on as it is. */
 static bool stays(
 	const struct preparing *p, const struct appliance_portal *portal)
 {
 	const struct document_part *part = p->document->part;
 	const struct access_portal *wanted =
-		wanted_as(p->document, portal->as->name);
+		access_find_portal(p->document->table, portal->as->name);
 	if (wanted)
 		return is_equal(portal, wanted);
 	return part && !is_gone(part, portal->as->name);
@@ -141,7 +130,7 @@ int appliance_portals_prepare(struct iscsi_server *server,
 		return err_set(err, ENOMEM, "out of memory");
 	for (unsigned i = 0; document->part && i < now->count; i++) {
 		const struct appliance_portal *one = &now->portal[i];
-		if (!wanted_as(document, one->as->name) && stays(&p, one))
+		if (!access_find_portal(table, one->as->name) && stays(&p, one))
 			add(&p, one->as, one->wanted_port, one->socket, false);
 	}
 	for (unsigned i = 0; !failed && i < table->portals; i++)

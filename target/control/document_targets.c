@@ -113,16 +113,6 @@ static const char *whole_name(char folded[ACCESS_NAME_BYTES], const char *text,
 
 /* -- portals ---------------------------------------------------------------- */
 
-static struct access_portal *find_portal(
-	const struct access_table *table, const char *name)
-{
-	for (unsigned i = 0; i < table->portals; i++) {
-		if (!strcmp(table->portal[i]->name, name))
-			return table->portal[i];
-	}
-	return NULL;
-}
-
 static int read_target_portals(const struct access_table *table,
 	struct access_target *target, const struct doc *list, struct err *err)
 {
@@ -142,7 +132,7 @@ static int read_target_portals(const struct access_table *table,
 		int failed = doc_text(node, &name, err);
 		if (failed)
 			return failed;
-		struct access_portal *portal = find_portal(table, name);
+		struct access_portal *portal = access_find_portal(table, name);
 		if (!portal)
 			return doc_error(node, err, ENOENT,
 				"there is no portal \"%s\"", name);

@@ -137,16 +137,6 @@ static void make_hosts(struct making *m)
 
 /* -- portals ------------------------------------------------------------------ */
 
-static struct access_portal *find_portal(
-	const struct access_table *table, const char *name)
-{
-	for (unsigned i = 0; i < table->portals; i++) {
-		if (!strcmp(table->portal[i]->name, name))
-			return table->portal[i];
-	}
-	return NULL;
-}
-
 static void add_portal(struct making *m, struct access_portal *portal)
 {
 	m->table->portal[m->table->portals++] = access_portal_get(portal);
@@ -162,13 +152,14 @@ static void make_portals(struct making *m)
 		m->portals_change |= !m->part->portal_stays[i];
 	for (unsigned i = 0; i < old->portals; i++) {
 		struct access_portal *portal = old->portal[i];
-		struct access_portal *other = find_portal(more, portal->name);
+		struct access_portal *other =
+			access_find_portal(more, portal->name);
 		if (map_find_text(&m->gone_portals, portal->name))
 			continue;
 		add_portal(m, other && m->portals_change ? other : portal);
 	}
 	for (unsigned i = 0; i < more->portals; i++) {
-		if (!find_portal(old, more->portal[i]->name))
+		if (!access_find_portal(old, more->portal[i]->name))
 			add_portal(m, more->portal[i]);
 	}
 }
@@ -178,7 +169,7 @@ static bool moves(const struct making *m, const struct access_target *target)
 {
 	for (unsigned i = 0; m->portals_change && i < target->portals; i++) {
 		const struct access_portal *portal = target->portal[i];
-		if (find_portal(m->table, portal->name) != portal)
+		if (access_find_portal(m->table, portal->name) != portal)
 			return true;
 	}
 	return false;
@@ -265,7 +256,7 @@ static void make_target(struct making *m, const struct access_target *from,
 		return;
 	for (unsigned i = 0; i < from->portals; i++) {
 		struct access_portal *portal =
-			find_portal(m->table, from->portal[i]->name);
+			access_find_portal(m->table, from->portal[i]->name);
 		target->portal[target->portals++] =
 			access_portal_get(portal ? portal : from->portal[i]);
 	}

@@ -11,7 +11,8 @@
  * Invariants
  *  1. Connections are dealt out to the reactors in turn and stay there.
  *  2. Everything that a peer can make grow is bounded: connections in all and
- *     before login, sessions of one initiator, text length, commands in the window, data in flight.
+ *     before login, sessions of one initiator, text length, commands in the window,
+ *     data in flight.
  *  3. A login that does not end in `login_timeout_s` is closed.
  */
 #ifndef TARGET_ISCSI_ISCSI_H
@@ -137,30 +138,20 @@ int iscsi_lane_start(
 void iscsi_server_publish(
 	struct iscsi_server *server, struct access_table *table);
 
-/* Listens on a portal, at any time. `bound_port` tells the port that 0 became. */
-int iscsi_portal_open(struct iscsi_server *server,
-	const struct access_portal *portal, uint16_t *bound_port,
-	struct err *err);
-
-/* The same in two steps: it is bound and listens, but nothing is accepted until it is
- * started. `takes`: an open one at the same address and port, whose socket it takes
- * over when it is started (that one is closed then); else NULL. 0, or -errno with
- * *err. What is prepared is started or abandoned; control lane. */
+/* A portal, at any time, in two steps: it is bound and listens, but nothing is accepted
+ * until it is started. `takes`: an open one at the same address and port, whose socket
+ * it takes over when it is started (that one is closed then); else NULL. 0, or -errno
+ * with *err. What is prepared is started or abandoned; control lane. */
 struct iscsi_portal;
 int iscsi_portal_prepare(struct iscsi_server *server,
 	const struct access_portal *portal, struct iscsi_portal *takes,
 	struct iscsi_portal **prepared, struct err *err);
+/* The one that is bound, also where 0 was wanted. */
 uint16_t iscsi_portal_port(const struct iscsi_portal *portal);
 void iscsi_portal_start(struct iscsi_portal *portal);
 void iscsi_portal_abandon(struct iscsi_portal *portal);
 /* Stops listening; its sessions go on. One that is closed stays so. */
 void iscsi_portal_close(struct iscsi_portal *portal);
-
-/* Stops listening on what is open under that name. Sessions that came through it
- * go on or, with `end_sessions`, are ended as by iscsi_session_kick_co. 0 or
- * -ENOENT; in a coroutine on the control lane. */
-int iscsi_portal_close_co(struct iscsi_server *server, const char *name,
-	bool end_sessions, struct err *err);
 
 /* Sockets that are open now, logged in or not; any thread. */
 unsigned iscsi_server_connections(const struct iscsi_server *server);

@@ -7,8 +7,9 @@
  *  1. At most ACCEPT_BATCH connections are taken per turn, so that a flood of
  *     them does not keep the control lane from its work.
  *  2. Beyond max_logins a half-open login gives way to a new one, on its lane: the
- *     oldest from the same address, else the oldest; beyond max_connections, too, and if there is none the new one is closed
- *     at once. EVICT_SLACK is for those that give way and are not gone yet.
+ *     oldest from the same address, else the oldest; beyond max_connections, too,
+ *     and if there is none the new one is closed at once. EVICT_SLACK is for those
+ *     that give way and are not gone yet.
  *  3. Out of descriptors, nothing is accepted for a while. This and 2 are logged,
  *     rationed.
  */
@@ -18,7 +19,6 @@
 #include "target/iscsi/framing.h"
 #include "target/iscsi/lifecycle.h"
 #include "target/iscsi/portal_socket.h"
-#include "target/iscsi/sessions.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -293,7 +293,7 @@ int iscsi_portal_prepare(struct iscsi_server *server,
 		forget(made);
 		return fd;
 	}
-	if (made->portal.port != port) /* nobody refers to it yet */
+	if (made->portal.port != port) /* lanes read one that was open before */
 		made->portal.port = port;
 	made->watch.fd = fd;
 	made->takes = takes;
@@ -345,24 +345,6 @@ void iscsi_portal_abandon(struct iscsi_portal *portal)
 	forget(portal);
 }
 
-int iscsi_portal_open(struct iscsi_server *server,
-	const struct access_portal *portal, uint16_t *bound_port,
-	struct err *err)
-{
-	struct iscsi_portal *made;
-	int result = iscsi_portal_prepare(server, portal, NULL, &made, err);
-
-	if (result)
-		return result;
-	iscsi_portal_start(made);
-	if (!made->open)
-		return err_set(err, ENOMEM, "portal %s: cannot be watched",
-			portal->name);
-	if (bound_port)
-		*bound_port = made->portal.port;
-	return 0;
-}
-
 /* -- closing --------------------------------------------------------------- */
 
 static void close_portal(struct iscsi_portal *portal)
@@ -376,44 +358,6 @@ void iscsi_portal_close(struct iscsi_portal *portal)
 {
 	if (portal->open)
 		close_portal(portal);
-}
-
-struct closing {
-	struct iscsi_server *server;
-	const char *name;
-};
-
-static void end_sessions_here(struct block_lane *lane, void *argument)
-{
-	const struct closing *closing = argument;
-	struct iscsi_lane *own = closing->server->lane[lane->index];
-	struct iscsi_connection *connection;
-
-	if (!own)
-		return;
-	TAILQ_FOREACH (connection, &own->connections, link)
-		if (!strcmp(connection->world.portal->name, closing->name))
-			sessions_drop(connection, "its portal was closed", 0);
-}
-
-int iscsi_portal_close_co(struct iscsi_server *server, const char *name,
-	bool end_sessions, struct err *err)
-{
-	struct closing closing = {.server = server, .name = name};
-	struct iscsi_portal *portal;
-	bool found = false;
-
-	LIST_FOREACH (portal, &server->portals, link) {
-		if (!portal->open || strcmp(portal->portal.name, name))
-			continue;
-		close_portal(portal);
-		found = true;
-	}
-	if (!found)
-		return err_set(err, ENOENT, "no portal '%s' is open", name);
-	if (end_sessions)
-		block_broadcast_co(server->core, end_sessions_here, &closing);
-	return 0;
 }
 
 void portal_close_all(struct iscsi_server *server)

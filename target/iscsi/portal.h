@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of portals; iscsi_portal_open is in iscsi.h. Control lane.
+ * The end of portals; how one is opened stands in iscsi.h. Control lane.
  */
 #ifndef TARGET_ISCSI_PORTAL_H
 #define TARGET_ISCSI_PORTAL_H

@@ -129,6 +129,15 @@ const struct access_target *access_find_target(
 	return NULL;
 }
 
+struct access_portal *access_find_portal(
+	const struct access_table *table, const char *name)
+{
+	for (unsigned i = 0; i < table->portals; i++)
+		if (!strcmp(table->portal[i]->name, name))
+			return table->portal[i];
+	return NULL;
+}
+
 bool access_on_portal(
 	const struct access_target *target, const struct access_portal *portal)
 {

@@ -117,6 +117,9 @@ bool access_fold_name(
 /* The target of that (folded) name, NULL if there is none. */
 const struct access_target *access_find_target(
 	const struct access_table *table, const char *iqn);
+/* The portal of that name, NULL if there is none. */
+struct access_portal *access_find_portal(
+	const struct access_table *table, const char *name);
 /* The host whose name and address conditions fit `iqn` (folded) at `peer`, the
  * most particular one (exact name, then longest prefix, then "*"; among equals
  * the longest network prefix, then the first in the table); NULL: nobody. */

@@ -108,7 +108,11 @@ static void start_co(struct stack_rig *stack, void *argument)
 	block_broadcast_co(stack->core, start_lane, rig->server);
 	rig->table = make_table(rig, &admitted);
 	iscsi_server_publish(rig->server, rig->table);
-	CHECK_INT(iscsi_portal_open(rig->server, &portal, &rig->port, &err), 0);
+	CHECK_INT(iscsi_portal_prepare(
+			  rig->server, &portal, NULL, &rig->portal, &err),
+		0);
+	iscsi_portal_start(rig->portal);
+	rig->port = iscsi_portal_port(rig->portal);
 }
 
 struct call {

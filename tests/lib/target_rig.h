@@ -23,6 +23,7 @@ struct target_rig {
 	struct iscsi_server *server;
 	struct access_table *table;
 	struct volume *volume[TARGET_RIG_VOLUMES];
+	struct iscsi_portal *portal; /* that listens there: */
 	uint16_t port;
 	struct iscsi_watcher watcher;
 	_Atomic unsigned sessions_up, sessions_down;

@@ -12,76 +12,127 @@
 
 #include <cmocka.h>
 
-struct portal_order {
-	bool end_sessions;
-	uint16_t port; /* in: wanted, out: bound */
+/* What is done on the control lane with the rig's portal. */
+struct order {
+	uint16_t port; /* wanted */
+	struct iscsi_portal *portal; /* prepared */
+	struct err err;
 	int result;
 };
 
-static void close_co(struct target_rig *rig, void *argument)
+static void prepare(
+	struct target_rig *rig, struct order *order, struct iscsi_portal *takes)
 {
-	struct portal_order *order = argument;
-	struct err err = {0};
-
-	order->result = iscsi_portal_close_co(
-		rig->server, "main", order->end_sessions, &err);
-	if (order->result)
-		CHECK_ERR(&err, "no portal 'main' is open");
-}
-
-static void open_co(struct target_rig *rig, void *argument)
-{
-	struct portal_order *order = argument;
 	struct access_portal portal = {.name = "main",
 		.address = "127.0.0.1",
 		.port = order->port,
 		.group = 1};
-	struct err err = {0};
 
-	CHECK_INT(
-		iscsi_portal_open(rig->server, &portal, &order->port, &err), 0);
+	order->result = iscsi_portal_prepare(
+		rig->server, &portal, takes, &order->portal, &order->err);
+}
+
+static void prepare_co(struct target_rig *rig, void *argument)
+{
+	prepare(rig, argument, NULL);
+}
+
+static void take_over_co(struct target_rig *rig, void *argument)
+{
+	prepare(rig, argument, rig->portal);
+}
+
+static void start_co(struct target_rig *rig, void *argument)
+{
+	const struct order *order = argument;
+
+	iscsi_portal_start(order->portal);
+	rig->portal = order->portal;
+}
+
+static void abandon_co(struct target_rig *rig, void *argument)
+{
+	const struct order *order = argument;
+
+	(void)rig;
+	iscsi_portal_abandon(order->portal);
+}
+
+static void close_co(struct target_rig *rig, void *argument)
+{
+	(void)argument;
+	iscsi_portal_close(rig->portal);
+}
+
+static void run(struct target_rig *rig, struct order *order,
+	void (*body_co)(struct target_rig *rig, void *argument))
+{
+	target_rig_run(rig, body_co, order);
+	assert_int_equal(order->result, 0);
+}
+
+static void use(struct wire *new, uint16_t port)
+{
+	wire_renew(new);
+	wire_open(new, port, "");
+	wire_expect_quiet(new);
+	wire_logout(new);
 }
 
 static void a_portal_closes_and_its_sessions_go_on(void **state)
 {
 	struct target_rig *rig = *state;
-	struct portal_order order = {.end_sessions = false};
+	struct order order = {0};
 	struct wire wire = {0}, new = {.isid = {0x40, 0, 0, 2}};
 
 	wire_open(&wire, rig->port, "");
-	target_rig_run(rig, close_co, &order);
-	assert_int_equal(order.result, 0);
+	run(rig, &order, close_co);
 	wire_expect_quiet(&wire);
-	target_rig_run(rig, close_co, &order);
-	assert_int_equal(order.result, -ENOENT);
+	run(rig, &order, close_co); /* it stays closed */
 	/* Again under the same name; on the same port, too. */
 	for (unsigned i = 0; i < 3; i++) {
-		target_rig_run(rig, open_co, &order);
-		wire_renew(&new);
-		wire_open(&new, order.port, "");
+		run(rig, &order, prepare_co);
+		run(rig, &order, start_co);
+		order.port = iscsi_portal_port(order.portal);
+		use(&new, order.port);
 		wire_expect_quiet(&wire);
-		wire_logout(&new);
-		target_rig_run(rig, close_co, &order);
+		run(rig, &order, close_co);
 	}
 	wire_logout(&wire);
 }
 
-static void a_portal_closes_with_its_sessions(void **state)
+/* A change at the same address and port: nobody finds it closed. */
+static void a_portal_takes_over_a_socket(void **state)
 {
 	struct target_rig *rig = *state;
-	struct portal_order order = {.end_sessions = true};
-	struct wire wire = {0}, half = {0};
+	struct order order = {.port = rig->port};
+	struct wire wire = {0}, new = {.isid = {0x40, 0, 0, 2}};
+	struct iscsi_portal *old = rig->portal;
 
 	wire_open(&wire, rig->port, "");
-	wire_connect(&half, rig->port);
-	target_rig_run(rig, close_co, &order);
-	assert_int_equal(order.result, 0);
-	wire_expect_dropped(&wire, 0);
-	assert_int_equal(atomic_load(&rig->sessions_up), 1);
-	wire_close(&half);
-	target_rig_run(rig, open_co, &order);
-	wire_open(&wire, order.port, "");
+	run(rig, &order, take_over_co);
+	use(&new, rig->port); /* the old one still accepts */
+	run(rig, &order, abandon_co);
+	use(&new, rig->port);
+	run(rig, &order, take_over_co);
+	assert_int_equal(iscsi_portal_port(order.portal), rig->port);
+	run(rig, &order, start_co);
+	iscsi_portal_close(old); /* has no socket any more */
+	use(&new, rig->port);
+	wire_expect_quiet(&wire);
 	wire_logout(&wire);
+}
+
+static void a_port_in_use_is_refused(void **state)
+{
+	struct target_rig *rig = *state;
+	struct order order = {.port = rig->port};
+	char place[64];
+
+	target_rig_run(rig, prepare_co, &order);
+	assert_int_equal(order.result, -EADDRINUSE);
+	snprintf(place, sizeof place, "127.0.0.1 port %u", rig->port);
+	CHECK_ERR(&order.err, place);
 }
 
 int main(void)
@@ -91,7 +142,8 @@ int main(void)
 		name, target_rig_set_up, target_rig_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(a_portal_closes_and_its_sessions_go_on),
-		TEST(a_portal_closes_with_its_sessions),
+		TEST(a_portal_takes_over_a_socket),
+		TEST(a_port_in_use_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,11 +15,7 @@ static const struct access_portal *running(
 {
 	const struct access_table *table =
 		appliance_table(request->parts->appliance);
-	for (unsigned i = 0; table && i < table->portals; i++) {
-		if (!strcmp(table->portal[i]->name, name))
-			return table->portal[i];
-	}
-	return NULL;
+	return table ? access_find_portal(table, name) : NULL;
 }
 
 static void complete(struct api_request *request,
