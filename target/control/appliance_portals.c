@@ -13,21 +13,13 @@ struct preparing {
 	struct appliance_portals *next;
 };
 
-static bool same_text(const char *one, const char *other)
-{
-	return one == other || (one && other && !strcmp(one, other));
-}
-
 /* Also if `wanted` has the port that was bound already. */
 static bool is_equal(const struct appliance_portal *portal,
 	const struct access_portal *wanted)
 {
-	return !strcmp(portal->as->name, wanted->name) &&
-		!strcmp(portal->as->address, wanted->address) &&
+	return access_portal_same(portal->as, wanted) &&
 		(wanted->port == portal->wanted_port ||
-			wanted->port == portal->as->port) &&
-		portal->as->group == wanted->group &&
-		same_text(portal->as->advertised, wanted->advertised);
+			wanted->port == portal->as->port);
 }
 
 static bool is_gone(const struct document_part *part, const char *name)

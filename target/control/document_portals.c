@@ -32,18 +32,10 @@ static int copy_settings(struct access_table *table,
 	const struct settings *settings, struct err *err)
 {
 	for (unsigned i = 0; i < settings->portals; i++) {
-		const struct access_portal *from = &settings->portal[i];
 		struct access_portal *to = add(table, err);
 		if (!to)
 			return -ENOMEM;
-		to->port = from->port;
-		to->group = from->group;
-		to->name = strdup(from->name);
-		to->address = strdup(from->address);
-		if (from->advertised)
-			to->advertised = strdup(from->advertised);
-		if (!to->name || !to->address ||
-			(from->advertised && !to->advertised))
+		if (!access_portal_copy(to, &settings->portal[i]))
 			return err_set(err, ENOMEM, "out of memory");
 	}
 	return 0;

@@ -208,29 +208,6 @@ static void free_portal(struct iscsi_portal *portal)
 	free(portal);
 }
 
-static struct iscsi_portal *copy_portal(const struct access_portal *from)
-{
-	struct iscsi_portal *portal = calloc(1, sizeof *portal);
-
-	if (!portal)
-		return NULL;
-	portal->portal = *from;
-	portal->portal.name = strdup(from->name);
-	portal->portal.address = strdup(from->address);
-	portal->portal.advertised =
-		from->advertised ? strdup(from->advertised) : NULL;
-	if (portal->portal.name && portal->portal.address &&
-		(portal->portal.advertised || !from->advertised))
-		return portal;
-	free_portal(portal);
-	return NULL;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && !strcmp(a, b));
-}
-
 /* A closed one that was the same: opening and closing takes no more memory each
  * time, though no portal is freed while connections may refer to it. */
 static struct iscsi_portal *find_closed(
@@ -239,14 +216,9 @@ static struct iscsi_portal *find_closed(
 	struct iscsi_portal *portal;
 
 	LIST_FOREACH (portal, &server->portals, link) {
-		const struct access_portal *was = &portal->portal;
-
 		if (!portal->open && !portal->prepared &&
-			was->port == wanted->port &&
-			was->group == wanted->group &&
-			!strcmp(was->name, wanted->name) &&
-			!strcmp(was->address, wanted->address) &&
-			same_text(was->advertised, wanted->advertised))
+			portal->portal.port == wanted->port &&
+			access_portal_same(&portal->portal, wanted))
 			return portal;
 	}
 	return NULL;
@@ -259,9 +231,13 @@ static struct iscsi_portal *find_or_make(
 
 	if (portal)
 		return portal;
-	portal = copy_portal(wanted);
+	portal = calloc(1, sizeof *portal);
 	if (!portal)
 		return NULL;
+	if (!access_portal_copy(&portal->portal, wanted)) {
+		free_portal(portal);
+		return NULL;
+	}
 	portal->server = server;
 	portal->watch.ready = ready;
 	LIST_INSERT_HEAD(&server->portals, portal, link);

@@ -118,15 +118,28 @@ void access_put(struct access_table *table)
 	free(table);
 }
 
-/* -- targets and exports --------------------------------------------------- */
+/* -- portals --------------------------------------------------------------- */
 
-const struct access_target *access_find_target(
-	const struct access_table *table, const char *iqn)
+bool access_portal_copy(
+	struct access_portal *to, const struct access_portal *from)
 {
-	for (unsigned i = 0; i < table->targets; i++)
-		if (!strcmp(table->target[i]->iqn, iqn))
-			return table->target[i];
-	return NULL;
+	to->port = from->port;
+	to->group = from->group;
+	to->name = strdup(from->name);
+	to->address = strdup(from->address);
+	to->advertised = from->advertised ? strdup(from->advertised) : NULL;
+	return to->name && to->address && (to->advertised || !from->advertised);
+}
+
+bool access_portal_same(
+	const struct access_portal *a, const struct access_portal *b)
+{
+	bool both = a->advertised && b->advertised;
+
+	return a->group == b->group && !strcmp(a->name, b->name) &&
+		!strcmp(a->address, b->address) &&
+		(both ? !strcmp(a->advertised, b->advertised)
+		      : a->advertised == b->advertised);
 }
 
 struct access_portal *access_find_portal(
@@ -135,6 +148,17 @@ struct access_portal *access_find_portal(
 	for (unsigned i = 0; i < table->portals; i++)
 		if (!strcmp(table->portal[i]->name, name))
 			return table->portal[i];
+	return NULL;
+}
+
+/* -- targets and exports --------------------------------------------------- */
+
+const struct access_target *access_find_target(
+	const struct access_table *table, const char *iqn)
+{
+	for (unsigned i = 0; i < table->targets; i++)
+		if (!strcmp(table->target[i]->iqn, iqn))
+			return table->target[i];
 	return NULL;
 }
 

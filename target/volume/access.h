@@ -103,6 +103,13 @@ void access_host_put(struct access_host *host);
 struct access_portal *access_portal_new(void);
 struct access_portal *access_portal_get(struct access_portal *portal);
 void access_portal_put(struct access_portal *portal);
+/* Strings of its own and the numbers; the references stay. False: no memory, what has
+ * been copied stays in `to`. */
+bool access_portal_copy(
+	struct access_portal *to, const struct access_portal *from);
+/* All but the ports. */
+bool access_portal_same(
+	const struct access_portal *a, const struct access_portal *b);
 struct access_target *access_target_new(void);
 struct access_target *access_target_get(struct access_target *target);
 void access_target_put(struct access_target *target);
