@@ -104,3 +104,21 @@ struct qcow2_packed qcow2_entry_packed(
 
 	return (struct qcow2_packed){offset, end - offset};
 }
+
+struct qcow2_row qcow2_entry_row(
+	const struct qcow2_geometry *geometry, uint64_t word)
+{
+	struct qcow2_row row = {.offset = qcow2_entry_cluster(word)};
+
+	if (word & QCOW2_COMPRESSED) {
+		struct qcow2_packed packed = qcow2_entry_packed(geometry, word);
+		uint64_t end = packed.offset + packed.bytes - 1;
+
+		row.offset = packed.offset & ~(geometry->cluster_bytes - 1);
+		row.clusters = (end >> geometry->cluster_bits) -
+			(row.offset >> geometry->cluster_bits) + 1;
+	} else if (row.offset) {
+		row.clusters = 1;
+	}
+	return row;
+}

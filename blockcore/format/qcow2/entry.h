@@ -72,4 +72,11 @@ static inline uint64_t qcow2_entry_cluster(uint64_t word)
 	return word & QCOW2_COMPRESSED ? 0 : word & QCOW2_OFFSET_MASK;
 }
 
+/* The host clusters in a row of which any entry owns a reference each. */
+struct qcow2_row {
+	uint64_t offset, clusters; /* 0 clusters: none */
+};
+struct qcow2_row qcow2_entry_row(
+	const struct qcow2_geometry *geometry, uint64_t word);
+
 #endif

@@ -266,17 +266,10 @@ void qcow2_epoch_free(struct qcow2 *image, uint64_t offset, uint64_t clusters)
 
 void qcow2_epoch_free_entry(struct qcow2 *image, uint64_t word)
 {
-	const struct qcow2_geometry *g = &image->geometry;
+	struct qcow2_row row = qcow2_entry_row(&image->geometry, word);
 
-	if (!(word & QCOW2_COMPRESSED)) {
-		if (qcow2_entry_cluster(word))
-			qcow2_epoch_free(image, qcow2_entry_cluster(word), 1);
-		return;
-	}
-	struct qcow2_packed packed = qcow2_entry_packed(g, word);
-	uint64_t first = packed.offset >> g->cluster_bits;
-	uint64_t last = (packed.offset + packed.bytes - 1) >> g->cluster_bits;
-	qcow2_epoch_free(image, first << g->cluster_bits, last - first + 1);
+	if (row.clusters)
+		qcow2_epoch_free(image, row.offset, row.clusters);
 }
 
 static int reclaim_co(struct qcow2 *image)

@@ -69,7 +69,8 @@ static int find_co(struct qcow2 *image, const char *name, const char *safety,
 
 /* The slice in the file without COPIED bits. No current map reads it: those are
  * without, so nothing is written for what a current map shares. */
-static int clear_slice_co(struct qcow2_map *map, struct qcow2_slice *slice)
+static int clear_slice_co(
+	struct qcow2_map *map, struct qcow2_slice *slice, uint64_t guest)
 {
 	struct qcow2 *image = map->image;
 	const struct qcow2_geometry *g = &image->geometry;
@@ -77,6 +78,7 @@ static int clear_slice_co(struct qcow2_map *map, struct qcow2_slice *slice)
 	bool any = false;
 	int error = 0;
 
+	(void)guest;
 	if (!bytes)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < g->slice_bytes / 8; i++) {
@@ -97,36 +99,16 @@ static int clear_slice_co(struct qcow2_map *map, struct qcow2_slice *slice)
 	return error;
 }
 
-static int raise_slice_co(struct qcow2_map *map, uint64_t guest)
-{
-	const struct qcow2_geometry *g = &map->image->geometry;
-	struct qcow2_slice *slice;
-	uint64_t word[2];
-	int error = qcow2_map_pin_co(map, guest, &slice);
-
-	if (error)
-		return error;
-	for (uint64_t i = 0; i < 1ull << g->slice_bits && !error; i++) {
-		qcow2_map_entry(map, guest + (i << g->cluster_bits), word);
-		error = qcow2_share_raise_entry_co(map->image, word[0]);
-	}
-	if (!error)
-		error = clear_slice_co(map, slice);
-	qcow2_map_unpin(slice);
-	return error;
-}
-
 static int raise_table_co(struct qcow2_map *map, uint32_t l1_index)
 {
-	const struct qcow2_geometry *g = &map->image->geometry;
-	uint64_t guest = (uint64_t)l1_index << (g->l2_bits + g->cluster_bits);
-	unsigned slice_log = g->slice_bits + g->cluster_bits;
+	static const struct qcow2_share_walk walk = {
+		.entry_co = qcow2_share_raise_entry_co,
+		.slice_co = clear_slice_co};
 	uint64_t table = map->l1[l1_index] & QCOW2_OFFSET_MASK;
-	int error = qcow2_share_raise_co(map->image, table >> g->cluster_bits);
+	int error = qcow2_share_raise_co(
+		map->image, table >> map->image->geometry.cluster_bits);
 
-	for (uint32_t i = 0; i < g->slices_per_table && !error; i++)
-		error = raise_slice_co(map, guest + ((uint64_t)i << slice_log));
-	return error;
+	return error ? error : qcow2_share_walk_co(map, l1_index, &walk);
 }
 
 static int each_table_co(struct qcow2_map *map,

@@ -161,32 +161,22 @@ int qcow2_share_raise_co(struct qcow2 *image, uint64_t cluster)
 	return 0;
 }
 
-/* What an L2 entry names. */
 int qcow2_share_raise_entry_co(struct qcow2 *image, uint64_t word)
 {
 	const struct qcow2_geometry *g = &image->geometry;
-	uint64_t first = qcow2_entry_cluster(word) >> g->cluster_bits;
-	uint64_t last = first;
+	struct qcow2_row row = qcow2_entry_row(g, word);
 	int error = 0;
 
-	if (word & QCOW2_COMPRESSED) {
-		struct qcow2_packed packed = qcow2_entry_packed(g, word);
-
-		first = packed.offset >> g->cluster_bits;
-		last = (packed.offset + packed.bytes - 1) >> g->cluster_bits;
-	} else if (!first) {
-		return 0;
-	}
-	for (uint64_t i = first; i <= last && !error; i++)
-		error = qcow2_share_raise_co(image, i);
+	for (uint64_t i = 0; i < row.clusters && !error; i++)
+		error = qcow2_share_raise_co(
+			image, (row.offset >> g->cluster_bits) + i);
 	return error;
 }
 
-/* Counts up what its entries name, then takes their COPIED bits. */
-static int share_slice_co(struct qcow2 *image, uint64_t guest)
+static int walk_slice_co(struct qcow2_map *map, uint64_t guest,
+	const struct qcow2_share_walk *walk)
 {
-	const struct qcow2_geometry *g = &image->geometry;
-	struct qcow2_map *map = &image->map;
+	const struct qcow2_geometry *g = &map->image->geometry;
 	struct qcow2_slice *slice;
 	uint64_t word[2];
 	int error = qcow2_map_pin_co(map, guest, &slice);
@@ -195,33 +185,58 @@ static int share_slice_co(struct qcow2 *image, uint64_t guest)
 		return error;
 	for (uint64_t i = 0; i < 1ull << g->slice_bits && !error; i++) {
 		qcow2_map_entry(map, guest + (i << g->cluster_bits), word);
-		error = qcow2_share_raise_entry_co(image, word[0]);
+		error = walk->entry_co(map->image, word[0]);
 	}
-	for (uint64_t i = 0; i < 1ull << g->slice_bits && !error; i++) {
+	if (!error && walk->slice_co)
+		error = walk->slice_co(map, slice, guest);
+	qcow2_map_unpin(slice);
+	return error;
+}
+
+int qcow2_share_walk_co(struct qcow2_map *map, uint32_t l1_index,
+	const struct qcow2_share_walk *walk)
+{
+	const struct qcow2_geometry *g = &map->image->geometry;
+	uint64_t guest = (uint64_t)l1_index << (g->l2_bits + g->cluster_bits);
+	unsigned slice_log = g->slice_bits + g->cluster_bits;
+	int error = 0;
+
+	for (uint32_t i = 0; i < g->slices_per_table && !error; i++)
+		error = walk_slice_co(
+			map, guest + ((uint64_t)i << slice_log), walk);
+	return error;
+}
+
+/* Takes the COPIED bits of the slice. */
+static int share_slice_co(
+	struct qcow2_map *map, struct qcow2_slice *slice, uint64_t guest)
+{
+	const struct qcow2_geometry *g = &map->image->geometry;
+	uint64_t word[2];
+
+	for (uint64_t i = 0; i < 1ull << g->slice_bits; i++) {
 		qcow2_map_entry(map, guest + (i << g->cluster_bits), word);
 		if (!(word[0] & QCOW2_COPIED))
 			continue;
 		word[0] &= ~QCOW2_COPIED;
 		qcow2_map_set(map, slice, guest + (i << g->cluster_bits), word);
 	}
-	qcow2_map_unpin(slice);
-	return error;
+	return 0;
 }
 
 static int share_table_co(struct qcow2 *image, uint32_t l1_index)
 {
-	const struct qcow2_geometry *g = &image->geometry;
+	static const struct qcow2_share_walk walk = {
+		.entry_co = qcow2_share_raise_entry_co,
+		.slice_co = share_slice_co};
 	uint64_t table = image->share->l1[l1_index];
-	unsigned slice_log = g->slice_bits + g->cluster_bits;
-	uint64_t guest = (uint64_t)l1_index << (g->l2_bits + g->cluster_bits);
-	int error = qcow2_share_raise_co(image, table >> g->cluster_bits);
+	int error = qcow2_share_raise_co(
+		image, table >> image->geometry.cluster_bits);
 
 	if (!error && (image->map.l1[l1_index] & QCOW2_COPIED))
 		qcow2_map_flip_l1(&image->map, l1_index);
-	for (uint32_t i = 0; i < g->slices_per_table && !error; i++)
-		error = share_slice_co(
-			image, guest + ((uint64_t)i << slice_log));
-	return error;
+	return error ? error
+		     : qcow2_share_walk_co(&image->map, l1_index, &walk);
 }
 
 /* Once one has failed there will be no snapshot: hosts go on without. */

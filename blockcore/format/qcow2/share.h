@@ -45,6 +45,16 @@ int qcow2_share_check_possible(const struct qcow2 *image, struct err *err);
 /* One reference more: to a cluster, by its number; to what an L2 entry names. */
 int qcow2_share_raise_co(struct qcow2 *image, uint64_t cluster);
 int qcow2_share_raise_entry_co(struct qcow2 *image, uint64_t word);
+/* Goes through an L2 table, slice by slice, each in memory and pinned meanwhile. */
+struct qcow2_share_walk {
+	/* For each entry (its first word). */
+	int (*entry_co)(struct qcow2 *image, uint64_t word);
+	/* After those of a slice, which begins at `guest`; may be NULL. */
+	int (*slice_co)(struct qcow2_map *map, struct qcow2_slice *slice,
+		uint64_t guest);
+};
+int qcow2_share_walk_co(struct qcow2_map *map, uint32_t l1_index,
+	const struct qcow2_share_walk *walk);
 /* One less to what an L2 table names, and to it. */
 int qcow2_unshare_table_co(struct qcow2_map *map, uint32_t l1_index);
 /* view.c: the current view's size is the image's. */

@@ -111,50 +111,17 @@ static int unname_co(struct qcow2 *image, const char *name,
 
 static int drop_entry_co(struct qcow2 *image, uint64_t word)
 {
-	const struct qcow2_geometry *g = &image->geometry;
-	uint64_t first = qcow2_entry_cluster(word), clusters = 1;
+	struct qcow2_row row = qcow2_entry_row(&image->geometry, word);
 
-	if (word & QCOW2_COMPRESSED) {
-		struct qcow2_packed packed = qcow2_entry_packed(g, word);
-		uint64_t mask = ~(g->cluster_bytes - 1);
-
-		first = packed.offset & mask;
-		clusters =
-			qcow2_clusters(g, packed.offset + packed.bytes - first);
-	} else if (!first) {
-		return 0;
-	}
-	return qcow2_refcount_drop_co(image, first, clusters);
-}
-
-static int drop_slice_co(struct qcow2_map *map, uint64_t guest)
-{
-	struct qcow2 *image = map->image;
-	const struct qcow2_geometry *g = &image->geometry;
-	struct qcow2_slice *slice;
-	uint64_t word[2];
-	int error = qcow2_map_pin_co(map, guest, &slice);
-
-	if (error)
-		return error;
-	for (uint64_t i = 0; i < 1ull << g->slice_bits && !error; i++) {
-		qcow2_map_entry(map, guest + (i << g->cluster_bits), word);
-		error = drop_entry_co(image, word[0]);
-	}
-	qcow2_map_unpin(slice);
-	return error;
+	return qcow2_refcount_drop_co(image, row.offset, row.clusters);
 }
 
 /* What the table names, then the table. */
 int qcow2_unshare_table_co(struct qcow2_map *map, uint32_t l1_index)
 {
-	const struct qcow2_geometry *g = &map->image->geometry;
-	uint64_t guest = (uint64_t)l1_index << (g->l2_bits + g->cluster_bits);
-	unsigned slice_log = g->slice_bits + g->cluster_bits;
-	int error = 0;
+	static const struct qcow2_share_walk walk = {.entry_co = drop_entry_co};
+	int error = qcow2_share_walk_co(map, l1_index, &walk);
 
-	for (uint32_t i = 0; i < g->slices_per_table && !error; i++)
-		error = drop_slice_co(map, guest + ((uint64_t)i << slice_log));
 	return error ? error
 		     : qcow2_refcount_drop_co(map->image,
 			       map->l1[l1_index] & QCOW2_OFFSET_MASK, 1);
