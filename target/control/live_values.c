@@ -69,23 +69,19 @@ static const char *type_of(const json_t *map)
 	return type ? type : "";
 }
 
-static void take_driver(json_t *map, enum block_role role, bool defaults)
-{
-	const struct block_kind *kind = block_kind_find(role, type_of(map));
-	if (kind && kind->options)
-		take_values(map, kind->options, kind->options_bytes, defaults);
-}
+/* -- a document, driver by driver ------------------------------------------- */
 
-/* A listener's option that is left out is no live change: those stay so. */
-static void take_listeners(json_t *listeners)
-{
-	json_t *one;
-	size_t i;
-	json_array_foreach(listeners, i, one)
-		take_driver(one, BLOCK_LISTENER, false);
-}
+struct visit {
+	void (*driver)(json_t *map, enum block_role role);
+	/* Of a format. */
+	void (*options)(
+		json_t *map, const struct opt_spec *specs, size_t bytes);
+};
 
-static void take_format(json_t *source, json_t *format)
+static void visit_source(json_t *source, const struct visit *visit);
+
+static void visit_format(
+	json_t *source, json_t *format, const struct visit *visit)
 {
 	size_t bytes;
 	const struct opt_spec *specs =
@@ -94,21 +90,50 @@ static void take_format(json_t *source, json_t *format)
 	if (view && !strcmp(view, "current"))
 		json_object_del(source, "view");
 	if (specs)
-		take_values(format, specs, bytes, true);
-	live_values_take(json_object_get(format, "file"));
-	live_values_take(json_object_get(format, "backing"));
+		visit->options(format, specs, bytes);
+	visit_source(json_object_get(format, "file"), visit);
+	visit_source(json_object_get(format, "backing"), visit);
+}
+
+static void visit_source(json_t *source, const struct visit *visit)
+{
+	json_t *protocol = json_object_get(source, "protocol");
+	json_t *format = json_object_get(source, "format");
+	json_t *one;
+	size_t i;
+	if (!json_is_object(source)) /* the name of another */
+		return;
+	json_array_foreach(json_object_get(source, "listeners"), i, one)
+		visit->driver(one, BLOCK_LISTENER);
+	if (protocol)
+		visit->driver(protocol, BLOCK_PROTOCOL);
+	if (format)
+		visit_format(source, format, visit);
+	visit_source(json_object_get(source, "source"), visit);
+}
+
+/* -- as values -------------------------------------------------------------- */
+
+/* A listener's option that is left out is no live change: those stay so. */
+static void take_driver(json_t *map, enum block_role role)
+{
+	const struct block_kind *kind = block_kind_find(role, type_of(map));
+	if (kind && kind->options)
+		take_values(map, kind->options, kind->options_bytes,
+			role == BLOCK_PROTOCOL);
+}
+
+static void take_options(
+	json_t *map, const struct opt_spec *specs, size_t bytes)
+{
+	take_values(map, specs, bytes, true);
 }
 
 void live_values_take(json_t *source)
 {
-	json_t *format = json_object_get(source, "format");
-	if (!json_is_object(source)) /* the name of another */
-		return;
-	take_listeners(json_object_get(source, "listeners"));
-	take_driver(json_object_get(source, "protocol"), BLOCK_PROTOCOL, true);
-	if (format)
-		take_format(source, format);
-	live_values_take(json_object_get(source, "source"));
+	static const struct visit visit = {
+		.driver = take_driver, .options = take_options};
+	visit_source(source, &visit);
 }
 
 /* -- as somebody would write it --------------------------------------------- */
@@ -145,35 +170,11 @@ static void shorten_driver(json_t *map, enum block_role role)
 		json_object_del(map, "name");
 }
 
-static void shorten_format(json_t *source, json_t *format)
-{
-	size_t bytes;
-	const struct opt_spec *specs =
-		spec_format_options(type_of(format), &bytes);
-	const char *view = json_string_value(json_object_get(source, "view"));
-	if (view && !strcmp(view, "current"))
-		json_object_del(source, "view");
-	if (specs)
-		shorten_map(format, specs, bytes);
-	live_values_shorten(json_object_get(format, "file"));
-	live_values_shorten(json_object_get(format, "backing"));
-}
-
 void live_values_shorten(json_t *source)
 {
-	json_t *protocol = json_object_get(source, "protocol");
-	json_t *format = json_object_get(source, "format");
-	json_t *one;
-	size_t i;
-	if (!json_is_object(source)) /* the name of another */
-		return;
-	json_array_foreach(json_object_get(source, "listeners"), i, one)
-		shorten_driver(one, BLOCK_LISTENER);
-	if (protocol)
-		shorten_driver(protocol, BLOCK_PROTOCOL);
-	if (format)
-		shorten_format(source, format);
-	live_values_shorten(json_object_get(source, "source"));
+	static const struct visit visit = {
+		.driver = shorten_driver, .options = shorten_map};
+	visit_source(source, &visit);
 }
 
 /* -- files that are there --------------------------------------------------- */
