@@ -110,6 +110,14 @@ check "it comes again" gets 201 POST /portals "{\"name\": \"side\", \"address\":
 check "the daemon ends" stop_daemon
 check "and starts" start_kept_daemon
 check "with the portal" finds "$side"
+quiet() { ! grep -q 'portal main of the settings' "$work/daemon.log"; }
+check "no word of settings that say the same" quiet
+check "the daemon ends again" stop_daemon
+sed -i "s/{name: main,.*/{name: main, address: 127.0.0.1, port: $moved}/" "$work/cairn.yaml"
+check "and starts with another port in the settings" start_kept_daemon
+check "which it does not use" refused "$moved"
+check "but says what to do" grep -q \
+	"portal main of the settings (127.0.0.1 port $moved) is not what is kept" "$work/daemon.log"
 touch "$work/done"
 wait $holder
 finish

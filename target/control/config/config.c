@@ -392,34 +392,6 @@ int config_history_restore_co(struct config *config, uint64_t number,
 
 /* -- life ------------------------------------------------------------------- */
 
-static json_t *portal_value(const struct access_portal *portal)
-{
-	return json_pack("{ss, ss, si, si, ss*}", "name", portal->name,
-		"address", portal->address, "port", (int)portal->port, "group",
-		(int)portal->group, "advertised", portal->advertised);
-}
-
-/* The settings' portals are the first filling; from then on they are objects like
- * others. There is always one, so none says that it was not done yet. */
-static int fill_portals(struct config *config, struct err *err)
-{
-	const struct settings *settings = config->world.settings;
-	struct config_objects *objects = &config->objects;
-	if (objects->list[CONFIG_PORTAL].count)
-		return 0;
-	for (unsigned i = 0; i < settings->portals; i++) {
-		json_t *value = portal_value(&settings->portal[i]);
-		struct config_object *object = objects_add(objects,
-			CONFIG_PORTAL, settings->portal[i].name, value);
-		json_decref(value);
-		if (!object)
-			return err_set(err, ENOMEM, "out of memory");
-		object->generation = 1;
-		object->created_ms = object->changed_ms = config_now_ms();
-	}
-	return store_fill(config->world.state, objects, CONFIG_PORTAL, err);
-}
-
 struct config *config_open(const struct appliance_world *world,
 	struct appliance *appliance, struct err *err)
 {
@@ -434,7 +406,7 @@ struct config *config_open(const struct appliance_world *world,
 	co_mutex_init(&config->changing);
 	if (!store_load(world->state, &config->objects, &config->number,
 		    &config->legacy, err) &&
-		!fill_portals(config, err))
+		!config_fill_portals(config, err))
 		return config;
 	config_close(config);
 	return NULL;

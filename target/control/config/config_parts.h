@@ -4,6 +4,7 @@
  *
  *	config.c	one change after the other, checked and applied
  *	config_move.c	a source that has moved beneath: kept, not applied
+ *	config_portals.c	the settings' portals: the first filling
  */
 #ifndef TARGET_CONTROL_CONFIG_CONFIG_PARTS_H
 #define TARGET_CONTROL_CONFIG_CONFIG_PARTS_H
@@ -24,6 +25,9 @@ struct config {
 };
 
 int64_t config_now_ms(void); /* since 1970 */
+
+/* As the configuration is opened; 0 or -errno with *err. */
+int config_fill_portals(struct config *config, struct err *err);
 
 int config_find_secrets(
 	struct config *config, struct document *document, struct err *err);
