@@ -37,7 +37,8 @@ stuck_host() {
 }
 busy_host() {
 	start_daemon || return 1
-	timeout 60 qemu-img bench -w -c 100000 -d 8 -f raw "$url:disk/0" \
+	# By itself, not under timeout(1), which would leave it behind when it is killed.
+	qemu-img bench -w -c 100000 -d 8 -f raw "$url:disk/0" \
 		>/dev/null 2>&1 &
 	host=$!
 	wait_until grep -q 'host any login' "$work/daemon.log"

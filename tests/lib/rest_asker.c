@@ -60,6 +60,8 @@ static void read_answer(int fd, const char *url)
 	size_t used = 0, whole = 0;
 	while (!whole || used < whole) {
 		ssize_t got = read(fd, text + used, sizeof text - 1 - used);
+		if (got < 0 && errno == EINTR)
+			continue; /* who is told to end has its answer first */
 		if (got <= 0)
 			rest_asker_die(url,
 				got ? strerror(errno) : "connection closed");
