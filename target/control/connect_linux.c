@@ -115,7 +115,11 @@ static void disk_path(FILE *out, const struct connect_view *view)
 static void use_disk(FILE *out, const struct connect_view *view)
 {
 	say(out, "the disk, under a name that does not change\n");
-	fputs("udevadm settle\nls -l ", out);
+	/* The kernel looks for disks after the login has ended: settle alone may
+	 * find nothing to wait for. Older systemd has no wait. */
+	fputs("udevadm wait --timeout=30 ", out);
+	disk_path(out, view);
+	fputs(" || udevadm settle\nls -l ", out);
 	disk_path(out, view);
 	fputs("\n\n", out);
 	if (view->portals > 1)
