@@ -2,14 +2,9 @@
 /*
  * Power cuts around jobs that make a source stand on something else: migrate to an
  * image and back, commit and flatten of a snapshot, while workers write, flush and
- * discard. Before each submission and each completion of a disk operation the power
- * is cut. What is left is opened by the document that was durable then: every sector
- * holds what the model allows (last flushed or later, nothing else), and the image's
- * own check finds leaks at worst. So it holds that data come before the header of an
+ * discard, as tests/lib/document_cuts.h says; a document is kept where the job hands it
+ * to who keeps it (job_keeper). So it holds that data come before the header of an
  * image, that before the document, that before the gate.
- *
- * What would be in the database is the run's latest document here: it changes at
- * once, where the job hands it to who keeps it (job_keeper).
  *
  * QCOW2_SEEDS: runs of each script (default 1). QCOW2_SCRIPT: the only script to run (a
  * pattern).
@@ -23,14 +18,12 @@
 #include "blockcore/base/list.h"
 #include "blockcore/base/prng.h"
 #include "blockcore/job.h"
+#include "tests/lib/document_cuts.h"
 #include "tests/lib/model_load.h"
-#include "tests/lib/power_cut.h"
-#include "tests/lib/sim_world.h"
 #include "tests/lib/stack_sim.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #define SECTORS 192u
 #define LANES 2u
@@ -100,72 +93,42 @@ static const struct script scripts[] = {
 			{"commit", NULL}, {"flatten", NULL}}},
 };
 
-struct cut {
-	struct power_cut left;
-	unsigned document;
-	bool pivoting;
-	STAILQ_ENTRY(cut) link;
-};
-
 struct run {
 	const struct script *script;
 	struct stack_rig *rig;
 	struct block_source *source;
-	struct sector_model *model;
+	/* Those between begin and end of the keeper's are marked. */
+	struct document_cuts cuts;
 	struct job_keeper keeper;
-	uint64_t seed, random;
+	uint64_t random;
 	uint32_t sectors;
-	char *document[STEPS + 1]; /* durable one after the other */
-	unsigned documents;
 	bool moving; /* the step is under way */
-	bool pivoting; /* between begin and end of the keeper's */
 	struct model_load load[WORKERS];
-	STAILQ_HEAD(, cut) cuts;
-	struct cut *checking;
 };
 
-static uint64_t all_cuts, pivot_cuts;
+static struct document_cuts_total total;
 
-/* -- documents ------------------------------------------------------------ */
-
-static const char *document_now(const struct run *run)
-{
-	return run->document[run->documents - 1];
-}
-
-static void keep_document(struct run *run, const char *text)
-{
-	CHECK(run->documents <= STEPS);
-	run->document[run->documents] = strdup(text);
-	CHECK(run->document[run->documents++] != NULL);
-}
-
-/* The bottom is an image. */
-static bool is_image(const char *document)
-{
-	return !strncmp(document, "{format", 7) ||
-		!strncmp(document, "{\"format", 8);
-}
+/* -- who keeps what jobs leave -------------------------------------------- */
 
 static void begin_co(struct job_keeper *keeper, const struct job_pivot *pivot)
 {
 	(void)pivot;
-	container_of(keeper, struct run, keeper)->pivoting = true;
+	container_of(keeper, struct run, keeper)->cuts.marked = true;
 }
 
 static int keep_co(struct job_keeper *keeper, const struct job_pivot *pivot,
 	struct err *err)
 {
 	(void)err;
-	keep_document(
-		container_of(keeper, struct run, keeper), pivot->document);
+	document_cuts_keep(&container_of(keeper, struct run, keeper)->cuts,
+		pivot->document);
 	return 0;
 }
 
 static void end_co(struct job_keeper *keeper, const struct job_pivot *pivot)
 {
 	(void)pivot;
-	container_of(keeper, struct run, keeper)->pivoting = false;
+	container_of(keeper, struct run, keeper)->cuts.marked = false;
 }
 
 static int begun_co(struct job_keeper *keeper, struct job *job, uint64_t cursor,
@@ -178,74 +141,18 @@ static int begun_co(struct job_keeper *keeper, struct job *job, uint64_t cursor,
 	return 0;
 }
 
-/* -- what a cut has left -------------------------------------------------- */
-
-static void lost(const struct run *run, const char *what)
-{
-	check_fail(__FILE__, __LINE__, "%s, seed %llu, point %llu, %u: %s",
-		run->script->name, (unsigned long long)run->seed,
-		(unsigned long long)run->checking->left.point,
-		run->checking->document, what);
-}
-
-static void reopened_co(struct stack_rig *rig, void *argument)
-{
-	struct run *run = argument;
-	const char *document = run->document[run->checking->document];
-	struct block_source *source = stack_rig_source_co(rig, document);
-
-	if (!power_cut_sectors_hold_co(
-		    &run->checking->left, rig, source, SECTORS * SECTOR_BYTES))
-		lost(run, "lost or made up");
-	if (is_image(document)) {
-		char *said = stack_rig_command_co(
-			rig, source, "qcow2", "check", NULL);
-
-		if (!strstr(said, "\"errors\": 0,"))
-			lost(run, said);
-		free(said);
-	}
-	block_source_put_co(source);
-}
-
-static void check_cuts(struct run *run)
-{
-	struct cut *cut;
-
-	while ((cut = STAILQ_FIRST(&run->cuts))) {
-		STAILQ_REMOVE_HEAD(&run->cuts, link);
-		run->checking = cut;
-		power_cut_reopen(&cut->left, reopened_co, run);
-		all_cuts++;
-		pivot_cuts += cut->pivoting;
-		free(cut);
-	}
-}
-
-static void cut_here(void *argument, uint64_t point)
-{
-	struct run *run = argument;
-	struct cut *cut = calloc(1, sizeof *cut);
-
-	CHECK(cut != NULL);
-	power_cut_take(&cut->left, run->rig, run->seed, point, run->model);
-	cut->document = run->documents - 1;
-	cut->pivoting = run->pivoting;
-	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
-}
-
 /* -- steps ---------------------------------------------------------------- */
 
 static int note_co(void *argument, struct err *err)
 {
 	char *text = NULL;
 	struct run *run = argument;
-	const struct step *step = &run->script->step[run->documents - 1];
+	const struct step *step = &run->script->step[run->cuts.documents - 1];
 
 	(void)err;
 	CHECK(asprintf(&text, "{%s, backing: %s}}", step->document,
-		      document_now(run)) > 0);
-	keep_document(run, text);
+		      document_cuts_now(&run->cuts)) > 0);
+	document_cuts_keep(&run->cuts, text);
 	free(text);
 	return 0;
 }
@@ -305,7 +212,7 @@ static void load_start(struct run *run)
 		*load = (struct model_load){.task.run_co = model_load_run_co,
 			.task.argument = run,
 			.source = run->source,
-			.model = run->model,
+			.model = run->cuts.model,
 			.random = prng_next(&run->random),
 			.sectors = &run->sectors,
 			.unit_sectors = 1,
@@ -341,34 +248,27 @@ static void body_co(struct stack_rig *rig, void *argument)
 		.keep_co = keep_co,
 		.end_co = end_co};
 	job_set_keeper(rig->core, &run->keeper);
-	keep_document(run, run->script->first);
-	sim_world_watch(rig->world, cut_here, run);
+	document_cuts_keep(&run->cuts, run->script->first);
+	document_cuts_watch(&run->cuts, rig);
 	for (unsigned i = 0; i < STEPS && run->script->step[i].kind; i++)
 		step_co(run, &run->script->step[i]);
 	model_load_verify_co(rig, &run->load[0]);
 	block_source_put_co(run->source);
-	sim_world_watch(rig->world, NULL, NULL);
+	document_cuts_watch(&run->cuts, NULL);
 	job_set_keeper(rig->core, NULL);
 }
 
 static void run_once(const struct script *script, uint64_t seed)
 {
-	struct run run = {.script = script,
-		.seed = seed,
-		.random = seed,
-		.sectors = SECTORS};
+	struct run run = {.script = script, .random = seed, .sectors = SECTORS};
 	struct stack_rig_setup setup = {.world = "simulated",
 		.lanes = LANES,
 		.seed = seed,
 		.direct_align_bytes = seed % 2 ? 512 : 4096};
 
-	STAILQ_INIT(&run.cuts);
-	run.model = sector_model_new(SECTORS);
+	document_cuts_open(&run.cuts, script->name, seed, SECTORS);
 	stack_rig_test(&setup, body_co, &run);
-	check_cuts(&run);
-	sector_model_free(run.model);
-	for (unsigned i = 0; i < run.documents; i++)
-		free(run.document[i]);
+	document_cuts_close(&run.cuts, &total);
 }
 
 static void test_script(void **state)
@@ -393,8 +293,8 @@ int main(void)
 	cmocka_set_test_filter(getenv("QCOW2_SCRIPT"));
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	printf("figure move-power-cut-points value=%llu\n",
-		(unsigned long long)all_cuts);
+		(unsigned long long)total.all);
 	printf("figure move-power-cut-points-at-pivots value=%llu\n",
-		(unsigned long long)pivot_cuts);
+		(unsigned long long)total.marked);
 	return failed;
 }

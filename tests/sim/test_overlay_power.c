@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Power cuts around external snapshots. Two snapshots are taken while workers
- * write, flush and discard; before each submission and each completion of a disk
- * operation the power is cut. What is left is opened by the document that was
- * durable then: every sector holds what the model allows (last flushed or later,
- * nothing else), and the images' own checks find leaks at worst.
- *
- * What would be in the database is the run's `durable` here: it changes at once,
- * in the place where the swap makes it durable.
+ * write, flush and discard, as tests/lib/document_cuts.h says; a document is kept where
+ * the swap makes it durable.
  *
  * OVERLAY_SEEDS: runs of each script (default 2).
  */
@@ -18,14 +13,12 @@
 #include <cmocka.h>
 
 #include "blockcore/base/prng.h"
+#include "tests/lib/document_cuts.h"
 #include "tests/lib/model_load.h"
-#include "tests/lib/power_cut.h"
-#include "tests/lib/sim_world.h"
 #include "tests/lib/stack_sim.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #define SECTORS 192u
 #define LANES 2u
@@ -58,26 +51,18 @@ static const struct script scripts[] = {
 		ZEROES},
 };
 
-struct cut {
-	struct power_cut left;
-	unsigned durable;
-	STAILQ_ENTRY(cut) link;
-};
-
 struct run {
 	const struct script *script;
 	struct stack_rig *rig;
 	struct block_source *source;
-	struct sector_model *model;
-	uint64_t seed, random;
+	/* One document more for each snapshot; those between two are marked. */
+	struct document_cuts cuts;
+	uint64_t random;
 	uint32_t sectors;
-	unsigned durable; /* images over the first, by what is kept */
 	struct model_load load[WORKERS];
-	STAILQ_HEAD(, cut) cuts;
-	struct cut *checking;
 };
 
-static uint64_t all_cuts, cuts_between;
+static struct document_cuts_total total;
 
 /* -- documents ------------------------------------------------------------ */
 
@@ -132,76 +117,23 @@ static char *describe(const struct run *run, unsigned count, unsigned alone)
 	return text;
 }
 
-/* -- what a cut has left -------------------------------------------------- */
-
-static void lost(const struct run *run, const char *what)
-{
-	check_fail(__FILE__, __LINE__, "%s, seed %llu, point %llu, %u: %s",
-		run->script->name, (unsigned long long)run->seed,
-		(unsigned long long)run->checking->left.point,
-		run->checking->durable, what);
-}
-
-static void reopened_co(struct stack_rig *rig, void *argument)
-{
-	struct run *run = argument;
-	char *document = describe(run, run->checking->durable, 0);
-	struct block_source *source = stack_rig_source_co(rig, document);
-
-	free(document);
-	if (!power_cut_sectors_hold_co(
-		    &run->checking->left, rig, source, SECTORS * SECTOR_BYTES))
-		lost(run, "lost or made up");
-	if (run->checking->durable || run->script->qcow2) {
-		char *said = stack_rig_command_co(
-			rig, source, "qcow2", "check", NULL);
-
-		if (!strstr(said, "\"errors\": 0,"))
-			lost(run, said);
-		free(said);
-	}
-	block_source_put_co(source);
-}
-
-static void check_cuts(struct run *run)
-{
-	struct cut *cut;
-
-	while ((cut = STAILQ_FIRST(&run->cuts))) {
-		STAILQ_REMOVE_HEAD(&run->cuts, link);
-		run->checking = cut;
-		power_cut_reopen(&cut->left, reopened_co, run);
-		all_cuts++;
-		cuts_between += cut->durable == 1;
-		free(cut);
-	}
-}
-
-static void cut_here(void *argument, uint64_t point)
-{
-	struct run *run = argument;
-	struct cut *cut = calloc(1, sizeof *cut);
-
-	CHECK(cut != NULL);
-	power_cut_take(&cut->left, run->rig, run->seed, point, run->model);
-	cut->durable = run->durable;
-	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
-}
-
 /* -- the run -------------------------------------------------------------- */
 
 static int note_co(void *argument, struct err *err)
 {
 	struct run *run = argument;
+	char *document = describe(run, run->cuts.documents, 0);
 
 	(void)err;
-	run->durable++;
+	document_cuts_keep(&run->cuts, document);
+	run->cuts.marked = run->cuts.documents == SNAPSHOTS;
+	free(document);
 	return 0;
 }
 
 static void snapshot_co(struct run *run)
 {
-	char *document = describe(run, 0, run->durable + 1);
+	char *document = describe(run, 0, run->cuts.documents);
 	struct err err = {0};
 	struct spec_overlay overlay = {
 		.document = stack_rig_doc(run->rig, document),
@@ -221,7 +153,7 @@ static void load_start(struct run *run)
 
 		*load = (struct model_load){.task.run_co = model_load_run_co,
 			.source = run->source,
-			.model = run->model,
+			.model = run->cuts.model,
 			.random = prng_next(&run->random),
 			.sectors = &run->sectors,
 			.unit_sectors = 1,
@@ -240,8 +172,9 @@ static void body_co(struct stack_rig *rig, void *argument)
 
 	run->rig = rig;
 	run->source = stack_rig_source_co(rig, document);
+	document_cuts_keep(&run->cuts, document);
 	free(document);
-	sim_world_watch(rig->world, cut_here, run);
+	document_cuts_watch(&run->cuts, rig);
 	load_start(run);
 	for (unsigned i = 0; i < SNAPSHOTS; i++)
 		snapshot_co(run);
@@ -249,25 +182,20 @@ static void body_co(struct stack_rig *rig, void *argument)
 		stack_rig_join_co(&run->load[i].task);
 	model_load_verify_co(rig, &run->load[0]);
 	block_source_put_co(run->source);
-	sim_world_watch(rig->world, NULL, NULL);
+	document_cuts_watch(&run->cuts, NULL);
 }
 
 static void run_once(const struct script *script, uint64_t seed)
 {
-	struct run run = {.script = script,
-		.seed = seed,
-		.random = seed,
-		.sectors = SECTORS};
+	struct run run = {.script = script, .random = seed, .sectors = SECTORS};
 	struct stack_rig_setup setup = {.world = "simulated",
 		.lanes = LANES,
 		.seed = seed,
 		.direct_align_bytes = seed % 2 ? 512 : 4096};
 
-	STAILQ_INIT(&run.cuts);
-	run.model = sector_model_new(SECTORS);
+	document_cuts_open(&run.cuts, script->name, seed, SECTORS);
 	stack_rig_test(&setup, body_co, &run);
-	check_cuts(&run);
-	sector_model_free(run.model);
+	document_cuts_close(&run.cuts, &total);
 }
 
 static void test_script(void **state)
@@ -291,8 +219,8 @@ int main(void)
 			.initial_state = (void *)&scripts[i]};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	printf("figure overlay-power-cut-points value=%llu\n",
-		(unsigned long long)all_cuts);
+		(unsigned long long)total.all);
 	printf("figure overlay-power-cut-points-between value=%llu\n",
-		(unsigned long long)cuts_between);
+		(unsigned long long)total.marked);
 	return failed;
 }
