@@ -8,6 +8,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/api.sh"
+. "$(dirname "$0")/host.sh"
 needs curl jq qemu-img qemu-io
 
 write_settings 0
@@ -15,24 +16,6 @@ write_document <<'VOLUMES'
 a source: {listeners: [{type: throttle, name: limit, iops: 900000}, {type: fault, name: hits}], protocol: {type: file, path: a.raw, size: 16M}}
 VOLUMES
 
-io() { # COMMAND...
-	local arguments=()
-	for command; do arguments+=(-c "$command"); done
-	qemu-io -f raw "${arguments[@]}" "$url:a/0" >"$work/io" 2>&1 &&
-		! grep -i -E 'fail|error' "$work/io" || { cat "$work/io"; return 1; }
-}
-# A host that writes and reads 4 MiB from 8 MiB on, until $work/enough is there.
-host() {
-	local round=0
-	while [ ! -e "$work/enough" ]; do
-		round=$((round % 250 + 1))
-		for at in 8 9 10 11; do
-			printf 'write -q -P %d %dM 256k\nread -q -P %d %dM 256k\n' \
-				$round $at $round $at
-		done
-	done | qemu-io -f raw "$url:a/0" >"$work/host" 2>&1
-	! grep -i -E 'fail|error' "$work/host"
-}
 image() { # PATH BACKING
 	echo "\"format\": {\"type\": \"qcow2\", \"file\": {\"protocol\":
 		{\"type\": \"file\", \"path\": \"$1\", \"size\": \"64KiB\"}},
@@ -44,10 +27,6 @@ bottom='"protocol": {"type": "file", "path": "a.raw", "size": "16M"}'
 first="{\"listeners\": [$limit], $(image first "{\"listeners\": [$fault], $bottom}")}"
 second="{\"listeners\": [$limit], $(image second "{$(image first \
 	"{\"listeners\": [$fault], $bottom}")}")}"
-host_ends() {
-	touch "$work/enough"
-	wait "$host_pid" || { cat "$work/host"; return 1; }
-}
 listeners() { # BELOW WANTED
 	gets 200 GET /volumes/a/source && says "$1.listeners | map(.name) | join(\" \")" "\"$2\""
 }
@@ -62,7 +41,7 @@ comes_back() { kill_daemon; start_kept_daemon; }
 
 check "the daemon starts" start_daemon
 check "something to keep" io 'write -P 1 0 1M' 'write -P 2 1M 1M'
-host & host_pid=$!
+host_begins
 check "what it would be" gets 200 PUT '/volumes/a/source?dryRun=true' "$first" -H 'If-Match: *'
 check "is a snapshot" says '[.impact[0].effect, .impact[0].text]' \
 	'["parked","put a new image over it: the same content"]'

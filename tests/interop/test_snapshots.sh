@@ -7,6 +7,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/api.sh"
+. "$(dirname "$0")/host.sh"
 needs curl jq qemu-img qemu-io
 
 write_settings 0
@@ -15,33 +16,7 @@ a source: {format: {type: qcow2, size: 16M, file: {protocol: {type: file, path: 
 plain source: {protocol: {type: file, path: plain.raw, size: 1M}}
 VOLUMES
 
-read_only=
-io_of() { # VOLUME COMMAND...
-	local volume=$1 arguments=()
-	shift
-	for command; do arguments+=(-c "$command"); done
-	# shellcheck disable=SC2086
-	qemu-io $read_only -f raw "${arguments[@]}" "$url:$volume/0" >"$work/io" 2>&1 &&
-		! grep -i -E 'fail|error' "$work/io" || { cat "$work/io"; return 1; }
-}
-io() { io_of a "$@"; }
 view_io() { local read_only=-r; io_of "$@"; }
-# A host that writes and reads 4 MiB from 8 MiB on, until $work/enough is there.
-host() {
-	local round=0
-	while [ ! -e "$work/enough" ]; do
-		round=$((round % 250 + 1))
-		for at in 8 9 10 11; do
-			printf 'write -q -P %d %dM 256k\nread -q -P %d %dM 256k\n' \
-				$round $at $round $at
-		done
-	done | qemu-io -f raw "$url:a/0" >"$work/host" 2>&1
-	! grep -i -E 'fail|error' "$work/host"
-}
-host_ends() {
-	touch "$work/enough"
-	wait "$host_pid" || { cat "$work/host"; return 1; }
-}
 names() { gets 200 GET "/volumes/${2:-a}/snapshots" && says '[.items[].name] | join(" ")' "\"$1\""; }
 cairn() { "$BUILD/cairn" --socket "$work/run/cairn.sock" "$@" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }; }
 said() { grep -qF -- "$1" "$work/said" || { cat "$work/said"; return 1; }; }
@@ -68,7 +43,7 @@ gets 200 GET /exports
 hosts=$(jq -c '[.items[] | select(.volume == "a")][0].hosts' "$work/body")
 check "something to keep" io 'write -P 1 0 1M' 'write -P 2 1M 1M'
 check "there is none yet" names ""
-host & host_pid=$!
+host_begins
 check "what it would be" gets 200 POST '/volumes/a/snapshots?dryRun=true' '{"name": "monday"}'
 check "is a pause" says '.impact[0].effect' '"parked"'
 check "nothing was made" names ""
