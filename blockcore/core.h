@@ -134,9 +134,6 @@ struct block_source_waiter {
 	STAILQ_ENTRY(block_source_waiter) link;
 };
 
-/* The control lane's, but for the channels, and `locks`, which has mutexes. What
- * new requests see is `current` once its publishing has been broadcast; only
- * the holder of `change` replaces it. */
 /* How long gates were closed; control lane. A bucket counts those below
  * 2^i * 64 us; the last one the others, too. */
 #define BLOCK_GATE_BUCKETS 20u
@@ -148,6 +145,9 @@ struct block_gates {
 	uint64_t bucket[BLOCK_GATE_BUCKETS];
 };
 
+/* The control lane's, but for the channels, and `locks`, which has mutexes. What
+ * new requests see is `current` once its publishing has been broadcast; only
+ * the holder of `change` replaces it. */
 struct block_source {
 	struct block_core *core;
 	struct range_lock_table *locks; /* NULL until it is tracked */

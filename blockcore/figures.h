@@ -28,8 +28,9 @@ void block_figures_co(
 
 /* Space that the source takes up below, as far as the file system tells (of a
  * sparse file what is in use, not its size), and what is left there for it to
- * grow. 0; -EOPNOTSUPP: nobody knows (block devices, null); -EBUSY: a change of the source is under way, ask again later. In
- * a coroutine on the control lane; closing the source meanwhile waits for it. */
+ * grow. 0; -EOPNOTSUPP: nobody knows (block devices, null); -EBUSY: a change of the
+ * source is under way, ask again later. In a coroutine on the control lane; closing
+ * the source meanwhile waits for it. */
 int block_source_space_co(
 	struct block_source *source, struct ring_space *space);
 

@@ -3,7 +3,8 @@
  * The appliance: the volumes that run, and the way from a document to them.
  *
  *	document --plan--> keep | add | change | remove, for each volume
- *		 --prepare--> portals are bound (appliance_portals.h), sources are opened, or changed while hosts go on
+ *		 --prepare--> portals are bound (appliance_portals.h), sources are
+ *		              opened, or changed while hosts go on
  *		 --keep--> the document is in the state
  *		 --publish--> volumes online, access table to the protocols
  *		 --bury--> what is gone is freed when its last host has let go
@@ -51,7 +52,8 @@ struct appliance_order {
 	int (*keep_co)(void *argument, struct err *err);
 	void *argument;
 };
-/* Puts a document, or a part of one (document_part), in force. 0, or -errno with *err and everything as before. */
+/* Puts a document, or a part of one (document_part), in force. 0, or -errno with *err
+ * and everything as before. */
 int appliance_apply_co(struct appliance *appliance,
 	const struct appliance_order *order, struct err *err);
 

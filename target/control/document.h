@@ -107,9 +107,9 @@ void document_free(struct document *document);
 int document_identify(
 	struct document *document, struct state *state, struct err *err);
 
-/* Of hosts that do not stay: reads secret files (from `directory` unless absolute; they must be closed to
- * others) and asks `state` for those it keeps. `state` NULL: only files, for a
- * check. */
+/* Of hosts that do not stay: reads secret files (from `directory` unless absolute;
+ * they must be closed to others) and asks `state` for those it keeps. `state` NULL:
+ * only files, for a check. */
 int document_find_secrets(struct document *document, struct state *state,
 	const char *directory, struct err *err);
 /* For what was stored: hosts whose secret cannot be had stay locked out, one line

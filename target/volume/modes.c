@@ -2,8 +2,8 @@
 /*
  * What hosts change through mode pages: write cache, software write protect,
  * sense format, task aborted status, who is told when space runs out. All of it is
- * flags of the volume, shared by every nexus; saved values are a blob of six bytes in the volume's store:
- * version, 0, mask of flags (be16), flags (be16).
+ * flags of the volume, shared by every nexus; saved values are a blob of six bytes
+ * in the volume's store: version, 0, mask of flags (be16), flags (be16).
  */
 #include "blockcore/base/bytes.h"
 #include "target/volume/volume.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Power cuts of the format qcow2 while an internal snapshot is made, deleted or gone
- * back to, and after: the image is sound and holds what was flushed, and the snapshot is there if
- * it was whole, showing the moment at which it was taken, until it is deleted.
+ * back to, and after: the image is sound and holds what was flushed, and the snapshot
+ * is there if it was whole, showing the moment at which it was taken, until it is
+ * deleted.
  */
 #include "tests/lib/qcow2_cuts.h"
 

@@ -52,7 +52,8 @@ static void small_pool(struct target_rig_setup *setup)
 }
 
 /* 64 reads of 1 MiB that nobody takes: the host that was there before, on the same
- * lane, goes on writing and reading, and the deaf one is dropped when nothing has moved for long. */
+ * lane, goes on writing and reading, and the deaf one is dropped when nothing has
+ * moved for long. */
 static void a_host_that_stops_reading_costs_only_itself(void **state)
 {
 	struct target_rig *rig = rig_with(small_pool);

@@ -39,8 +39,8 @@ struct qcow2_snapshots {
 	uint32_t count;
 };
 
-/* Home; `names` is held. -EINVAL with a text if the table is damaged. Freed by the caller, also when
- * it fails. */
+/* Home; `names` is held. -EINVAL with a text if the table is damaged. Freed by the
+ * caller, also when it fails. */
 int qcow2_snapshots_read_co(struct qcow2 *image,
 	struct qcow2_snapshots *snapshots, struct err *err);
 void qcow2_snapshots_free(struct qcow2_snapshots *snapshots);
