@@ -29,8 +29,9 @@ static void retry(struct loop_timer *timer)
 		container_of(timer, struct scsi_private, space_timer);
 	struct scsi_task *task;
 
-	/* Those that are refused again come back in a later turn. */
-	while ((task = TAILQ_FIRST(&private->waiters))) {
+	/* Those that wait now, once: who is refused again stands behind them. */
+	for (unsigned n = private->waiting;
+		n && (task = TAILQ_FIRST(&private->waiters)); n--) {
 		take_out(task);
 		scsi_submit_again(task);
 	}

@@ -165,12 +165,14 @@ void snapshot_answer_plan(
 void snapshot_tell(struct api_request *request, const char *what,
 	const char *snapshot, json_t *before, json_t *after)
 {
-	char path[2 * OBJECT_ID_BYTES + 32];
+	char path[2 * OBJECT_ID_BYTES + 32], name[256];
 	const char *volume = api_parameter(request, "name");
 	snprintf(path, sizeof path, "volumes/%s/snapshots/%.255s", volume,
 		snapshot);
-	log_info("api", what, "%s: snapshot %.255s of volume %s",
-		request->who.name, snapshot, volume);
+	/* Whoever made the image may have called it anything. */
+	log_escape(name, sizeof name, snapshot, (unsigned)strlen(snapshot));
+	log_info("api", what, "%s: snapshot %s of volume %s", request->who.name,
+		name, volume);
 	api_audit(request, path, json_incref(before), json_incref(after));
 	api_emit(request->api, "volumes", what,
 		json_pack("{ss, ss}", "volume", volume, "snapshot", snapshot));
