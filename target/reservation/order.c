@@ -3,21 +3,29 @@
  * One change of a volume's reservations from order to answer, as a coroutine on
  * the control lane: compute, make durable, publish, tell every lane, answer.
  *
- * Changes of a volume run one after the other (volume->changing), but waiting
- * for aborted tasks is done outside of that lock: a task that is waited for may
- * itself wait to change reservations.
+ * Changes of a volume run one after the other (volume->changing). An order that
+ * waits for that can be withdrawn, which PREEMPT AND ABORT does with those of its
+ * victims: they neither take effect nor keep it waiting.
+ *
+ * Why PREEMPT AND ABORTs never wait for each other in a circle: each waits, without
+ * the lock, for tasks that ran when it was told to their nexus. Those that waited
+ * for their turn then were withdrawn; those of a nexus that is waited for start
+ * later. So it waits only for orders that took effect before it did.
  */
 #include "target/reservation/change.h"
 #include "target/reservation/store.h"
+#include "target/volume/drain.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { ORDER_WAITS, ORDER_TAKEN, ORDER_WITHDRAWN }; /* order->stage */
 
 struct change {
 	struct reservation_order *order;
 	struct reservation_table *old, *next;
 	struct reservation_effects effects;
-	bool aborts;
+	struct volume_drain drain; /* of PREEMPT AND ABORT */
 };
 
 static unsigned change_index(
@@ -37,28 +45,41 @@ static bool change_is_own(
 		nexus->initiator, &change->order->initiator);
 }
 
-/* On the nexus's lane; its task that asked is never aborted by itself. */
-static bool change_tell(struct volume_nexus *nexus, void *argument)
+/* The nexus's place in the old table if the change concerns it; the task that asked
+ * is not aborted by itself. */
+static bool change_concerns(const struct change *change,
+	const struct volume_nexus *nexus, unsigned *place)
 {
-	const struct change *change = argument;
-	unsigned i = change_index(change, nexus);
-
-	if (i == RESERVATION_REGISTRANTS || change_is_own(change, nexus))
-		return false;
-	if (change->effects.abort[i] && nexus->abort_tasks)
-		nexus->abort_tasks(nexus, true);
-	if (change->effects.attention[i])
-		volume_nexus_attend(nexus, change->effects.attention[i]);
-	return false;
+	*place = change_index(change, nexus);
+	return *place < RESERVATION_REGISTRANTS &&
+		!change_is_own(change, nexus);
 }
 
-static bool change_await(struct volume_nexus *nexus, void *argument)
+static void change_tell(struct volume_nexus *nexus, void *argument)
 {
 	const struct change *change = argument;
-	unsigned i = change_index(change, nexus);
+	unsigned i;
 
-	return i < RESERVATION_REGISTRANTS && !change_is_own(change, nexus) &&
-		change->effects.abort[i];
+	if (change_concerns(change, nexus, &i) && change->effects.attention[i])
+		volume_nexus_attend(nexus, change->effects.attention[i]);
+}
+
+static bool change_abort(struct volume_nexus *nexus, void *argument)
+{
+	const struct change *change = argument;
+	unsigned i;
+	bool aborts =
+		change_concerns(change, nexus, &i) && change->effects.abort[i];
+
+	if (aborts && nexus->abort_tasks)
+		nexus->abort_tasks(nexus, true);
+	change_tell(nexus, argument);
+	return aborts;
+}
+
+static bool change_aborts(const struct change *change)
+{
+	return change->order->action == RESERVATION_PREEMPT_AND_ABORT;
 }
 
 /* Shrinks the draft to its size; it keeps its room if that fails. */
@@ -79,9 +100,10 @@ static void change_publish_co(struct change *change)
 	change->next->serial = ++volume->reservation_serial;
 	atomic_store_explicit(
 		&volume->reservations, change->next, memory_order_release);
-	for (unsigned i = 0; i < RESERVATION_REGISTRANTS; i++)
-		change->aborts = change->aborts || change->effects.abort[i];
-	volume_visit_co(volume, change_tell, change);
+	if (change_aborts(change))
+		volume_drain_visit_co(&change->drain, change_abort, change);
+	else
+		volume_tell_co(volume, change_tell, change);
 }
 
 /* True if the table was published: `old` is to be freed later. */
@@ -119,18 +141,44 @@ static void order_answer(struct loop_message *message)
 	order->done(order);
 }
 
+/* True if it is carried out, which cannot be withdrawn any more. */
+static bool order_take(struct reservation_order *order)
+{
+	unsigned stage = ORDER_WAITS;
+
+	if (atomic_compare_exchange_strong(&order->stage, &stage, ORDER_TAKEN))
+		return true;
+	order->answer = RESERVATION_WITHDRAWN;
+	return false;
+}
+
+/* True if the order's turn has come and can be used. */
+static bool order_begin(struct change *change)
+{
+	struct reservation_order *order = change->order;
+
+	if (!order_take(order))
+		return false;
+	if (!change_aborts(change) ||
+		volume_drain_open(&change->drain, order->volume))
+		return true;
+	order->answer = RESERVATION_BUSY;
+	return false;
+}
+
 static void order_run_co(struct volume_call *call)
 {
 	struct reservation_order *order =
 		container_of(call, struct reservation_order, call);
 	struct change change = {.order = order};
-	bool published;
+	bool begun, published;
 
 	co_mutex_lock_co(&order->volume->changing);
-	published = change_apply_co(&change);
+	begun = order_begin(&change);
+	published = begun && change_apply_co(&change);
 	co_mutex_unlock(&order->volume->changing);
-	if (change.aborts)
-		volume_visit_co(order->volume, change_await, &change);
+	if (begun && change_aborts(&change))
+		volume_drain_close_co(&change.drain);
 	if (published)
 		free(change.old);
 	call->message.run = order_answer;
@@ -139,6 +187,14 @@ static void order_run_co(struct volume_call *call)
 
 void reservation_submit(struct reservation_order *order)
 {
+	atomic_init(&order->stage, ORDER_WAITS);
 	order->call.entry_co = order_run_co;
 	volume_on_control(order->volume, &order->call);
+}
+
+void reservation_withdraw(struct reservation_order *order)
+{
+	unsigned stage = ORDER_WAITS;
+
+	atomic_compare_exchange_strong(&order->stage, &stage, ORDER_WITHDRAWN);
 }

@@ -96,6 +96,8 @@ enum reservation_answer {
 	RESERVATION_INVALID_CDB, /* 05h/24h/00h */
 	RESERVATION_INVALID_PARAMETER, /* 05h/26h/00h */
 	RESERVATION_NO_RESOURCES, /* 05h/55h/04h */
+	RESERVATION_BUSY, /* status BUSY: too many wait for aborted tasks */
+	RESERVATION_WITHDRAWN, /* by reservation_withdraw; nothing was done */
 	RESERVATION_NOT_DURABLE, /* the store failed: 02h or 04h sense */
 };
 
@@ -112,9 +114,16 @@ struct reservation_order {
 	unsigned others;
 	enum reservation_answer answer;
 	void (*done)(struct reservation_order *order);
-	struct volume_call call; /* the module's */
+	/* the module's */
+	struct volume_call call;
+	atomic_uint stage;
 };
 void reservation_submit(struct reservation_order *order);
+/* The order is not wanted any more: if its turn has not come yet, it ends without
+ * having done anything (RESERVATION_WITHDRAWN), else as if it were. `done` is to
+ * come, and comes without waiting for any task if the order was withdrawn. On the
+ * order's lane. */
+void reservation_withdraw(struct reservation_order *order);
 
 /* Restores what a store kept (blob "reservation"); control lane, before the
  * volume is exported. -EINVAL: the blob is damaged. */

@@ -13,6 +13,7 @@
  *	TARGET RESETs		a reset of every unit of the target that the host sees
  */
 #include "target/scsi/task.h"
+#include "target/volume/drain.h"
 
 #include <string.h>
 

@@ -7,6 +7,7 @@
 #include "blockcore/base/bytes.h"
 #include "target/scsi/mode.h"
 #include "target/scsi/task.h"
+#include "target/volume/drain.h"
 
 #include <string.h>
 
@@ -144,13 +145,12 @@ struct select_order {
 	int result;
 };
 
-static bool select_attend(struct volume_nexus *nexus, void *argument)
+static void select_attend(struct volume_nexus *nexus, void *argument)
 {
 	const struct select_order *order = argument;
 
 	if (nexus != order->task->logical_unit)
 		volume_nexus_attend(nexus, ASC_MODE_PARAMETERS_CHANGED);
-	return false;
 }
 
 static void select_done(struct loop_message *message)
@@ -174,7 +174,7 @@ static void select_run_co(struct volume_call *call)
 	order->result = volume_change_modes_co(
 		volume, order->mask, order->flags, order->task->cdb[1] & 1);
 	if (before != (volume_flags(volume) & order->mask))
-		volume_visit_co(volume, select_attend, order);
+		volume_tell_co(volume, select_attend, order);
 	call->message.run = select_done;
 	volume_answer(order->task->nexus->lane, &call->message);
 }

@@ -28,9 +28,14 @@ struct reserve_work {
 /* -- the answer ----------------------------------------------------------- */
 
 static const struct {
-	uint8_t key; /* 0: good */
+	uint8_t key; /* 0: the status says it all */
 	uint16_t code;
+	uint8_t status; /* without a key */
 } reserve_answers[] = {
+	[RESERVATION_OK] = {0},
+	[RESERVATION_CONFLICT] = {.status = SCSI_RESERVATION_CONFLICT},
+	[RESERVATION_BUSY] = {.status = SCSI_BUSY},
+	[RESERVATION_WITHDRAWN] = {.status = SCSI_ABORTED},
 	[RESERVATION_INVALID_RELEASE] = {SENSE_ILLEGAL_REQUEST,
 		ASC_INVALID_RELEASE},
 	[RESERVATION_INVALID_CDB] = {SENSE_ILLEGAL_REQUEST,
@@ -49,9 +54,9 @@ static void reserve_done(struct reservation_order *order)
 		container_of(order, struct reserve_work, order);
 	struct scsi_task *task = work->task;
 
-	if (order->answer == RESERVATION_CONFLICT)
-		task->status = SCSI_RESERVATION_CONFLICT;
-	else if (order->answer != RESERVATION_OK)
+	task->order = NULL;
+	task->status = reserve_answers[order->answer].status;
+	if (reserve_answers[order->answer].key)
 		scsi_sense_set(task, reserve_answers[order->answer].key,
 			reserve_answers[order->answer].code);
 	scsi_finish(task);
@@ -78,6 +83,12 @@ static struct reserve_work *reserve_prepare(
 	return work;
 }
 
+static void reserve_submit(struct reserve_work *work)
+{
+	work->task->order = &work->order;
+	reservation_submit(&work->order);
+}
+
 /* -- RESERVE and RELEASE -------------------------------------------------- */
 
 static void reserve_legacy(
@@ -92,7 +103,7 @@ static void reserve_legacy(
 	}
 	work = reserve_prepare(task, action, false);
 	if (work)
-		reservation_submit(&work->order);
+		reserve_submit(work);
 	else
 		scsi_finish(task);
 }
@@ -251,7 +262,7 @@ void scsi_persistent_out(struct scsi_task *task)
 		? out_parse_move(task, work)
 		: out_parse_flags(task, work);
 	if (right)
-		reservation_submit(&work->order);
+		reserve_submit(work);
 	else
 		scsi_finish(task);
 }

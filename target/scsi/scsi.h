@@ -53,6 +53,7 @@ enum scsi_attribute {
 
 enum scsi_direction { SCSI_NO_DATA, SCSI_DATA_IN, SCSI_DATA_OUT };
 
+struct reservation_order;
 struct scsi_command;
 struct scsi_management;
 struct scsi_nexus;
@@ -100,6 +101,7 @@ struct scsi_task {
 	uint32_t piece_bytes;
 	struct iovec iov[2];
 	struct buf *scratch;
+	struct reservation_order *order; /* of a reservation, under way */
 	struct scsi_management
 		*awaited_by; /* ABORT TASK: answered at the end */
 	struct block_request block;

@@ -8,6 +8,7 @@
  * use it; power conditions change nothing.
  */
 #include "target/scsi/task.h"
+#include "target/volume/drain.h"
 
 #include <errno.h>
 
@@ -25,14 +26,13 @@ struct start_work {
 	struct scsi_task *task;
 };
 
-static bool start_attend(struct volume_nexus *nexus, void *argument)
+static void start_attend(struct volume_nexus *nexus, void *argument)
 {
 	const struct start_work *work = argument;
 
 	if (!volume_initiator_same(
 		    nexus->initiator, work->task->logical_unit->initiator))
 		volume_nexus_attend(nexus, ASC_MEDIUM_MAY_HAVE_CHANGED);
-	return false;
 }
 
 static void start_told(struct loop_message *message)
@@ -45,7 +45,7 @@ static void start_tell_co(struct volume_call *call)
 {
 	struct start_work *work = container_of(call, struct start_work, call);
 
-	volume_visit_co(scsi_volume(work->task), start_attend, work);
+	volume_tell_co(scsi_volume(work->task), start_attend, work);
 	call->message.run = start_told;
 	volume_answer(work->task->nexus->lane, &call->message);
 }

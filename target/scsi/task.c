@@ -198,6 +198,7 @@ bool scsi_task_begin(struct scsi_task *task)
 	task->changed_bytes = 0;
 	task->step = 0;
 	task->scratch = NULL;
+	task->order = NULL;
 	task->awaited_by = NULL;
 	if (!task_look_up(task) || !task_parse(task))
 		return task_refuse(task);
@@ -449,6 +450,15 @@ void scsi_task_fail(struct scsi_task *task, uint8_t key, uint16_t asc_ascq)
 	scsi_task_drop(task);
 }
 
+/* It ends as soon as what it waits for lets go of it. */
+static void task_interrupt(struct scsi_task *task)
+{
+	if (task->order)
+		reservation_withdraw(task->order);
+	else if (!scsi_space_abort(task) && task->submitted)
+		block_cancel(&task->block);
+}
+
 void scsi_task_abort(struct scsi_task *task, bool by_other)
 {
 	struct scsi_private *private = task->nexus->private;
@@ -458,8 +468,7 @@ void scsi_task_abort(struct scsi_task *task, bool by_other)
 	task->aborted = true;
 	task->aborted_by_other = by_other;
 	if (task->state == SCSI_RUNNING) {
-		if (!scsi_space_abort(task) && task->submitted)
-			block_cancel(&task->block);
+		task_interrupt(task);
 		return;
 	}
 	if (task->state == SCSI_BLOCKED)

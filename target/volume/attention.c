@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What concerns the nexuses of a volume: opening and closing them, attentions
- * (what a host has not been told yet), visiting them all, waiting for the tasks
- * of some.
+ * (what a host has not been told yet), news of the source.
  *
  * Each nexus is touched on its own lane only. What must reach all of them goes
- * as a broadcast from the control lane.
+ * as a broadcast from the control lane (drain.h).
  */
+#include "target/volume/drain.h"
 #include "target/volume/news.h"
 #include "target/volume/volume.h"
 
@@ -121,90 +121,6 @@ void volume_nexus_forget(struct volume_nexus *nexus, uint16_t asc_ascq)
 		}
 }
 
-/* -- visiting and draining ------------------------------------------------ */
-
-/* On the stack of the coroutine that waits. */
-struct volume_drain {
-	struct volume *volume;
-	unsigned slot;
-	atomic_uint left; /* nexuses that still run tasks, and the visit */
-	struct co *co;
-	bool (*visit)(struct volume_nexus *nexus, void *argument);
-	void *argument;
-	struct loop_message message;
-};
-
-static void drain_visit(struct block_lane *lane, void *argument)
-{
-	struct volume_drain *drain = argument;
-	struct volume_nexus *nexus, *next;
-
-	TAILQ_FOREACH_SAFE (
-		nexus, &drain->volume->lane[lane->index].nexuses, link, next) {
-		if (!drain->visit(nexus, drain->argument) || !nexus->tasks)
-			continue;
-		nexus->draining |= 1u << drain->slot;
-		atomic_fetch_add(&drain->left, 1);
-	}
-}
-
-static void drain_over(struct loop_message *message)
-{
-	co_resume(container_of(message, struct volume_drain, message)->co);
-}
-
-void volume_nexus_drained(struct volume_nexus *nexus)
-{
-	struct volume *volume = nexus->volume;
-	uint32_t draining = nexus->draining;
-
-	nexus->draining = 0;
-	while (draining) {
-		unsigned slot = (unsigned)__builtin_ctz(draining);
-		struct volume_drain *drain = volume->drain[slot];
-
-		draining &= draining - 1;
-		if (atomic_fetch_sub(&drain->left, 1) == 1)
-			loop_post(block_core_lane(volume->core, 0)->loop,
-				&drain->message);
-	}
-	if (nexus->wake)
-		nexus->wake(nexus);
-}
-
-static unsigned drain_slot_co(struct volume *volume)
-{
-	for (;;) {
-		for (unsigned slot = 0; slot < VOLUME_DRAINS; slot++)
-			if (!volume->drain[slot])
-				return slot;
-		loop_sleep_co(block_core_lane(volume->core, 0)->loop, 1000000);
-	}
-}
-
-void volume_visit_co(struct volume *volume,
-	bool (*visit)(struct volume_nexus *nexus, void *argument),
-	void *argument)
-{
-	struct volume_drain drain = {
-		.volume = volume,
-		.co = co_self(),
-		.visit = visit,
-		.argument = argument,
-		.message.run = drain_over,
-	};
-
-	drain.slot = drain_slot_co(volume);
-	volume->drain[drain.slot] = &drain;
-	atomic_init(&drain.left, 1);
-	block_broadcast_co(volume->core, drain_visit, &drain);
-	/* Whoever takes the last count posts the message; if that is us,
-	 * nobody runs any more. */
-	if (atomic_fetch_sub(&drain.left, 1) != 1)
-		co_yield ();
-	volume->drain[drain.slot] = NULL;
-}
-
 /* -- news of the source ---------------------------------------------------- */
 
 static const uint16_t news_attention[] = {
@@ -240,14 +156,13 @@ static unsigned news_between(
 	return news;
 }
 
-static bool news_tell(struct volume_nexus *nexus, void *argument)
+static void news_tell(struct volume_nexus *nexus, void *argument)
 {
 	const unsigned *news = argument;
 
 	for (unsigned i = 0; i < NEWS; i++)
 		if (*news & 1u << i)
 			volume_nexus_attend(nexus, news_attention[i]);
-	return false;
 }
 
 static void news_tell_co(struct volume_call *call)
@@ -259,7 +174,7 @@ static void news_tell_co(struct volume_call *call)
 		unsigned news = volume->untold;
 
 		volume->untold = 0;
-		volume_visit_co(volume, news_tell, &news);
+		volume_tell_co(volume, news_tell, &news);
 	}
 	volume->tells = false;
 	awaits = volume->awaits_telling;

@@ -79,7 +79,7 @@ struct volume_call {
 	struct loop_errand errand;
 };
 
-/* Waits for aborted tasks of a volume that run at the same time. */
+/* Waits for tasks of a volume that run at the same time, see drain.h. */
 #define VOLUME_DRAINS 32u
 struct volume_drain;
 
@@ -109,7 +109,9 @@ struct volume {
 	atomic_uint removal_prevented; /* nexuses with PREVENT in force */
 	unsigned default_flags; /* mode pages: fixed by configuration */
 	atomic_uint saved_flags; /* written on the control lane */
-	struct co_mutex changing; /* one change of reservations at a time */
+	/* One change of reservations or modes at a time; whoever holds it waits
+	 * for no task, as tasks wait for it. */
+	struct co_mutex changing;
 	uint64_t reservation_serial; /* control lane: numbers the tables */
 	struct volume_drain *drain[VOLUME_DRAINS]; /* slots; control lane */
 	struct volume_book book; /* figures, by host */
@@ -247,13 +249,6 @@ bool volume_nexus_owed(struct volume_nexus *nexus);
 uint16_t volume_nexus_told(struct volume_nexus *nexus);
 /* Takes one out that needs no telling any more. */
 void volume_nexus_forget(struct volume_nexus *nexus, uint16_t asc_ascq);
-
-/* Visits every nexus of the volume, each on its lane: `visit` may abort and
- * attend. It returns true for a nexus whose aborted tasks are to be waited for.
- * In a coroutine on the control lane; comes back when they have ended. */
-void volume_visit_co(struct volume *volume,
-	bool (*visit)(struct volume_nexus *nexus, void *argument),
-	void *argument);
 
 /* From any lane. */
 void volume_on_control(struct volume *volume, struct volume_call *call);

@@ -2,7 +2,6 @@
 /* See scsi_rig.h. */
 #include "tests/lib/scsi_rig.h"
 
-#include "blockcore/base/bytes.h"
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
 #include "tests/lib/tables.h"
@@ -32,6 +31,10 @@ static int rig_save_co(struct volume_store *store, const uint8_t *uuid,
 
 	(void)uuid;
 	(void)err;
+	rig->storing = co_self();
+	while (rig->store_holds)
+		co_yield ();
+	rig->storing = NULL;
 	if (rig->store_result)
 		return rig->store_result;
 	free(blob->data);
@@ -40,6 +43,24 @@ static int rig_save_co(struct volume_store *store, const uint8_t *uuid,
 		memcpy(blob->data, data, bytes);
 	blob->bytes = bytes;
 	return 0;
+}
+
+void scsi_rig_hold_store(struct scsi_rig *rig)
+{
+	rig->store_holds = true;
+}
+
+void scsi_rig_await_store_co(struct scsi_rig *rig)
+{
+	while (!rig->storing)
+		scsi_rig_settle_co(rig);
+}
+
+void scsi_rig_release_store(struct scsi_rig *rig)
+{
+	rig->store_holds = false;
+	if (rig->storing)
+		co_resume(rig->storing);
 }
 
 /* -- from lane 0 to another and back ---------------------------------------- */
@@ -58,7 +79,8 @@ static void hop_home(struct loop_message *message)
 	struct rig_hop *hop = container_of(message, struct rig_hop, message);
 
 	hop->done = true;
-	co_resume(hop->waiter);
+	if (hop->waiter)
+		co_resume(hop->waiter);
 }
 
 /* On the other lane, when it is done there. */
@@ -75,15 +97,26 @@ static void hop_there(struct loop_message *message)
 	hop->there(hop);
 }
 
-static void hop_co(
+static void hop_start(
 	struct scsi_rig *rig, struct block_lane *lane, struct rig_hop *hop)
 {
 	hop->home = block_core_lane(rig->stack->core, 0);
 	hop->message.run = hop_there;
-	hop->waiter = co_self();
 	loop_post(lane->loop, &hop->message);
+}
+
+static void hop_end_co(struct rig_hop *hop)
+{
+	hop->waiter = co_self();
 	while (!hop->done)
 		co_yield ();
+}
+
+static void hop_co(
+	struct scsi_rig *rig, struct block_lane *lane, struct rig_hop *hop)
+{
+	hop_start(rig, lane, hop);
+	hop_end_co(hop);
 }
 
 void scsi_rig_settle_co(struct scsi_rig *rig)
@@ -309,132 +342,12 @@ void scsi_rig_close_co(struct scsi_rig *rig)
 	free(rig->blob[1].data);
 }
 
-/* -- commands -------------------------------------------------------------- */
-
-static void rig_take_data(struct scsi_rig_command *command)
-{
-	struct scsi_task *task = &command->task;
-
-	if (task->data) {
-		CHECK(task->in_bytes <= task->data_bytes);
-		memcpy(command->data, task->data->data,
-			task->in_bytes < sizeof command->data
-				? task->in_bytes
-				: sizeof command->data);
-		buf_put(task->data);
-		task->data = NULL;
-	}
-}
-
-static void rig_arrived(struct loop_message *message)
-{
-	struct scsi_rig_command *command =
-		container_of(message, struct scsi_rig_command, message);
-
-	command->done = true;
-	if (command->waiter)
-		co_resume(command->waiter);
-}
-
-static void rig_done(struct scsi_task *task)
-{
-	struct scsi_rig_command *command =
-		container_of(task, struct scsi_rig_command, task);
-	struct block_core *core = task->nexus->lane->core;
-
-	rig_take_data(command);
-	command->message.run = rig_arrived;
-	loop_post(block_core_lane(core, 0)->loop, &command->message);
-}
-
-static void rig_fill(struct scsi_task *task, const void *out, uint32_t bytes)
-{
-	if (!task->data_bytes)
-		return;
-	task->data = buf_get(task->nexus->lane->pool, task->data_bytes);
-	CHECK(task->data);
-	memset(task->data->data, 0xee, task->data->capacity);
-	if (task->direction != SCSI_DATA_OUT)
-		return;
-	task->out_received =
-		bytes < task->data_bytes ? bytes : task->data_bytes;
-	if (task->out_received)
-		memcpy(task->data->data, out, task->out_received);
-}
-
-static void rig_begin(struct loop_message *message)
-{
-	struct scsi_rig_command *command =
-		container_of(message, struct scsi_rig_command, message);
-	struct scsi_task *task = &command->task;
-
-	if (!scsi_task_begin(task)) {
-		rig_done(task);
-		return;
-	}
-	rig_fill(task, command->out, command->out_bytes);
-	scsi_task_execute(task);
-}
-
-void scsi_rig_send(struct scsi_rig *rig, unsigned host,
-	struct scsi_rig_command *command, const uint8_t *cdb, const void *out,
-	uint32_t out_bytes)
-{
-	static uint32_t tag;
-	struct scsi_task *task = &command->task;
-	uint8_t attribute = task->attribute;
-
-	memset(task, 0, sizeof *task);
-	task->attribute = attribute;
-	task->nexus = &rig->nexus[host];
-	memcpy(task->cdb, cdb, 16);
-	task->cdb_bytes = 16;
-	task->tag = ++tag;
-	task->expected_bytes = out_bytes;
-	task->done = rig_done;
-	command->out = out;
-	command->out_bytes = out_bytes;
-	command->waiter = NULL;
-	command->done = false;
-	command->message.run = rig_begin;
-	loop_post(task->nexus->lane->loop, &command->message);
-}
-
-uint8_t scsi_rig_wait_co(struct scsi_rig_command *command)
-{
-	command->waiter = co_self();
-	while (!command->done)
-		co_yield ();
-	command->waiter = NULL;
-	return command->task.status;
-}
-
-uint8_t scsi_rig_do_co(struct scsi_rig *rig, unsigned host,
-	struct scsi_rig_command *command, const uint8_t *cdb, const void *out,
-	uint32_t out_bytes)
-{
-	command->task.attribute = SCSI_SIMPLE;
-	scsi_rig_send(rig, host, command, cdb, out, out_bytes);
-	return scsi_rig_wait_co(command);
-}
-
-uint32_t scsi_rig_sense(const struct scsi_rig_command *command)
-{
-	const uint8_t *sense = command->task.sense;
-
-	if (!command->task.sense_bytes)
-		return 0;
-	if ((sense[0] & 0x7f) == 0x72)
-		return get_be32(sense) & 0xffffff;
-	return (uint32_t)(sense[2] & 0xf) << 16 | get_be16(sense + 12);
-}
-
 /* -- others ---------------------------------------------------------------- */
 
-struct rig_management {
+static struct rig_management {
 	struct rig_hop hop;
 	struct scsi_management management;
-};
+} rig_managing;
 
 static void managed(struct scsi_management *management)
 {
@@ -447,19 +360,30 @@ static void manage_there(struct rig_hop *hop)
 	scsi_manage(&container_of(hop, struct rig_management, hop)->management);
 }
 
-uint8_t scsi_rig_manage_co(struct scsi_rig *rig, unsigned host,
-	uint8_t function, struct scsi_task *task)
+void scsi_rig_manage(struct scsi_rig *rig, unsigned host, uint8_t function,
+	struct scsi_task *task)
 {
-	struct rig_management work = {
+	rig_managing = (struct rig_management){
 		.hop = {.there = manage_there},
 		.management = {.nexus = &rig->nexus[host],
 			.function = function,
 			.task = task,
 			.done = managed},
 	};
+	hop_start(rig, rig->nexus[host].lane, &rig_managing.hop);
+}
 
-	hop_co(rig, rig->nexus[host].lane, &work.hop);
-	return work.management.response;
+uint8_t scsi_rig_managed_co(void)
+{
+	hop_end_co(&rig_managing.hop);
+	return rig_managing.management.response;
+}
+
+uint8_t scsi_rig_manage_co(struct scsi_rig *rig, unsigned host,
+	uint8_t function, struct scsi_task *task)
+{
+	scsi_rig_manage(rig, host, function, task);
+	return scsi_rig_managed_co();
 }
 
 void scsi_rig_fault_co(

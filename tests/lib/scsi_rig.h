@@ -29,6 +29,8 @@ struct scsi_rig {
 		size_t bytes;
 	} blob[2];
 	int store_result; /* of the next saves */
+	bool store_holds; /* saves wait, one at a time; see scsi_rig_hold_store */
+	struct co *storing; /* the save that waits */
 };
 
 struct scsi_rig_setup {
@@ -95,6 +97,15 @@ void scsi_rig_settle_co(struct scsi_rig *rig);
 /* Task management, to its end; returns the response. */
 uint8_t scsi_rig_manage_co(struct scsi_rig *rig, unsigned host,
 	uint8_t function, struct scsi_task *task);
+/* The same in two steps, one at a time. */
+void scsi_rig_manage(struct scsi_rig *rig, unsigned host, uint8_t function,
+	struct scsi_task *task);
+uint8_t scsi_rig_managed_co(void);
+/* The next save does not come back before scsi_rig_release_store. */
+void scsi_rig_hold_store(struct scsi_rig *rig);
+/* Until a save is held. */
+void scsi_rig_await_store_co(struct scsi_rig *rig);
+void scsi_rig_release_store(struct scsi_rig *rig);
 /* A verb of the listener named `fault`. */
 void scsi_rig_fault_co(
 	struct scsi_rig *rig, const char *verb, const char *arguments);

@@ -13,6 +13,7 @@
 
 #include "blockcore/base/bytes.h"
 #include "target/scsi/transport_id.h"
+#include "target/volume/drain.h"
 #include "tests/lib/scsi_rig.h"
 
 #include <errno.h>
@@ -21,23 +22,44 @@
 #define FAILS SCSI_RIG_FAILS
 #define KEY(host) (0xc0ull + (host))
 
+/* MODE SELECT(6), Control page: with TAS. */
+static const uint8_t task_aborted[16] = {
+	0, 0, 0, 0, 0x0a, 0x0a, 0x02, 0x10, 0, 0x40, 0, 0, 0xff, 0xff};
+
 static struct scsi_rig rig;
 static struct scsi_rig_command command, held;
 
+/* A PERSISTENT RESERVE OUT under way. */
+struct order {
+	struct scsi_rig_command command;
+	uint8_t list[24];
+};
+static struct order order[4];
+
 /* `flags`: byte 20 of the list. */
+static void send_out(struct order *out, unsigned host, unsigned action,
+	unsigned type, uint64_t key, uint64_t service_key, uint8_t flags)
+{
+	memset(out->list, 0, sizeof out->list);
+	put_be64(out->list, key);
+	put_be64(out->list + 8, service_key);
+	out->list[20] = flags;
+	scsi_rig_send(&rig, host, &out->command,
+		SCSI_RIG_CDB(0x5f, (uint8_t)action, (uint8_t)type, 0, 0, 0, 0,
+			0, 24),
+		out->list, 24);
+}
+
 static uint8_t out_co(unsigned host, unsigned action, unsigned type,
 	uint64_t key, uint64_t service_key, uint8_t flags)
 {
-	static uint8_t list[24];
+	static struct order out;
+	uint8_t status;
 
-	memset(list, 0, sizeof list);
-	put_be64(list, key);
-	put_be64(list + 8, service_key);
-	list[20] = flags;
-	return scsi_rig_do_co(&rig, host, &command,
-		SCSI_RIG_CDB(0x5f, (uint8_t)action, (uint8_t)type, 0, 0, 0, 0,
-			0, 24),
-		list, 24);
+	send_out(&out, host, action, type, key, service_key, flags);
+	status = scsi_rig_wait_co(&out.command);
+	command = out.command; /* for its sense */
+	return status;
 }
 
 static void register_co(unsigned hosts, uint8_t flags)
@@ -163,25 +185,164 @@ static void preempt_abort_co(struct stack_rig *stack, void *argument)
 static void preempt_each_other_co(struct stack_rig *stack, void *argument)
 {
 	const struct scsi_rig_setup setup = {0};
-	static struct scsi_rig_command two[2];
-	static uint8_t list[2][24];
 	unsigned good = 0;
 
 	(void)argument;
 	scsi_rig_open_co(&rig, stack, &setup);
 	register_co(2, 0);
-	for (unsigned i = 0; i < 2; i++) {
-		put_be64(list[i], KEY(i));
-		put_be64(list[i] + 8, KEY(1 - i));
-		scsi_rig_send(&rig, i, &two[i],
-			SCSI_RIG_CDB(0x5f, 5, 1, 0, 0, 0, 0, 0, 24), list[i],
-			24);
-	}
 	for (unsigned i = 0; i < 2; i++)
-		good += scsi_rig_wait_co(&two[i]) == SCSI_GOOD;
+		send_out(&order[i], i, 5, 1, KEY(i), KEY(1 - i), 0);
+	for (unsigned i = 0; i < 2; i++)
+		good += scsi_rig_wait_co(&order[i].command) == SCSI_GOOD;
 	CHECK_INT(good, 1);
 	GOOD(&rig, 2, &command, 0x5e, 0, 0, 0, 0, 0, 0, 0, 255);
 	CHECK_INT(get_be32(command.data + 4), 8);
+	scsi_rig_close_co(&rig);
+}
+
+/* The registrations that are left: who holds on to the key of `host` alone. */
+static void check_only_key_co(unsigned host, uint32_t generation)
+{
+	GOOD(&rig, 2, &command, 0x5e, 0, 0, 0, 0, 0, 0, 0, 255);
+	CHECK_INT(get_be32(command.data), generation);
+	CHECK_INT(get_be32(command.data + 4), 8);
+	CHECK_INT(get_be64(command.data + 8), KEY(host));
+}
+
+/* Host 1 is fenced and has sent behind that what would bring it back and fence
+ * host 0 in turn: that waits for its order when it is aborted, and is not done. */
+static void preempt_the_preempting_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {0};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	register_co(2, 1);
+	scsi_rig_hold_store(&rig);
+	send_out(&order[0], 0, 5, 1, KEY(0), KEY(1), 0);
+	scsi_rig_await_store_co(&rig);
+	send_out(&order[1], 1, 6, 0, 0, KEY(7), 1);
+	send_out(&order[2], 1, 5, 1, KEY(7), KEY(0), 0);
+	scsi_rig_settle_co(&rig);
+	scsi_rig_release_store(&rig);
+	CHECK_INT(scsi_rig_wait_co(&order[0].command), SCSI_GOOD);
+	CHECK_INT(scsi_rig_wait_co(&order[1].command), SCSI_ABORTED);
+	CHECK_INT(scsi_rig_wait_co(&order[2].command), SCSI_ABORTED);
+	check_only_key_co(0, 3);
+	/* What it sends later is a host's that nobody has fenced. */
+	FAILS(&rig, 1, &command, 0x062a05, 0x00);
+	CHECK_INT(out_co(1, 6, 0, 0, KEY(7), 0), SCSI_GOOD);
+	scsi_rig_close_co(&rig);
+}
+
+/* Every host takes its key back and fences the next one, again and again. */
+static void preempt_in_a_ring_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {0};
+	static struct order two[SCSI_RIG_HOSTS][2];
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	for (unsigned round = 0; round < 50; round++) {
+		for (unsigned i = 0; i < SCSI_RIG_HOSTS; i++) {
+			send_out(&two[i][0], i, 6, 0, 0, KEY(i), 0);
+			send_out(&two[i][1], i, 5, 1, KEY(i),
+				KEY((i + 1) % SCSI_RIG_HOSTS), 0);
+		}
+		for (unsigned i = 0; i < 2 * SCSI_RIG_HOSTS; i++)
+			scsi_rig_wait_co(&two[i / 2][i % 2].command);
+	}
+	scsi_rig_close_co(&rig);
+}
+
+/* The order of host 1 waits behind one that is being made durable, while the
+ * function ends it. */
+static void withdraw_co(unsigned host, uint8_t function, uint8_t status)
+{
+	uint8_t response;
+
+	CHECK_INT(out_co(0, 6, 0, 0, KEY(0), 1), SCSI_GOOD);
+	scsi_rig_hold_store(&rig);
+	send_out(&order[0], 0, 1, 1, KEY(0), 0, 0);
+	scsi_rig_await_store_co(&rig);
+	send_out(&order[1], 1, 6, 0, 0, KEY(1), 1);
+	scsi_rig_settle_co(&rig);
+	scsi_rig_manage(&rig, host, function,
+		function == SCSI_ABORT_TASK ? &order[1].command.task : NULL);
+	scsi_rig_settle_co(&rig);
+	scsi_rig_release_store(&rig);
+	response = scsi_rig_managed_co();
+	CHECK_INT(response, SCSI_FUNCTION_COMPLETE);
+	CHECK_INT(scsi_rig_wait_co(&order[1].command), status);
+	scsi_rig_wait_co(&order[0].command);
+	for (unsigned i = 0; i < SCSI_RIG_HOSTS; i++)
+		scsi_rig_do_co(&rig, i, &command, SCSI_RIG_CDB(0x00), NULL, 0);
+	GOOD(&rig, 2, &command, 0x5e, 0, 0, 0, 0, 0, 0, 0, 255);
+	CHECK_INT(get_be32(command.data + 4), 8);
+	CHECK_INT(get_be64(command.data + 8), KEY(0));
+	CHECK_INT(out_co(0, 3, 0, KEY(0), 0, 0), SCSI_GOOD);
+}
+
+static void withdrawn_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {0};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	withdraw_co(1, SCSI_ABORT_TASK, SCSI_ABORTED);
+	withdraw_co(1, SCSI_ABORT_TASK_SET, SCSI_ABORTED);
+	withdraw_co(2, SCSI_CLEAR_TASK_SET, SCSI_ABORTED);
+	withdraw_co(2, SCSI_LUN_RESET, SCSI_ABORTED);
+	withdraw_co(1, SCSI_LUN_RESET, SCSI_ABORTED);
+	CHECK_INT(scsi_rig_do_co(&rig, 0, &command,
+			  SCSI_RIG_CDB(0x15, 0x10, 0, 0, 16), task_aborted, 16),
+		SCSI_GOOD);
+	FAILS(&rig, 1, &command, 0x062a01, 0x00);
+	withdraw_co(2, SCSI_CLEAR_TASK_SET, SCSI_TASK_ABORTED);
+	withdraw_co(2, SCSI_TARGET_WARM_RESET, SCSI_TASK_ABORTED);
+	scsi_rig_close_co(&rig);
+}
+
+/* CLEAR ends no task: what waits behind it finds no registration. */
+static void clear_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {0};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	register_co(2, 1);
+	scsi_rig_hold_store(&rig);
+	send_out(&order[0], 0, 3, 0, KEY(0), 0, 0);
+	scsi_rig_await_store_co(&rig);
+	send_out(&order[1], 1, 5, 1, KEY(1), KEY(0), 0);
+	send_out(&order[2], 1, 6, 0, 0, KEY(1), 0);
+	scsi_rig_settle_co(&rig);
+	scsi_rig_release_store(&rig);
+	CHECK_INT(scsi_rig_wait_co(&order[0].command), SCSI_GOOD);
+	CHECK_INT(
+		scsi_rig_wait_co(&order[1].command), SCSI_RESERVATION_CONFLICT);
+	CHECK_INT(scsi_rig_wait_co(&order[2].command), SCSI_GOOD);
+	check_only_key_co(1, 4);
+	scsi_rig_close_co(&rig);
+}
+
+/* Where too many wait for aborted tasks, another one does not join them. */
+static void too_many_wait_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {0};
+	static struct volume_drain drain[VOLUME_DRAINS];
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	register_co(2, 0);
+	for (unsigned i = 0; i < VOLUME_DRAINS; i++)
+		CHECK(volume_drain_open(&drain[i], rig.volume));
+	CHECK_INT(out_co(0, 5, 1, KEY(0), KEY(1), 0), SCSI_BUSY);
+	CHECK_INT(out_co(1, 1, 1, KEY(1), 0, 0), SCSI_GOOD);
+	for (unsigned i = 0; i < VOLUME_DRAINS; i++)
+		volume_drain_close_co(&drain[i]);
+	CHECK_INT(out_co(0, 5, 1, KEY(0), KEY(1), 0), SCSI_GOOD);
+	check_only_key_co(0, 3);
 	scsi_rig_close_co(&rig);
 }
 
@@ -274,6 +435,11 @@ int main(void)
 		ROW(full_status_co),
 		ROW(preempt_abort_co),
 		ROW(preempt_each_other_co),
+		ROW(preempt_the_preempting_co),
+		ROW(preempt_in_a_ring_co),
+		ROW(withdrawn_co),
+		ROW(clear_co),
+		ROW(too_many_wait_co),
 		ROW(aptpl_co),
 		ROW(legacy_co),
 		ROW(lists_co),
