@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cairn-stack's command `bench`: so many requests, so many at a time, at places in
- * random order, no place twice before each had its turn. With -f, a flush after
- * each so many, for which all that is out is waited, as qemu-img bench does.
+ * random order, no place twice before each had its turn. With -S, each is so many
+ * bytes after the last instead, round and round, as with qemu-img bench: the same
+ * places in the same order, or a device that guesses what comes next helps only
+ * one. With -f, a flush after each so many, for which all that is out is waited.
  *
  * Nothing is allocated while it runs; all on lane 0.
  */
@@ -32,7 +34,8 @@ struct bench_slot {
 struct bench {
 	struct tool *tool;
 	enum block_opcode op;
-	uint64_t bytes, depth, count, flush_every, length_bytes, seed;
+	uint64_t bytes, depth, count, flush_every, length_bytes, seed,
+		step_bytes;
 	/* running */
 	uint32_t *place, places;
 	uint32_t *taken_ns10; /* of each request, in 10 ns */
@@ -103,6 +106,16 @@ static void bench_shuffle(struct bench *b)
 	}
 }
 
+static void bench_steps(struct bench *b)
+{
+	uint64_t step = b->step_bytes / b->bytes % b->places, at = 0;
+
+	for (uint32_t i = 0; i < b->places; i++) {
+		b->place[i] = (uint32_t)at;
+		at = (at + step) % b->places;
+	}
+}
+
 static void bench_slot_init(struct bench *b, struct bench_slot *slot, void *at)
 {
 	struct block_request *request = &slot->request;
@@ -128,7 +141,10 @@ static int bench_prepare(struct bench *b, struct err *err)
 	if (!b->place || !b->taken_ns10 || !b->slot || !b->data)
 		return err_set(err, ENOMEM, "no memory for bench");
 	memset(b->data, 0xcd, b->depth * b->bytes);
-	bench_shuffle(b);
+	if (b->step_bytes)
+		bench_steps(b);
+	else
+		bench_shuffle(b);
 	for (uint64_t i = 0; i < b->depth; i++)
 		bench_slot_init(b, &b->slot[i], b->data + i * b->bytes);
 	return 0;
@@ -150,6 +166,8 @@ static int bench_check(struct bench *b, struct err *err)
 		b->bytes > BLOCK_MAX_DATA_BYTES)
 		return err_set(err, EINVAL, "-b: multiples of 512 up to %u",
 			BLOCK_MAX_DATA_BYTES);
+	if (b->step_bytes % b->bytes)
+		return err_set(err, EINVAL, "-S: multiples of -b");
 	if (!b->depth || b->depth > DEPTH_MAX)
 		return err_set(err, EINVAL, "-d: 1 to %u", DEPTH_MAX);
 	if (!b->count || b->count > COUNT_MAX)
@@ -169,7 +187,8 @@ static int bench_arguments(
 		uint64_t *value;
 	} options[] = {{"-b", &b->bytes}, {"-d", &b->depth}, {"-n", &b->count},
 		{"-f", &b->flush_every}, {"-l", &b->length_bytes},
-		{"-s", &b->seed}};
+		{"-s", &b->seed}, {"-S", &b->step_bytes}};
+	const unsigned known = sizeof options / sizeof *options;
 	int error = 0;
 
 	if (strcmp(line->word[1], "read") && strcmp(line->word[1], "write"))
@@ -179,9 +198,9 @@ static int bench_arguments(
 	for (unsigned i = 2; i < line->count && !error; i += 2) {
 		unsigned o = 0;
 
-		while (o < 6 && strcmp(options[o].name, line->word[i]))
+		while (o < known && strcmp(options[o].name, line->word[i]))
 			o++;
-		if (o == 6 || i + 1 == line->count)
+		if (o == known || i + 1 == line->count)
 			return err_set(err, EINVAL,
 				"bench: '%s' is no option, or has no value",
 				line->word[i]);

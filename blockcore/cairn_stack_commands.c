@@ -380,8 +380,8 @@ const struct tool_command tool_stack_commands[] = {
 		"long work: job start fill {length: 1M}", 2, 0, job_command_co},
 	{"bench",
 		"read|write [-b BYTES] [-d DEPTH] [-n COUNT] [-f EVERY] "
-		"[-l LENGTH] [-s SEED]",
-		"time random requests; -f: a flush after each EVERY", 1, 13,
+		"[-l LENGTH] [-s SEED] [-S STEP]",
+		"time random requests; -f: a flush after each EVERY", 1, 15,
 		tool_bench_co},
 	{"replay", "FILE [-t] [-d DEPTH]",
 		"play what the listener trace saved; -t: in its time", 1, 4,
