@@ -36,13 +36,15 @@ data() {
 }
 bench() {
 	status 0 stack "$mem" 'bench write -d 8 -f 8 -n 100' \
-		'bench read -b 64K -n 10' &&
+		'bench read -b 64K -n 10' 'bench read -n 20 -S 20K' &&
 		says 'bench write bytes=4096 depth=8 flush_every=8 requests=100' &&
 		says 'bench read bytes=65536 depth=32 flush_every=0 requests=10' &&
 		status 1 stack "$mem" 'bench read -n 0' 'bench copy' \
-			'bench read -b 1000' 'bench read -l 1G' 'bench read -d' &&
+			'bench read -b 1000' 'bench read -l 1G' 'bench read -d' \
+			'bench read -S 1000' &&
 		says '-n: 1 to' && says "not 'copy'" && says 'multiples of 512' &&
-		says 'there are 4194304 bytes' && says 'has no value'
+		says 'there are 4194304 bytes' && says 'has no value' &&
+		says 'multiples of -b'
 }
 differs() {
 	status 1 stack "$mem" 'write -P 7 0 1K' 'read -P 8 0 1K' &&
