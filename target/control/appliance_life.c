@@ -122,17 +122,13 @@ static void driver_failed(struct block_core_watcher *watcher,
 	struct appliance *appliance =
 		container_of(watcher, struct appliance, watcher);
 	struct appliance_volume *v;
+	char why[sizeof driver->failure.text + 64];
+	snprintf(why, sizeof why, "%s (%s)", text,
+		strerror(error < 0 ? -error : error));
 	TAILQ_FOREACH (v, &appliance->volumes, link) {
 		struct block_source *source = atomic_load(&v->volume->source);
-		char object[BLOCK_NAME_BYTES + 8];
-		if (!source || !block_source_holds(source, driver))
-			continue;
-		volume_failed(v->volume);
-		snprintf(object, sizeof object, "volume %s", v->settings.name);
-		log_error(object, "failed",
-			"%s (%s): data that hosts take for written may be "
-			"lost; check it, then restart",
-			text, strerror(error < 0 ? -error : error));
+		if (source && block_source_holds(source, driver))
+			volume_failed(v->volume, why);
 	}
 }
 

@@ -93,23 +93,6 @@ static bool format_check(struct scsi_task *task)
 
 /* -- as a part of the command ----------------------------------------------- */
 
-static void format_failed(struct scsi_task *task, int result)
-{
-	scsi_sense_errno(task, result, true);
-	scsi_finish(task);
-}
-
-static void format_flushed(struct block_request *request)
-{
-	struct scsi_task *task = scsi_task_of(request);
-
-	task->submitted = false;
-	if (request->result && request->result != -EOPNOTSUPP)
-		format_failed(task, request->result);
-	else
-		scsi_finish(task);
-}
-
 static void format_next(struct scsi_task *task);
 
 static void format_done(struct block_request *request)
@@ -118,7 +101,8 @@ static void format_done(struct block_request *request)
 
 	task->submitted = false;
 	if (request->result) {
-		format_failed(task, request->result);
+		scsi_sense_errno(task, request->result, true);
+		scsi_finish(task);
 		return;
 	}
 	task->position += request->length_bytes;
@@ -133,7 +117,7 @@ static void format_next(struct scsi_task *task)
 
 	volume_info(volume, task->nexus->lane, &info);
 	if (task->position >= info.size_bytes) { /* or it is offline */
-		scsi_submit(task, BLOCK_FLUSH, 0, 0, 0, 0, format_flushed);
+		scsi_flush(task);
 		return;
 	}
 	volume_format_progress(volume, task->position, info.size_bytes);

@@ -68,6 +68,16 @@ bool scsi_fua(const struct scsi_task *task)
 #endif
 }
 
+/* volume/modes.c has flushed what ended before the cache went. */
+bool scsi_owes_flush(struct scsi_task *task)
+{
+	bool cached = task->cached;
+
+	task->cached = false; /* a flush that cannot be sent comes back here */
+	return cached && task->status == SCSI_GOOD && !task->aborted &&
+		!(volume_flags(scsi_volume(task)) & VOLUME_WRITE_CACHE);
+}
+
 bool scsi_write_protected(const struct volume_nexus *nexus)
 {
 	return nexus->read_only || volume_read_only(nexus->volume);
@@ -144,8 +154,12 @@ void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
 		request->done = scsi_space_done;
 	}
 	task->submitted = true;
-	if (BLOCK_OP(op) & BLOCK_OPS_CHANGE)
+	if (BLOCK_OP(op) & BLOCK_OPS_CHANGE) {
 		task->changed_bytes += length_bytes;
+		task->cached |= !(flags & BLOCK_FUA);
+	} else if (op == BLOCK_FLUSH) {
+		task->cached = false;
+	}
 	block_submit(source, request);
 }
 

@@ -30,21 +30,16 @@ static void transfer_nothing(struct scsi_task *task)
 	scsi_finish(task);
 }
 
-/* Short of memory, it was not even asked. */
-static bool flush_was_tried(int result)
-{
-	return result && result != -ECANCELED && result != -ENODEV &&
-		result != -ENOMEM && result != -EAGAIN && result != -EBUSY;
-}
-
-/* A flush that failed concerns all that was acknowledged before it. */
 static void flush_done(struct block_request *request)
 {
-	if (request->result == -EOPNOTSUPP) /* nothing is cached there */
-		request->result = 0;
-	if (flush_was_tried(request->result))
-		volume_failed(scsi_volume(scsi_task_of(request)));
+	request->result = volume_flushed(
+		scsi_volume(scsi_task_of(request)), request->result);
 	transfer_done(request);
+}
+
+void scsi_flush(struct scsi_task *task)
+{
+	scsi_submit(task, BLOCK_FLUSH, 0, 0, 0, 0, flush_done);
 }
 
 static void read_durable(struct block_request *request)
@@ -116,5 +111,5 @@ void scsi_synchronize(struct scsi_task *task)
 	if (!scsi_check_range(task, task->lba, task->blocks))
 		scsi_finish(task);
 	else
-		scsi_submit(task, BLOCK_FLUSH, 0, 0, 0, 0, flush_done);
+		scsi_flush(task);
 }

@@ -92,6 +92,7 @@ struct scsi_task {
 	bool aborted, aborted_by_other, submitted;
 	bool counted; /* in figures: begun and not ended */
 	bool formats; /* the volume; scsi_format_end when it is done */
+	bool cached; /* has changed blocks without FUA, and not flushed since */
 	bool waits_for_space; /* see space_wait.h, as of what is named space_... */
 	uint8_t operation; /* enum volume_op, while counted */
 	uint8_t step;

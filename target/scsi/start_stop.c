@@ -3,9 +3,9 @@
  * TEST UNIT READY (SPC-4 6.47), START STOP UNIT (SBC-3 5.28), PREVENT ALLOW
  * MEDIUM REMOVAL (SBC-3 5.13).
  *
- * Ejecting concerns every host, so a host that may only read cannot. There is no motor: stopping (START 0 without
- * LOEJ) makes durable what is cached and leaves the unit ready, for the others
- * use it; power conditions change nothing.
+ * Ejecting concerns every host, so a host that may only read cannot. There is no
+ * motor: stopping (START 0 without LOEJ) makes durable what is cached and leaves the
+ * unit ready, for the others use it; power conditions change nothing.
  */
 #include "target/scsi/task.h"
 #include "target/volume/drain.h"
@@ -77,10 +77,11 @@ static void stop_now(struct scsi_task *task)
 static void stop_flushed(struct block_request *request)
 {
 	struct scsi_task *task = scsi_task_of(request);
+	int result = volume_flushed(scsi_volume(task), request->result);
 
 	task->submitted = false;
-	if (request->result && request->result != -EOPNOTSUPP)
-		scsi_sense_errno(task, request->result, true);
+	if (result)
+		scsi_sense_errno(task, result, true);
 	else if (!task->aborted)
 		stop_now(task);
 	scsi_finish(task);

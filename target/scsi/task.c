@@ -194,6 +194,7 @@ bool scsi_task_begin(struct scsi_task *task)
 	task->state = SCSI_BEGUN;
 	task->aborted = task->aborted_by_other = task->submitted = false;
 	task->counted = task->formats = task->waits_for_space = false;
+	task->cached = false;
 	task->space_deadline_ns = 0;
 	task->changed_bytes = 0;
 	task->step = 0;
@@ -390,6 +391,10 @@ void scsi_finish(struct scsi_task *task)
 	struct scsi_nexus *nexus = task->nexus;
 
 	assert(task->state == SCSI_RUNNING);
+	if (scsi_owes_flush(task)) {
+		scsi_flush(task);
+		return;
+	}
 	task->state = SCSI_FINISHED;
 	TAILQ_REMOVE(&nexus->tasks, task, link);
 	if (!nexus->private->inside) {

@@ -125,6 +125,9 @@ uint64_t scsi_blocks_received(const struct scsi_task *task);
 bool scsi_fua_asked(const struct scsi_task *task);
 /* A change is to be durable before its status: FUA, or there is no write cache. */
 bool scsi_fua(const struct scsi_task *task);
+/* True once, of a task that succeeds: the write cache went while it ran, too late for
+ * FUA, and what it has changed must be durable before its status. */
+bool scsi_owes_flush(struct scsi_task *task);
 /* False, with sense, while the volume is being formatted; while it is offline,
  * has no medium or has failed. */
 bool scsi_check_format(struct scsi_task *task);
@@ -142,6 +145,8 @@ static inline struct scsi_task *scsi_task_of(struct block_request *request)
 {
 	return container_of(request, struct scsi_task, block);
 }
+/* Makes durable what is cached, and finishes the task; read_write.c. */
+void scsi_flush(struct scsi_task *task);
 /* A buffer of the task's own, put when it is done. False: none is left, and the
  * task's status is BUSY. Never waits: who waits while holding could deadlock. */
 bool scsi_scratch(struct scsi_task *task, uint32_t bytes);

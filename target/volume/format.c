@@ -81,8 +81,9 @@ static int format_all_co(struct volume *volume, struct block_source *source)
 		loop_sleep_co(lane->loop, 0); /* others have a turn */
 	}
 	if (!result)
-		result = format_transfer_co(volume, source, BLOCK_FLUSH, 0, 0);
-	return result == -EOPNOTSUPP && at == all ? 0 : result;
+		result = volume_flushed(volume,
+			format_transfer_co(volume, source, BLOCK_FLUSH, 0, 0));
+	return result;
 }
 
 void volume_format_run_co(struct volume *volume)

@@ -30,32 +30,33 @@ static void modes_publish(struct volume *volume, unsigned mask, unsigned flags)
 	atomic_fetch_or(&volume->flags, mask & flags);
 }
 
-/* Off goes the cache: what was acknowledged must be durable now. */
+/* Off goes the cache: what was acknowledged must be durable now. Without
+ * volume->changing, for storage may take its time. */
 static int modes_flush_co(struct volume *volume)
 {
 	struct block_source *source = atomic_load(&volume->source);
-	int result;
 
 	if (!source)
 		return 0;
-	result = block_transfer_co(source, block_core_lane(volume->core, 0),
-		BLOCK_FLUSH, 0, 0, 0, NULL);
-	return result == -EOPNOTSUPP ? 0 : result;
+	return volume_flushed(volume,
+		block_transfer_co(source, block_core_lane(volume->core, 0),
+			BLOCK_FLUSH, 0, 0, 0, NULL));
 }
 
-static int modes_set_co(struct volume *volume, unsigned mask, unsigned flags)
+/* True: the write cache was on and is not any more. */
+static bool modes_set(struct volume *volume, unsigned mask, unsigned flags)
 {
 	unsigned old = volume_flags(volume);
 
 	modes_publish(volume, mask, flags);
-	return old & mask & ~flags & VOLUME_WRITE_CACHE ? modes_flush_co(volume)
-							: 0;
+	return old & mask & ~flags & VOLUME_WRITE_CACHE;
 }
 
 int volume_change_modes_co(
 	struct volume *volume, unsigned mask, unsigned flags, bool save)
 {
 	unsigned saved;
+	bool uncached = false;
 	int result = 0;
 
 	mask &= VOLUME_MODE_FLAGS;
@@ -67,20 +68,20 @@ int volume_change_modes_co(
 	if (!result && save)
 		volume->saved_flags = saved;
 	if (!result)
-		result = modes_set_co(volume, mask, flags);
+		uncached = modes_set(volume, mask, flags);
 	co_mutex_unlock(&volume->changing);
-	return result;
+	return uncached ? modes_flush_co(volume) : result;
 }
 
 int volume_reset_modes_co(struct volume *volume)
 {
-	int result;
+	bool uncached;
 
 	co_mutex_lock_co(&volume->changing);
-	result = modes_set_co(volume, VOLUME_MODE_FLAGS,
+	uncached = modes_set(volume, VOLUME_MODE_FLAGS,
 		volume->saved_flags & VOLUME_MODE_FLAGS);
 	co_mutex_unlock(&volume->changing);
-	return result;
+	return uncached ? modes_flush_co(volume) : 0;
 }
 
 int volume_restore_modes(

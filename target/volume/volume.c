@@ -189,15 +189,35 @@ bool volume_read_only(const struct volume *volume)
 		volume_flags(volume) & VOLUME_WRITE_PROTECT;
 }
 
-void volume_failed(struct volume *volume)
+void volume_failed(struct volume *volume, const char *why)
 {
 	unsigned old = atomic_fetch_or(&volume->flags, VOLUME_FAILED);
+	char object[BLOCK_NAME_BYTES + 8];
 
-	if (!(old & VOLUME_FAILED))
-		log_error(volume->settings.name, "volume failed",
-			"a flush failed: data that hosts were told is written "
-			"may be lost; check the storage below, then repair "
-			"the volume");
+	if (old & VOLUME_FAILED)
+		return;
+	snprintf(object, sizeof object, "volume %s", volume->settings.name);
+	log_error(object, "failed",
+		"%s: data that hosts were told is written may be lost; check "
+		"the storage below, then repair the volume: cairn volume "
+		"repair %s",
+		why, volume->settings.name);
+}
+
+/* Short of memory, it was not even asked. */
+static bool flush_was_tried(int result)
+{
+	return result && result != -ECANCELED && result != -ENODEV &&
+		result != -ENOMEM && result != -EAGAIN && result != -EBUSY;
+}
+
+int volume_flushed(struct volume *volume, int result)
+{
+	if (result == -EOPNOTSUPP)
+		return 0;
+	if (flush_was_tried(result))
+		volume_failed(volume, "a flush failed");
+	return result;
 }
 
 void volume_trouble(struct volume *volume, const struct block_lane *lane,

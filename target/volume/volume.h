@@ -151,9 +151,13 @@ void volume_offline_co(struct volume *volume, const char *reason);
 void volume_format_stop_co(struct volume *volume);
 /* No nexus is left. */
 void volume_free_co(struct volume *volume);
-/* A flush failed: VOLUME_FAILED from now on, until an operator has looked
- * (volume_repaired). Any lane. */
-void volume_failed(struct volume *volume);
+/* What a FLUSH of the volume that ended with `result` (-errno) comes to: every one is
+ * shown here. 0, also where nothing is cached; one that failed concerns all that was
+ * acknowledged before it and is not tried again: VOLUME_FAILED from now on, until an
+ * operator has looked (volume_repaired). Any lane. */
+int volume_flushed(struct volume *volume, int result);
+/* The same for a failure that the storage has seen by itself: `why` is for people. */
+void volume_failed(struct volume *volume, const char *why);
 /* The storage has refused a request of a host with `result` (-errno): a line in
  * the log, but few of them. Any lane. */
 void volume_trouble(struct volume *volume, const struct block_lane *lane,
@@ -168,7 +172,10 @@ void volume_repaired(struct volume *volume);
 int volume_restore_modes(
 	struct volume *volume, const void *blob, size_t bytes, struct err *err);
 /* Sets the flags in `mask` (of VOLUME_MODE_FLAGS) to `flags`, after saving
- * them if `save`; on the control lane. 0, or -errno of the store. */
+ * them if `save`; on the control lane. When the write cache goes, what was
+ * acknowledged before is flushed; a change that was submitted without FUA and ends
+ * later is flushed by its command set before the host hears of it. 0, or -errno of
+ * the store or the flush. */
 int volume_change_modes_co(
 	struct volume *volume, unsigned mask, unsigned flags, bool save);
 /* A reset: as they were saved (SPC-4 6.11). */

@@ -204,7 +204,7 @@ static void volume_co(struct stack_rig *stack, void *argument)
 	SCSI_RIG_GOOD(&rig, 1, &command, 0x1e, 0, 0, 0, 1);
 	volume_view_get(rig.volume, &view);
 	CHECK(view.removal_prevented);
-	volume_failed(rig.volume);
+	volume_failed(rig.volume, "a test");
 	volume_offline_co(rig.volume, "the disk was pulled");
 	volume_view_get(rig.volume, &view);
 	CHECK(view.failed && !view.online);
