@@ -64,7 +64,7 @@ LIBS_TESTS = $(call pkg,--libs,$(PACKAGES_TESTS))
 
 # -- what there is -----------------------------------------------------------
 find_c = $(sort $(shell find $(1) -name '*.c' 2>/dev/null))
-PROGRAM_MAINS = target/cairnd.c blockcore/cairn_stack.c $(wildcard webui/cli/cairn.c) \
+PROGRAM_MAINS = target/cairnd.c blockcore/tool/cairn_stack.c $(wildcard webui/cli/cairn.c) \
 	webui/api/tools/yaml_to_json.c
 BLOCKCORE_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,blockcore))
 TARGET_C = $(filter-out $(PROGRAM_MAINS),$(call find_c,target))
@@ -157,7 +157,7 @@ $(B)/cairnd: $(B)/obj/target/cairnd.o $(B)/libapi.a $(B)/libtarget.a \
 		$(LIBS_BLOCKCORE)
 $(B)/cairn: $(B)/obj/webui/cli/cairn.o $(B)/libcli.a $(B)/libblockcore.a
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_CLI) $(LIBS_BLOCKCORE)
-$(B)/cairn-stack: $(B)/obj/blockcore/cairn_stack.o $(B)/libblockcore.a
+$(B)/cairn-stack: $(B)/obj/blockcore/tool/cairn_stack.o $(B)/libblockcore.a
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_BLOCKCORE)
 
 LINK_ALL = $(B)/libtests.a $(B)/libapi.a $(B)/libcli.a $(B)/libtarget.a $(B)/libblockcore.a
@@ -186,7 +186,7 @@ $(MUTANT)/tests/%: $(MUTANT_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $(B)/obj/tests/$*.o $^ $(LINK_ALL) $(LIBS_ALL)
 $(MUTANT)/cairn-stack: $(MUTANT_OBJECTS)
-	$(CC) $(LDFLAGS_ALL) -o $@ $(B)/obj/blockcore/cairn_stack.o $^ \
+	$(CC) $(LDFLAGS_ALL) -o $@ $(B)/obj/blockcore/tool/cairn_stack.o $^ \
 		$(B)/libblockcore.a $(LIBS_BLOCKCORE)
 endif
 

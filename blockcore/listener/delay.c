@@ -10,7 +10,7 @@
  *     at the time it was given.
  */
 #include "blockcore/base/prng.h"
-#include "blockcore/hold.h"
+#include "blockcore/core/hold.h"
 #include "blockcore/kinds.h"
 
 #define DELAY_MAX_US 60000000ull

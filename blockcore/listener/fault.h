@@ -13,7 +13,7 @@
 #define BLOCKCORE_LISTENER_FAULT_H
 
 #include "blockcore/base/co.h"
-#include "blockcore/hold.h"
+#include "blockcore/core/hold.h"
 #include "blockcore/listener/fault_rules.h"
 
 struct fault_options {

@@ -3,7 +3,7 @@
  * The listener trace: remembers the last requests, each with its time, place,
  * result and latency. The verb `save` writes what is remembered to a new file in
  * the data directory, which `cairn-stack replay` plays; `clear` forgets it. The
- * format: blockcore/recording.h.
+ * format: blockcore/core/recording.h.
  *
  * Invariants
  *  1. Each lane has a ring of its own, allocated before its first request:
@@ -16,8 +16,8 @@
  */
 #include "blockcore/base/co.h"
 #include "blockcore/base/counter.h"
+#include "blockcore/core/recording.h"
 #include "blockcore/kinds.h"
-#include "blockcore/recording.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,15 +5,15 @@
  * and through a source with eight listeners that only pass on. Medians of ROUNDS;
  * the first difference is what it costs to enter and leave a stack.
  */
-#include "blockcore/stack.h"
+#include "blockcore/core/stack.h"
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
 #include "blockcore/base/trace.h"
-#include "blockcore/change.h"
-#include "blockcore/driver.h"
-#include "blockcore/loop_epoll.h"
+#include "blockcore/core/change.h"
+#include "blockcore/core/driver.h"
+#include "blockcore/core/source.h"
+#include "blockcore/loop/loop_epoll.h"
 #include "blockcore/ring.h"
-#include "blockcore/source.h"
 
 #include <stdio.h>
 #include <stdlib.h>

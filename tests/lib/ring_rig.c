@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "blockcore/base/list.h"
-#include "blockcore/loop_epoll.h"
+#include "blockcore/loop/loop_epoll.h"
 
 #define WATCHDOG_NS 60000000000u
 

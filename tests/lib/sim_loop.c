@@ -10,7 +10,7 @@
 
 #include "blockcore/base/list.h"
 #include "blockcore/base/prng.h"
-#include "blockcore/loop_timers.h"
+#include "blockcore/loop/loop_timers.h"
 
 #define SIM_LOOPS_MAX 64u
 #define TURN_NS_MIN 200u

@@ -4,10 +4,10 @@
  */
 #include "tests/lib/stack_kinds.h"
 
-#include "blockcore/change.h"
-#include "blockcore/driver.h"
-#include "blockcore/source.h"
-#include "blockcore/stack.h"
+#include "blockcore/core/change.h"
+#include "blockcore/core/driver.h"
+#include "blockcore/core/source.h"
+#include "blockcore/core/stack.h"
 
 #include <stdio.h>
 

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "blockcore/base/co.h"
-#include "blockcore/loop_epoll.h"
+#include "blockcore/loop/loop_epoll.h"
 #include "blockcore/ring.h"
 #include "tests/lib/check.h"
 

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "blockcore/core.h"
+#include "blockcore/core/core.h"
 #include "blockcore/format/format.h"
 #include "blockcore/job.h"
 #include "tests/lib/stack_load.h"

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "blockcore/base/list.h"
-#include "blockcore/core.h"
+#include "blockcore/core/core.h"
 #include "blockcore/format/format.h"
 #include "blockcore/ring.h"
 #include "tests/lib/stack_load.h"

@@ -14,7 +14,7 @@
 
 #include "blockcore/base/bytes.h"
 #include "blockcore/base/list.h"
-#include "blockcore/recording.h"
+#include "blockcore/core/recording.h"
 #include "tests/lib/stack_rig.h"
 
 #include <errno.h>

@@ -75,11 +75,11 @@ is "results are kept" "1 1 0" "$(cut -d ' ' -f 1-3 "$tree/build/results/tests/un
 is "logs are kept" "not ok 2 - b" "$(tail -n 1 "$tree/build/logs/tests/unit/bad.log")"
 
 # -- tests/lint/floors ---------------------------------------------------------
-mkdir -p "$tree/tests/lint" "$tree/blockcore/base" "$tree/blockcore/format" \
-	"$tree/blockcore/protocol" "$tree/target/scsi" "$tree/target/iscsi"
+mkdir -p "$tree/tests/lint" "$tree/blockcore/base" "$tree/blockcore/core" \
+	"$tree/blockcore/format" "$tree/blockcore/protocol" "$tree/target/scsi" "$tree/target/iscsi"
 cp "$root/tests/lint/floors" "$tree/tests/lint/floors"
 for header in base/err loop block spec format/raw format/qcow2 format/qcow2_map \
-	protocol/file source; do
+	protocol/file core/source; do
 	: >"$tree/blockcore/$header.h"
 done
 : >"$tree/target/scsi/scsi.h"
@@ -112,28 +112,32 @@ is "the base includes nothing above" \
 	"blockcore/base/err.c:2: must not include blockcore/loop.h" \
 	"$(floors blockcore/base/err.c blockcore/base/err.h blockcore/loop.h)"
 is "the core does not know the spec" \
-	"blockcore/source.c:1: must not include blockcore/spec.h" \
-	"$(floors blockcore/source.c blockcore/spec.h)"
+	"blockcore/core/source.c:1: must not include blockcore/spec.h" \
+	"$(floors blockcore/core/source.c blockcore/spec.h)"
 is "the target uses the doors" "" "$(floors target/scsi/scsi.c \
 	blockcore/spec.h blockcore/block.h target/scsi/scsi.h)"
 is "the target uses the doors only" \
-	"target/scsi/scsi.c:1: must not include blockcore/source.h" \
-	"$(floors target/scsi/scsi.c blockcore/source.h)"
+	"target/scsi/scsi.c:1: must not include blockcore/core/source.h" \
+	"$(floors target/scsi/scsi.c blockcore/core/source.h)"
 is "scsi does not know iscsi" \
 	"target/scsi/scsi.c:1: must not include target/iscsi/iscsi.h" \
 	"$(floors target/scsi/scsi.c target/iscsi/iscsi.h)"
 is "the core includes no libevent" \
-	"blockcore/source.c:1: blockcore includes no libevent: event2/event.h" \
-	"$(floors blockcore/source.c '<event2/event.h>')"
+	"blockcore/core/source.c:1: blockcore includes no libevent: event2/event.h" \
+	"$(floors blockcore/core/source.c '<event2/event.h>')"
 is "the target includes no io_uring" \
 	"target/scsi/scsi.c:1: target includes no io_uring: liburing.h" \
 	"$(floors target/scsi/scsi.c '<liburing.h>')"
 is "includes are written from the root" \
-	"blockcore/source.c:1: not written from the root, or missing: block.h" \
-	"$(floors blockcore/source.c block.h)"
+	"blockcore/core/source.c:1: not written from the root, or missing: block.h" \
+	"$(floors blockcore/core/source.c block.h)"
 
-echo '#include "blockcore/source.h"' >"$tree/blockcore/gate.h"
-echo '#include "blockcore/gate.h"' >"$tree/blockcore/source.c"
+echo '#include "blockcore/core/source.h"' >"$tree/blockcore/core/gate.h"
+echo '#include "blockcore/core/gate.h"' >"$tree/blockcore/core/source.c"
 is "a circle is found" "circle:" "$(cd "$tree" && tests/lint/floors \
-	blockcore/gate.h blockcore/source.c blockcore/source.h | head -n 1)"
+	blockcore/core/gate.h blockcore/core/source.[ch] | head -n 1)"
+echo '#include "blockcore/core/gate.h"' >"$tree/blockcore/block.h"
+echo '#include "blockcore/block.h"' >"$tree/blockcore/core/gate.h"
+is "a circle through a door is found" "circle:" "$(cd "$tree" && tests/lint/floors \
+	blockcore/core/gate.h blockcore/block.h | head -n 1)"
 echo "1..$number"

@@ -13,7 +13,7 @@
 
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
-#include "blockcore/loop_epoll.h"
+#include "blockcore/loop/loop_epoll.h"
 #include "tests/lib/loop_contract.h"
 
 static struct loop *make(void)

@@ -20,7 +20,7 @@
 #include <cmocka.h>
 
 #include "blockcore/base/iov.h"
-#include "blockcore/loop_epoll.h"
+#include "blockcore/loop/loop_epoll.h"
 #include "tests/lib/ring_rig.h"
 
 #define KIB 1024u

@@ -4,7 +4,7 @@
  * straight to its place, gathered, held up by a slow peer, and how it ends.
  */
 #include "blockcore/base/list.h"
-#include "blockcore/loop_epoll.h"
+#include "blockcore/loop/loop_epoll.h"
 #include "target/stream/stream.h"
 
 #include <errno.h>

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When a driver shows something else than before (a file below an alias or a
+ * view has grown), the source that holds it gets a new generation of the same
+ * drivers. The driver may be told about it in the middle of another change, so
+ * this is done by a coroutine of its own.
+ */
+#include "blockcore/core/change.h"
+
+#include "blockcore/core/stack.h"
+#include "blockcore/core/watch.h"
+
+#include <errno.h>
+
+/* -ENOMEM: nothing has changed. What comes to be shown in the middle of it asks
+ * anew. */
+static int refresh_once_co(struct block_source *source)
+{
+	struct block_stack *now = source->current;
+
+	source->stale = false;
+	if (!source->references)
+		return 0;
+	struct block_stack *next = block_stack_new(
+		source, now->driver, now->count, now->tracked, NULL);
+	if (!next)
+		return -ENOMEM;
+	struct block_change change = {.source = source, .next = next};
+	return block_change_co(&change, NULL);
+}
+
+/* Nobody could be told that it failed, so it waits for memory. */
+static void refresh_co(void *argument)
+{
+	struct block_source *source = argument;
+	int error;
+
+	for (;;) {
+		co_mutex_lock_co(&source->change);
+		error = refresh_once_co(source);
+		co_mutex_unlock(&source->change);
+		if (error != -ENOMEM)
+			break;
+		loop_sleep_co(block_core_control(source->core), LOOP_AGAIN_NS);
+	}
+	block_source_help_end(source);
+}
+
+static bool refresh_holds(
+	const struct block_source *source, const struct block_driver *driver)
+{
+	const struct block_stack *stack = source->current;
+
+	for (unsigned i = 0; stack && i < stack->count; i++) {
+		if (stack->driver[i] == driver)
+			return true;
+	}
+	return false;
+}
+
+/* Sources below sources end somewhere: building refuses circles. */
+bool block_source_holds(
+	const struct block_source *source, const struct block_driver *driver)
+{
+	const struct block_stack *stack = source->current;
+	struct block_source *below;
+
+	if (refresh_holds(source, driver))
+		return true;
+	for (unsigned i = 0; stack && i < stack->count; i++) {
+		struct block_driver *over = stack->driver[i];
+
+		for (unsigned n = 0; over->kind->below &&
+			(below = over->kind->below(over, n));
+			n++) {
+			if (block_source_holds(below, driver))
+				return true;
+		}
+	}
+	return false;
+}
+
+void block_driver_changed(struct block_driver *driver)
+{
+	struct block_source *source;
+
+	LIST_FOREACH (source, &driver->core->sources, link) {
+		if (source->references && refresh_holds(source, driver))
+			break;
+	}
+	if (!source || source->stale)
+		return;
+	source->stale = true;
+	block_source_help_begin(source);
+	loop_errand(block_core_control(source->core), &source->refresh,
+		refresh_co, source);
+}

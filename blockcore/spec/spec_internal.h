@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of spec share.
+ */
+#ifndef BLOCKCORE_SPEC_INTERNAL_H
+#define BLOCKCORE_SPEC_INTERNAL_H
+
+#include "blockcore/core/core.h"
+
+struct block_format;
+struct block_format_kind;
+
+/* Keys of a driver's map that are not its options. */
+extern const char *const spec_driver_keys[]; /* type, name */
+extern const char *const spec_format_keys[]; /* type, file, backing */
+
+/* The kind that the map's `type` says. */
+int spec_kind(const struct doc *map, enum block_role role,
+	const struct block_kind **kind, struct err *err);
+int spec_format_kind(const struct doc *map,
+	const struct block_format_kind **kind, struct err *err);
+
+/* The map's options, parsed into new memory; *options NULL if there are none.
+ * `kind` names the driver in messages. */
+int spec_options(const struct opt_spec *specs, size_t bytes,
+	const struct doc *map, const char *const *ignore, void **options,
+	struct err *err);
+
+/* The same for a driver that is made: also *document, which the options borrow
+ * from, NULL if they need none. */
+int spec_options_kept(const struct block_kind *kind, const struct doc *map,
+	void **options, struct doc **document, struct err *err);
+/* A copy of a map, with the members of `over` (may be NULL) in place of its own
+ * ones of the same keys. NULL with *err. */
+struct doc *spec_doc_copy(
+	const struct doc *map, const struct doc *over, struct err *err);
+
+/* The names of a source's drivers, top first, the bottom last: given ones, and
+ * for the others their type, with a number where that is taken. */
+struct spec_names {
+	char name[BLOCK_MAX_DRIVERS][BLOCK_NAME_BYTES];
+	unsigned count;
+};
+int spec_names(
+	const struct doc *document, struct spec_names *names, struct err *err);
+
+/* The name that the map gives, NULL if none. */
+int spec_name_given(const struct doc *map, const char **name, struct err *err);
+/* Its type, "alias" for a source. */
+const char *spec_type_of(const struct doc *map);
+/* A name for a driver of this type that none of the `count` others has. */
+void spec_name_free(struct block_driver *const *others, unsigned count,
+	const char *type, char name[BLOCK_NAME_BYTES]);
+
+/* Checks a listener's, a bottom's (protocol, format or source) document. */
+int spec_check_listener(const struct doc *listener, struct err *err);
+int spec_check_bottom(const struct doc *document, struct err *err);
+
+/* Opened drivers without a reference yet. `above`: the source that it is for:
+ * gives its name to messages and sources below; a bottom that leads back to it
+ * is refused. */
+int spec_open_listener_co(struct block_core *core, const struct doc *listener,
+	const char *name, struct block_driver **driver, struct err *err);
+int spec_open_bottom_co(const struct block_source *above,
+	const struct doc *document, const char *name,
+	struct block_driver **driver, struct err *err);
+
+/* A document's `view`; its snapshot, "": what is current. */
+int spec_check_view(const struct doc *document, struct err *err);
+int spec_view_snapshot(
+	const struct doc *document, const char **name, struct err *err);
+
+/* A view of a format that was opened for `above`. */
+struct spec_view {
+	const struct block_source *above;
+	struct block_format *format;
+	const char *snapshot, *name; /* "": current; the driver's */
+};
+int spec_open_view_co(const struct spec_view *view,
+	struct block_driver **driver, struct err *err);
+/* A view of a snapshot of what `of` shows, or showed before external snapshots. */
+int spec_open_snapshot_co(const struct block_source *above,
+	struct block_source *of, const char *snapshot, const char *name,
+	struct block_driver **driver, struct err *err);
+
+/* The source that `node` names or describes, with a reference; `key` is what it
+ * is to `above`. */
+int spec_open_below_co(const struct block_source *above, const char *key,
+	const struct doc *node, struct block_source **source, struct err *err);
+
+/* A format's view whose backing file is `backing`, of which it takes over the
+ * caller's reference, also when it fails. `map` is the format's, without backing;
+ * a file that is not empty is refused. */
+int spec_open_over_co(const struct block_source *above, const struct doc *map,
+	const char *name, struct block_source *backing,
+	struct block_driver **driver, struct err *err);
+
+/* The source that was opened for `node` ends, as what it was for failed: a file
+ * that it has made goes with it. Nothing happens to one that `node` only names, or
+ * to a file that was there before. Takes no reference. */
+void spec_unmake(const struct doc *node, struct block_source *source);
+
+/* What the new image's map gets beside what `format` says: size, backing_name,
+ * backing_format. NULL with *err. */
+struct doc *spec_overlay_facts(
+	struct block_source *source, const struct doc *format, struct err *err);
+
+/* A running driver, or a source's bottom ({protocol: ...}), as the document that
+ * would build it. NULL with *err. */
+struct doc *spec_driver_doc(struct block_driver *driver, struct err *err);
+struct doc *spec_bottom_now(struct block_source *source, struct err *err);
+
+/* A generation as the document that would build it. */
+void spec_print_stack(const struct block_stack *stack, FILE *out);
+
+/* Says, until source->coming is cleared, what bottom a source will have, so that
+ * two changes at a time build no circle: -ELOOP for the one that comes second. */
+int spec_announce(struct block_source *source,
+	const struct block_driver *bottom, struct err *err);
+
+/* -EBUSY with a text while a job has a listener of its own in the source: `what`
+ * would pull it away. */
+int spec_check_job(
+	const struct block_source *source, const char *what, struct err *err);
+
+/* One entry of a document's source: `protocol`, `format` or `source`; the
+ * document is checked. */
+const struct doc *spec_bottom_doc(const struct doc *document);
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moves: what is checked, opened, claimed and attached, and how all of that goes.
+ */
+#include "blockcore/spec_move.h"
+
+#include "blockcore/core/change.h"
+#include "blockcore/core/driver.h"
+#include "blockcore/core/range_lock.h"
+#include "blockcore/core/stack.h"
+#include "blockcore/figures.h"
+#include "blockcore/kinds.h"
+#include "blockcore/spec.h"
+#include "blockcore/spec/spec_internal.h"
+#include "blockcore/spec/spec_move_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- what it stands on ---------------------------------------------------- */
+
+int spec_move_check_views(const struct spec_move *move, struct err *err)
+{
+	const struct block_driver *bottom = move->bottom;
+	const struct block_format *format;
+
+	if (bottom->kind->role != BLOCK_VIEW)
+		return 0;
+	format = container_of(bottom, struct block_view, driver)->format;
+	if (format->references > 1)
+		return err_set(err, EBUSY,
+			"%u other views show the same image or snapshots in "
+			"it: close them first",
+			format->references - 1);
+	return 0;
+}
+
+/* COMMIT, PULL: the image and its backing file, which nobody else relies on. */
+static int move_find_backing(struct spec_move *move, struct err *err)
+{
+	struct block_driver *bottom = move->bottom;
+	struct block_format *format;
+
+	if (bottom->kind->role != BLOCK_VIEW)
+		return err_set(err, EINVAL,
+			"'%s' is no image with a backing file", bottom->name);
+	format = container_of(bottom, struct block_view, driver)->format;
+	if (!format->backing)
+		return err_set(
+			err, EINVAL, "the image has no backing file: done");
+	if (!format->kind->backing_free)
+		return err_set(err, EOPNOTSUPP,
+			"%s cannot change its backing file",
+			format->kind->name);
+	if (!container_of(bottom, struct block_view, driver)->writable)
+		return err_set(err, EROFS, "the image is read-only");
+	move->format = format;
+	return format->kind->backing_free(format, err);
+}
+
+/* The backing file may be written to as long as what is written is behind what the
+ * image shows; nobody else may rely on it. */
+static int move_reclaim(struct spec_move *move, struct err *err)
+{
+	struct block_claim *claim = &move->format->backing_claim;
+
+	block_source_unclaim(claim);
+	claim->mode = BLOCK_CLAIM_WRITE;
+	int error = block_source_claim(move->target, claim, err);
+	if (error) {
+		claim->mode = BLOCK_CLAIM_STABLE;
+		block_source_claim(move->target, claim, NULL);
+		return err_wrap(err, "the backing file cannot be written to");
+	}
+	move->reclaimed = true;
+	return 0;
+}
+
+static int move_take_backing_co(struct spec_move *move, struct err *err)
+{
+	struct block_source *backing = move->format->backing;
+	struct block_info info = block_source_info(backing, move->lane);
+
+	move->target = backing;
+	block_source_get(backing);
+	if (backing->listed)
+		return err_set(err, EBUSY,
+			"the backing file is the source '%s', which has a life "
+			"of its own: flatten instead",
+			backing->name);
+	if (info.read_only)
+		return err_set(err, EROFS, "the backing file is read-only");
+	if (info.size_bytes > move->bytes)
+		return err_set(err, EFBIG,
+			"the backing file has %" PRIu64 " bytes, the image "
+			"%" PRIu64 ": it would grow",
+			info.size_bytes, move->bytes);
+	int error = move_reclaim(move, err);
+	if (!error && info.size_bytes < move->bytes)
+		error = block_source_resize_co(backing, move->bytes, err);
+	return error;
+}
+
+/* -- a target of its own -------------------------------------------------- */
+
+static int move_check_target(struct spec_move *move, struct err *err)
+{
+	struct block_info info = block_source_info(move->target, move->lane);
+
+	if (info.read_only)
+		return err_set(err, EROFS, "the target is read-only");
+	if (!(info.ops & BLOCK_OP(BLOCK_WRITE)) ||
+		!(info.ops & BLOCK_OP(BLOCK_WRITE_ZEROES)))
+		return err_set(err, EINVAL, "the target cannot be written to");
+	if (info.size_bytes != move->bytes)
+		return err_set(err, EINVAL,
+			"the target has %" PRIu64 " bytes, the source %" PRIu64,
+			info.size_bytes, move->bytes);
+	move->claim.mode = BLOCK_CLAIM_WRITE;
+	snprintf(move->claim.holder, sizeof(move->claim.holder),
+		"job %s of '%s'", move->job, move->source->name);
+	int error = block_source_claim(move->target, &move->claim, err);
+	move->claimed = error == 0;
+	return error;
+}
+
+/* Whether the target reads as zeroes, as far as EXTENTS can tell. */
+static int move_is_zero_co(struct spec_move *move, bool *zero)
+{
+	struct block_extent extent[16];
+	uint64_t at = 0;
+
+	*zero = true;
+	while (at < move->bytes && *zero) {
+		struct block_extents answer = {.extent = extent, .room = 16};
+		uint64_t before = at;
+		int error = block_extents_co(move->target, move->lane,
+			BLOCK_INTERNAL, at, move->bytes - at, &answer);
+
+		if (error == -EOPNOTSUPP) {
+			*zero = false;
+			return 0;
+		}
+		if (error)
+			return error;
+		for (uint32_t i = 0; i < answer.count; i++) {
+			*zero &= (extent[i].flags & BLOCK_EXTENT_ZERO) != 0;
+			at += extent[i].length_bytes;
+		}
+		if (at == before)
+			return -EIO;
+	}
+	return 0;
+}
+
+static int move_open_target_co(struct spec_move *move,
+	const struct spec_move_setup *setup, struct err *err)
+{
+	int error = setup->target->kind == DOC_MAP
+		? spec_check(setup->target, err)
+		: doc_error(setup->target, err, EINVAL,
+			  "expected a source: {protocol: ...} or {format: "
+			  "...}");
+
+	if (!error)
+		error = spec_open_below_co(move->source, "target",
+			setup->target, &move->target, err);
+	if (!error)
+		error = move_check_target(move, err);
+	if (error)
+		return error;
+	error = move_is_zero_co(move, &move->zero);
+	if (error)
+		return err_set(err, -error, "the target cannot be read: %s",
+			strerror(-error));
+	if (!move->zero && !setup->overwrite)
+		return err_set(err, EEXIST,
+			"there is something in the target already: use an "
+			"empty one, or say overwrite");
+	return 0;
+}
+
+/* -- the listener --------------------------------------------------------- */
+
+static int move_publish_co(struct spec_move *move,
+	struct block_driver *const *driver, unsigned count, struct err *err)
+{
+	struct block_source *source = move->source;
+	struct block_stack *next =
+		block_stack_new(source, driver, count, true, err);
+	struct block_change change = {.source = source, .next = next};
+
+	return next ? block_change_co(&change, err) : -ENOMEM;
+}
+
+/* With what the source has now; its turn is taken. */
+static int move_attach_planned_co(struct spec_move *move, struct err *err)
+{
+	struct block_driver *driver[BLOCK_MAX_DRIVERS + 1];
+	const struct block_stack *now = move->source->current;
+	unsigned front = now->front_count;
+	char name[BLOCK_NAME_BYTES];
+	int error = spec_check_job(move->source, "start another one", err);
+
+	if (!error && block_stack_bottom(now) != move->bottom)
+		error = err_set(err, EAGAIN, "its bottom has just changed");
+	if (error)
+		return error;
+	if (!move->source->locks)
+		move->source->locks = range_lock_table_new();
+	spec_name_free(now->driver, now->count, move->job, name);
+	struct block_driver *fresh = block_driver_new(
+		move->core, &follow_kind, name, NULL, NULL, err);
+	if (!fresh || !move->source->locks) {
+		if (fresh)
+			block_driver_free(fresh);
+		return err_set(err, ENOMEM, "no memory for a listener");
+	}
+	struct follow *follow = container_of(fresh, struct follow, driver);
+	if (move->kind != SPEC_MOVE_PULL)
+		follow->target = move->target;
+	error = block_driver_open_co(fresh, err);
+	if (error) {
+		block_driver_free(fresh);
+		return error;
+	}
+	memcpy(driver, now->driver, front * sizeof(driver[0]));
+	driver[front] = fresh;
+	memcpy(driver + front + 1, now->driver + front,
+		(now->count - front) * sizeof(driver[0]));
+	error = block_stack_check(driver, now->count + 1, err);
+	if (error) {
+		block_driver_close_co(fresh);
+		return error;
+	}
+	error = move_publish_co(move, driver, now->count + 1, err);
+	if (!error)
+		move->follow = follow;
+	else if (!fresh->references)
+		block_driver_close_co(fresh);
+	return error;
+}
+
+static int move_attach_co(struct spec_move *move, struct err *err)
+{
+	struct block_source *source = move->source;
+
+	co_mutex_lock_co(&source->change);
+	int error = move_attach_planned_co(move, err);
+	co_mutex_unlock(&source->change);
+	return error;
+}
+
+void spec_move_detach_co(struct spec_move *move)
+{
+	struct block_driver *driver[BLOCK_MAX_DRIVERS];
+	struct block_source *source = move->source;
+	unsigned count = 0;
+
+	if (!move->follow)
+		return;
+	atomic_store(&move->follow->stopped, true);
+	co_mutex_lock_co(&source->change);
+	const struct block_stack *now = source->current;
+	for (unsigned i = 0; i < now->count; i++) {
+		if (now->driver[i] != &move->follow->driver)
+			driver[count++] = now->driver[i];
+	}
+	while (move_publish_co(move, driver, count, NULL))
+		loop_sleep_co(move->lane->loop, LOOP_AGAIN_NS);
+	co_mutex_unlock(&source->change);
+	move->follow = NULL;
+}
+
+/* -- its life ------------------------------------------------------------- */
+
+static int move_begin_co(struct spec_move *move,
+	const struct spec_move_setup *setup, struct err *err)
+{
+	int error = setup->pivots ? spec_move_check_views(move, err) : 0;
+
+	if (error)
+		return error;
+	if (move->bottom->kind->role == BLOCK_ALIAS)
+		return err_set(err, EINVAL,
+			"'%s' only shows another source: start the job there",
+			move->source->name);
+	if (setup->kind == SPEC_MOVE_COPY) {
+		error = move_open_target_co(move, setup, err);
+	} else {
+		error = move_find_backing(move, err);
+		if (!error && setup->kind == SPEC_MOVE_COMMIT)
+			error = move_take_backing_co(move, err);
+	}
+	return error ? error : move_attach_co(move, err);
+}
+
+int spec_move_begin_co(const struct spec_move_setup *setup,
+	struct spec_move **out, struct err *err)
+{
+	struct block_source *source = setup->source;
+	struct spec_move *move = calloc(1, sizeof *move);
+
+	if (!move)
+		return err_set(err, ENOMEM, "no memory for a job");
+	move->kind = setup->kind;
+	move->core = source->core;
+	move->lane = block_core_lane(source->core, 0);
+	move->source = source;
+	move->owner = setup->owner;
+	move->job = setup->job;
+	move->keep_zeroes = setup->keep_zeroes;
+	move->bottom = block_stack_bottom(source->current);
+	move->bytes = block_source_info(source, move->lane).size_bytes;
+	block_source_get(source);
+	int error = move_begin_co(move, setup, err);
+	if (error) {
+		err_wrap(err, "%s of '%s'", setup->job, source->name);
+		spec_move_end_co(move);
+		return error;
+	}
+	*out = move;
+	return 0;
+}
+
+uint64_t spec_move_bytes(const struct spec_move *move)
+{
+	return move->bytes;
+}
+
+void spec_move_end_co(struct spec_move *move)
+{
+	spec_move_detach_co(move);
+	if (move->reclaimed) {
+		struct block_claim *claim = &move->format->backing_claim;
+
+		block_source_unclaim(claim);
+		claim->mode = BLOCK_CLAIM_STABLE;
+		block_source_claim(move->target, claim, NULL);
+	}
+	if (move->claimed)
+		block_source_unclaim(&move->claim);
+	if (move->target)
+		block_source_put_co(move->target);
+	block_source_put_co(move->source);
+	for (unsigned i = 0; i < SPEC_MOVE_CHUNKS; i++)
+		free(move->chunk[i].data);
+	free(move);
+}

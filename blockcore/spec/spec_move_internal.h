@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of spec_move share: spec_move_begin.c its life, spec_move_run.c chunks,
+ * spec_move_pivot.c the end.
+ */
+#ifndef BLOCKCORE_SPEC_MOVE_INTERNAL_H
+#define BLOCKCORE_SPEC_MOVE_INTERNAL_H
+
+#include "blockcore/core/core.h"
+#include "blockcore/format/format.h"
+#include "blockcore/listener/follow.h"
+#include "blockcore/spec_move.h"
+
+/* A chunk under way: a coroutine of its own. */
+struct spec_move_chunk {
+	struct follow_ticket ticket;
+	struct spec_move *move;
+	struct block_request *child; /* in flight, NULL: none */
+	bool child_done;
+	int child_result;
+	struct iovec iov;
+	uint8_t *data; /* SPEC_MOVE_CHUNK_BYTES */
+	uint64_t offset, bytes;
+	bool busy;
+};
+
+struct spec_move {
+	enum spec_move_kind kind;
+	struct block_core *core;
+	struct block_lane *lane; /* control */
+	struct block_source *source, *target; /* references */
+	struct job *owner;
+	const char *job;
+	struct block_driver *bottom; /* the source's, at the start */
+	struct block_format *format; /* COMMIT, PULL: the bottom's */
+	struct follow *follow; /* the generation's; NULL: detached */
+	struct block_claim claim; /* of a COPY's target */
+	bool claimed, reclaimed; /* reclaimed: the format's backing, to write */
+	bool zero; /* the target held zeroes only at the start */
+	bool keep_zeroes, cancelled;
+	uint64_t bytes;
+	/* the run's */
+	struct spec_move_chunk chunk[SPEC_MOVE_CHUNKS];
+	struct co *waiter;
+	uint64_t next,
+		ended; /* started up to; bytes ended since the last step */
+	int error;
+	struct err *err;
+};
+
+/* -EBUSY if others show what is to go. */
+int spec_move_check_views(const struct spec_move *move, struct err *err);
+
+/* Publishes a generation without the listener, beside which old requests end. */
+void spec_move_detach_co(struct spec_move *move);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moves: how much one would write, and whether there is room for it. Counted from what
+ * is allocated, so what hosts write meanwhile may add to it.
+ */
+#include "blockcore/base/doc.h"
+#include "blockcore/core/core.h"
+#include "blockcore/core/stack.h"
+#include "blockcore/figures.h"
+#include "blockcore/format/format.h"
+#include "blockcore/job.h"
+#include "blockcore/spec.h"
+#include "blockcore/spec/spec_internal.h"
+#include "blockcore/spec_move.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#define SPACE_EXTENTS 64u
+
+struct space_walk {
+	struct block_source *source;
+	struct block_lane *lane;
+	unsigned flags; /* BLOCK_LOCAL: of the image itself */
+	int (*extent_co)(
+		struct space_walk *walk, const struct block_extent *extent);
+	struct block_source *other; /* of commit: the backing file */
+	uint64_t bytes; /* the sum */
+};
+
+/* -- walking -------------------------------------------------------------- */
+
+static int space_walk_co(struct space_walk *walk, uint64_t at, uint64_t end)
+{
+	struct block_extent extent[SPACE_EXTENTS] = {0};
+	int error = 0;
+
+	while (at < end && !error) {
+		struct block_extents answer = {
+			.extent = extent, .room = SPACE_EXTENTS};
+		uint64_t before = at;
+
+		error = block_extents_co(walk->source, walk->lane,
+			BLOCK_INTERNAL | walk->flags, at, end - at, &answer);
+		if (error == -EOPNOTSUPP) { /* for all one knows */
+			extent[0] = (struct block_extent){
+				at, end - at, BLOCK_EXTENT_DATA};
+			answer.count = 1;
+			error = 0;
+		}
+		for (uint32_t i = 0; !error && i < answer.count; i++) {
+			error = walk->extent_co(walk, &extent[i]);
+			at += extent[i].length_bytes;
+		}
+		if (!error && at == before)
+			error = -EIO;
+	}
+	return error;
+}
+
+static int space_data(
+	struct space_walk *walk, const struct block_extent *extent)
+{
+	if (extent->flags & BLOCK_EXTENT_DATA)
+		walk->bytes += extent->length_bytes;
+	return 0;
+}
+
+/* Bytes of data in a range of what `source` shows, as far as it reaches. */
+static int space_data_of_co(struct block_source *source,
+	struct block_lane *lane, uint64_t at, uint64_t end, uint64_t *bytes)
+{
+	struct space_walk walk = {
+		.source = source, .lane = lane, .extent_co = space_data};
+	uint64_t size = block_source_info(source, lane).size_bytes;
+	int error = space_walk_co(&walk, at, end < size ? end : size);
+
+	*bytes = walk.bytes;
+	return error;
+}
+
+/* -- of each kind --------------------------------------------------------- */
+
+/* What the image holds and its backing file has no place for yet. */
+static int space_commit_co(
+	struct space_walk *walk, const struct block_extent *extent)
+{
+	uint64_t there = 0;
+
+	if (extent->flags & BLOCK_EXTENT_BACKING ||
+		!(extent->flags & BLOCK_EXTENT_DATA))
+		return 0;
+	int error =
+		space_data_of_co(walk->other, walk->lane, extent->offset_bytes,
+			extent->offset_bytes + extent->length_bytes, &there);
+	walk->bytes += extent->length_bytes - there;
+	return error;
+}
+
+/* What it does not hold itself. */
+static int space_pull_co(
+	struct space_walk *walk, const struct block_extent *extent)
+{
+	uint64_t below = 0;
+
+	if (!(extent->flags & BLOCK_EXTENT_BACKING))
+		return 0;
+	int error =
+		space_data_of_co(walk->source, walk->lane, extent->offset_bytes,
+			extent->offset_bytes + extent->length_bytes, &below);
+	walk->bytes += below;
+	return error;
+}
+
+static int space_needs_co(enum spec_move_kind kind, struct block_source *source,
+	struct block_source *backing, uint64_t *bytes)
+{
+	struct space_walk walk = {.source = source,
+		.lane = block_core_lane(source->core, 0),
+		.other = backing,
+		.flags = kind == SPEC_MOVE_COPY ? 0 : BLOCK_LOCAL,
+		.extent_co = kind == SPEC_MOVE_COPY ? space_data
+			: kind == SPEC_MOVE_COMMIT  ? space_commit_co
+						    : space_pull_co};
+	int error = space_walk_co(
+		&walk, 0, block_source_info(source, walk.lane).size_bytes);
+
+	*bytes = walk.bytes;
+	return error;
+}
+
+/* -- where it goes --------------------------------------------------------- */
+
+/* The file that a source's document ends in; NULL: it is none. */
+static const char *space_path(const struct doc *source)
+{
+	const struct doc *format = doc_find(source, "format");
+	const struct doc *file = format ? doc_find(format, "file") : source;
+	const struct doc *protocol = file && file->kind == DOC_MAP
+		? doc_find(file, "protocol")
+		: NULL;
+	const struct doc *path = protocol ? doc_find(protocol, "path") : NULL;
+
+	return path && path->kind == DOC_SCALAR ? path->text : NULL;
+}
+
+/* The file system's in which it is, or will be. */
+static void space_take_path(struct block_core *core, const struct doc *source,
+	struct job_space *space)
+{
+	const char *path = source->kind == DOC_MAP ? space_path(source) : NULL;
+	struct statvfs fs;
+	char folder[4096];
+	int length;
+
+	if (!path || strlen(path) >= sizeof space->path)
+		return;
+	length = *path == '/' ? snprintf(folder, sizeof folder, "%s", path)
+			      : snprintf(folder, sizeof folder, "%s/%s",
+					block_core_data_directory(core), path);
+	if (length < 0 || (size_t)length >= sizeof folder)
+		return;
+	*strrchr(folder, '/') = 0;
+	if (statvfs(*folder ? folder : "/", &fs))
+		return;
+	space->free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	snprintf(space->path, sizeof space->path, "%s", path);
+}
+
+/* A block device has its space already. */
+static int space_find_path(struct block_source *source,
+	const struct doc *target, struct job_space *space, struct err *err)
+{
+	struct doc *document = target ? NULL : spec_bottom_now(source, err);
+
+	if (!target && !document)
+		return err ? -err->code : -ENOMEM;
+	space_take_path(source->core, target ? target : document, space);
+	doc_free(document);
+	return 0;
+}
+
+/* -- all ------------------------------------------------------------------ */
+
+/* The image's backing file, with a reference; NULL with *err: it is none that has
+ * one. */
+static struct block_source *space_backing(
+	struct block_source *source, struct err *err)
+{
+	const struct block_driver *bottom = block_stack_bottom(source->current);
+	struct block_source *backing = NULL;
+
+	if (bottom->kind->role == BLOCK_VIEW)
+		backing = container_of(bottom, struct block_view, driver)
+				  ->format->backing;
+	if (backing)
+		block_source_get(backing);
+	else if (bottom->kind->role == BLOCK_VIEW)
+		err_set(err, EINVAL,
+			"the image of '%s' has no backing file: done",
+			source->name);
+	else
+		err_set(err, EINVAL,
+			"'%s' of '%s' is no image with a backing file",
+			bottom->name, source->name);
+	return backing;
+}
+
+int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
+	const struct doc *target, struct job_space *space, struct err *err)
+{
+	bool copy = kind == SPEC_MOVE_COPY;
+	struct block_source *backing = copy ? NULL : space_backing(source, err);
+
+	*space = (struct job_space){0};
+	if (!copy && !backing)
+		return -EINVAL;
+	int error = space_needs_co(kind, source, backing, &space->needs_bytes);
+	if (error)
+		err_set(err, -error, "what is allocated cannot be read: %s",
+			strerror(-error));
+	else if (copy)
+		error = space_find_path(source, target, space, err);
+	else
+		error = space_find_path(
+			kind == SPEC_MOVE_COMMIT ? backing : source, NULL,
+			space, err);
+	if (backing)
+		block_source_put_co(backing);
+	return error;
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Internal snapshots: kept by the format itself, in the image. The source's gate
+ * gives the moment; the format prepares before it and completes after it. To delete
+ * one needs no moment: what hosts see stays. A group has one moment: each gate is
+ * closed behind the one before it, and all are taken behind the last.
+ *
+ * Invariant: the source does not change otherwise until the snapshot is whole, or gone.
+ */
+#include "blockcore/core/change.h"
+#include "blockcore/core/stack.h"
+#include "blockcore/format/format.h"
+#include "blockcore/spec.h"
+#include "blockcore/spec/spec_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct spec_shot {
+	struct block_source *source;
+	struct block_format *format;
+	const char *name, *safety; /* the latter: to go back to `name` */
+	uint64_t deadline_ns;
+	bool taken;
+};
+
+static int spec_shot_take_co(void *argument, struct err *err)
+{
+	struct spec_shot *shot = argument;
+	const struct block_format_kind *kind = shot->format->kind;
+	int error = shot->safety ? kind->revert_take_co(shot->format, err)
+				 : kind->snapshot_take_co(shot->format, err);
+
+	shot->taken = !error;
+	return error;
+}
+
+/* The same drivers, in a new generation: what was in flight has ended. */
+static int spec_shot_gate_co(struct spec_shot *shot,
+	int (*behind_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
+{
+	struct block_stack *now = shot->source->current;
+	struct block_change change = {.source = shot->source,
+		.gate = true,
+		.content_changed = shot->safety != NULL,
+		.deadline_ns = shot->deadline_ns,
+		.durable_co = behind_co,
+		.argument = argument};
+
+	if (!change.deadline_ns)
+		change.deadline_ns = SPEC_GATE_DEADLINE_NS;
+	change.next = block_stack_new(
+		shot->source, now->driver, now->count, now->tracked, err);
+	return change.next ? block_change_co(&change, err) : -ENOMEM;
+}
+
+static int spec_shot_view(
+	struct block_source *source, struct block_view **out, struct err *err)
+{
+	struct block_driver *bottom = block_stack_bottom(source->current);
+	struct block_view *view = NULL;
+
+	if (bottom->kind->role != BLOCK_VIEW)
+		return err_set(err, EOPNOTSUPP,
+			"it shows no format that could keep a snapshot");
+	view = container_of(bottom, struct block_view, driver);
+	if (!view->format->kind->snapshot_begin_co)
+		return err_set(err, EOPNOTSUPP, "format %s has no snapshots",
+			view->format->kind->name);
+	*out = view;
+	return 0;
+}
+
+static int spec_shot_format(struct spec_shot *shot, struct err *err)
+{
+	struct block_view *view = NULL;
+	int error = spec_shot_view(shot->source, &view, err);
+
+	if (error)
+		return error;
+	if (!view->writable)
+		return err_set(err, EROFS, "its image is read-only");
+	shot->format = view->format;
+	return 0;
+}
+
+static int spec_shot_run_co(struct spec_shot *shot, struct err *err)
+{
+	int error = spec_shot_format(shot, err);
+
+	if (error)
+		return error;
+	error = shot->format->kind->snapshot_begin_co(
+		shot->format, shot->name, err);
+	if (error)
+		return error;
+	error = spec_shot_gate_co(shot, spec_shot_take_co, shot, err);
+	int end = shot->format->kind->snapshot_end_co(
+		shot->format, shot->taken, error ? NULL : err);
+	return error ? error : end;
+}
+
+static int spec_check_name(const char *name, struct err *err)
+{
+	size_t bytes = strlen(name);
+
+	return bytes && bytes < FORMAT_SNAPSHOT_BYTES
+		? 0
+		: err_set(err, EINVAL,
+			  "the name of a snapshot has 1 to %u bytes",
+			  FORMAT_SNAPSHOT_BYTES - 1);
+}
+
+int spec_snapshot_create_co(struct block_source *source, const char *name,
+	uint64_t deadline_ns, struct err *err)
+{
+	struct spec_shot shot = {
+		.source = source, .name = name, .deadline_ns = deadline_ns};
+	int error = spec_check_name(name, err);
+
+	if (error)
+		return error;
+	co_mutex_lock_co(&source->change);
+	error = spec_shot_run_co(&shot, err);
+	co_mutex_unlock(&source->change);
+	return error ? err_wrap(err, "snapshot '%s' of source '%s'", name,
+			       source->name)
+		     : 0;
+}
+
+static int spec_shot_delete_co(struct spec_shot *shot, struct err *err)
+{
+	int error = spec_shot_format(shot, err);
+
+	return error ? error
+		     : shot->format->kind->snapshot_delete_co(
+			       shot->format, shot->name, err);
+}
+
+int spec_snapshot_delete_co(
+	struct block_source *source, const char *name, struct err *err)
+{
+	struct spec_shot shot = {.source = source, .name = name};
+	int error = spec_check_name(name, err);
+
+	if (error)
+		return error;
+	co_mutex_lock_co(&source->change);
+	error = spec_shot_delete_co(&shot, err);
+	co_mutex_unlock(&source->change);
+	return error ? err_wrap(err, "snapshot '%s' of source '%s'", name,
+			       source->name)
+		     : 0;
+}
+
+/* -- back to one ---------------------------------------------------------- */
+
+/* Who has laid something out in it, or relies on its content. */
+static int spec_check_content(
+	const struct block_source *source, struct err *err)
+{
+	const struct block_claim *claim;
+
+	LIST_FOREACH (claim, &source->claims, link) {
+		if (claim->mode == BLOCK_CLAIM_STABLE ||
+			claim->mode == BLOCK_CLAIM_WRITE)
+			return err_set(err, EBUSY,
+				"%s relies on its content: take that away "
+				"first",
+				claim->holder);
+	}
+	return spec_check_job(source, "go back to a snapshot", err);
+}
+
+static int spec_revert_locked_co(struct spec_shot *shot, struct err *err)
+{
+	int error = spec_check_content(shot->source, err);
+
+	if (!error)
+		error = spec_shot_format(shot, err);
+	if (error)
+		return error;
+	const struct block_format_kind *kind = shot->format->kind;
+	error = kind->revert_begin_co(
+		shot->format, shot->name, shot->safety, err);
+	if (error)
+		return error;
+	error = spec_shot_gate_co(shot, spec_shot_take_co, shot, err);
+	int end = kind->revert_end_co(
+		shot->format, shot->taken, error ? NULL : err);
+	return error ? error : end;
+}
+
+int spec_snapshot_revert_co(struct block_source *source, const char *name,
+	const char *safety, uint64_t deadline_ns, struct err *err)
+{
+	struct spec_shot shot = {.source = source,
+		.name = name,
+		.safety = safety,
+		.deadline_ns = deadline_ns};
+	int error = spec_check_name(name, err);
+
+	if (!error)
+		error = spec_check_name(safety, err);
+	if (error)
+		return error;
+	co_mutex_lock_co(&source->change);
+	error = spec_revert_locked_co(&shot, err);
+	co_mutex_unlock(&source->change);
+	return error ? err_wrap(err, "source '%s': back to snapshot '%s'",
+			       source->name, name)
+		     : 0;
+}
+
+/* -- which there are ------------------------------------------------------ */
+
+int spec_snapshots_print_co(
+	struct block_source *source, FILE *out, struct err *err)
+{
+	struct block_view *view = NULL;
+	int error = spec_shot_view(source, &view, err);
+
+	if (error)
+		return err_wrap(err, "source '%s'", source->name);
+	struct block_format *format = view->format;
+	block_format_get(format); /* the source may let go of it */
+	fputc('{', out);
+	error = format->kind->snapshots_print_co(format, out, err);
+	fputc('}', out);
+	block_format_put_co(format);
+	return error ? err_wrap(err, "source '%s'", source->name) : 0;
+}
+
+/* -- of several sources at one moment ------------------------------------- */
+
+struct spec_group {
+	struct spec_shot shot[SPEC_GROUP_MOST];
+	unsigned count, begun, closed;
+};
+
+static int spec_group_behind_co(void *argument, struct err *err);
+
+static int spec_group_gate_co(struct spec_group *group, struct err *err)
+{
+	struct spec_shot *shot = &group->shot[group->closed++];
+
+	return spec_shot_gate_co(shot, spec_group_behind_co, group, err);
+}
+
+/* Behind the gates of some; the next one, or, behind all of them, the moment. */
+static int spec_group_behind_co(void *argument, struct err *err)
+{
+	struct spec_group *group = argument;
+	int error = 0;
+
+	if (group->closed < group->count)
+		return spec_group_gate_co(group, err);
+	for (unsigned i = 0; i < group->count && !error; i++)
+		error = spec_shot_take_co(&group->shot[i], err);
+	return error;
+}
+
+static int spec_group_begin_co(struct spec_group *group, struct err *err)
+{
+	int error = 0;
+
+	while (group->begun < group->count && !error) {
+		struct spec_shot *shot = &group->shot[group->begun];
+
+		error = spec_shot_format(shot, err);
+		if (!error)
+			error = shot->format->kind->snapshot_begin_co(
+				shot->format, shot->name, err);
+		if (error)
+			return err_wrap(err, "source '%s'", shot->source->name);
+		group->begun++;
+	}
+	return 0;
+}
+
+/* One that was taken, and written to since, must become whole before it can go. */
+static int spec_group_end_co(
+	struct spec_group *group, int error, struct err *err)
+{
+	for (unsigned i = 0; i < group->begun; i++) {
+		struct spec_shot *shot = &group->shot[i];
+		int end = shot->format->kind->snapshot_end_co(
+			shot->format, shot->taken, error ? NULL : err);
+
+		shot->taken &= !end;
+		error = error ? error : end;
+	}
+	for (unsigned i = 0; i < group->begun && error; i++) {
+		struct spec_shot *shot = &group->shot[i];
+
+		if (shot->taken)
+			shot->format->kind->snapshot_delete_co(
+				shot->format, shot->name, NULL);
+	}
+	return error;
+}
+
+/* In the order of addresses, whatever order two groups have. */
+static void spec_group_lock_co(struct spec_group *group)
+{
+	const struct block_source *last = NULL;
+
+	for (unsigned n = 0; n < group->count; n++) {
+		struct block_source *next = NULL;
+
+		for (unsigned i = 0; i < group->count; i++) {
+			struct block_source *one = group->shot[i].source;
+
+			if (one > last && (!next || one < next))
+				next = one;
+		}
+		co_mutex_lock_co(&next->change);
+		last = next;
+	}
+}
+
+static int spec_group_fill(struct spec_group *group,
+	struct block_source *const *sources, const char *name,
+	uint64_t deadline_ns, struct err *err)
+{
+	for (unsigned i = 0; i < group->count; i++) {
+		for (unsigned j = 0; j < i; j++) {
+			if (sources[i] == sources[j])
+				return err_set(err, EINVAL,
+					"source '%s' is named twice",
+					sources[i]->name);
+		}
+		group->shot[i] = (struct spec_shot){.source = sources[i],
+			.name = name,
+			.deadline_ns = deadline_ns};
+	}
+	return 0;
+}
+
+int spec_snapshot_group_co(struct block_source *const *sources, unsigned count,
+	const char *name, uint64_t deadline_ns, struct err *err)
+{
+	struct spec_group *group = calloc(1, sizeof *group);
+	int error = group ? spec_check_name(name, err) : -ENOMEM;
+
+	if (!error && (!count || count > SPEC_GROUP_MOST))
+		error = err_set(err, EINVAL, "a group has 1 to %u sources",
+			SPEC_GROUP_MOST);
+	if (!error) {
+		group->count = count;
+		error = spec_group_fill(group, sources, name, deadline_ns, err);
+	}
+	if (error) {
+		free(group);
+		return error;
+	}
+	spec_group_lock_co(group);
+	error = spec_group_begin_co(group, err);
+	if (!error)
+		error = spec_group_gate_co(group, err);
+	error = spec_group_end_co(group, error, err);
+	for (unsigned i = 0; i < count; i++)
+		co_mutex_unlock(&group->shot[i].source->change);
+	free(group);
+	return error ? err_wrap(err, "snapshots '%s'", name) : 0;
+}
