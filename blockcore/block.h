@@ -471,27 +471,27 @@ void block_source_unclaim(struct block_claim *claim);
 int block_source_resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err);
 
-/* References; control lane only. The last one closes it (in a coroutine): what
- * is held is let go, all requests are waited for, drivers are closed. */
+/* References; control lane. The last one closes it (in a coroutine): what is held
+ * is let go, all requests are waited for, drivers are closed. */
 void block_source_get(struct block_source *source);
 void block_source_put_co(struct block_source *source);
 
-/* Whether `driver` is in it now, or in a source below. Control lane. */
+/* Control lane: `driver` is in it or below; one has failed; others refer to it. */
 bool block_source_holds(
 	const struct block_source *source, const struct block_driver *driver);
+bool block_source_failed(const struct block_source *source);
+bool block_source_shared(const struct block_source *source);
 
-/* block_kind.beside of the source's bottom, or of what that stands on. Control
- * lane. */
+/* block_kind.beside of the source's bottom, or of what that stands on. */
 int block_source_beside(struct block_source *source, const char *name,
 	FILE *out, struct err *err);
 
 /* In a coroutine on `lane`: one request, as if it blocked. 0 or -errno. `data`
- * holds length_bytes (COMPARE_AND_WRITE: twice as much), NULL without data. */
+ * holds length_bytes (COMPARE_AND_WRITE: twice as much), or is NULL. */
 int block_transfer_co(struct block_source *source, struct block_lane *lane,
 	enum block_opcode op, unsigned flags, uint64_t offset_bytes,
 	uint64_t length_bytes, void *data);
-/* The same; while it waits *note is the request, so that others on the lane can
- * cancel it. */
+/* The same; while it waits *note is the request: others on the lane can cancel it. */
 int block_transfer_noted_co(struct block_source *source,
 	struct block_lane *lane, enum block_opcode op, unsigned flags,
 	uint64_t offset_bytes, uint64_t length_bytes, void *data,

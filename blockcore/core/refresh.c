@@ -46,26 +46,41 @@ static void refresh_co(void *argument)
 	block_source_help_end(source);
 }
 
-static bool refresh_holds(
-	const struct block_source *source, const struct block_driver *driver)
+typedef bool refresh_question(
+	const struct block_driver *driver, const void *argument);
+
+static bool refresh_is(const struct block_driver *driver, const void *other)
+{
+	return driver == other;
+}
+
+static bool refresh_is_failed(
+	const struct block_driver *driver, const void *none)
+{
+	(void)none;
+	return driver->failed;
+}
+
+static bool refresh_any(const struct block_source *source,
+	refresh_question *question, const void *argument)
 {
 	const struct block_stack *stack = source->current;
 
 	for (unsigned i = 0; stack && i < stack->count; i++) {
-		if (stack->driver[i] == driver)
+		if (question(stack->driver[i], argument))
 			return true;
 	}
 	return false;
 }
 
 /* Sources below sources end somewhere: building refuses circles. */
-bool block_source_holds(
-	const struct block_source *source, const struct block_driver *driver)
+static bool refresh_any_below(const struct block_source *source,
+	refresh_question *question, const void *argument)
 {
 	const struct block_stack *stack = source->current;
 	struct block_source *below;
 
-	if (refresh_holds(source, driver))
+	if (refresh_any(source, question, argument))
 		return true;
 	for (unsigned i = 0; stack && i < stack->count; i++) {
 		struct block_driver *over = stack->driver[i];
@@ -73,11 +88,27 @@ bool block_source_holds(
 		for (unsigned n = 0; over->kind->below &&
 			(below = over->kind->below(over, n));
 			n++) {
-			if (block_source_holds(below, driver))
+			if (refresh_any_below(below, question, argument))
 				return true;
 		}
 	}
 	return false;
+}
+
+bool block_source_holds(
+	const struct block_source *source, const struct block_driver *driver)
+{
+	return refresh_any_below(source, refresh_is, driver);
+}
+
+bool block_source_failed(const struct block_source *source)
+{
+	return refresh_any_below(source, refresh_is_failed, NULL);
+}
+
+bool block_source_shared(const struct block_source *source)
+{
+	return source->references > 1;
 }
 
 void block_driver_changed(struct block_driver *driver)
@@ -85,7 +116,8 @@ void block_driver_changed(struct block_driver *driver)
 	struct block_source *source;
 
 	LIST_FOREACH (source, &driver->core->sources, link) {
-		if (source->references && refresh_holds(source, driver))
+		if (source->references &&
+			refresh_any(source, refresh_is, driver))
 			break;
 	}
 	if (!source || source->stale)

@@ -94,7 +94,8 @@ static int refuse_absent(const struct file_driver *file, struct err *err)
 	const struct file_options *o = file->driver.options;
 
 	if (*o->path == '/')
-		return err_set(err, ENOENT, "%s: no such device", file->path);
+		return err_set(err, ENOENT, "%s: no such device; connect it",
+			file->path);
 	if (o->must_exist)
 		return err_set(err, ENOENT,
 			"%s: no such file; an empty one is not made in its "

@@ -209,7 +209,7 @@ static int files_open_fd(const char *path, unsigned flags,
 	if (errno == EBUSY)
 		return err_set(err, EBUSY,
 			"'%s' is in use by the system: mounted, or part of a "
-			"volume group or array",
+			"volume group or array; release it there first",
 			path);
 	return err_set(
 		err, errno, "cannot open '%s': %s", path, strerror(errno));

@@ -95,12 +95,14 @@ static int lock_change(struct ring_files_file *self, uint64_t taken,
 			lock_add(fd, LOCK_REFUSED_BYTE, refused, self->refused);
 	if (failed == -EAGAIN || failed == -EACCES)
 		return err_set(err, EBUSY,
-			"'%s' is in use: another program has it locked",
+			"'%s' is in use: another program has it locked; stop "
+			"that first",
 			self->path);
 	if (failed)
 		return err_set(err, -failed,
-			"'%s': its file system has no locks (%s)", self->path,
-			strerror(-failed));
+			"'%s': its file system has no locks (%s); say locking: "
+			"false if nobody else can use it",
+			self->path, strerror(-failed));
 	failed = lock_look(self, taken, LOCK_REFUSED_BYTE, "refuses", err);
 	if (failed)
 		return failed;

@@ -75,6 +75,18 @@ struct volume *appliance_find_volume(
 struct volume *appliance_next_volume(
 	const struct appliance *appliance, const void **cursor);
 
+/* An operator has looked at a volume that has failed (VOLUME_FAILED) or whose format
+ * did not come to its end: hosts may use it again. If a driver of its source has
+ * failed, which serves nothing any more, the source is opened anew; meanwhile hosts
+ * get NOT READY. As appliance_repair_check; else why it could not be opened: then it
+ * is offline, and tried again. */
+int appliance_repair_co(
+	struct appliance *appliance, const char *name, struct err *err);
+/* Whether that can be. -EALREADY: there is nothing to repair; -EBUSY: it must be
+ * opened anew, and somebody else holds its source. */
+int appliance_repair_check(const struct appliance *appliance, const char *name,
+	bool *reopens, struct err *err);
+
 /* Sessions are gone: takes all volumes offline, flushed, and frees everything. */
 void appliance_close_co(struct appliance *appliance);
 

@@ -46,17 +46,18 @@ void appliance_coroutine_ended(struct appliance *appliance)
 
 /* -- trying again ----------------------------------------------------------- */
 
-void appliance_retry_co(struct appliance_volume *v)
+bool appliance_retry_co(struct appliance_volume *v)
 {
 	char object[BLOCK_NAME_BYTES + 8];
 	struct err err = {0};
 	if (appliance_volume_prepare_co(v, &err)) {
 		appliance_volume_fail_co(v, err.text);
-		return;
+		return false;
 	}
 	appliance_volume_publish(v);
 	snprintf(object, sizeof object, "volume %s", v->settings.name);
 	log_info(object, "online", "it is there again");
+	return true;
 }
 
 /* Arms the timer if a volume is worth trying. */

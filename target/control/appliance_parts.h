@@ -4,6 +4,7 @@
  *
  *	appliance_life.c	its volumes: found, tried again, failed, closed
  *	appliance_apply.c	one document, or a part of one, is put in force
+ *	appliance_repair.c	one that failed is used again
  *	appliance_space.c	the file systems that they grow on
  */
 #ifndef TARGET_CONTROL_APPLIANCE_PARTS_H
@@ -58,8 +59,8 @@ void appliance_list_volume(
 void appliance_unlist_volume(
 	struct appliance *appliance, struct appliance_volume *v);
 
-/* Opens one that is offline, if it is there again. */
-void appliance_retry_co(struct appliance_volume *v);
+/* Opens one that is offline, if it is there again; false: it is offline still. */
+bool appliance_retry_co(struct appliance_volume *v);
 /* Tries those that are offline again, soon. */
 void appliance_retry_soon(struct appliance *appliance);
 /* The space of volumes is asked for soon. */

@@ -65,20 +65,20 @@ static int restore_files(struct appliance_volume *self, struct err *err)
 static void restore_co(struct appliance_volume *self, struct state *state)
 {
 	char object[BLOCK_NAME_BYTES + 8];
-	struct err err = {0};
+	struct err why = {0}, err = {0};
 	if (!restore_blob(
-		    self, state, "reservation", reservation_restore, &err) &&
+		    self, state, "reservation", reservation_restore, &why) &&
 		!restore_blob(
-			self, state, "modepages", volume_restore_modes, &err) &&
-		!restore_files(self, &err))
+			self, state, "modepages", volume_restore_modes, &why) &&
+		!restore_files(self, &why))
 		return;
 	self->hopeless = true;
-	err_wrap(&err, "what hosts made durable cannot be read");
+	err_set(&err, EIO,
+		"what hosts made durable cannot be read: %.150s; to forget it, "
+		"delete the volume (not its files) and make it again",
+		why.text);
 	volume_offline_co(self->volume, err.text);
-	log_error(object_of(self, object), "offline",
-		"%s; to forget it, delete the volume from the document, apply "
-		"that, and add it again",
-		err.text);
+	log_error(object_of(self, object), "offline", "%s", err.text);
 }
 
 /* -- life ------------------------------------------------------------------- */

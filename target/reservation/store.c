@@ -189,8 +189,7 @@ int reservation_restore(
 	table = reservation_decode(blob, bytes);
 	if (!table)
 		return err_set(err, EINVAL,
-			"volume %s: its saved reservations cannot be read; "
-			"clear them to let hosts register again",
+			"volume %s: its saved reservations cannot be read",
 			volume->settings.name);
 	table->serial = ++volume->reservation_serial;
 	free(atomic_exchange(&volume->reservations, table));

@@ -11,7 +11,9 @@
 #include <cmocka.h>
 
 #include "tests/lib/appliance_box.h"
+#include "tests/lib/sim_ring.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +150,85 @@ static void test_restart_brings_all_back_co(
 	CHECK_INT(box_size_at(&box, 0), 1 << 20);
 	CHECK(!strcmp(box_volume_at(&box, 0)->serial, serial));
 	CHECK_INT(box_size_at(&box, 1), 0);
-	CHECK(strstr(box_volume_at(&box, 1)->offline_reason, "durable"));
+	CHECK_FIND(box_volume_at(&box, 1)->offline_reason, "durable");
+	CHECK_FIND(box_volume_at(&box, 1)->offline_reason, "make it again");
+	box_close_co(&box);
+}
+
+static int flush_co(struct box *box, unsigned lun)
+{
+	struct volume *volume = box_volume_at(box, lun);
+	return volume_flushed(volume,
+		block_transfer_co(atomic_load(&volume->source),
+			block_core_lane(box->rig->core, 0), BLOCK_FLUSH, 0, 0,
+			0, NULL));
+}
+
+/* The file driver promises nothing any more after an fdatasync that failed, so
+ * only one that is opened anew helps. */
+static void test_repair_opens_anew_co(struct stack_rig *rig, void *argument)
+{
+	struct sim_fault fault = {
+		.opcodes = 1u << RING_DATASYNC, .times = 1, .error = -EIO};
+	struct box box;
+	struct err err = {0};
+	bool reopens;
+	(void)argument;
+	box_open(&box, rig);
+	box_must_apply_co(&box, FILE_OF("a", "1M"));
+	struct volume *a = box_volume_at(&box, 0);
+	CHECK_INT(appliance_repair_co(box.appliance, "a", &err), -EALREADY);
+	CHECK_INT(appliance_repair_co(box.appliance, "none", &err), -EALREADY);
+	sim_world_fail(rig->world, &fault);
+	CHECK_INT(flush_co(&box, 0), -EIO);
+	sim_world_heal(rig->world, &fault);
+	CHECK(volume_flags(a) & VOLUME_FAILED);
+	CHECK_INT(flush_co(&box, 0), -EIO);
+	CHECK_INT(
+		appliance_repair_check(box.appliance, "a", &reopens, &err), 0);
+	CHECK(reopens);
+	/* Not under the feet of others. */
+	struct block_source *held = atomic_load(&a->source);
+	block_source_get(held);
+	CHECK_INT(appliance_repair_co(box.appliance, "a", &err), -EBUSY);
+	CHECK_FIND(err.text, "volume a");
+	CHECK(volume_flags(a) & VOLUME_FAILED);
+	block_source_put_co(held);
+	CHECK_INT(appliance_repair_co(box.appliance, "a", &err), 0);
+	CHECK(box_volume_at(&box, 0) == a);
+	CHECK(!(volume_flags(a) & VOLUME_FAILED));
+	CHECK_INT(flush_co(&box, 0), 0);
+	box_close_co(&box);
+}
+
+/* What cannot be opened is offline with its reason, and comes back well. */
+static void test_repair_of_what_does_not_open_co(
+	struct stack_rig *rig, void *argument)
+{
+	struct sim_fault fault = {
+		.opcodes = 1u << RING_DATASYNC, .times = 1, .error = -EIO};
+	struct sim_fault unread = {.opcodes = 1u << RING_READ, .error = -EIO};
+	struct box box;
+	struct err err = {0};
+	(void)argument;
+	box_open(&box, rig);
+	box_must_apply_co(&box,
+		"{name: a, source: {format: {type: qcow2, size: 1M, file: "
+		"{protocol: {type: file, path: a.qcow2, size: 1M}}}}}");
+	struct volume *a = box_volume_at(&box, 0);
+	sim_world_fail(rig->world, &fault);
+	CHECK_INT(flush_co(&box, 0), -EIO);
+	sim_world_heal(rig->world, &fault);
+	sim_world_fail(rig->world, &unread);
+	CHECK_INT(appliance_repair_co(box.appliance, "a", &err), -EIO);
+	CHECK_FIND(err.text, "volume a");
+	CHECK_FIND(err.text, a->offline_reason);
+	CHECK_INT(box_size_at(&box, 0), 0);
+	sim_world_heal(rig->world, &unread);
+	box_wait_co(&box, 6);
+	CHECK_INT(box_size_at(&box, 0), 1 << 20);
+	CHECK(!(volume_flags(a) & VOLUME_FAILED));
+	CHECK_INT(flush_co(&box, 0), 0);
 	box_close_co(&box);
 }
 
@@ -176,6 +256,8 @@ int main(void)
 		APPLIANCE_CASE(test_missing_one_comes_back_co),
 		APPLIANCE_CASE(test_mistake_is_refused_co),
 		APPLIANCE_CASE(test_restart_brings_all_back_co),
+		APPLIANCE_CASE(test_repair_opens_anew_co),
+		APPLIANCE_CASE(test_repair_of_what_does_not_open_co),
 		APPLIANCE_CASE(test_empty_appliance_starts_co),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,8 +196,8 @@ static void check_volumes(const struct api *api, struct finding *finding)
 			bad->settings.name, wrong, all);
 	else
 		find(finding, FAILED,
-			"put right what stands there; it is tried "
-			"again every 5 s",
+			"put right what stands there; what is there again is "
+			"served within 5 s",
 			"volume %s is offline: %.200s (%u of %u are not well)",
 			bad->settings.name, worst.offline_reason, wrong, all);
 }

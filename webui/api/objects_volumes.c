@@ -389,13 +389,18 @@ static void patch_co(struct api_request *request)
 }
 
 #define VOLUMES "/api/v1/volumes"
-static json_t *repair_plan(const char *name)
+static void plan_repair(
+	struct api_request *request, const char *name, bool reopens)
 {
 	char object[OBJECT_ID_BYTES + 8];
 	snprintf(object, sizeof object, "volume %s", name);
-	return json_pack("{sb, s[], s[{ss, ss, ss}]}", "dry_run", 1, "changes",
-		"impact", "object", object, "effect", "live", "text",
-		"hosts may write again");
+	api_answer(request, 200,
+		json_pack("{sb, s[], s[{ss, ss, ss}]}", "dry_run", 1, "changes",
+			"impact", "object", object, "effect",
+			reopens ? "offline" : "live", "text",
+			reopens ? "its storage is opened anew, then hosts may "
+				  "write again"
+				: "hosts may write again"));
 }
 
 /* What was lost stays lost: an operator says that he has looked. */
@@ -403,31 +408,30 @@ static void repair_co(struct api_request *request)
 {
 	const struct config_object *object =
 		object_find(request, &object_volumes);
+	struct appliance *appliance = request->parts->appliance;
+	struct err err = {0};
+	bool reopens;
 	if (!object)
 		return;
-	struct volume *volume =
-		appliance_find_volume(request->parts->appliance, object->id);
-	if (!volume ||
-		!(volume_flags(volume) &
-			(VOLUME_FAILED | VOLUME_FORMAT_CORRUPT))) {
-		api_problem(request, "conflict",
-			"no flush of volume \"%s\" has failed and no format: "
-			"there is nothing to repair",
-			object->id);
+	char name[OBJECT_ID_BYTES], path[OBJECT_ID_BYTES + 8];
+	snprintf(name, sizeof name, "%s", object->id);
+	snprintf(path, sizeof path, "volumes/%s", name);
+	if (appliance_repair_check(appliance, name, &reopens, &err)) {
+		api_fail(request, &err);
 		return;
 	}
 	if (request->dry_run) {
-		api_answer(request, 200, repair_plan(object->id));
+		plan_repair(request, name, reopens);
 		return;
 	}
-	char path[OBJECT_ID_BYTES + 8];
-	snprintf(path, sizeof path, "volumes/%s", object->id);
-	volume_repaired(volume);
 	log_warning("api", "repaired",
 		"%s lets hosts use volume %s again after a failure",
-		request->who.name, object->id);
+		request->who.name, name);
 	api_audit(request, path, NULL, NULL);
-	object_answer_co(request, &object_volumes, object->id);
+	if (appliance_repair_co(appliance, name, &err))
+		api_fail(request, &err);
+	else
+		object_answer_co(request, &object_volumes, name);
 }
 
 const struct api_route api_volume_routes[] = {

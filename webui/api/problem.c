@@ -80,6 +80,7 @@ static const struct {
 	{ENAMETOOLONG, "invalid"},
 	{ENOENT, "not-found"},
 	{EEXIST, "conflict"},
+	{EALREADY, "conflict"},
 	{EBUSY, "conflict"},
 	{ENOTEMPTY, "conflict"},
 	{EOPNOTSUPP, "conflict"},

@@ -166,7 +166,7 @@ static const struct cli_command volume_commands[] = {
 			{"SIZE", .value = VALUE_SIZE, .place = "size",
 				.help = "such as 200G"}},
 		.options = resize_options, .done = "resized"},
-	{"repair", "open a failed volume again and check it", "repairVolume",
+	{"repair", "let hosts use a failed volume again", "repairVolume",
 		"POST", "/volumes/{name}/repair", "operator",
 		CLI_DRY_RUN | CLI_KEYED, .argument = {VOLUME},
 		.done = "repaired"},

@@ -434,7 +434,9 @@ static int open_co(struct block_format *format, struct err *err)
 	if (error)
 		return error;
 	if (image->header.backing[0] && !format->backing)
-		return err_set(err, ENOENT, "the backing file '%s' is missing",
+		return err_set(err, ENOENT,
+			"the backing file '%s' is missing: bring it back, or "
+			"say in the document (backing:) where it is",
 			image->header.backing);
 	take_sizes(image);
 	if (image->header.incompatible & QCOW2_CORRUPT)
