@@ -48,7 +48,7 @@ void connection_check_pressure(struct iscsi_connection *connection)
 
 void connection_relieve(struct iscsi_connection *connection)
 {
-	if (!connection->stream.paused || connection->stalled)
+	if (!connection->stream.paused || connection_is_held(connection))
 		return;
 	if (connection->state != CONNECTION_LOGIN &&
 		connection->state != CONNECTION_FULL)
@@ -102,12 +102,12 @@ void connection_finish(struct iscsi_connection *connection, const char *reason)
 }
 
 /* Goes on with the end if nothing holds it up any more. */
-static void try_quiet(struct iscsi_connection *connection)
+void connection_work_ended(struct iscsi_connection *connection)
 {
 	void (*quiet)(struct iscsi_connection *) = connection->quiet;
 
 	if (!quiet || connection->refreshing || connection->nexus_open ||
-		connection->managements)
+		connection->managements || connection->text_work)
 		return;
 	connection->quiet = NULL;
 	quiet(connection);
@@ -120,7 +120,7 @@ static void nexus_closed(struct scsi_nexus *nexus)
 
 	connection->nexus_open = false;
 	access_put(nexus->table);
-	try_quiet(connection);
+	connection_work_ended(connection);
 }
 
 static void begin_quiet(struct iscsi_connection *connection)
@@ -130,7 +130,7 @@ static void begin_quiet(struct iscsi_connection *connection)
 		connection->nexus_closing = true;
 		scsi_nexus_close(&connection->nexus, nexus_closed);
 	}
-	try_quiet(connection);
+	connection_work_ended(connection);
 }
 
 void connection_close_nexus(struct iscsi_connection *connection,
@@ -143,5 +143,5 @@ void connection_close_nexus(struct iscsi_connection *connection,
 void connection_management_ended(struct iscsi_connection *connection)
 {
 	connection->managements--;
-	try_quiet(connection);
+	connection_work_ended(connection);
 }

@@ -13,7 +13,7 @@
  *  2. connection_drop only marks and posts: nothing is freed while a callback
  *     of the stream or of the device server may be above us on the stack.
  *  3. A connection is freed when its stream is closed, its nexus closed, and no
- *     task management or refresh of it is under way.
+ *     task management, refresh or answer to text of it is under way.
  *  4. Bounded: tasks by the command window and CONNECTION_IMMEDIATE, data
  *     buffers by the lane's quota, other answers by CONNECTION_CONTROLS and
  *     CONNECTION_CONTROL_BYTES and one, unsent bytes by CONNECTION_UNSENT_BYTES
@@ -128,6 +128,8 @@ struct iscsi_connection {
 	const struct access_portal *portal; /* the server's */
 	struct iscsi_login *login;
 	struct iscsi_text *text;
+	/* An answer that is being made, turn by turn (text_phase.c); else NULL. */
+	struct connection_text_work *text_work;
 	struct iscsi_login_result *result; /* from READY on */
 	struct iscsi_session *session;
 	struct iscsi_login_answer *login_answer;
@@ -154,6 +156,14 @@ void connection_close_nexus(struct iscsi_connection *connection,
 
 /* Task managements call this when they end. */
 void connection_management_ended(struct iscsi_connection *connection);
+/* Something ended that the end of the connection may wait for. */
+void connection_work_ended(struct iscsi_connection *connection);
+
+/* It is not read from because of what we are about, not of what the host does. */
+static inline bool connection_is_held(const struct iscsi_connection *connection)
+{
+	return connection->stalled || connection->text_work;
+}
 
 /* Stops reading while a bound is exceeded, goes on below half of it. */
 void connection_check_pressure(struct iscsi_connection *connection);

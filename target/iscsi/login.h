@@ -128,6 +128,7 @@ struct iscsi_text *iscsi_text_new(const struct iscsi_login_world *world,
 void iscsi_text_free(struct iscsi_text *text);
 
 struct iscsi_text_answer {
+	bool unfinished; /* nothing to send yet: see iscsi_text_resume */
 	bool final, continued; /* F and C bits */
 	uint32_t transfer_tag; /* 0xffffffff when final */
 	uint8_t reject; /* non-zero: send Reject with this reason */
@@ -139,6 +140,10 @@ struct iscsi_text_answer {
  * answer, the rest when the host asks on. */
 void iscsi_text_step(struct iscsi_text *text, const uint8_t header[48],
 	const uint8_t *data, uint32_t bytes, uint32_t limit,
+	struct iscsi_params *params, struct iscsi_text_answer *answer);
+/* Goes on with an answer that is unfinished, in another turn of the loop: what one
+ * call does is bounded. Until it is finished nothing else is asked of `text`. */
+void iscsi_text_resume(struct iscsi_text *text, uint32_t limit,
 	struct iscsi_params *params, struct iscsi_text_answer *answer);
 
 #endif

@@ -87,7 +87,7 @@ static void timer_expired(struct loop_timer *timer)
 		container_of(timer, struct iscsi_connection, timer);
 	const struct iscsi_settings *settings =
 		&connection->lane->server->settings;
-	bool heard = connection->heard || connection->stalled;
+	bool heard = connection->heard || connection_is_held(connection);
 
 	connection->heard = false;
 	if (is_stuck(connection)) {

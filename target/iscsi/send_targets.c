@@ -5,7 +5,9 @@
 #include "target/iscsi/send_targets.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ADDRESS_BYTES 320u /* a DNS name, a port, a tag */
@@ -24,7 +26,23 @@ static bool may_ask(const struct iscsi_login_world *world,
 		world->settings->normal_send_targets_all;
 }
 
-bool send_targets_begin(struct send_targets *list,
+/* The entries that the host fits, most particular first. */
+static bool list_fits(struct send_targets *list, const char *initiator)
+{
+	const struct access_table *table = list->table;
+	struct access_fit *shrunk, *fit = malloc((table->hosts + 1) * sizeof *fit);
+
+	if (!fit)
+		return false;
+	list->fits =
+		access_list_fits(table, initiator, list->world->peer, fit);
+	/* A host that never takes its list to the end keeps no more than this. */
+	shrunk = realloc(fit, (list->fits + 1) * sizeof *fit);
+	list->fit = shrunk ? shrunk : fit;
+	return true;
+}
+
+int send_targets_begin(struct send_targets *list,
 	const struct iscsi_login_world *world,
 	const struct iscsi_login_result *session, const char *value)
 {
@@ -38,36 +56,55 @@ bool send_targets_begin(struct send_targets *list,
 	if (*value == 0)
 		named = session->target;
 	if (!may_ask(world, session, value, named))
-		return false;
+		return -EACCES;
 	*list = (struct send_targets){.world = world,
 		.table = access_get(world->table),
-		.initiator = session->initiator,
 		.host = session->host,
 		.own = session->target,
 		.only = named,
 		/* a name that is not there: a list that has ended */
 		.target = all || named ? 0 : world->table->targets};
-	return true;
+	if (list_fits(list, session->initiator))
+		return 0;
+	send_targets_end(list);
+	return -ENOMEM;
 }
 
 void send_targets_end(struct send_targets *list)
 {
 	access_put(list->table);
+	free(list->fit);
 	list->table = NULL;
+	list->fit = NULL;
 }
 
 static bool is_shown(
 	const struct send_targets *list, const struct access_target *target)
 {
-	const struct access_host *host;
-
 	if (list->only && target != list->only)
 		return false;
 	if (target == list->own)
 		return true;
-	host = access_find_host_for(
-		list->table, target, list->initiator, list->world->peer);
-	return host && (host == list->host || !host->chap.secret);
+	for (unsigned i = 0; i < list->fits; i++) {
+		const struct access_host *host = list->fit[i].host;
+
+		if (access_allows(target, host))
+			return host == list->host || !host->chap.secret;
+	}
+	return false;
+}
+
+/* What is_shown may cost. */
+static unsigned cost_of(
+	const struct send_targets *list, const struct access_target *target)
+{
+	unsigned hosts = 0;
+
+	if (list->only && target != list->only)
+		return 1;
+	for (unsigned i = 0; i < target->exports; i++)
+		hosts += 1 + target->export[i].hosts;
+	return 1 + hosts * (1 + list->fits);
 }
 
 /* -- addresses ------------------------------------------------------------- */
@@ -156,18 +193,24 @@ static bool add_target(struct send_targets *list,
 	return false;
 }
 
-bool send_targets_fill(struct send_targets *list, struct keytext_out *out)
+enum send_targets_step send_targets_fill(
+	struct send_targets *list, struct keytext_out *out)
 {
 	const struct access_table *table = list->table;
+	unsigned work = 0;
 
 	for (; list->target < table->targets; list->target++) {
 		const struct access_target *target =
 			table->target[list->target];
+		unsigned cost = cost_of(list, target);
 
+		if (work && work + cost > SEND_TARGETS_WORK)
+			return SEND_TARGETS_LATER;
+		work += cost;
 		if (is_shown(list, target) && !add_target(list, target, out))
-			return false;
+			return SEND_TARGETS_FULL;
 		list->line = 0;
 	}
 	send_targets_end(list);
-	return true;
+	return SEND_TARGETS_ENDED;
 }

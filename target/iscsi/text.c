@@ -18,6 +18,7 @@
 #include "target/iscsi/pdu.h"
 #include "target/iscsi/send_targets.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 struct iscsi_text {
@@ -25,6 +26,7 @@ struct iscsi_text {
 	const struct iscsi_login_result *session;
 	uint32_t tag; /* of the negotiation under way; 0: none */
 	uint32_t last_tag;
+	bool final; /* the request that is being answered has F */
 	struct keys_state keys;
 	struct send_targets list;
 	uint32_t answer_bytes, answer_sent;
@@ -103,15 +105,19 @@ static uint8_t take_text(struct iscsi_text *text)
 	char reason[KEYS_REASON_BYTES];
 	struct keys_offer offer;
 	const char *targets;
+	int begun;
 
 	text->text_bytes = text->answer_sent = 0;
 	if (keys_collect(&text->keys, KEYS_FULL, &at, &offer, &out, reason) ||
 		keys_answer(&text->keys, &offer, &out, reason))
 		return PDU_REJECT_PROTOCOL;
 	targets = offer.value[KEYS_SEND_TARGETS];
-	if (targets &&
-		!send_targets_begin(
-			&text->list, text->world, text->session, targets))
+	begun = targets ? send_targets_begin(&text->list, text->world,
+				  text->session, targets)
+			: 0;
+	if (begun == -ENOMEM)
+		return PDU_REJECT_RESOURCES;
+	if (begun)
 		keytext_add(&out, "SendTargets", "Reject");
 	text->answer_bytes = out.bytes;
 	return out.overflow ? PDU_REJECT_RESOURCES : 0;
@@ -146,19 +152,23 @@ static void finish(struct iscsi_text *text, struct iscsi_params *params,
 	reset(text);
 }
 
-static void say(struct iscsi_text *text, const uint8_t *header, uint32_t limit,
+void iscsi_text_resume(struct iscsi_text *text, uint32_t limit,
 	struct iscsi_params *params, struct iscsi_text_answer *answer)
 {
-	struct keytext_out out = {answer->text, 0, sizeof answer->text, false};
+	struct keytext_out out = {answer->text, answer->text_bytes,
+		sizeof answer->text, false};
 
 	if (limit < out.limit)
 		out.limit = limit;
 	send_answers(text, &out);
-	if (text->list.table && text->answer_sent == text->answer_bytes)
-		send_targets_fill(&text->list, &out);
+	answer->unfinished = text->list.table &&
+		text->answer_sent == text->answer_bytes &&
+		send_targets_fill(&text->list, &out) == SEND_TARGETS_LATER;
 	answer->text_bytes = out.bytes;
+	if (answer->unfinished)
+		return;
 	answer->continued = has_more_to_say(text);
-	if (!answer->continued && pdu_is_final(header))
+	if (!answer->continued && text->final)
 		finish(text, params, answer);
 }
 
@@ -186,8 +196,9 @@ void iscsi_text_step(struct iscsi_text *text, const uint8_t header[48],
 	if (!answer->reject)
 		answer->reject = take_data(text, header, data, bytes);
 	answer->transfer_tag = text->tag;
+	text->final = pdu_is_final(header);
 	if (answer->reject)
 		reset(text);
 	else if (!(pdu_get_flags(header) & PDU_CONTINUE))
-		say(text, header, limit, params, answer);
+		iscsi_text_resume(text, limit, params, answer);
 }

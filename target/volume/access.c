@@ -298,3 +298,28 @@ const struct access_host *access_find_host_for(const struct access_table *table,
 {
 	return find_host(table, target, iqn, peer);
 }
+
+static int compare_fits(const void *a, const void *b)
+{
+	const struct access_fit *first = a, *second = b;
+
+	if (first->rank != second->rank)
+		return first->rank > second->rank ? -1 : 1;
+	return first->order < second->order ? -1 : 1;
+}
+
+unsigned access_list_fits(const struct access_table *table, const char *iqn,
+	const struct sockaddr *peer, struct access_fit *fit)
+{
+	unsigned fits = 0;
+
+	for (unsigned i = 0; i < table->hosts; i++) {
+		int rank = host_rank(table->host[i], iqn, peer);
+
+		if (rank >= 0)
+			fit[fits++] = (struct access_fit){
+				table->host[i], rank, i};
+	}
+	qsort(fit, fits, sizeof *fit, compare_fits);
+	return fits;
+}

@@ -132,7 +132,16 @@ struct access_portal *access_find_portal(
  * the longest network prefix, then the first in the table); NULL: nobody. */
 const struct access_host *access_find_host(const struct access_table *table,
 	const char *iqn, const struct sockaddr *peer);
-/* The same among the hosts that some export of `target` names. */
+/* All hosts whose conditions fit, the most particular one first. `fit` has room for
+ * table->hosts; returns how many there are. */
+struct access_fit {
+	const struct access_host *host;
+	int rank;
+	unsigned order; /* in the table */
+};
+unsigned access_list_fits(const struct access_table *table, const char *iqn,
+	const struct sockaddr *peer, struct access_fit *fit);
+/* As access_find_host, among the hosts that some export of `target` names. */
 const struct access_host *access_find_host_for(const struct access_table *table,
 	const struct access_target *target, const char *iqn,
 	const struct sockaddr *peer);

@@ -249,6 +249,9 @@ static void talk_text(struct input *in, const struct world *w,
 		iscsi_text_step(text, request->header, data, request->bytes,
 			params.max_send_bytes, &params, &answer);
 		free(data);
+		while (answer.unfinished)
+			iscsi_text_resume(text, params.max_send_bytes, &params,
+				&answer);
 		check_pairs(answer.text, answer.text_bytes);
 		assert(answer.reject ||
 			answer.final == (answer.transfer_tag == PDU_NO_TAG));

@@ -114,6 +114,8 @@ void asking_step(struct asking *q, uint8_t flags, const char *text)
 	iscsi_text_step(q->text, q->header, data, bytes, q->limit, &q->params,
 		&q->answer);
 	free(data);
+	for (q->turns = 1; q->answer.unfinished; q->turns++)
+		iscsi_text_resume(q->text, q->limit, &q->params, &q->answer);
 	assert_true(q->answer.reject || q->answer.text_bytes <= q->limit);
 	assert_true(q->answer.final == (q->answer.transfer_tag == PDU_NO_TAG) ||
 		q->answer.reject);

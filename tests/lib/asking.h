@@ -38,6 +38,7 @@ struct asking {
 	uint32_t limit;
 	struct iscsi_params params;
 	struct iscsi_text_answer answer;
+	unsigned turns; /* that the last answer took */
 	char said[65536]; /* all answers, '\n' for zero bytes */
 };
 

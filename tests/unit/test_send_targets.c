@@ -175,6 +175,48 @@ static void test_long_list_in_pieces(void **state)
 	assert_memory_equal(q->answer.text, "TargetName=", 11);
 }
 
+/* Thousands of targets that the host may not see, the one it may is the last: what
+ * is done at a time is bounded, and the answer is one. */
+#define HIDDEN 20000u
+
+static struct access_table *hidden_targets(void)
+{
+	struct tables_target *many = calloc(HIDDEN + 2, sizeof *many);
+	char (*names)[80] = calloc(HIDDEN, sizeof *names);
+	struct access_table *table;
+
+	for (unsigned i = 0; i < HIDDEN; i++) {
+		snprintf(names[i], sizeof names[i],
+			"iqn.2026-11.example.cairn:hidden-%05u", i);
+		many[i] = (struct tables_target){
+			.iqn = names[i], .hosts = "locked any-locked"};
+	}
+	many[HIDDEN] =
+		(struct tables_target){.iqn = ASKING_A, .hosts = "locked web1"};
+	table = tables_build(asking_hosts, asking_portals, many);
+	free(many);
+	free(names);
+	return table;
+}
+
+static void test_hidden_targets_take_turns(void **state)
+{
+	struct asking *q = *state;
+
+	asking_end(q);
+	asking_begin(q, hidden_targets());
+	asking_discover(q);
+	assert_int_equal(asking_ask(q, "SendTargets=All\n"), 1);
+	assert_string_equal(q->said, LIST_A);
+	/* Two hosts fit ("web1" and "any-locked", "any"): at least three looks
+	 * for each of two hosts of an export. */
+	assert_true(q->turns > HIDDEN * 6 / 8192);
+	/* One target among them, and few: one turn each. */
+	asking_ask(q, "SendTargets=" ASKING_A "\n");
+	assert_string_equal(q->said, LIST_A);
+	assert_true(q->turns <= 1 + HIDDEN / 8192);
+}
+
 /* A target with more portals than fit in one piece. */
 static void test_long_target_in_pieces(void **state)
 {
@@ -244,6 +286,7 @@ int main(void)
 		TEST(test_normal_session),
 		TEST(test_addresses_over_ipv6),
 		TEST(test_long_list_in_pieces),
+		TEST(test_hidden_targets_take_turns),
 		TEST(test_long_target_in_pieces),
 		TEST(test_list_keeps_its_table),
 	};
