@@ -119,8 +119,7 @@ static void manage_target_co(struct scsi_management *management)
 	for (unsigned i = 0; i < target->exports; i++) {
 		const struct access_export *export = &target->export[i];
 
-		if (access_find_lun(target, management->host, export->lun) ==
-			export)
+		if (access_names(export, management->host))
 			manage_volume_co(management, export->volume);
 	}
 }

@@ -101,15 +101,6 @@ static struct scsi_logical_unit *unit_new(
 	return unit;
 }
 
-static bool export_visible(
-	const struct access_export *export, const struct access_host *host)
-{
-	for (unsigned i = 0; i < export->hosts; i++)
-		if (export->host[i] == host)
-			return true;
-	return false;
-}
-
 static int unit_compare(const void *a, const void *b)
 {
 	const struct scsi_logical_unit *const *first = a, *const *second = b;
@@ -152,7 +143,7 @@ static int list_make(const struct scsi_nexus *nexus,
 		const struct access_export *export = &target->export[i];
 		struct scsi_logical_unit *unit;
 
-		if (!export_visible(export, host))
+		if (!access_names(export, host))
 			continue;
 		unit = list_known(nexus, export);
 		if (!unit)
@@ -161,6 +152,7 @@ static int list_make(const struct scsi_nexus *nexus,
 			list_drop(nexus, list);
 			return -ENOMEM;
 		}
+		unit->read_only = export->read_only;
 		list->unit[list->units++] = unit;
 	}
 	qsort(list->unit, list->units, sizeof *list->unit, unit_compare);
@@ -171,13 +163,9 @@ static void list_apply(struct scsi_nexus *nexus, struct unit_list *list)
 {
 	for (unsigned i = 0; i < list->units; i++) {
 		struct scsi_logical_unit *unit = list->unit[i];
-		const struct access_export *export =
-			access_find_lun(nexus->target, nexus->host, unit->lun);
+		bool changed = unit->nexus.read_only != unit->read_only;
 
-		bool read_only = export && export->read_only;
-		bool changed = unit->nexus.read_only != read_only;
-
-		unit->nexus.read_only = read_only;
+		unit->nexus.read_only = unit->read_only;
 		if (unit_search(nexus, unit->lun) == unit) {
 			if (changed)
 				volume_nexus_attend(&unit->nexus,

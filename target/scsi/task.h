@@ -28,6 +28,7 @@ struct scsi_logical_unit {
 	struct volume_nexus nexus; /* the first member */
 	struct scsi_nexus *owner;
 	uint16_t lun;
+	bool read_only; /* as the export says that is applied next (nexus.c) */
 	uint32_t ordered; /* tasks begun and not done that are ORDERED */
 	uint32_t blocked;
 	struct scsi_logical_unit *next_retiring;

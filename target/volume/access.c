@@ -171,7 +171,7 @@ bool access_on_portal(
 	return target->portals == 0;
 }
 
-static bool export_names(
+bool access_names(
 	const struct access_export *export, const struct access_host *host)
 {
 	for (unsigned i = 0; i < export->hosts; i++)
@@ -184,21 +184,9 @@ bool access_allows(
 	const struct access_target *target, const struct access_host *host)
 {
 	for (unsigned i = 0; i < target->exports; i++)
-		if (export_names(&target->export[i], host))
+		if (access_names(&target->export[i], host))
 			return true;
 	return false;
-}
-
-const struct access_export *access_find_lun(const struct access_target *target,
-	const struct access_host *host, uint16_t lun)
-{
-	for (unsigned i = 0; i < target->exports; i++) {
-		const struct access_export *export = &target->export[i];
-
-		if (export->lun == lun && export_names(export, host))
-			return export;
-	}
-	return NULL;
 }
 
 /* -- hosts ----------------------------------------------------------------- */
@@ -317,8 +305,8 @@ unsigned access_list_fits(const struct access_table *table, const char *iqn,
 		int rank = host_rank(table->host[i], iqn, peer);
 
 		if (rank >= 0)
-			fit[fits++] = (struct access_fit){
-				table->host[i], rank, i};
+			fit[fits++] =
+				(struct access_fit){table->host[i], rank, i};
 	}
 	qsort(fit, fits, sizeof *fit, compare_fits);
 	return fits;

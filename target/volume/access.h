@@ -157,9 +157,9 @@ bool access_on_portal(
 /* True if `host` sees at least one export of `target`. */
 bool access_allows(
 	const struct access_target *target, const struct access_host *host);
-/* The export that `host` sees as `lun`, NULL if none. */
-const struct access_export *access_find_lun(const struct access_target *target,
-	const struct access_host *host, uint16_t lun);
+/* True if `host` sees `export`; of those that it sees, no two have the same LUN. */
+bool access_names(
+	const struct access_export *export, const struct access_host *host);
 
 /* "192.0.2.0/24", "::1", "2001:db8::/32". 0 or -EINVAL with *err; bits beyond
  * the prefix are an error, for nobody can tell what was meant. */

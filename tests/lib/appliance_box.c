@@ -3,6 +3,7 @@
 #include "tests/lib/appliance_box.h"
 
 #include "tests/lib/check.h"
+#include "tests/lib/tables.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,7 +111,7 @@ struct volume *box_volume_at(const struct box *box, unsigned lun)
 	const struct access_target *target =
 		access_find_target(table, BOX_TARGET);
 	const struct access_export *export =
-		access_find_lun(target, table->host[0], (uint16_t)lun);
+		tables_find_lun(target, table->host[0], (uint16_t)lun);
 	return export ? export->volume : NULL;
 }
 

@@ -138,3 +138,13 @@ struct access_table *tables_build(const struct tables_host *hosts,
 	}
 	return table;
 }
+
+const struct access_export *tables_find_lun(const struct access_target *target,
+	const struct access_host *host, uint16_t lun)
+{
+	for (unsigned i = 0; i < target->exports; i++)
+		if (target->export[i].lun == lun &&
+			access_names(&target->export[i], host))
+			return &target->export[i];
+	return NULL;
+}

@@ -33,4 +33,8 @@ struct access_table *tables_build(const struct tables_host *hosts,
 	const struct tables_portal *portals,
 	const struct tables_target *targets);
 
+/* The export that `host` sees as `lun`, NULL if none. */
+const struct access_export *tables_find_lun(const struct access_target *target,
+	const struct access_host *host, uint16_t lun);
+
 #endif

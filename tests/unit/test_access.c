@@ -159,10 +159,10 @@ static void test_targets_and_luns(void **state)
 	assert_true(access_allows(a, web1) && access_allows(a, lab));
 	assert_false(access_allows(b, web1));
 	assert_false(access_allows(c, web1)); /* no hosts: nobody */
-	assert_ptr_equal(access_find_lun(a, lab, 0), &a->export[0]);
-	assert_null(access_find_lun(a, lab, 1));
-	assert_ptr_equal(access_find_lun(a, web1, 1), &a->export[1]);
-	assert_null(access_find_lun(a, web1, 2));
+	assert_ptr_equal(tables_find_lun(a, lab, 0), &a->export[0]);
+	assert_null(tables_find_lun(a, lab, 1));
+	assert_ptr_equal(tables_find_lun(a, web1, 1), &a->export[1]);
+	assert_null(tables_find_lun(a, web1, 2));
 	assert_true(access_on_portal(a, table->portal[0]));
 	assert_false(access_on_portal(b, table->portal[0]));
 	assert_true(access_on_portal(b, table->portal[1]));

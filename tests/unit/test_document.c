@@ -5,6 +5,7 @@
  */
 #include "target/control/document.h"
 #include "tests/lib/kept.h"
+#include "tests/lib/tables.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -119,12 +120,12 @@ static void whole_document_becomes_a_table(void **unused)
 	assert_ptr_equal(two->portal[0], table->portal[0]);
 	assert_string_equal(two->alias, "Second");
 	const struct access_export *seen =
-		access_find_lun(two, table->host[1], 0);
+		tables_find_lun(two, table->host[1], 0);
 	assert_ptr_equal(seen->volume, &b);
 	assert_true(seen->read_only);
-	seen = access_find_lun(two, table->host[0], 0);
+	seen = tables_find_lun(two, table->host[0], 0);
 	assert_ptr_equal(seen->volume, &a);
-	assert_ptr_equal(access_find_lun(one, table->host[1], 3)->volume, &b);
+	assert_ptr_equal(tables_find_lun(one, table->host[1], 3)->volume, &b);
 	access_put(table);
 	document_free(document);
 }
