@@ -23,7 +23,8 @@ struct send_targets {
 	const struct iscsi_login_world *world;
 	struct access_table *table; /* NULL: no list is under way */
 	const struct access_host *host;
-	struct access_fit *fit; /* entries that fit the host, by name and address */
+	struct access_fit
+		*fit; /* entries that fit the host, by name and address */
 	unsigned fits;
 	const struct access_target *own, *only; /* NULL: none, all */
 	unsigned target, line; /* next: 0 the name, then the portals */
@@ -41,7 +42,8 @@ enum send_targets_step {
 	SEND_TARGETS_LATER, /* go on with this piece in another turn of the loop */
 };
 /* Adds to `out` what fits. */
-enum send_targets_step send_targets_fill(struct send_targets *list, struct keytext_out *out);
+enum send_targets_step send_targets_fill(
+	struct send_targets *list, struct keytext_out *out);
 
 /* Ends a list early; fine without one. */
 void send_targets_end(struct send_targets *list);

@@ -155,8 +155,8 @@ static void finish(struct iscsi_text *text, struct iscsi_params *params,
 void iscsi_text_resume(struct iscsi_text *text, uint32_t limit,
 	struct iscsi_params *params, struct iscsi_text_answer *answer)
 {
-	struct keytext_out out = {answer->text, answer->text_bytes,
-		sizeof answer->text, false};
+	struct keytext_out out = {
+		answer->text, answer->text_bytes, sizeof answer->text, false};
 
 	if (limit < out.limit)
 		out.limit = limit;

@@ -19,14 +19,8 @@
  * Data segments are of our own making, so that inputs stay short.
  */
 #include "blockcore/base/crc32c.h"
-#include "target/iscsi/connection.h"
-#include "target/iscsi/framing.h"
-#include "target/iscsi/lifecycle.h"
 #include "tests/lib/check.h"
-#include "tests/lib/sim_loop.h"
-#include "tests/lib/stack_rig.h"
-#include "tests/lib/stack_sim.h"
-#include "tests/lib/tables.h"
+#include "tests/lib/sim_target.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -44,13 +38,7 @@ enum { CMD_SN = 1, LENGTH = 2, SMALL_TAG = 4, R2T_TAG = 8, DAMAGE = 16 };
 enum { BYTES = 32 };
 
 static struct world {
-	struct stack_rig *rig;
-	struct sim *sim;
-	struct iscsi_server *server;
-	struct block_lane *lane;
-	struct access_table *table;
-	struct access_portal portal;
-	struct loop_ops ops;
+	struct sim_target *target;
 	int peer;
 	uint32_t last_r2t, cmd_sn;
 	uint8_t out[ROOM];
@@ -61,77 +49,23 @@ static struct world {
 
 /* -- the target ------------------------------------------------------------- */
 
-static int no_watch(struct loop *loop, struct loop_watch *watch)
-{
-	(void)loop;
-	(void)watch;
-	return 0;
-}
-
-static struct volume *make_volume_co(struct stack_rig *rig)
-{
-	struct volume_settings settings = {
-		.name = "v", .block_bytes = 512, .uuid = {1}, .thin = true};
-	struct err err;
-	struct volume *volume = volume_new(rig->core, &settings, NULL, &err);
-
-	volume_online(volume,
-		stack_rig_source_co(rig, "{protocol: {type: mem, size: 1M}}"));
-	return volume;
-}
-
-static void make_table(struct volume *volume)
-{
-	static const struct tables_host hosts[] = {
-		{.name = "h", .iqns = "*"}, {.name = NULL}};
-	static const struct tables_portal portals[] = {
-		{.name = "main", .address = "0.0.0.0", .group = 1},
-		{.name = NULL}};
-	static const struct tables_target targets[] = {
-		{.iqn = TARGET, .hosts = "h"}, {.iqn = NULL}};
-
-	world.table = tables_build(hosts, portals, targets);
-	world.table->target[0]->export[0].volume = volume;
-	world.portal = (struct access_portal){
-		.name = "main", .address = "0.0.0.0", .group = 1};
-}
-
-static void start_co(struct stack_rig *rig, void *argument)
-{
-	struct iscsi_settings settings;
-	struct err err;
-
-	(void)argument;
-	iscsi_settings_defaults(&settings);
-	settings.ping_interval_s = 0;
-	settings.command_window = 16;
-	world.server = iscsi_server_new(rig->core, &settings, NULL, &err);
-	make_table(make_volume_co(rig));
-	iscsi_server_publish(world.server, world.table);
-	CHECK_INT(iscsi_lane_start(world.server, world.lane, &err), 0);
-}
-
 static void start(void)
 {
-	const struct stack_rig_setup setup = {
-		.world = "simulated", .lanes = 1, .pool_bytes = 16u << 20};
+	struct sim_target_setup setup;
 
+	sim_target_defaults(&setup);
+	setup.settings.command_window = 16;
+	setup.iqn = TARGET;
+	setup.source = "{protocol: {type: mem, size: 1M}}";
 	log_set_level(LOG_ERROR);
-	world.rig = stack_rig_new(&setup);
-	world.sim = stack_sim(world.rig);
-	world.lane = block_core_lane(world.rig->core, 0);
-	/* There are no descriptors in the simulation: we are the loop. */
-	world.ops = *world.lane->loop->ops;
-	world.ops.watch = no_watch;
-	world.lane->loop->ops = &world.ops;
-	stack_rig_run(world.rig, start_co, NULL);
+	world.target = sim_target_new(&setup);
 }
 
 /* -- the host ---------------------------------------------------------------- */
 
 static struct iscsi_connection *the_connection(void)
 {
-	return TAILQ_FIRST(&world.server->lane[0]->connections);
+	return TAILQ_FIRST(&world.target->server->lane[0]->connections);
 }
 
 /* What the target may send; R2T tags are remembered. */
@@ -182,13 +116,8 @@ static void take_answers(uint8_t mode, const struct iscsi_params *digests)
 /* The target reads what is in its socket, and everything happens. */
 static void turn(void)
 {
-	struct iscsi_connection *connection = the_connection();
-
-	if (connection && !connection->stream.closing)
-		connection->stream.watch.ready(&connection->stream.watch,
-			LOOP_READABLE | LOOP_WRITABLE);
-	sim_loop_wake(world.lane->loop);
-	sim_run(world.sim);
+	sim_target_poll(world.target);
+	sim_run(world.target->sim);
 }
 
 static void flush(bool pieces)
@@ -322,31 +251,22 @@ static size_t play(const uint8_t *data, size_t size, uint8_t mode,
 
 static void begin(void)
 {
-	struct connection_arrival arrival = {.portal = &world.portal};
-	int pair[2];
-
-	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	arrival.fd = pair[0];
-	arrival.peer.ss_family = AF_UNIX;
-	world.peer = pair[1];
+	world.peer = sim_target_accept(world.target);
 	world.last_r2t = world.cmd_sn = 0;
 	world.out_bytes = world.in_bytes = 0;
-	atomic_fetch_add(&world.server->connections, 1);
-	atomic_fetch_add(&world.server->logins, 1);
-	lifecycle_open(world.server->lane[0], &arrival, &framing_events);
 }
 
 /* The host goes: nothing may be left of it. */
 static void end(void)
 {
-	const struct iscsi_lane *lane = world.server->lane[0];
+	const struct iscsi_lane *lane = world.target->server->lane[0];
 
 	close(world.peer);
 	while (the_connection())
 		turn();
-	assert(atomic_load(&world.server->connections) == 0);
-	assert(atomic_load(&world.server->logins) == 0);
-	assert(buf_pool_used_bytes(world.lane->pool) == 0);
+	assert(atomic_load(&world.target->server->connections) == 0);
+	assert(atomic_load(&world.target->server->logins) == 0);
+	assert(buf_pool_used_bytes(world.target->lane->pool) == 0);
 	assert(lane->tasks.out == 0 && lane->pieces.out == 0 &&
 		lane->controls.out == 0 && lane->managements.out == 0);
 }
@@ -356,7 +276,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct iscsi_params digests = {0};
 	size_t at = 1;
 
-	if (!world.rig)
+	if (!world.target)
 		start();
 	if (size < 2)
 		return 0;

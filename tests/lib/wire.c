@@ -66,28 +66,31 @@ static bool crc_fits(const uint8_t *at, uint32_t value)
 
 /* -- connecting ------------------------------------------------------------ */
 
-void wire_connect(struct wire *wire, uint16_t port)
+void wire_attach(struct wire *wire, int fd)
 {
 	static const uint8_t isid[6] = {0x40, 0, 0, 1, 0, 0}; /* EN format */
 	const struct timeval deadline = {.tv_sec = DEADLINE_S};
-	struct sockaddr_in to = {.sin_family = AF_INET,
-		.sin_port = htons(port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int one = 1;
 
-	wire->port = port;
-	wire->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_true(wire->fd >= 0);
-	setsockopt(
-		wire->fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
-	setsockopt(
-		wire->fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
-	setsockopt(wire->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	assert_int_equal(
-		connect(wire->fd, (struct sockaddr *)&to, sizeof to), 0);
+	wire->fd = fd;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
 	if (!memcmp(wire->isid, "\0\0\0\0\0", 6))
 		memcpy(wire->isid, isid, sizeof isid);
 	wire->header_digest = wire->data_digest = false;
+}
+
+void wire_connect(struct wire *wire, uint16_t port)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	wire->port = port;
+	wire_attach(wire, fd);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
 }
 
 void wire_close(struct wire *wire)
@@ -249,7 +252,11 @@ static bool receive_bytes(struct wire *wire, void *to, size_t bytes)
 	uint8_t *at = to;
 
 	while (bytes) {
-		ssize_t got = recv(wire->fd, at, bytes, 0);
+		ssize_t got;
+
+		if (wire->before_receive)
+			wire->before_receive(wire);
+		got = recv(wire->fd, at, bytes, 0);
 
 		if (got == 0 || (got < 0 && errno == ECONNRESET))
 			return false;
@@ -405,95 +412,4 @@ void wire_clear_attentions(struct wire *wire)
 		assert_true(++tries < 10);
 	} while (pdu->bhs[3]);
 	free(pdu);
-}
-
-/* -- sessions -------------------------------------------------------------- */
-
-static bool says(const struct wire_pdu *pdu, const char *pair)
-{
-	size_t length = strlen(pair) + 1;
-
-	for (size_t i = 0; i + length <= pdu->bytes; i++) {
-		if (!memcmp(pdu->data + i, pair, length))
-			return true;
-	}
-	return false;
-}
-
-static unsigned send_login(struct wire *wire, const char *names,
-	const char *keys, struct wire_pdu *pdu)
-{
-	uint8_t bhs[48];
-	char text[8192];
-	int bytes = snprintf(text, sizeof text, "%s%s", names, keys);
-
-	for (int i = 0; i < bytes; i++)
-		text[i] = text[i] == '\n' ? '\0' : text[i];
-	wire_begin(wire, bhs, WIRE_LOGIN | WIRE_IMMEDIATE);
-	bhs[1] = 0x87; /* T, CSG 1, NSG 3 */
-	memcpy(bhs + 8, wire->isid, 6);
-	bhs[14] = (uint8_t)(wire->tsih >> 8);
-	bhs[15] = (uint8_t)wire->tsih;
-	bhs[20] = (uint8_t)(wire->cid >> 8);
-	bhs[21] = (uint8_t)wire->cid;
-	wire_send(wire, bhs, text, (uint32_t)bytes);
-	wire_expect(wire, WIRE_LOGIN_RESPONSE, pdu);
-	return (unsigned)(pdu->bhs[36] << 8 | pdu->bhs[37]);
-}
-
-static unsigned login(struct wire *wire, const char *names, const char *keys)
-{
-	struct wire_pdu *pdu = malloc(sizeof *pdu);
-	unsigned status = send_login(wire, names, keys, pdu);
-
-	if (status == 0) {
-		assert_int_equal(pdu->bhs[1], 0x87);
-		wire->tsih = (uint16_t)(pdu->bhs[14] << 8 | pdu->bhs[15]);
-		assert_int_not_equal(wire->tsih, 0);
-		wire->header_digest = says(pdu, "HeaderDigest=CRC32C");
-		wire->data_digest = says(pdu, "DataDigest=CRC32C");
-	}
-	free(pdu);
-	return status;
-}
-
-unsigned wire_login(struct wire *wire, const char *target, const char *keys)
-{
-	char names[512];
-
-	snprintf(names, sizeof names,
-		"InitiatorName=%s\nTargetName=%s\nSessionType=Normal\n",
-		WIRE_HOST, target);
-	return login(wire, names, keys);
-}
-
-void wire_open(struct wire *wire, uint16_t port, const char *keys)
-{
-	wire_connect(wire, port);
-	assert_int_equal(wire_login(wire, WIRE_TARGET, keys), 0);
-	wire_clear_attentions(wire);
-}
-
-void wire_open_discovery(struct wire *wire, uint16_t port)
-{
-	wire_connect(wire, port);
-	assert_int_equal(
-		login(wire,
-			"InitiatorName=" WIRE_HOST "\nSessionType=Discovery\n",
-			""),
-		0);
-}
-
-void wire_logout(struct wire *wire)
-{
-	struct wire_pdu *pdu = malloc(sizeof *pdu);
-	uint8_t bhs[48];
-
-	wire_begin(wire, bhs, WIRE_LOGOUT | WIRE_IMMEDIATE);
-	wire_send(wire, bhs, NULL, 0);
-	wire_expect(wire, WIRE_LOGOUT_RESPONSE, pdu);
-	assert_int_equal(pdu->bhs[2], 0);
-	free(pdu);
-	wire_expect_closed(wire);
-	wire_close(wire);
 }

@@ -51,6 +51,9 @@ struct wire {
 	uint32_t tag, command_sn; /* next to be used */
 	uint32_t expected_status_sn, expected_command_sn, max_command_sn;
 	bool header_digest, data_digest; /* in force */
+	/* With a simulated target: makes it go on until something has come. */
+	void (*before_receive)(struct wire *wire);
+	void *world; /* whose it is */
 };
 
 struct wire_pdu {
@@ -72,6 +75,8 @@ static inline uint8_t wire_opcode(const struct wire_pdu *pdu)
 
 /* To 127.0.0.1; fails the test if it cannot. A fresh struct wire is all zero. */
 void wire_connect(struct wire *wire, uint16_t port);
+/* The same with a socket that is connected. */
+void wire_attach(struct wire *wire, int fd);
 void wire_close(struct wire *wire);
 
 /* `keys`: text with '\n' for the zero bytes. */
@@ -83,7 +88,8 @@ void wire_close(struct wire *wire);
 unsigned wire_login(struct wire *wire, const char *target, const char *keys);
 /* Connects and logs in to WIRE_TARGET; fails the test if it cannot. */
 void wire_open(struct wire *wire, uint16_t port, const char *keys);
-/* Connects and logs in to a discovery session. */
+/* Logs in to a discovery session; connects before. */
+void wire_login_discovery(struct wire *wire);
 void wire_open_discovery(struct wire *wire, uint16_t port);
 /* Logout, its answer, close. */
 void wire_logout(struct wire *wire);

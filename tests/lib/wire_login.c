@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * See wire_login.h.
+ * Logins: single steps (wire_login.h) and whole ones (wire.h).
  */
 #include "tests/lib/wire_login.h"
 
@@ -102,4 +102,83 @@ size_t wire_unhex(const char *value, uint8_t *out, size_t size)
 		out[i] = (uint8_t)byte;
 	}
 	return bytes;
+}
+
+/* -- whole logins (wire.h) --------------------------------------------------- */
+
+static bool says(const struct wire_pdu *pdu, const char *pair)
+{
+	size_t length = strlen(pair) + 1;
+
+	for (size_t i = 0; i + length <= pdu->bytes; i++) {
+		if (!memcmp(pdu->data + i, pair, length))
+			return true;
+	}
+	return false;
+}
+
+static unsigned login(struct wire *wire, const char *names, const char *keys)
+{
+	const uint8_t flags = WIRE_OPERATIONAL | WIRE_TO_FULL;
+	struct wire_pdu *pdu = malloc(sizeof *pdu);
+	char text[TEXT_BYTES];
+	unsigned status;
+
+	snprintf(text, sizeof text, "%s%s", names, keys);
+	status = wire_say_login(wire, flags, text, pdu);
+	if (status == 0) {
+		assert_int_equal(pdu->bhs[1], flags);
+		wire->tsih = (uint16_t)(pdu->bhs[14] << 8 | pdu->bhs[15]);
+		assert_int_not_equal(wire->tsih, 0);
+		wire->header_digest = says(pdu, "HeaderDigest=CRC32C");
+		wire->data_digest = says(pdu, "DataDigest=CRC32C");
+	}
+	free(pdu);
+	return status;
+}
+
+unsigned wire_login(struct wire *wire, const char *target, const char *keys)
+{
+	char names[512];
+
+	snprintf(names, sizeof names,
+		"InitiatorName=%s\nTargetName=%s\nSessionType=Normal\n",
+		WIRE_HOST, target);
+	return login(wire, names, keys);
+}
+
+void wire_open(struct wire *wire, uint16_t port, const char *keys)
+{
+	wire_connect(wire, port);
+	assert_int_equal(wire_login(wire, WIRE_TARGET, keys), 0);
+	wire_clear_attentions(wire);
+}
+
+void wire_login_discovery(struct wire *wire)
+{
+	assert_int_equal(
+		login(wire,
+			"InitiatorName=" WIRE_HOST "\nSessionType=Discovery\n",
+			""),
+		0);
+}
+
+void wire_open_discovery(struct wire *wire, uint16_t port)
+{
+	wire_connect(wire, port);
+	wire_login_discovery(wire);
+}
+
+void wire_logout(struct wire *wire)
+{
+	struct wire_pdu *pdu = malloc(sizeof *pdu);
+	uint8_t bhs[48];
+
+	wire_begin(wire, bhs, WIRE_LOGOUT | WIRE_IMMEDIATE);
+	wire_send(wire, bhs, NULL, 0);
+	wire_expect(wire, WIRE_LOGOUT_RESPONSE, pdu);
+	assert_int_equal(pdu->bhs[2], 0);
+	free(pdu);
+	wire_expect_closed(wire);
+	wire_close(wire);
 }

@@ -182,7 +182,7 @@ static void test_long_list_in_pieces(void **state)
 static struct access_table *hidden_targets(void)
 {
 	struct tables_target *many = calloc(HIDDEN + 2, sizeof *many);
-	char (*names)[80] = calloc(HIDDEN, sizeof *names);
+	char(*names)[80] = calloc(HIDDEN, sizeof *names);
 	struct access_table *table;
 
 	for (unsigned i = 0; i < HIDDEN; i++) {
