@@ -58,7 +58,7 @@ struct connection_receive {
 		RECEIVE_DISCARD
 	} step;
 	const struct framing_row *row;
-	uint8_t header[PDU_BHS_BYTES];
+	uint8_t header[PDU_BHS_BYTES + PDU_COMMAND_AHS_BYTES];
 	uint8_t *place; /* where the data goes */
 	struct buf *hold; /* the buffer around `place`: our reference */
 	struct iscsi_task *task; /* whose data it is; NULL: gone meanwhile */

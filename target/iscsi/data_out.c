@@ -155,6 +155,8 @@ static enum pdu_reject check_sequence(
 	uint32_t left = task->burst_end - task->received;
 	uint32_t bytes = pdu_get_data_bytes(header);
 
+	if (pdu_get_ahs_words(header))
+		return PDU_REJECT_FIELD;
 	if (task->unsolicited
 			? tag != PDU_NO_TAG
 			: tag != task->first_transfer_tag + task->r2ts_answered)

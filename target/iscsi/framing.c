@@ -69,8 +69,6 @@ static const char *check_frame(
 	if (connection->header_digest &&
 		!pdu_digest_fits(data + bytes, data, bytes))
 		return "header digest error";
-	if (login && pdu_opcode(data) != PDU_LOGIN_REQUEST)
-		return "not a login";
 	if (pdu_get_data_bytes(data) >
 		(login ? LOGIN_DATA_BYTES
 		       : connection->params.max_receive_bytes))
@@ -84,6 +82,25 @@ static bool takes_number(const struct framing_row *row, const uint8_t *header)
 	return row->numbered && !pdu_is_immediate(header) &&
 		(pdu_opcode(header) != PDU_NOP_OUT ||
 			pdu_get_task_tag(header) != PDU_NO_TAG);
+}
+
+/* Only commands have additions to their header (11.2.2.2), and a Data-Out's are
+ * refused where its command is known. */
+static bool may_have_additions(uint8_t opcode)
+{
+	return opcode == PDU_SCSI_COMMAND || opcode == PDU_DATA_OUT ||
+		opcode == PDU_LOGIN_REQUEST; /* refused by the login machine */
+}
+
+static enum framing_plan call(struct iscsi_connection *connection,
+	const struct framing_row *row, const uint8_t *header)
+{
+	if (pdu_get_ahs_words(header) &&
+		!may_have_additions(pdu_opcode(header))) {
+		reject_send(connection, header, PDU_REJECT_FIELD);
+		return FRAMING_DISCARD;
+	}
+	return row->header(connection, header);
 }
 
 /* Calls the handler with its command number taken; given back if it stalls. */
@@ -103,7 +120,7 @@ static enum framing_plan call_numbered(struct iscsi_connection *connection,
 	if (connection->running >= connection->window)
 		return FRAMING_DISCARD; /* the window is closed */
 	connection_advance(connection);
-	plan = row->header(connection, header);
+	plan = call(connection, row, header);
 	if (plan == FRAMING_STALL) {
 		connection->exp_cmd_sn = expected;
 		connection->skipped = skipped;
@@ -125,7 +142,7 @@ static enum framing_plan call_header(
 		(row->discovery || !connection->discovery)) {
 		if (takes_number(row, header))
 			return call_numbered(connection, row, header);
-		return row->header(connection, header);
+		return call(connection, row, header);
 	}
 	if (!row->header)
 		reason = PDU_REJECT_UNSUPPORTED;
@@ -168,6 +185,18 @@ static void discard(struct iscsi_connection *connection, uint32_t bytes)
 	connection->receive.discard_bytes = bytes;
 }
 
+/* Whose data is taken has no longer header, but for a login that is refused for
+ * that. */
+static void keep_header(
+	struct connection_receive *receive, const uint8_t *header)
+{
+	uint32_t bytes = pdu_header_bytes(header);
+
+	if (bytes > sizeof receive->header)
+		bytes = sizeof receive->header;
+	memcpy(receive->header, header, bytes);
+}
+
 /* The data segment is still on its way: straight to its place from here. */
 static void begin_data(struct iscsi_connection *connection,
 	const uint8_t *header, uint32_t bytes, uint32_t tail_bytes)
@@ -186,7 +215,7 @@ static void begin_data(struct iscsi_connection *connection,
 		receive->place = receive->hold->data;
 		receive->own_bytes = receive->hold->capacity;
 	}
-	memcpy(receive->header, header, PDU_BHS_BYTES);
+	keep_header(receive, header);
 	receive->data_bytes = bytes;
 	receive->tail_bytes = tail_bytes;
 	receive->step = RECEIVE_DATA;
@@ -210,24 +239,41 @@ static void end_data(struct iscsi_connection *connection, const uint8_t *tail)
 
 /* -- steps: each returns the bytes it took, 0 if it needs more --------------- */
 
-static size_t step_header(
+/* The bytes of a header that is here whole and right, with its digest; else 0, and the
+ * connection ends if no more bytes can mend it. */
+static uint32_t whole_header(
 	struct iscsi_connection *connection, const uint8_t *data, size_t bytes)
 {
-	uint32_t header_bytes, data_bytes, tail_bytes;
-	enum framing_plan plan;
+	uint32_t header_bytes;
 	const char *fault;
 
 	if (bytes < PDU_BHS_BYTES)
 		return 0;
+	/* Whatever speaks there may never send the additions it seems to name. */
+	if (connection->state == CONNECTION_LOGIN &&
+		pdu_opcode(data) != PDU_LOGIN_REQUEST) {
+		connection_drop(connection, "not a login");
+		return 0;
+	}
 	header_bytes = pdu_header_bytes(data) +
 		(connection->header_digest ? PDU_DIGEST_BYTES : 0);
 	if (bytes < header_bytes)
 		return 0;
 	fault = check_frame(connection, data);
-	if (fault) {
+	if (fault)
 		connection_drop(connection, fault);
+	return fault ? 0 : header_bytes;
+}
+
+static size_t step_header(
+	struct iscsi_connection *connection, const uint8_t *data, size_t bytes)
+{
+	uint32_t header_bytes = whole_header(connection, data, bytes);
+	uint32_t data_bytes, tail_bytes;
+	enum framing_plan plan;
+
+	if (!header_bytes)
 		return 0;
-	}
 	data_bytes = pdu_get_data_bytes(data);
 	tail_bytes = pdu_pad_bytes(data_bytes);
 	if (data_bytes && connection->data_digest)

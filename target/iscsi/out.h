@@ -57,7 +57,7 @@ struct iscsi_control *control_get(struct iscsi_connection *connection,
 bool control_send(struct iscsi_control *control, enum out_number number,
 	const void *data, uint32_t bytes);
 
-/* reject.c: RFC 7143 11.17 */
+/* reject.c: RFC 7143 11.17. `header`: BHS and AHS. */
 void reject_send(struct iscsi_connection *connection, const uint8_t *header,
 	enum pdu_reject reason);
 

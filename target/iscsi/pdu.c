@@ -29,18 +29,22 @@ bool pdu_digest_fits(const void *digest, const void *data, size_t bytes)
 static bool take_ahs(
 	struct pdu_command *command, const uint8_t *ahs, uint32_t bytes)
 {
-	/* AHSLength counts the reserved byte 3 (11.2.2.3). */
+	/* AHSLength counts the reserved byte 3; a CDB that needs no addition has
+	 * none (11.2.2.3). */
 	switch (ahs[2]) {
 	case AHS_EXTENDED_CDB:
-		if (bytes < 1 || bytes - 1 > SCSI_CDB_BYTES - 16 ||
+		if (bytes < 2 || bytes - 1 > SCSI_CDB_BYTES - 16 ||
 			command->cdb_bytes > 16)
 			return false;
 		memcpy(command->cdb + 16, ahs + 4, bytes - 1);
 		command->cdb_bytes = (uint8_t)(16 + bytes - 1);
 		return true;
 	case AHS_BIDIRECTIONAL_READ:
-		command->bidirectional = true;
-		return bytes == 5;
+		if (bytes != 5 || !command->bidirectional ||
+			command->read_length)
+			return false;
+		command->read_length = true;
+		return true;
 	default: return false;
 	}
 }
@@ -52,6 +56,7 @@ bool pdu_get_command(const uint8_t *header, struct pdu_command *command)
 
 	memcpy(command->cdb, header + 32, 16);
 	command->cdb_bytes = 16;
+	command->read_length = false;
 	command->bidirectional = (pdu_get_flags(header) & both) == both;
 	while (at < end) {
 		uint32_t bytes = get_be16(header + at);

@@ -199,10 +199,14 @@ bool pdu_digest_fits(const void *digest, const void *data, size_t bytes);
 struct pdu_command {
 	uint8_t cdb[SCSI_CDB_BYTES];
 	uint8_t cdb_bytes; /* 16, or more with an extended CDB */
-	bool bidirectional;
+	bool bidirectional; /* both R and W */
+	bool read_length; /* ... with an Expected Read-Data Length */
 };
-/* `header`: BHS and AHS, pdu_header_bytes long. False: the AHS list is damaged
- * or holds a CDB that is longer than we take. */
+/* The additions of a command that is taken: both kinds, each once. */
+#define PDU_COMMAND_AHS_BYTES (4u + SCSI_CDB_BYTES - 16 + 8u)
+/* `header`: BHS and AHS, pdu_header_bytes long. False: the AHS list is damaged,
+ * holds something twice or what does not belong to the command, or a CDB that is
+ * longer than we take. */
 bool pdu_get_command(const uint8_t *header, struct pdu_command *command);
 
 /* "SCSI Command", for log lines; "opcode 1Ch" style is the caller's. */

@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reject (RFC 7143 11.17): the answer to a PDU that we can still frame but will
- * not take. Its data segment is the header that was refused.
+ * not take. Its data segment is the whole header that was refused, with its
+ * additions (11.17.4), cut to what the host can receive.
  */
 #include "target/iscsi/out.h"
+
+static uint32_t header_bytes(
+	const struct iscsi_connection *connection, const uint8_t *header)
+{
+	uint32_t bytes = pdu_header_bytes(header);
+	uint32_t limit = connection->params.max_send_bytes;
+
+	if (limit < PDU_BHS_BYTES)
+		limit = PDU_BHS_BYTES; /* nothing is agreed on yet */
+	return bytes < limit ? bytes : limit;
+}
 
 void reject_send(struct iscsi_connection *connection, const uint8_t *header,
 	enum pdu_reject reason)
@@ -19,5 +31,7 @@ void reject_send(struct iscsi_connection *connection, const uint8_t *header,
 		return;
 	pdu_put_response(reject->out.header, (uint8_t)reason);
 	pdu_put_task_tag(reject->out.header, PDU_NO_TAG);
-	control_send(reject, OUT_STATUS, header, PDU_BHS_BYTES);
+	if (!control_send(reject, OUT_STATUS, header,
+		    header_bytes(connection, header)))
+		connection_drop(connection, "out of memory");
 }

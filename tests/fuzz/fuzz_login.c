@@ -250,8 +250,8 @@ static void talk_text(struct input *in, const struct world *w,
 			params.max_send_bytes, &params, &answer);
 		free(data);
 		while (answer.unfinished)
-			iscsi_text_resume(text, params.max_send_bytes, &params,
-				&answer);
+			iscsi_text_resume(
+				text, params.max_send_bytes, &params, &answer);
 		check_pairs(answer.text, answer.text_bytes);
 		assert(answer.reject ||
 			answer.final == (answer.transfer_tag == PDU_NO_TAG));

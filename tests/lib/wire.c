@@ -360,15 +360,29 @@ uint32_t wire_expect_data(
 	return bytes;
 }
 
-void wire_expect_reject(struct wire *wire, uint8_t reason)
+static void expect_reject(
+	struct wire *wire, uint8_t reason, const void *header, uint32_t bytes)
 {
 	struct wire_pdu *pdu = malloc(sizeof *pdu);
 
 	wire_expect(wire, WIRE_REJECT, pdu);
 	assert_int_equal(pdu->bhs[2], reason);
 	assert_int_equal(wire_get32(pdu->bhs + 16), NO_TAG);
-	assert_int_equal(pdu->bytes, 48); /* the header that was refused */
+	assert_int_equal(pdu->bytes, bytes); /* the header that was refused */
+	if (header)
+		assert_memory_equal(pdu->data, header, bytes);
 	free(pdu);
+}
+
+void wire_expect_reject(struct wire *wire, uint8_t reason)
+{
+	expect_reject(wire, reason, NULL, 48);
+}
+
+void wire_expect_reject_of(
+	struct wire *wire, uint8_t reason, const void *header, uint32_t bytes)
+{
+	expect_reject(wire, reason, header, bytes);
 }
 
 void wire_expect_r2t(struct wire *wire, uint32_t tag, uint32_t offset,

@@ -150,6 +150,9 @@ uint32_t wire_expect_status(
 uint32_t wire_expect_data(
 	struct wire *wire, uint32_t tag, uint8_t *to, struct wire_pdu *pdu);
 void wire_expect_reject(struct wire *wire, uint8_t reason);
+/* The same of a header with additions: it comes back whole (11.17). */
+void wire_expect_reject_of(
+	struct wire *wire, uint8_t reason, const void *header, uint32_t bytes);
 /* R2T of that task. */
 void wire_expect_r2t(struct wire *wire, uint32_t tag, uint32_t offset,
 	uint32_t bytes, struct wire_pdu *pdu);

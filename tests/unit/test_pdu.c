@@ -150,8 +150,32 @@ static void a_bidirectional_length_is_seen(void **state)
 
 	(void)state;
 	make_header(ahs, sizeof ahs);
+	header[1] = PDU_READ | PDU_WRITE;
 	assert_true(pdu_get_command(header, &command));
 	assert_true(command.bidirectional);
+	/* Of a command that does not move data both ways it is a lie. */
+	header[1] = PDU_READ;
+	assert_false(pdu_get_command(header, &command));
+}
+
+static void every_segment_comes_once(void **state)
+{
+	static const uint8_t both[28] = {0, 17, 1, [20] = 0, 5, 2};
+	static const uint8_t cdbs[16] = {0, 2, 1, [4] = 7, [8] = 0, 2, 1};
+	static const uint8_t reads[16] = {0, 5, 2, [8] = 0, 5, 2};
+	struct pdu_command command;
+
+	(void)state;
+	make_header(both, sizeof both);
+	header[1] = PDU_READ | PDU_WRITE;
+	assert_true(pdu_get_command(header, &command));
+	assert_int_equal(pdu_header_bytes(header),
+		PDU_BHS_BYTES + PDU_COMMAND_AHS_BYTES);
+	make_header(cdbs, sizeof cdbs);
+	assert_false(pdu_get_command(header, &command));
+	make_header(reads, sizeof reads);
+	header[1] = PDU_READ | PDU_WRITE;
+	assert_false(pdu_get_command(header, &command));
 }
 
 static void damaged_segments_are_refused(void **state)
@@ -160,6 +184,8 @@ static void damaged_segments_are_refused(void **state)
 		{0, 200, 1, 0}, /* longer than the header says */
 		{0xff, 0xff, 1, 0},
 		{0, 0, 1, 0}, /* not even its reserved byte */
+		{0, 1, 1, 0}, /* a CDB of no more than 16 bytes: 11.2.2.3 */
+		{0, 1, 1, 0, 0, 1, 1, 0},
 		{0, 4, 2, 0}, /* read length cut short */
 		{0, 5, 7, 0}, /* unknown type */
 	};
@@ -187,6 +213,7 @@ int main(void)
 		cmocka_unit_test(a_plain_command_has_sixteen_bytes),
 		cmocka_unit_test(an_extended_cdb_is_joined),
 		cmocka_unit_test(a_bidirectional_length_is_seen),
+		cmocka_unit_test(every_segment_comes_once),
 		cmocka_unit_test(damaged_segments_are_refused),
 	};
 

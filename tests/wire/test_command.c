@@ -267,8 +267,104 @@ static void a_damaged_additional_header_is_rejected(void **state)
 	bytes[4] = 2; /* 8 bytes of AHS, which say that they are 500 */
 	memcpy(bytes + 48, "\x01\xf4\x01\0\0\0\0\0", 8);
 	wire_send_raw(&wire, bytes, sizeof bytes);
-	wire_expect_reject(&wire, FIELD);
+	wire_expect_reject_of(&wire, FIELD, bytes, sizeof bytes);
 	expect_ready(&wire);
+	wire_logout(&wire);
+}
+
+/* The longest there is comes back as far as the host can take it. */
+static void a_header_comes_back_within_the_hosts_limit(void **state)
+{
+	struct target_rig *rig = *state;
+	uint8_t bytes[48 + 1020];
+	struct wire small = {0}, large = {.isid = {0x40, 2}};
+
+	wire_open(&large, rig->port, "");
+	wire_open(&small, rig->port, "MaxRecvDataSegmentLength=512\n");
+	for (unsigned i = 0; i < 2; i++) {
+		struct wire *wire = i ? &large : &small;
+
+		wire_begin(wire, bytes, WIRE_COMMAND);
+		bytes[4] = 255;
+		memset(bytes + 48, 0x5a, 1020);
+		wire_send_raw(wire, bytes, sizeof bytes);
+		wire_expect_reject_of(
+			wire, FIELD, bytes, i ? sizeof bytes : 512);
+		expect_ready(wire);
+		wire_logout(wire);
+	}
+}
+
+/* Additions are for commands (11.2.2.2): anything else that has some is not what
+ * it says. */
+static void only_commands_have_additional_headers(void **state)
+{
+	static const uint8_t opcodes[] = {
+		WIRE_NOP_OUT, WIRE_TASK, WIRE_TEXT, WIRE_LOGOUT};
+	struct target_rig *rig = *state;
+	uint8_t bytes[56];
+	struct wire wire = {0};
+
+	wire_open(&wire, rig->port, "");
+	for (unsigned i = 0; i < 2 * sizeof opcodes; i++) {
+		wire_begin(&wire, bytes,
+			opcodes[i / 2] | (i % 2 ? WIRE_IMMEDIATE : 0));
+		bytes[4] = 2;
+		memcpy(bytes + 48, "\0\5\2\0\0\0\2\0", 8);
+		wire_send_raw(&wire, bytes, sizeof bytes);
+		wire_expect_reject_of(&wire, FIELD, bytes, sizeof bytes);
+		expect_ready(&wire); /* its number was taken */
+	}
+	wire_logout(&wire);
+}
+
+static void a_data_out_with_an_addition_fails_its_command(void **state)
+{
+	struct target_rig *rig = *state;
+	uint8_t bytes[56];
+	struct wire wire = {0};
+	uint32_t tag;
+
+	wire_open(&wire, rig->port, "ImmediateData=No\n");
+	tag = wire_send_write(&wire, 0, 1, NULL, 0);
+	wire_expect_r2t(&wire, tag, 0, 512, &pdu);
+	wire_begin(&wire, bytes, WIRE_DATA_OUT);
+	wire_put32(bytes + 16, tag);
+	memcpy(bytes + 20, pdu.bhs + 20, 4);
+	bytes[4] = 2;
+	memcpy(bytes + 48, "\0\5\2\0\0\0\2\0", 8);
+	wire_send_raw(&wire, bytes, sizeof bytes);
+	wire_expect_reject_of(&wire, FIELD, bytes, sizeof bytes);
+	assert_int_equal(wire_expect_status(&wire, tag, 2, &pdu), 0x0b4705);
+	wire_logout(&wire);
+}
+
+/* A command with an addition whose data, read straight to its place, is damaged: the
+ * header comes back whole from there, too. */
+static void an_addition_comes_back_after_damaged_data(void **state)
+{
+	struct target_rig *rig = *state;
+	static uint8_t data[65536 + 4];
+	uint8_t bytes[48 + 20] = {0};
+	struct wire wire = {0};
+	uint32_t tag;
+
+	wire_open(&wire, rig->port, "DataDigest=CRC32C\n");
+	for (uint32_t length = 4096; length <= 65536; length *= 16) {
+		tag = wire_begin(&wire, bytes, WIRE_COMMAND);
+		bytes[1] = WIRE_F | WIRE_W | WIRE_SIMPLE;
+		bytes[4] = 5;
+		wire_put32(bytes + 4, 5u << 24 | length);
+		wire_put32(bytes + 20, length);
+		bytes[32] = 0x2a;
+		bytes[40] = (uint8_t)(length / 512);
+		memcpy(bytes + 48, "\x00\x11\x01", 3);
+		wire_send_raw(&wire, bytes, sizeof bytes);
+		wire_send_raw(&wire, data, length + 4);
+		wire_expect_reject_of(&wire, 2, bytes, sizeof bytes);
+		assert_int_equal(
+			wire_expect_status(&wire, tag, 2, &pdu), 0x0b4705);
+	}
 	wire_logout(&wire);
 }
 
@@ -305,6 +401,10 @@ int main(void)
 		cmocka_unit_test(discovery_sessions_carry_no_commands),
 		cmocka_unit_test(bidirectional_commands_are_refused),
 		cmocka_unit_test(a_damaged_additional_header_is_rejected),
+		cmocka_unit_test(a_header_comes_back_within_the_hosts_limit),
+		cmocka_unit_test(only_commands_have_additional_headers),
+		cmocka_unit_test(a_data_out_with_an_addition_fails_its_command),
+		cmocka_unit_test(an_addition_comes_back_after_damaged_data),
 		cmocka_unit_test(an_extended_cdb_is_taken),
 	};
 
