@@ -86,6 +86,7 @@ enum block_flag {
 	BLOCK_INTERNAL = 4, /* a job's, not a host's */
 	BLOCK_REGISTERED = 8, /* data lies in the lane's registered buffers */
 	BLOCK_LOCAL = 16, /* EXTENTS: do not look into backing files */
+	BLOCK_TIMED = 32, /* see times.h; cleared when it is done */
 };
 
 enum block_extent_flag {
@@ -108,7 +109,6 @@ struct block_extents {
 
 struct block_lane;
 struct block_source;
-struct block_stack;
 struct block_driver;
 struct block_request;
 
@@ -152,7 +152,8 @@ struct block_request {
 
 	/* the block core's */
 	uint8_t frames, position, lock_count;
-	bool in_back, counted, completing, cancelled, child, of_job;
+	bool in_back, counted, completing, cancelled, child, of_job,
+		cancel_soon;
 	struct block_lane *lane;
 	struct block_source *source; /* where it is now; NULL after done */
 	struct block_stack *front, *back;
@@ -162,9 +163,9 @@ struct block_request {
 	void (*cancel)(struct block_request *request);
 	void *held_by;
 	struct block_request *parent; /* of a child */
+	struct block_sample *sample; /* while BLOCK_TIMED */
 	struct block_frame frame[BLOCK_FRAMES];
 	TAILQ_ENTRY(block_request) held_link; /* the lane's list of held ones */
-	bool listed, cancel_soon;
 	struct range_lock lock[2];
 };
 TAILQ_HEAD(block_request_list, block_request);
@@ -209,8 +210,7 @@ void block_unhold(struct block_request *request);
  * parent's generation; block_submit sends it to another source. It inherits the
  * parent's ticket and never waits at the gate, nor for range locks, of a source
  * in whose back part an ancestor is. The parent completes after its children.
- * NULL: out of memory, fail the parent with -ENOMEM. Returned with
- * block_child_put in its done. */
+ * NULL: fail the parent with -ENOMEM. Returned with block_child_put in done. */
 struct block_request *block_child_get(struct block_request *parent);
 void block_child_put(struct block_request *child);
 

@@ -12,6 +12,7 @@
 
 #include "blockcore/block.h"
 #include "blockcore/ring.h"
+#include "blockcore/times.h"
 
 struct block_lane_figures {
 	/* CPU time of the lane's thread (a spin counts as busy), and time since
@@ -33,6 +34,23 @@ void block_figures_co(
  * the source meanwhile waits for it. */
 int block_source_space_co(
 	struct block_source *source, struct ring_space *space);
+
+/* A driver in a stack, and how long timed requests were in it. */
+struct block_layer {
+	/* Its name after the way there: "limit", "file/fault",
+	 * "backing/file/disk"; unique in a source. */
+	const char *path;
+	const char *kind; /* "throttle" */
+	unsigned depth; /* drivers above it on the way */
+	struct block_times_sum times; /* since it was opened, whoever asked */
+};
+/* Calls `each` for each driver in the source now, top first, a format's file before
+ * its backing. What has a name of its own (an alias of it) is not looked into. At most
+ * BLOCK_LAYERS_MOST. Control lane; `each` must not wait. */
+#define BLOCK_LAYERS_MOST 64u
+void block_layers_visit(struct block_source *source,
+	void (*each)(const struct block_layer *layer, void *argument),
+	void *argument);
 
 /* In a coroutine on `lane`: BLOCK_EXTENTS of a range; see struct block_extents. */
 int block_extents_co(struct block_source *source, struct block_lane *lane,

@@ -19,6 +19,25 @@
 
 /* -- lanes ---------------------------------------------------------------- */
 
+/* One timed request (sample.h): the drivers that it is in now. Deeper ones than these are not
+ * timed. */
+struct block_sample {
+	LIST_ENTRY(block_sample) link; /* while it is free */
+	unsigned layers;
+	struct {
+		struct block_driver *driver;
+		uint64_t since_ns;
+		uint8_t position;
+		bool in_back;
+	} layer[BLOCK_MAX_DRIVERS];
+};
+
+#define BLOCK_SAMPLES 32u
+struct block_samples {
+	LIST_HEAD(, block_sample) free;
+	struct block_sample sample[BLOCK_SAMPLES];
+};
+
 /* The lane's thread only. */
 struct block_lane_private {
 	struct loop_hook complete;
@@ -27,6 +46,7 @@ struct block_lane_private {
 	struct slab children;
 	struct buf_pool *pool; /* the lane's */
 	struct compare_memory compare;
+	struct block_samples samples;
 	uint64_t started_ns; /* fixed while it runs */
 	bool started;
 };

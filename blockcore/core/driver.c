@@ -33,10 +33,11 @@ struct block_driver *block_driver_new(struct block_core *core,
 {
 	assert(kind->driver_bytes >= sizeof(struct block_driver));
 	struct block_driver *driver = calloc(1, kind->driver_bytes);
-	size_t stride = (kind->lane_bytes + BLOCK_LINE_BYTES - 1) &
-		~(size_t)(BLOCK_LINE_BYTES - 1);
+	size_t stride = ((kind->lane_bytes + BLOCK_LINE_BYTES - 1) &
+				~(size_t)(BLOCK_LINE_BYTES - 1)) +
+		sizeof(struct block_times);
 
-	if (driver && stride) {
+	if (driver) {
 		size_t bytes = stride * core->lane_count;
 
 		driver->lane_state = aligned_alloc(BLOCK_LINE_BYTES, bytes);

@@ -6,7 +6,7 @@
 #ifndef BLOCKCORE_DRIVER_H
 #define BLOCKCORE_DRIVER_H
 
-#include "blockcore/block.h"
+#include "blockcore/times.h"
 
 /* Memory and name only; `options` (kind->options_bytes, NULL: none) and the
  * `document` that they borrow from (NULL: none) are taken over, also when this
@@ -21,6 +21,16 @@ void block_driver_free(struct block_driver *driver);
 int block_driver_open_co(struct block_driver *driver, struct err *err);
 /* The opposite, and frees it. */
 void block_driver_close_co(struct block_driver *driver);
+
+/* How long timed requests were in it, on that lane: at the end of its state. */
+static inline struct block_times *block_driver_times(
+	const struct block_driver *driver, unsigned lane)
+{
+	uint8_t *end =
+		driver->lane_state + (lane + 1) * driver->lane_stride_bytes;
+
+	return (struct block_times *)(void *)end - 1;
+}
 
 static inline void block_driver_get(struct block_driver *driver)
 {

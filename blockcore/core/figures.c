@@ -3,8 +3,10 @@
 #include "blockcore/figures.h"
 
 #include "blockcore/core/core.h"
+#include "blockcore/core/driver.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -54,4 +56,75 @@ int block_source_space_co(struct block_source *source, struct ring_space *space)
 		result = bottom->kind->space_co(bottom, space);
 	co_mutex_unlock(&source->change); /* and it may be gone */
 	return result;
+}
+
+/* -- layers ---------------------------------------------------------------- */
+
+#define LAYER_PATH_BYTES 512u
+
+struct walk {
+	void (*each)(const struct block_layer *layer, void *argument);
+	void *argument;
+	unsigned left;
+	char path[LAYER_PATH_BYTES];
+};
+
+static void walk_driver(struct walk *walk, const struct block_driver *driver,
+	size_t prefix, unsigned depth)
+{
+	struct block_layer layer = {
+		.path = walk->path, .kind = driver->kind->name, .depth = depth};
+
+	walk->left--;
+	snprintf(walk->path + prefix, sizeof walk->path - prefix, "%s",
+		driver->name);
+	for (unsigned i = 0; i < driver->core->lane_count; i++)
+		block_times_sum(block_driver_times(driver, i), &layer.times);
+	walk->each(&layer, walk->argument);
+}
+
+static void walk_source(struct walk *walk, const struct block_source *source,
+	size_t prefix, unsigned depth);
+
+static void walk_below(struct walk *walk, struct block_driver *driver,
+	size_t prefix, unsigned depth)
+{
+	static const char *const view[] = {"file", "backing"};
+	const struct block_source *below;
+
+	for (unsigned i = 0; driver->kind->below; i++) {
+		below = driver->kind->below(driver, i);
+		if (!below)
+			break;
+		if (below->listed)
+			continue;
+		int bytes = snprintf(walk->path + prefix,
+			sizeof walk->path - prefix, "%s/",
+			driver->kind->role == BLOCK_VIEW && i < 2 ? view[i]
+								  : "source");
+		if (prefix + (size_t)bytes < sizeof walk->path)
+			walk_source(walk, below, prefix + (size_t)bytes, depth);
+	}
+}
+
+static void walk_source(struct walk *walk, const struct block_source *source,
+	size_t prefix, unsigned depth)
+{
+	const struct block_stack *stack = source->current;
+
+	for (unsigned i = 0; i < stack->count && walk->left; i++)
+		walk_driver(walk, stack->driver[i], prefix, depth + i);
+	if (walk->left)
+		walk_below(walk, block_stack_bottom(stack), prefix,
+			depth + stack->count);
+}
+
+void block_layers_visit(struct block_source *source,
+	void (*each)(const struct block_layer *layer, void *argument),
+	void *argument)
+{
+	struct walk walk = {
+		.each = each, .argument = argument, .left = BLOCK_LAYERS_MOST};
+
+	walk_source(&walk, source, 0, 0);
 }

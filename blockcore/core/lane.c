@@ -12,6 +12,7 @@
 #include "blockcore/base/log.h"
 #include "blockcore/core/compare.h"
 #include "blockcore/core/request.h"
+#include "blockcore/core/sample.h"
 #include "blockcore/ring.h"
 
 #include <assert.h>
@@ -132,6 +133,7 @@ int block_lane_start(struct block_core *core, unsigned index, struct loop *loop,
 	TAILQ_INIT(&private->cancel_soon);
 	slab_init(&private->children, sizeof(struct block_request),
 		LANE_CHILDREN);
+	block_samples_init(&private->samples);
 	private->pool = lane->pool;
 	buf_pool_notify(lane->pool, &private->complete.again);
 	private->complete.run = lane_complete_run;

@@ -18,6 +18,7 @@
 #include "blockcore/base/trace.h"
 #include "blockcore/core/core.h"
 #include "blockcore/core/park.h"
+#include "blockcore/core/sample.h"
 #include "blockcore/figures.h"
 
 #include <assert.h>
@@ -85,7 +86,10 @@ void block_pass(struct block_request *request)
 		}
 	}
 	assert(request->position < stack->count);
-	struct block_driver *driver = stack->driver[request->position++];
+	struct block_driver *driver = stack->driver[request->position];
+	if (request->flags & BLOCK_TIMED)
+		block_sample_enter(request, driver);
+	request->position++;
 	driver->kind->submit(driver, request);
 }
 
@@ -212,6 +216,8 @@ void block_submit(struct block_source *source, struct block_request *request)
 	if (request->child && request_inherit(source, request))
 		return;
 	assert(stack);
+	if (request->flags & BLOCK_TIMED && !request->child)
+		block_sample_begin(request);
 	stack->lane[lane].count[BLOCK_FRONT]++;
 	request->counted = true;
 	request->front = stack;
@@ -245,11 +251,16 @@ static void request_unwind(struct block_request *request)
 
 		request->position = frame->position;
 		request->in_back = frame->in_back;
+		if (request->flags & BLOCK_TIMED)
+			block_sample_leave(
+				request, frame->position, frame->in_back);
 		if (frame->fn == request_leave_back) /* every request has it */
 			request_leave_back(request, frame);
 		else if (!frame->fn(request, frame))
 			return;
 	}
+	if (request->flags & BLOCK_TIMED)
+		block_sample_end(request);
 	if (request->counted)
 		block_stack_leave(
 			request->front, request->lane->index, BLOCK_FRONT);
@@ -347,11 +358,15 @@ struct block_request *block_child_get(struct block_request *parent)
 	child->back = parent->back;
 	child->in_back = parent->in_back;
 	child->position = parent->position;
+	if (child->flags & BLOCK_TIMED)
+		block_sample_begin(child);
 	return child;
 }
 
 void block_child_put(struct block_request *child)
 {
+	if (child->flags & BLOCK_TIMED) /* it was never sent */
+		block_sample_end(child);
 	slab_put(&child->lane->private->children, child);
 }
 

@@ -3,7 +3,8 @@
  * What a task adds to the figures of its volume (target/volume/figures.h): it
  * counts from the moment when all its data is here (scsi_task_execute) to its
  * status, so time in an order, at a gate or in a throttle is in it, and time that
- * a host takes to send its data is not.
+ * a host takes to send its data is not. Of a timed one that time is counted, too, as
+ * that of the transport.
  */
 #include "target/scsi/task.h"
 
@@ -31,6 +32,31 @@ static enum volume_op operation_of(const struct scsi_task *task)
 	}
 }
 
+/* What asks nothing of the stack would only blur what the stack does. */
+void scsi_figures_arrive(struct scsi_task *task)
+{
+	struct volume_nexus *nexus = task->logical_unit;
+
+	if (!nexus || !nexus->page)
+		return;
+	task->operation = (uint8_t)operation_of(task);
+	if (task->operation == VOLUME_OP_OTHER ||
+		!block_times_due(&nexus->page->turn))
+		return;
+	task->timed = true;
+	task->timed_ns = loop_now_ns(nexus->lane->loop);
+}
+
+/* The layer had it until now. */
+static void time_layer(struct scsi_task *task, enum volume_layer layer)
+{
+	struct volume_nexus *nexus = task->logical_unit;
+	uint64_t now_ns = loop_now_ns(nexus->lane->loop);
+
+	block_times_add(&nexus->page->layer[layer], now_ns - task->timed_ns);
+	task->timed_ns = now_ns;
+}
+
 void scsi_figures_begin(struct scsi_task *task)
 {
 	struct volume_nexus *nexus = task->logical_unit;
@@ -38,7 +64,8 @@ void scsi_figures_begin(struct scsi_task *task)
 	if (!nexus || !nexus->page)
 		return;
 	task->counted = true;
-	task->operation = (uint8_t)operation_of(task);
+	if (task->timed)
+		time_layer(task, VOLUME_LAYER_TRANSPORT);
 	task->begun_ns = loop_turn_ns(nexus->lane->loop);
 	volume_page_begin(nexus->page, task->operation);
 }
@@ -84,6 +111,8 @@ void scsi_figures_end(struct scsi_task *task)
 	if (!task->counted)
 		return;
 	task->counted = false;
+	if (task->timed)
+		time_layer(task, VOLUME_LAYER_COMMAND);
 	error = error_of(task);
 	if (!error)
 		bytes = task->operation == VOLUME_OP_READ ? task->in_bytes

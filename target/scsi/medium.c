@@ -140,7 +140,7 @@ void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
 	}
 	block_request_init(request, task->nexus->lane);
 	request->op = (uint8_t)op;
-	request->flags = (uint16_t)(flags |
+	request->flags = (uint16_t)(flags | (task->timed ? BLOCK_TIMED : 0) |
 		(iovs && data_registered(task) ? BLOCK_REGISTERED : 0));
 	request->iov = task->iov;
 	request->iov_count = iovs;

@@ -91,14 +91,16 @@ struct scsi_task {
 	uint8_t state; /* enum scsi_state, task.h */
 	bool aborted, aborted_by_other, submitted;
 	bool counted; /* in figures: begun and not ended */
+	bool timed; /* one of few: since when it is in its layer now */
 	bool formats; /* the volume; scsi_format_end when it is done */
 	bool cached; /* has changed blocks without FUA, and not flushed since */
 	bool waits_for_space; /* see space_wait.h, as of what is named space_... */
-	uint8_t operation; /* enum volume_op, while counted */
+	uint8_t operation; /* enum volume_op, if it has a logical unit */
 	uint8_t step;
 	uint64_t lba, blocks, position;
 	uint64_t changed_bytes; /* asked of the source: written, discarded */
 	uint64_t begun_ns; /* while counted */
+	uint64_t timed_ns; /* while timed */
 	uint32_t piece_bytes;
 	struct iovec iov[2];
 	struct buf *scratch;

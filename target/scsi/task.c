@@ -193,7 +193,8 @@ bool scsi_task_begin(struct scsi_task *task)
 	task->in_bytes = 0;
 	task->state = SCSI_BEGUN;
 	task->aborted = task->aborted_by_other = task->submitted = false;
-	task->counted = task->formats = task->waits_for_space = false;
+	task->counted = task->timed = task->formats = false;
+	task->waits_for_space = false;
 	task->cached = false;
 	task->space_deadline_ns = 0;
 	task->changed_bytes = 0;
@@ -206,6 +207,7 @@ bool scsi_task_begin(struct scsi_task *task)
 	TAILQ_INSERT_TAIL(&task->nexus->tasks, task, link);
 	if (unit && task->attribute == SCSI_ORDERED)
 		unit->ordered++;
+	scsi_figures_arrive(task);
 	return true;
 }
 

@@ -85,7 +85,9 @@ void scsi_nexus_conclude(struct scsi_nexus *nexus);
 
 /* -- figures.c ------------------------------------------------------------ */
 
-/* The task runs from now on; its status is set. */
+/* Its header is here, and it is known; the task runs from now on; its status is
+ * set. */
+void scsi_figures_arrive(struct scsi_task *task);
 void scsi_figures_begin(struct scsi_task *task);
 void scsi_figures_end(struct scsi_task *task);
 

@@ -45,6 +45,17 @@ const char *volume_error_name(enum volume_error error)
 	return names[error];
 }
 
+const char *volume_layer_name(enum volume_layer layer)
+{
+	static const char *const names[VOLUME_LAYERS] = {
+		[VOLUME_LAYER_TRANSPORT] = "transport",
+		[VOLUME_LAYER_COMMAND] = "command",
+	};
+
+	assert(layer < VOLUME_LAYERS);
+	return names[layer];
+}
+
 uint64_t volume_bucket_bound_ns(unsigned bucket)
 {
 	assert(bucket < VOLUME_BUCKETS);
@@ -171,6 +182,9 @@ static void add_host(
 		figures->nexuses += counter_get(&page->nexuses);
 		for (unsigned op = 0; op < VOLUME_OPS; op++)
 			add_op(&figures->op[op], &page->op[op]);
+		for (unsigned layer = 0; layer < VOLUME_LAYERS; layer++)
+			block_times_sum(
+				&page->layer[layer], &figures->layer[layer]);
 	}
 }
 

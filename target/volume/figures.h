@@ -8,7 +8,9 @@
  *
  * The volume's own figures are the sum over its hosts, so each request is counted
  * once. The path that counts is plain loads, adds and stores to a page of the
- * lane's own; no lock, no allocation, and the time is the loop's turn time.
+ * lane's own; no lock, no allocation, and the time is the loop's turn time. Of about
+ * one request in 64 the clock itself says how long each layer had it: on its way in
+ * and in the command set here, below that in the stack (blockcore/times.h).
  *
  * Invariants
  *  1. A page has one writer, the thread of its lane. Any thread may read it
@@ -25,6 +27,7 @@
 
 #include "blockcore/base/counter.h"
 #include "blockcore/block.h"
+#include "blockcore/times.h"
 
 #include <pthread.h>
 
@@ -59,9 +62,20 @@ enum volume_error {
 	VOLUME_ERRORS
 };
 
+/* What a timed request goes through above the volume's stack. */
+enum volume_layer {
+	/* From its header to the moment when its buffer and all its data are
+	 * here: the host's way of sending is in it. */
+	VOLUME_LAYER_TRANSPORT,
+	/* From then to its status: order, reservations, the whole stack. */
+	VOLUME_LAYER_COMMAND,
+	VOLUME_LAYERS
+};
+
 /* "read", "medium" ...: as in metrics. */
 const char *volume_op_name(enum volume_op op);
 const char *volume_error_name(enum volume_error error);
+const char *volume_layer_name(enum volume_layer layer);
 /* Upper bound of a bucket in nanoseconds; 0: none, it is the last. */
 uint64_t volume_bucket_bound_ns(unsigned bucket);
 
@@ -69,11 +83,13 @@ uint64_t volume_bucket_bound_ns(unsigned bucket);
 
 struct volume_page {
 	struct counter nexuses; /* open now */
+	struct block_times_turn turn; /* which requests are timed */
 	struct volume_page_op {
 		struct counter begun, requests, bytes, total_ns;
 		struct counter latency[VOLUME_BUCKETS];
 		struct counter errors[VOLUME_ERRORS]; /* [0] is not used */
 	} op[VOLUME_OPS];
+	struct block_times layer[VOLUME_LAYERS];
 } __attribute__((aligned(BLOCK_LINE_BYTES)));
 
 static inline void volume_page_begin(
@@ -133,6 +149,7 @@ struct volume_figures {
 		uint64_t latency[VOLUME_BUCKETS];
 		uint64_t errors[VOLUME_ERRORS];
 	} op[VOLUME_OPS];
+	struct block_times_sum layer[VOLUME_LAYERS];
 };
 
 /* Of all hosts together: `nexuses` alone, and everything, since the volume was made. */

@@ -132,6 +132,25 @@ check "the stack as text" exits 0 source show db01
 check "the throttle on top" said '[throttle limit]'
 check "the file below" said '(file'
 check "rates, live" said 'writes'
+check "a host that reads" timeout 120 qemu-io -f raw "$url:db01/0" < <(yes 'read 0 4k' | head -n 150)
+layers_timed() {
+	cairn volume figures db01 -o json | tee "$work/layers" |
+		jq -e '[.layers[] | {(.layer): .}] | add |
+			.transport.requests == .command.requests and
+			.limit.requests >= 1 and .limit.kind == "throttle" and
+			.limit.total_ns <= .command.total_ns and
+			.file.total_ns <= .command.total_ns and
+			.file.depth > .limit.depth' ||
+		! cat "$work/layers" >&2
+}
+check "few requests are timed in each layer" layers_timed
+check "shown beside the stack" exits 0 source show db01
+check "with what each takes itself" said 'OWN_US'
+layers_measured() {
+	curl -sS --unix-socket "$work/run/cairn.sock" http://cairn/metrics |
+		grep -F 'cairn_layer_io_duration_seconds_count{volume="db01",layer="limit",kind="throttle"}'
+}
+check "and in metrics" layers_measured
 check "without measuring" exits 0 source show db01 --quick
 check "no rates" is_not_said 'writes'
 check "figures" exits 0 volume figures db01 -H --columns host,operation

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "blockcore/base/bytes.h"
+#include "blockcore/figures.h"
 #include "tests/lib/scsi_rig.h"
 
 #define GOOD SCSI_RIG_GOOD
@@ -196,6 +197,53 @@ static void latency_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+struct layers {
+	uint64_t slow, mem, slow_ns;
+};
+
+static void each_layer(const struct block_layer *layer, void *argument)
+{
+	struct layers *layers = argument;
+
+	if (!strcmp(layer->path, "slow")) {
+		layers->slow = layer->times.requests;
+		layers->slow_ns = layer->times.total_ns;
+	} else if (!strcmp(layer->path, "mem")) {
+		layers->mem = layer->times.requests;
+	}
+}
+
+/* About one request in 64 of those that ask something of the stack is timed in each
+ * layer that it goes through, by one clock. */
+static void layers_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {
+		.document = "{listeners: [{type: delay, name: slow, "
+			    "read_us: 3000}], "
+			    "protocol: {type: mem, size: 4M}}"};
+	const struct block_times_sum *timed =
+		&figures.layer[VOLUME_LAYER_COMMAND];
+	struct layers layers = {0};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	for (unsigned i = 0; i < 200; i++) {
+		GOOD(&rig, 0, &command, 0x00);
+		GOOD(&rig, 0, &command, 0x28, 0, 0, 0, 0, 0, 0, 0, 1);
+	}
+	volume_book_sum(&rig.volume->book, &figures);
+	block_layers_visit(rig.volume->source, each_layer, &layers);
+	CHECK(timed->requests >= 1 + 199 / 96);
+	CHECK(timed->requests <= 1 + 199 / 32);
+	CHECK_INT(figures.layer[VOLUME_LAYER_TRANSPORT].requests,
+		timed->requests);
+	CHECK_INT(layers.slow, timed->requests);
+	CHECK_INT(layers.mem, timed->requests);
+	CHECK(layers.slow_ns >= timed->requests * 3000000ull);
+	CHECK(timed->total_ns >= layers.slow_ns);
+	scsi_rig_close_co(&rig);
+}
+
 /* Lane 0 looks while commands run on lanes 1 and 2. */
 static void looking_co(struct stack_rig *stack, void *argument)
 {
@@ -235,6 +283,7 @@ int main(void)
 		BOTH(errors_co),
 		BOTH(held_co),
 		SIMULATED(latency_co),
+		BOTH(layers_co),
 		BOTH(looking_co),
 	};
 

@@ -17,8 +17,8 @@ json_t *live_text(const char *text);
 json_t *live_session_json(const struct iscsi_session_info *info);
 json_t *live_refused_json(const struct iscsi_refused *refused);
 
-struct volume_book;
-json_t *live_figures_json(const struct volume_book *book);
+struct volume;
+json_t *live_figures_json(const struct volume *volume);
 
 /* What the doctor finds, as a list; live_checks.c. Control thread. */
 struct api;

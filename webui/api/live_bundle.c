@@ -131,7 +131,7 @@ static json_t *volumes_json(const struct daemon_parts *parts)
 				(json_int_t)view.size_bytes, "block_bytes",
 				(int)view.block_bytes, "nexuses",
 				(json_int_t)view.nexuses, "figures",
-				live_figures_json(&volume->book)));
+				live_figures_json(volume)));
 	}
 	return array;
 }

@@ -2,6 +2,7 @@
 /*
  * What hosts ask of a volume and how long they wait, as JSON.
  */
+#include "blockcore/figures.h"
 #include "target/control/appliance.h"
 #include "target/volume/view.h"
 #include "webui/api/handler.h"
@@ -9,11 +10,12 @@
 
 #include <time.h>
 
-static json_t *latency_json(const uint64_t *latency)
+static json_t *latency_json(const uint64_t *latency, unsigned buckets,
+	uint64_t (*bound)(unsigned bucket))
 {
 	json_t *list = json_array();
-	for (unsigned i = 0; i < VOLUME_BUCKETS; i++) {
-		uint64_t bound_ns = volume_bucket_bound_ns(i);
+	for (unsigned i = 0; i < buckets; i++) {
+		uint64_t bound_ns = bound(i);
 		json_array_append_new(list,
 			json_pack("{so, sI}", "le_ns",
 				bound_ns ? json_integer((json_int_t)bound_ns)
@@ -45,8 +47,9 @@ static json_t *operations_json(const struct volume_figures *figures)
 				(json_int_t)op->requests, "bytes",
 				(json_int_t)op->bytes, "total_ns",
 				(json_int_t)op->total_ns, "latency",
-				latency_json(op->latency), "errors",
-				errors_json(op->errors)));
+				latency_json(op->latency, VOLUME_BUCKETS,
+					volume_bucket_bound_ns),
+				"errors", errors_json(op->errors)));
 	}
 	return object;
 }
@@ -67,13 +70,48 @@ static json_t *hosts_json(const struct volume_book *book)
 	return list;
 }
 
-json_t *live_figures_json(const struct volume_book *book)
+/* -- layers ----------------------------------------------------------------- */
+
+static void add_layer(json_t *list, const char *layer, const char *kind,
+	unsigned depth, const struct block_times_sum *times)
 {
+	json_array_append_new(list,
+		json_pack("{so, ss, si, sI, sI, so}", "layer", live_text(layer),
+			"kind", kind, "depth", (int)depth, "requests",
+			(json_int_t)times->requests, "total_ns",
+			(json_int_t)times->total_ns, "latency",
+			latency_json(times->bucket, BLOCK_TIMES_BUCKETS,
+				block_times_bound_ns)));
+}
+
+static void add_driver(const struct block_layer *layer, void *list)
+{
+	add_layer(list, layer->path, layer->kind, layer->depth + 1,
+		&layer->times);
+}
+
+static json_t *layers_json(
+	const struct volume *volume, const struct volume_figures *figures)
+{
+	struct block_source *source = volume->source;
+	json_t *list = json_array();
+	for (unsigned i = 0; i < VOLUME_LAYERS; i++)
+		add_layer(list, volume_layer_name(i), volume_layer_name(i), 0,
+			&figures->layer[i]);
+	if (source)
+		block_layers_visit(source, add_driver, list);
+	return list;
+}
+
+json_t *live_figures_json(const struct volume *volume)
+{
+	const struct volume_book *book = &volume->book;
 	struct volume_figures figures;
 	volume_book_sum(book, &figures);
-	return json_pack("{so, sI, so, so}", "time", api_time_now(), "sessions",
-		(json_int_t)figures.nexuses, "operations",
-		operations_json(&figures), "hosts", hosts_json(book));
+	return json_pack("{so, sI, so, so, so}", "time", api_time_now(),
+		"sessions", (json_int_t)figures.nexuses, "operations",
+		operations_json(&figures), "hosts", hosts_json(book), "layers",
+		layers_json(volume, &figures));
 }
 
 static void get_figures_co(struct api_request *request)
@@ -86,7 +124,7 @@ static void get_figures_co(struct api_request *request)
 			"there is no volume \"%.64s\"", name);
 		return;
 	}
-	json_t *figures = live_figures_json(&volume->book);
+	json_t *figures = live_figures_json(volume);
 	json_object_set_new(figures, "volume", json_string(name));
 	api_answer(request, 200, figures);
 }

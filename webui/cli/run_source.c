@@ -8,8 +8,11 @@
  *	  <view current of qcow2>
  *	    file:
  *	      (file) path=db01.qcow2 | failed=false
+ *
+ * and the time that its layers take (layers.h).
  */
 #include "webui/cli/commands.h"
+#include "webui/cli/layers.h"
 #include "webui/cli/rates.h"
 #include "webui/cli/run.h"
 #include "webui/cli/text.h"
@@ -156,34 +159,41 @@ static void print_rate(FILE *out, const char *what, double per_s, double bytes,
 		fprintf(out, " %.0f us", latency_us);
 }
 
-static int print_rates(struct cli_run *run)
+/* Two answers of getFigures; NULL where there is none. */
+struct looks {
+	json_t *before, *after;
+	double seconds;
+};
+
+static int look_twice(struct cli_run *run, struct looks *looks)
 {
 	char *name = text_url_encode(run->line.argument[0]), *path = NULL;
-	json_t *before = NULL, *after = NULL;
-	struct rates rates;
 	if (asprintf(&path, "/volumes/%s/figures", name) < 0)
 		abort();
-	int status = run_get(run, path, &before);
+	int status = run_get(run, path, &looks->before);
 	double start = rates_clock();
 	if (!status && rates_wait(1))
-		status = run_get(run, path, &after);
-	if (after) {
-		rates_compute(&rates, before, after, rates_clock() - start);
-		print_rate(run->output.out, "reads", rates.read_per_s,
-			rates.read_bytes_per_s, rates.read_us);
-		print_rate(run->output.out, "writes", rates.write_per_s,
-			rates.write_bytes_per_s, rates.write_us);
-		fputc('\n', run->output.out);
-	}
-	json_decref(before);
-	json_decref(after);
+		status = run_get(run, path, &looks->after);
+	looks->seconds = rates_clock() - start;
 	free(path);
 	free(name);
 	return status;
 }
 
+static void print_rates(const struct cli_run *run, const struct looks *looks)
+{
+	struct rates rates;
+	rates_compute(&rates, looks->before, looks->after, looks->seconds);
+	print_rate(run->output.out, "reads", rates.read_per_s,
+		rates.read_bytes_per_s, rates.read_us);
+	print_rate(run->output.out, "writes", rates.write_per_s,
+		rates.write_bytes_per_s, rates.write_us);
+	fputc('\n', run->output.out);
+}
+
 static int show_stack(struct cli_run *run, const json_t *state)
 {
+	struct looks looks = {0};
 	FILE *out = run->output.out;
 	char size[TEXT_SIZE_BYTES];
 	fprintf(out, "%s", output_bold(&run->output));
@@ -196,8 +206,16 @@ static int show_stack(struct cli_run *run, const json_t *state)
 	if (json_is_true(json_object_get(state, "read_only")))
 		fputs("  read-only", out);
 	fputc('\n', out);
-	int status = cli_line_flag(&run->line, "quick") ? 0 : print_rates(run);
+	int status = cli_line_flag(&run->line, "quick")
+		? 0
+		: look_twice(run, &looks);
+	if (looks.after)
+		print_rates(run, &looks);
 	print_source(run, json_object_get(state, "source"), 1);
+	if (looks.after)
+		layers_print(&run->output, looks.before, looks.after);
+	json_decref(looks.before);
+	json_decref(looks.after);
 	return status;
 }
 
