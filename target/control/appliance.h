@@ -35,6 +35,7 @@ struct appliance;
 struct appliance_world {
 	struct block_core *core;
 	struct state *state;
+	struct trust *trust; /* for the audit; NULL: there is none */
 	struct iscsi_server *server;
 	const struct settings *settings;
 	const char *secrets_directory;

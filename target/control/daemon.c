@@ -178,6 +178,7 @@ static int open_config_co(struct daemon *daemon, struct err *err)
 	const struct daemon_orders *orders = daemon->orders;
 	struct appliance_world world = {.core = daemon->core,
 		.state = daemon->state,
+		.trust = daemon->trust,
 		.server = daemon->server,
 		.settings = daemon->settings,
 		.secrets_directory = daemon->secrets_directory};
@@ -223,6 +224,9 @@ static int open_trust(struct daemon *daemon, struct err *err)
 	daemon->trust = trust_open(&world, err);
 	if (!daemon->trust)
 		return -EIO;
+	if (trust_bootstrap_token(daemon->trust))
+		own_audit_note(
+			daemon->trust, "makeBootstrapToken", "bootstrap-token");
 	tries_init(&daemon->tries, daemon->trust);
 	return 0;
 }
@@ -276,10 +280,10 @@ static void story_co(void *argument)
 			appliance_table(daemon->appliance));
 		report_setup(stdout, daemon->settings,
 			trust_bootstrap_token(daemon->trust));
-		own_audit_note(daemon->trust, "startDaemon");
+		own_audit_note(daemon->trust, "startDaemon", NULL);
 		daemon->story = co_self();
 		co_yield ();
-		own_audit_note(daemon->trust, "stopDaemon");
+		own_audit_note(daemon->trust, "stopDaemon", NULL);
 	}
 	daemon->stopping = true;
 	stop_co(daemon);

@@ -53,6 +53,7 @@ struct document_volume {
 struct document_host {
 	const struct doc *at[2]; /* chap, mutual; NULL: not asked for */
 	const char *file[2]; /* secret_file, NULL: none */
+	bool locked_out; /* by a secret of ours: none was found */
 };
 
 struct document_export {

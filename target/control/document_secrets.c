@@ -203,5 +203,6 @@ void document_find_stored_secrets(
 			object, "no secret", "it cannot log in: %s", err.text);
 		state_free_secret(host->chap.secret);
 		host->chap.secret = lock_out();
+		document->host[i].locked_out = true;
 	}
 }

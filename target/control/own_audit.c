@@ -39,9 +39,10 @@ struct config_witness *own_audit_witness(struct own_audit *own,
 	return &own->witness;
 }
 
-void own_audit_note(struct trust *trust, const char *operation)
+void own_audit_note(
+	struct trust *trust, const char *operation, const char *object)
 {
 	struct err err = {0};
-	if (append(trust, operation, NULL, 0, &err))
+	if (append(trust, operation, object, 0, &err))
 		log_error("audit", "failed", "%s: %s", operation, err.text);
 }

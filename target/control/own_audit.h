@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Audit records of what the daemon does by itself: it starts and stops, applies a
- * document that it was started with, ends what was to end.
+ * document that it was started with, ends what was to end, makes a secret (which is in
+ * no record).
  *
  * Invariants
  *  1. A record of a change commits with the change, or neither does.
@@ -28,7 +29,8 @@ struct own_audit {
 struct config_witness *own_audit_witness(struct own_audit *own,
 	struct trust *trust, const char *operation, const char *object);
 
-/* At once. What cannot be kept is in the log. */
-void own_audit_note(struct trust *trust, const char *operation);
+/* At once; `object` may be NULL. What cannot be kept is in the log. */
+void own_audit_note(
+	struct trust *trust, const char *operation, const char *object);
 
 #endif

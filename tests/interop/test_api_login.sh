@@ -77,11 +77,32 @@ check "as a browser says it" answers 403 -b "$cookie" -H "X-CSRF-Token: $csrf" \
 	-H 'Sec-Fetch-Site: cross-site' -X DELETE /api/v1/login
 check "still signed in" answers 200 -b "$cookie" /api/v1/login
 
+lose_secret() { # a host's secret lies in a file, which is gone at the next start
+	mkdir -p "$work/state/secrets" &&
+		(umask 077 && echo 'a secret of a host' >"$work/state/secrets/lost") &&
+		answers 201 -b "$cookie" -H "X-CSRF-Token: $csrf" -X POST -d '{"name": "lost",
+			"iscsi": {"iqn": ["iqn.2026-11.example:lost"],
+			"chap": {"user": "lost", "secret_file": "lost"}}}' /api/v1/hosts &&
+		rm "$work/state/secrets/lost"
+}
+check "a host's secret is lost" lose_secret
 check "it stops" stop_daemon
-check "and starts again" start_daemon
+check "and starts again" start_kept_daemon
 check "the session is still there" answers 200 -b "$cookie" /api/v1/login
 check "the audit" answers 200 -b "$cookie" /api/v1/audit
 check "has the stop" body_has '"operation":"stopDaemon"'
+made() { # OPERATION OBJECT: the daemon's own, so often
+	grep -o "{[^{}]*\"operation\":\"$1\"[^{}]*" "$work/body" |
+		grep '"user":"cairnd"' | grep '"via":"daemon"' |
+		grep -c "\"object\":\"$2\""
+}
+check "what was made: the first token, once" [ "$(made makeBootstrapToken bootstrap-token)" = 1 ]
+check "and the certificate" [ "$(made makeCertificate 'certificate/[0-9A-F:]*')" = 1 ]
+check "and a secret that keeps the host out" [ "$(made lockOutHost hosts/lost)" = 1 ]
+check "by its fingerprint" body_has \
+	"$(openssl s_client -connect "127.0.0.1:$api_port" </dev/null 2>&1 |
+		openssl x509 -noout -fingerprint -sha256 | sed 's/.*=//')"
+check "not the token itself" eval '! grep -qF "$token" "$work/body"'
 check "and both starts" eval \
 	'[ "$(grep -o "\"operation\":\"startDaemon\"" "$work/body" | wc -l)" = 2 ]'
 check "no new token" [ ! -e "$work/run/bootstrap-token" ]

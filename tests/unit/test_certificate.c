@@ -78,7 +78,7 @@ static void first_start_makes_one(void **state)
 	struct place *place = *state;
 	struct stat found;
 	struct certificate *c = load(place, NOW_S);
-	assert_true(c->ours);
+	assert_true(c->ours && c->fresh);
 	assert_int_equal(EVP_PKEY_get_base_id(c->key), EVP_PKEY_EC);
 	assert_int_equal(EVP_PKEY_get_bits(c->key), 256);
 	assert_int_equal(c->not_after_s - c->not_before_s, 397 * DAY_S);
@@ -101,6 +101,7 @@ static void next_start_finds_it(void **state)
 	struct certificate *first = load(place, NOW_S);
 	struct certificate *again = load(place, NOW_S + 300 * DAY_S);
 	assert_string_equal(first->fingerprint, again->fingerprint);
+	assert_false(again->fresh);
 	certificate_free(first);
 	certificate_free(again);
 }

@@ -4,6 +4,7 @@
 
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "target/control/own_audit.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -85,6 +86,15 @@ struct certificate *api_certificate_make(struct api *api, struct err *err)
 	return made;
 }
 
+/* A key of ours is in use that nobody asked for. */
+static void note_made(struct api *api)
+{
+	char object[128];
+	snprintf(object, sizeof object, "certificate/%s",
+		api->certificate->fingerprint);
+	own_audit_note(api->parts.trust, "makeCertificate", object);
+}
+
 static void look(struct loop_timer *timer)
 {
 	struct api *api = container_of(timer, struct api, renew);
@@ -101,6 +111,8 @@ static void look(struct loop_timer *timer)
 	struct certificate *made = api_certificate_make(api, &err);
 	if (!made || api_certificate_replace(api, made, &err))
 		log_error("certificate", "not renewed", "%s", err.text);
+	else
+		note_made(api);
 }
 
 int api_certificate_start(struct api *api, struct err *err)
@@ -114,6 +126,8 @@ int api_certificate_start(struct api *api, struct err *err)
 	free(names);
 	if (!api->certificate)
 		return -EIO;
+	if (api->certificate->fresh)
+		note_made(api);
 	api->renew.expired = look;
 	loop_timer_set(api->loop, &api->renew, HALF_DAY_NS);
 	return 0;

@@ -7,6 +7,7 @@
 #include "target/control/config/impact.h"
 #include "target/control/config/json_doc.h"
 #include "target/control/config/keys.h"
+#include "target/control/own_audit.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -433,6 +434,20 @@ static struct doc *kept(struct config *config, struct err *err)
 	return root;
 }
 
+/* Hosts for which a secret was made, for want of their own. */
+static void note_locked_out(
+	const struct config *config, const struct document *document)
+{
+	for (unsigned i = 0; config->world.trust && i < document->hosts; i++) {
+		char object[96];
+		if (!document->host[i].locked_out)
+			continue;
+		snprintf(object, sizeof object, "hosts/%s",
+			document->table->host[i]->name);
+		own_audit_note(config->world.trust, "lockOutHost", object);
+	}
+}
+
 int config_restore_co(struct config *config, struct err *err)
 {
 	const struct appliance_world *world = &config->world;
@@ -454,6 +469,7 @@ int config_restore_co(struct config *config, struct err *err)
 	if (!failed) {
 		document_find_stored_secrets(proposal.document, world->state,
 			world->secrets_directory);
+		note_locked_out(config, proposal.document);
 		struct config_change change = {
 			.who = "cairnd", .title = "kept by an older version"};
 		struct config_outcome outcome = {0};

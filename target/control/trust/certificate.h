@@ -49,6 +49,7 @@ struct certificate {
 	STACK_OF(X509) * chain; /* above the leaf, maybe empty */
 	EVP_PKEY *key;
 	bool ours; /* self-signed by a cairnd */
+	bool fresh; /* made by certificate_load, just now */
 	int64_t not_before_s, not_after_s;
 	char subject[256], issuer[256];
 	char fingerprint[96]; /* SHA-256 of the leaf, "AB:CD:..." */

@@ -47,9 +47,11 @@ static struct certificate *make_and_save(const char *path,
 		certificate_free(c);
 		return NULL;
 	}
-	if (c)
+	if (c) {
+		c->fresh = true;
 		log_info("certificate", "made", "self-signed, SHA-256 %s",
 			c->fingerprint);
+	}
 	return c;
 }
 
