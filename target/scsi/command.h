@@ -49,6 +49,9 @@ struct scsi_command {
 	 * and returns how many it has, or 0 after setting sense. */
 	void (*execute)(struct scsi_task *task);
 	uint32_t (*reply)(struct scsi_task *task, uint8_t *to);
+	/* Of data-out: false, with sense, for what the CDB alone shows to be wrong;
+	 * asked before data is. `execute` looks again: much can have changed. */
+	bool (*check)(struct scsi_task *task);
 	/* CDB usage data, SPC-4 6.35.3, from byte 1 on (byte 0: opcode). */
 	uint8_t usage[15];
 	/* By service action (byte 1, bits 4..0): rows, instead of all above. */

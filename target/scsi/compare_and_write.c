@@ -21,19 +21,22 @@ static void compare_done(struct block_request *request)
 	scsi_finish(task);
 }
 
+bool scsi_check_compare(struct scsi_task *task)
+{
+	/* Data for no block: more blocks than the field of 8 bits can say. */
+	if (!task->blocks && task->expected_bytes) {
+		scsi_sense_cdb(task, task->command->length.at, 7);
+		return false;
+	}
+	return scsi_check_blocks(task) && scsi_check_expected(task);
+}
+
 void scsi_compare_and_write(struct scsi_task *task)
 {
 	uint32_t block = scsi_block_bytes(task);
 	uint64_t bytes = task->blocks * block;
 
-	/* Data for no block: more blocks than the field of 8 bits can say. */
-	if (!bytes && task->expected_bytes) {
-		scsi_sense_cdb(task, task->command->length.at, 7);
-		scsi_finish(task);
-		return;
-	}
-	if (!scsi_check_range(task, task->lba, task->blocks) ||
-		(bytes && !scsi_check_data(task)) || !bytes) {
+	if (!scsi_check_compare(task) || !bytes || !scsi_check_data(task)) {
 		scsi_finish(task);
 		return;
 	}

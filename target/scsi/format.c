@@ -80,15 +80,21 @@ static bool list_check(struct scsi_task *task)
 	return !(list[1] & LIST_PATTERN) || list_check_pattern(task, header);
 }
 
-static bool format_check(struct scsi_task *task)
+bool scsi_check_format_unit(struct scsi_task *task)
 {
 	if (task->cdb[1] & FORMAT_PROTECTION)
 		scsi_sense_cdb(task, 1, 7);
 	else if (task->cdb[4] & 3) /* FFMT: the blocks would be anything */
 		scsi_sense_cdb(task, 4, 1);
 	else
-		return !(task->cdb[1] & FORMAT_DATA) || list_check(task);
+		return true;
 	return false;
+}
+
+static bool format_check(struct scsi_task *task)
+{
+	return scsi_check_format_unit(task) &&
+		(!(task->cdb[1] & FORMAT_DATA) || list_check(task));
 }
 
 /* -- as a part of the command ----------------------------------------------- */

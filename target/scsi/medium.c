@@ -30,13 +30,28 @@ bool scsi_check_range(struct scsi_task *task, uint64_t lba, uint64_t blocks)
 	return false;
 }
 
-bool scsi_check_data(struct scsi_task *task)
+bool scsi_check_blocks(struct scsi_task *task)
 {
-	if (task->expected_bytes == task->data_bytes &&
-		task->out_received == task->data_bytes)
+	return scsi_check_range(task, task->lba, task->blocks);
+}
+
+static bool check_bytes(struct scsi_task *task, uint32_t bytes)
+{
+	if (bytes == task->data_bytes)
 		return true;
 	scsi_sense_set(task, SENSE_ILLEGAL_REQUEST, ASC_INVALID_FIELD_IN_UNIT);
 	return false;
+}
+
+bool scsi_check_expected(struct scsi_task *task)
+{
+	return check_bytes(task, task->expected_bytes);
+}
+
+bool scsi_check_data(struct scsi_task *task)
+{
+	return scsi_check_expected(task) &&
+		check_bytes(task, task->out_received);
 }
 
 uint64_t scsi_blocks_received(const struct scsi_task *task)

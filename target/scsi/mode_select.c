@@ -196,24 +196,31 @@ static void select_start(struct scsi_task *task, const struct select_list *list)
 	volume_on_control(scsi_volume(task), &order->call);
 }
 
-static bool select_check_cdb(struct scsi_task *task)
+bool scsi_check_mode_select(struct scsi_task *task)
 {
 	if (!(task->cdb[1] & 0x10)) /* PF: pages, not vendor's bytes */
 		scsi_sense_cdb(task, 1, 4);
 	else if (task->cdb[1] & 1 && !scsi_volume(task)->store)
 		scsi_sense_cdb(task, 1, 0);
-	else if (task->out_received < task->data_bytes)
-		scsi_sense_set(
-			task, SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
 	else
 		return true;
+	return false;
+}
+
+static bool select_check(struct scsi_task *task)
+{
+	if (!scsi_check_mode_select(task))
+		return false;
+	if (task->out_received == task->data_bytes)
+		return true;
+	scsi_sense_set(task, SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
 	return false;
 }
 
 void scsi_mode_select(struct scsi_task *task)
 {
 	struct select_list list = {.task = task, .bytes = task->data_bytes};
-	bool right = select_check_cdb(task);
+	bool right = select_check(task);
 
 	if (right && task->data_bytes) {
 		list.data = task->data->data;

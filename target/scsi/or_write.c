@@ -76,7 +76,7 @@ static void or_next(struct scsi_task *task)
 
 void scsi_or_write(struct scsi_task *task)
 {
-	if (!scsi_check_range(task, task->lba, task->blocks)) {
+	if (!scsi_check_blocks(task)) {
 		scsi_finish(task);
 		return;
 	}

@@ -29,22 +29,22 @@
 			__VA_ARGS__ \
 		} \
 	}
-/* A command that comes with a list of parameters, or with nothing. */
-#define PARAMETERS(text, size, who, flag, at, width, run, ...) \
+/* A command that comes with a list of parameters, or with nothing. `look`: .check. */
+#define PARAMETERS(text, size, who, flag, at, width, run, look, ...) \
 	{ \
 		.name = (text), .cdb_bytes = (size), .moves = SCSI_MOVES_LIST, \
 		.access = (who), .flags = (flag), .length = {at, width}, \
-		.execute = (run), .usage = { \
+		.execute = (run), .check = (look), .usage = { \
 			__VA_ARGS__ \
 		} \
 	}
 /* A command for blocks, in its forms. `bits`: used bits of byte 1. */
-#define BLOCKS(text, what, who, flag, run) \
+#define BLOCKS(text, what, who, flag, run, look) \
 	.name = (text), .moves = SCSI_MOVES_##what, .access = (who), \
-	.flags = (flag), .execute = (run)
-#define BLOCKS_6(text, what, who, flag, run) \
+	.flags = (flag), .execute = (run), .check = (look)
+#define BLOCKS_6(text, what, who, flag, run, look) \
 	{ \
-		BLOCKS(text, what, who, flag, run), \
+		BLOCKS(text, what, who, flag, run, look), \
 			.cdb_bytes = 6, .lba = {1, 3}, .length = {4, 1}, \
 			.usage = { \
 				0x1f, \
@@ -54,9 +54,9 @@
 				0 \
 			} \
 	}
-#define BLOCKS_10(text, what, who, flag, run, bits) \
+#define BLOCKS_10(text, what, who, flag, run, look, bits) \
 	{ \
-		BLOCKS(text, what, who, flag, run), \
+		BLOCKS(text, what, who, flag, run, look), \
 			.cdb_bytes = 10, .lba = {2, 4}, .length = {7, 2}, \
 			.usage = { \
 				bits, \
@@ -70,9 +70,9 @@
 				0 \
 			} \
 	}
-#define BLOCKS_12(text, what, who, flag, run, bits) \
+#define BLOCKS_12(text, what, who, flag, run, look, bits) \
 	{ \
-		BLOCKS(text, what, who, flag, run), \
+		BLOCKS(text, what, who, flag, run, look), \
 			.cdb_bytes = 12, .lba = {2, 4}, .length = {6, 4}, \
 			.usage = { \
 				bits, \
@@ -88,9 +88,9 @@
 				0 \
 			} \
 	}
-#define BLOCKS_16(text, what, who, flag, run, bits) \
+#define BLOCKS_16(text, what, who, flag, run, look, bits) \
 	{ \
-		BLOCKS(text, what, who, flag, run), \
+		BLOCKS(text, what, who, flag, run, look), \
 			.cdb_bytes = 16, .lba = {2, 8}, .length = {10, 4}, \
 			.usage = { \
 				bits, \
@@ -124,8 +124,8 @@
 		.usage = {action, 0, 0, 0, 0, 0, 255, 255}}
 #define PERSISTENT_OUT(text, action) \
 	[action] = PARAMETERS("PERSISTENT RESERVE OUT, " text, 10, PR_OUT, \
-		NO_MEDIUM, 5, 4, scsi_persistent_out, action, 255, 0, 0, 255, \
-		255, 255, 255)
+		NO_MEDIUM, 5, 4, scsi_persistent_out, NULL, action, 255, 0, 0, \
+		255, 255, 255, 255)
 
 static const struct scsi_command table_persistent_in[] = {
 	PERSISTENT_IN("READ KEYS", 0),
@@ -201,9 +201,11 @@ const struct scsi_command scsi_commands[256] = {
 		.access = WRITES,
 		.flags = CHANGES,
 		.execute = scsi_format_unit,
+		.check = scsi_check_format_unit,
 		.usage = {0x3f}},
-	[0x08] = BLOCKS_6("READ(6)", READ, READS, 0, scsi_read),
-	[0x0a] = BLOCKS_6("WRITE(6)", WRITE, WRITES, CHANGES, scsi_write),
+	[0x08] = BLOCKS_6("READ(6)", READ, READS, 0, scsi_read, NULL),
+	[0x0a] = BLOCKS_6("WRITE(6)", WRITE, WRITES, CHANGES, scsi_write,
+		scsi_check_blocks),
 	[0x12] = {.name = "INQUIRY",
 		.cdb_bytes = 6,
 		.moves = SCSI_MOVES_REPLY,
@@ -214,11 +216,11 @@ const struct scsi_command scsi_commands[256] = {
 		.reply = scsi_inquiry,
 		.usage = {0x01, 255, 255, 255}},
 	[0x15] = PARAMETERS("MODE SELECT(6)", 6, WRITES, NO_MEDIUM, 4, 1,
-		scsi_mode_select, 0x11, 0, 0, 255),
-	[0x16] = PARAMETERS(
-		"RESERVE(6)", 6, ALLOWED, NO_MEDIUM, 0, 0, scsi_reserve, 0),
-	[0x17] = PARAMETERS(
-		"RELEASE(6)", 6, ALLOWED, NO_MEDIUM, 0, 0, scsi_release, 0),
+		scsi_mode_select, scsi_check_mode_select, 0x11, 0, 0, 255),
+	[0x16] = PARAMETERS("RESERVE(6)", 6, ALLOWED, NO_MEDIUM, 0, 0,
+		scsi_reserve, NULL, 0),
+	[0x17] = PARAMETERS("RELEASE(6)", 6, ALLOWED, NO_MEDIUM, 0, 0,
+		scsi_release, NULL, 0),
 	[0x1a] = REPLY("MODE SENSE(6)", 6, WRITES, NO_MEDIUM, 4, 1,
 		scsi_mode_sense, 0x08, 255, 255, 255),
 	[0x1b] = {.name = "START STOP UNIT",
@@ -230,7 +232,7 @@ const struct scsi_command scsi_commands[256] = {
 	[0x1c] = REPLY("RECEIVE DIAGNOSTIC RESULTS", 6, WRITES, NO_MEDIUM, 3, 2,
 		scsi_receive_diagnostic, 0x01, 255, 255, 255),
 	[0x1d] = PARAMETERS("SEND DIAGNOSTIC", 6, WRITES, NO_MEDIUM, 3, 2,
-		scsi_send_diagnostic, 0xe4, 0, 255, 255),
+		scsi_send_diagnostic, NULL, 0xe4, 0, 255, 255),
 	[0x1e] = {.name = "PREVENT ALLOW MEDIUM REMOVAL",
 		.cdb_bytes = 6,
 		.access = ALLOWED,
@@ -244,36 +246,39 @@ const struct scsi_command scsi_commands[256] = {
 		.lba = {2, 4},
 		.reply = scsi_read_capacity_10,
 		.usage = {0, 255, 255, 255, 255, 0, 0, 1}},
-	[0x28] =
-		BLOCKS_10("READ(10)", READ, READS, PROTECT, scsi_read, DPO_FUA),
+	[0x28] = BLOCKS_10(
+		"READ(10)", READ, READS, PROTECT, scsi_read, NULL, DPO_FUA),
 	[0x2a] = BLOCKS_10("WRITE(10)", WRITE, WRITES, PROTECT | CHANGES,
-		scsi_write, DPO_FUA),
+		scsi_write, scsi_check_blocks, DPO_FUA),
 	[0x2e] = BLOCKS_10("WRITE AND VERIFY(10)", WRITE, WRITES,
-		PROTECT | CHANGES, scsi_write_and_verify, VERIFY_BITS),
-	[0x2f] = BLOCKS_10(
-		"VERIFY(10)", VERIFY, READS, PROTECT, scsi_verify, VERIFY_BITS),
-	[0x34] = BLOCKS_10(
-		"PRE-FETCH(10)", NOTHING, READS, 0, scsi_pre_fetch, IMMED_BIT),
+		PROTECT | CHANGES, scsi_write_and_verify,
+		scsi_check_write_and_verify, VERIFY_BITS),
+	[0x2f] = BLOCKS_10("VERIFY(10)", VERIFY, READS, PROTECT, scsi_verify,
+		scsi_check_blocks, VERIFY_BITS),
+	[0x34] = BLOCKS_10("PRE-FETCH(10)", NOTHING, READS, 0, scsi_pre_fetch,
+		NULL, IMMED_BIT),
 	[0x35] = BLOCKS_10("SYNCHRONIZE CACHE(10)", NOTHING, WRITES, 0,
-		scsi_synchronize, IMMED_BIT),
+		scsi_synchronize, NULL, IMMED_BIT),
 	[0x41] = BLOCKS_10("WRITE SAME(10)", SAME, WRITES, PROTECT | CHANGES,
-		scsi_write_same, 0x18),
+		scsi_write_same, scsi_check_write_same, 0x18),
 	[0x42] = PARAMETERS("UNMAP", 10, WRITES, CHANGES | SCSI_NEEDS_UNMAP, 7,
-		2, scsi_unmap, 0x01, 0, 0, 0, 0, 0x1f, 255, 255),
+		2, scsi_unmap, scsi_check_unmap, 0x01, 0, 0, 0, 0, 0x1f, 255,
+		255),
 	[0x4d] = REPLY("LOG SENSE", 10, ALLOWED, NO_MEDIUM, 7, 2,
 		scsi_log_sense, 0x01, 255, 255, 0, 255, 255, 255, 255),
 	[0x55] = PARAMETERS("MODE SELECT(10)", 10, WRITES, NO_MEDIUM, 7, 2,
-		scsi_mode_select, 0x11, 0, 0, 0, 0, 0, 255, 255),
+		scsi_mode_select, scsi_check_mode_select, 0x11, 0, 0, 0, 0, 0,
+		255, 255),
 	[0x56] = PARAMETERS("RESERVE(10)", 10, ALLOWED, NO_MEDIUM, 7, 2,
-		scsi_reserve, 0, 0, 0, 0, 0, 0, 255, 255),
+		scsi_reserve, NULL, 0, 0, 0, 0, 0, 0, 255, 255),
 	[0x57] = PARAMETERS("RELEASE(10)", 10, ALLOWED, NO_MEDIUM, 7, 2,
-		scsi_release, 0, 0, 0, 0, 0, 0, 255, 255),
+		scsi_release, NULL, 0, 0, 0, 0, 0, 0, 255, 255),
 	[0x5a] = REPLY("MODE SENSE(10)", 10, WRITES, NO_MEDIUM, 7, 2,
 		scsi_mode_sense, 0x18, 255, 255, 0, 0, 0, 255, 255),
 	[0x5e] = ACTIONS(table_persistent_in, COUNT(table_persistent_in)),
 	[0x5f] = ACTIONS(table_persistent_out, COUNT(table_persistent_out)),
-	[0x88] =
-		BLOCKS_16("READ(16)", READ, READS, PROTECT, scsi_read, DPO_FUA),
+	[0x88] = BLOCKS_16(
+		"READ(16)", READ, READS, PROTECT, scsi_read, NULL, DPO_FUA),
 	[0x89] = {.name = "COMPARE AND WRITE",
 		.cdb_bytes = 16,
 		.moves = SCSI_MOVES_COMPARE,
@@ -282,22 +287,24 @@ const struct scsi_command scsi_commands[256] = {
 		.lba = {2, 8},
 		.length = {13, 1},
 		.execute = scsi_compare_and_write,
+		.check = scsi_check_compare,
 		.usage = {DPO_FUA, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0,
 			0, 255, 0x1f}},
 	[0x8a] = BLOCKS_16("WRITE(16)", WRITE, WRITES, PROTECT | CHANGES,
-		scsi_write, DPO_FUA),
+		scsi_write, scsi_check_blocks, DPO_FUA),
 	[0x8b] = BLOCKS_16("ORWRITE(16)", WRITE, WRITES, PROTECT | CHANGES,
-		scsi_or_write, DPO_FUA),
+		scsi_or_write, scsi_check_blocks, DPO_FUA),
 	[0x8e] = BLOCKS_16("WRITE AND VERIFY(16)", WRITE, WRITES,
-		PROTECT | CHANGES, scsi_write_and_verify, VERIFY_BITS),
-	[0x8f] = BLOCKS_16(
-		"VERIFY(16)", VERIFY, READS, PROTECT, scsi_verify, VERIFY_BITS),
-	[0x90] = BLOCKS_16(
-		"PRE-FETCH(16)", NOTHING, READS, 0, scsi_pre_fetch, IMMED_BIT),
+		PROTECT | CHANGES, scsi_write_and_verify,
+		scsi_check_write_and_verify, VERIFY_BITS),
+	[0x8f] = BLOCKS_16("VERIFY(16)", VERIFY, READS, PROTECT, scsi_verify,
+		scsi_check_blocks, VERIFY_BITS),
+	[0x90] = BLOCKS_16("PRE-FETCH(16)", NOTHING, READS, 0, scsi_pre_fetch,
+		NULL, IMMED_BIT),
 	[0x91] = BLOCKS_16("SYNCHRONIZE CACHE(16)", NOTHING, WRITES, 0,
-		scsi_synchronize, IMMED_BIT),
+		scsi_synchronize, NULL, IMMED_BIT),
 	[0x93] = BLOCKS_16("WRITE SAME(16)", SAME, WRITES, PROTECT | CHANGES,
-		scsi_write_same, 0x19),
+		scsi_write_same, scsi_check_write_same, 0x19),
 	[0x9e] = ACTIONS(table_in16, COUNT(table_in16)),
 	[0xa0] = {.name = "REPORT LUNS",
 		.cdb_bytes = 12,
@@ -309,14 +316,15 @@ const struct scsi_command scsi_commands[256] = {
 		.reply = scsi_report_luns,
 		.usage = {0, 255, 0, 0, 0, 255, 255, 255, 255}},
 	[0xa3] = ACTIONS(table_maintenance_in, COUNT(table_maintenance_in)),
-	[0xa8] =
-		BLOCKS_12("READ(12)", READ, READS, PROTECT, scsi_read, DPO_FUA),
+	[0xa8] = BLOCKS_12(
+		"READ(12)", READ, READS, PROTECT, scsi_read, NULL, DPO_FUA),
 	[0xaa] = BLOCKS_12("WRITE(12)", WRITE, WRITES, PROTECT | CHANGES,
-		scsi_write, DPO_FUA),
+		scsi_write, scsi_check_blocks, DPO_FUA),
 	[0xae] = BLOCKS_12("WRITE AND VERIFY(12)", WRITE, WRITES,
-		PROTECT | CHANGES, scsi_write_and_verify, VERIFY_BITS),
-	[0xaf] = BLOCKS_12(
-		"VERIFY(12)", VERIFY, READS, PROTECT, scsi_verify, VERIFY_BITS),
+		PROTECT | CHANGES, scsi_write_and_verify,
+		scsi_check_write_and_verify, VERIFY_BITS),
+	[0xaf] = BLOCKS_12("VERIFY(12)", VERIFY, READS, PROTECT, scsi_verify,
+		scsi_check_blocks, VERIFY_BITS),
 };
 
 const struct scsi_command *scsi_command_find(const uint8_t *cdb, bool *known)

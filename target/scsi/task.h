@@ -83,6 +83,12 @@ void scsi_unit_wake(struct volume_nexus *nexus);
 void scsi_nexus_post(struct scsi_nexus *nexus);
 void scsi_nexus_conclude(struct scsi_nexus *nexus);
 
+/* -- measure.c ------------------------------------------------------------ */
+
+/* Sets lba, blocks, direction, data_bytes. False, with sense: the CDB is wrong in
+ * what all commands share, or moves too much. */
+bool scsi_measure(struct scsi_task *task);
+
 /* -- figures.c ------------------------------------------------------------ */
 
 /* Its header is here, and it is known; the task runs from now on; its status is
@@ -119,9 +125,13 @@ struct scsi_logical_unit *scsi_unit_find(
 uint64_t scsi_capacity_blocks(const struct scsi_task *task);
 /* False, with sense, unless `blocks` blocks from `lba` are there. */
 bool scsi_check_range(struct scsi_task *task, uint64_t lba, uint64_t blocks);
+/* The same of what the CDB names. */
+bool scsi_check_blocks(struct scsi_task *task);
 /* False, with sense, unless the host announced and sent exactly the data-out
  * that the CDB asks for: for commands that make no sense of less or more. */
 bool scsi_check_data(struct scsi_task *task);
+/* The same, of what it has announced. */
+bool scsi_check_expected(struct scsi_task *task);
 /* Data-out blocks that really came. */
 uint64_t scsi_blocks_received(const struct scsi_task *task);
 /* The CDB has a FUA bit, and it is set. */
@@ -157,6 +167,7 @@ bool scsi_scratch(struct scsi_task *task, uint32_t bytes);
 /* -- handlers of the table, by file --------------------------------------- */
 
 typedef void scsi_execute_fn(struct scsi_task *task);
+typedef bool scsi_check_fn(struct scsi_task *task);
 typedef uint32_t scsi_reply_fn(struct scsi_task *task, uint8_t *to);
 
 scsi_execute_fn scsi_read, scsi_write, scsi_synchronize; /* read_write.c */
@@ -172,6 +183,9 @@ scsi_execute_fn scsi_mode_select; /* mode_select.c */
 scsi_execute_fn scsi_reserve, scsi_release; /* reserve_legacy.c */
 scsi_execute_fn scsi_persistent_out; /* reserve.c */
 scsi_execute_fn scsi_send_diagnostic; /* diagnostic.c */
+scsi_check_fn scsi_check_write_and_verify, scsi_check_write_same;
+scsi_check_fn scsi_check_compare, scsi_check_unmap, scsi_check_format_unit;
+scsi_check_fn scsi_check_mode_select;
 scsi_reply_fn scsi_inquiry; /* inquiry.c */
 scsi_reply_fn scsi_read_capacity_10, scsi_read_capacity_16; /* capacity.c */
 scsi_reply_fn scsi_mode_sense; /* mode.c */

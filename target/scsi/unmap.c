@@ -100,7 +100,13 @@ static bool unmap_check_descriptors(struct scsi_task *task)
 	return false;
 }
 
-static bool unmap_check(struct scsi_task *task)
+static bool unmap_too_short(struct scsi_task *task)
+{
+	scsi_sense_set(task, SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
+	return false;
+}
+
+bool scsi_check_unmap(struct scsi_task *task)
 {
 	struct scsi_limits limits;
 
@@ -109,15 +115,20 @@ static bool unmap_check(struct scsi_task *task)
 		scsi_sense_set(task, SENSE_ILLEGAL_REQUEST, ASC_INVALID_OPCODE);
 	else if (task->cdb[1] & 1) /* ANCHOR */
 		scsi_sense_cdb(task, 1, 0);
-	else if (!task->data_bytes)
-		return true;
-	else if (task->data_bytes < UNMAP_HEADER_BYTES ||
-		task->out_received < task->data_bytes)
-		scsi_sense_set(
-			task, SENSE_ILLEGAL_REQUEST, ASC_PARAMETER_LIST_LENGTH);
+	else if (task->data_bytes && task->data_bytes < UNMAP_HEADER_BYTES)
+		return unmap_too_short(task);
 	else
-		return unmap_check_descriptors(task);
+		return true;
 	return false;
+}
+
+static bool unmap_check(struct scsi_task *task)
+{
+	if (!scsi_check_unmap(task))
+		return false;
+	if (task->out_received < task->data_bytes)
+		return unmap_too_short(task);
+	return !task->data_bytes || unmap_check_descriptors(task);
 }
 
 void scsi_unmap(struct scsi_task *task)

@@ -105,12 +105,9 @@ static void verify_shorten(struct scsi_task *task)
 
 void scsi_verify(struct scsi_task *task)
 {
-	if (!scsi_check_range(task, task->lba, task->blocks)) {
-		scsi_finish(task);
-		return;
-	}
-	if ((task->cdb[1] >> 1 & 3) == 3 && task->data_bytes &&
-		!scsi_check_data(task)) {
+	if (!scsi_check_blocks(task) ||
+		((task->cdb[1] >> 1 & 3) == 3 && task->data_bytes &&
+			!scsi_check_data(task))) {
 		scsi_finish(task);
 		return;
 	}
@@ -131,17 +128,20 @@ static void verify_written(struct block_request *request)
 	scsi_finish(task);
 }
 
+bool scsi_check_write_and_verify(struct scsi_task *task)
+{
+	if (!(task->cdb[1] & 4)) /* BYTCHK 2, 3: SBC-3 table 171 */
+		return scsi_check_blocks(task);
+	scsi_sense_cdb(task, 1, 2);
+	return false;
+}
+
 /* On the medium, whatever the cache: so with FUA. */
 void scsi_write_and_verify(struct scsi_task *task)
 {
 	uint32_t bytes = scsi_block_bytes(task);
 
-	if (task->cdb[1] & 4) { /* BYTCHK 2, 3: SBC-3 table 171 */
-		scsi_sense_cdb(task, 1, 2);
-		scsi_finish(task);
-		return;
-	}
-	if (!scsi_check_range(task, task->lba, task->blocks)) {
+	if (!scsi_check_write_and_verify(task)) {
 		scsi_finish(task);
 		return;
 	}

@@ -110,7 +110,7 @@ static bool same_check_range(struct scsi_task *task)
 	return false;
 }
 
-static bool same_check(struct scsi_task *task)
+bool scsi_check_write_same(struct scsi_task *task)
 {
 	struct scsi_limits limits;
 
@@ -121,13 +121,14 @@ static bool same_check(struct scsi_task *task)
 		scsi_sense_cdb(task, 1, 3);
 	else
 		return same_check_range(task) &&
-			(!task->data_bytes || scsi_check_data(task));
+			(!task->data_bytes || scsi_check_expected(task));
 	return false;
 }
 
 void scsi_write_same(struct scsi_task *task)
 {
-	if (!same_check(task)) {
+	if (!scsi_check_write_same(task) ||
+		(task->data_bytes && !scsi_check_data(task))) {
 		scsi_finish(task);
 		return;
 	}

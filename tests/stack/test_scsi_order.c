@@ -168,6 +168,36 @@ static void refresh_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* Of a write to nowhere: what stands in the way of any comes first. */
+static void nowhere_co(struct stack_rig *stack, void *argument)
+{
+	static const uint8_t nowhere[16] = {0x2a, [2] = 0xff, [8] = 1};
+	const struct scsi_rig_setup setup = {0};
+	uint8_t data[512] = {0};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	CHECK_INT(scsi_rig_do_co(&rig, 0, &command, nowhere, data, 512),
+		SCSI_CHECK_CONDITION);
+	CHECK_INT(scsi_rig_sense(&command), 0x052100);
+	GOOD(&rig, 1, &command, 0x16);
+	CHECK_INT(scsi_rig_do_co(&rig, 0, &command, nowhere, data, 512),
+		SCSI_RESERVATION_CONFLICT);
+	CHECK_INT(command.task.sense_bytes, 0);
+	scsi_rig_protect_co(&rig, 1);
+	CHECK_INT(scsi_rig_do_co(&rig, 1, &command, nowhere, data, 512),
+		SCSI_CHECK_CONDITION);
+	CHECK_INT(scsi_rig_sense(&command), 0x062a01);
+	CHECK_INT(scsi_rig_do_co(&rig, 1, &command, nowhere, data, 512),
+		SCSI_CHECK_CONDITION);
+	CHECK_INT(scsi_rig_sense(&command), 0x072700);
+	volume_offline_co(rig.volume, "a test");
+	CHECK_INT(scsi_rig_do_co(&rig, 1, &command, nowhere, data, 512),
+		SCSI_CHECK_CONDITION);
+	CHECK_INT(scsi_rig_sense(&command), 0x020403);
+	scsi_rig_close_co(&rig);
+}
+
 #define ROW(body) \
 	STACK_RIG_CASE(body, sim, .world = "simulated", .lanes = 3), \
 		STACK_RIG_CASE(body, threads, .world = "threads", .lanes = 3)
@@ -181,6 +211,7 @@ int main(void)
 		ROW(reset_co),
 		ROW(close_co),
 		ROW(refresh_co),
+		ROW(nowhere_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -375,6 +375,94 @@ static void data_for_no_task_is_thrown_away(void **state)
 	wire_logout(&wire);
 }
 
+/* -- what cannot be done ----------------------------------------------------- */
+
+struct refused_row {
+	uint8_t cdb[16];
+	uint32_t expected, sense;
+};
+
+#define OUTSIDE 0x052100
+#define INFORMATION_UNIT 0x050e03
+#define FIELD_IN_CDB 0x052400
+static const struct refused_row refused_rows[] = {
+	/* LUN 0 has 131072 blocks. */
+	{{0x2a, [3] = 2, [8] = 8}, 4096, OUTSIDE},
+	{{0x2a, [3] = 1, [4] = 0xff, [5] = 0xff, [8] = 2}, 1024, OUTSIDE},
+	{{0xaa, [3] = 2, [9] = 8}, 4096, OUTSIDE},
+	{{0x8a, [2] = 0xff, [13] = 8}, 4096, OUTSIDE},
+	{{0x8a, [2] = 0xff, 255, 255, 255, 255, 255, 255, 255, [13] = 1}, 512,
+		OUTSIDE},
+	{{0x2e, 2, [3] = 2, [8] = 8}, 4096, OUTSIDE},
+	{{0x2e, 4, [8] = 8}, 4096, FIELD_IN_CDB},
+	{{0xae, 2, [3] = 2, [9] = 8}, 4096, OUTSIDE},
+	{{0x8e, 2, [2] = 1, [13] = 8}, 4096, OUTSIDE},
+	{{0x2f, 2, [3] = 2, [8] = 8}, 4096, OUTSIDE},
+	{{0xaf, 2, [3] = 2, [9] = 8}, 4096, OUTSIDE},
+	{{0x8f, 6, [2] = 1, [13] = 8}, 512, OUTSIDE},
+	{{0x8b, [2] = 1, [13] = 8}, 4096, OUTSIDE},
+	{{0x89, [2] = 1, [13] = 1}, 1024, OUTSIDE},
+	{{0x89, [13] = 1}, 512, INFORMATION_UNIT},
+	{{0x41, [3] = 2, [8] = 8}, 512, OUTSIDE},
+	{{0x41, 0x10, [8] = 8}, 512, FIELD_IN_CDB}, /* ANCHOR */
+	{{0x41}, 512, FIELD_IN_CDB}, /* all blocks: too many */
+	{{0x93, [2] = 1, [13] = 8}, 512, OUTSIDE},
+	{{0x93, [11] = 1, [12] = 0xff}, 512, FIELD_IN_CDB},
+	{{0x42, 1, [8] = 24}, 24, FIELD_IN_CDB}, /* ANCHOR */
+	{{0x42, [8] = 7}, 7, 0x051a00},
+	{{0x15, 0, [4] = 24}, 24, FIELD_IN_CDB}, /* PF 0 */
+	{{0x04, 0x50}, 8, FIELD_IN_CDB}, /* protection */
+};
+
+static void send_refused(
+	struct wire *wire, const struct refused_row *row, unsigned way)
+{
+	struct wire_command write = {
+		.flags = WIRE_W, .more = way == 2, .expected = row->expected};
+	struct wire_data_out out = {.transfer_tag = NO_TAG,
+		.final = true,
+		.data = data,
+		.bytes = row->expected};
+	uint32_t sense;
+
+	memcpy(write.cdb, row->cdb, sizeof write.cdb);
+	if (way == 1) {
+		write.data = data;
+		write.bytes = row->expected;
+	}
+	out.tag = wire_send_command(wire, &write);
+	if (way == 2)
+		wire_send_data(wire, &out);
+	sense = wire_expect_status(wire, out.tag, 2, &pdu);
+	if (sense != row->sense)
+		fail_msg("opcode %02x: sense %06x, not %06x", row->cdb[0],
+			sense, row->sense);
+	/* All of what was expected is left over. */
+	assert_int_equal(pdu.bhs[1] & 6, 2);
+	assert_int_equal(wire_get32(pdu.bhs + 44), row->expected);
+}
+
+/* No R2T for it; what comes unasked is thrown away. */
+static void what_cannot_be_done_asks_for_no_data(void **state)
+{
+	static const char *const keys[] = {"InitialR2T=Yes\nImmediateData=No\n",
+		"InitialR2T=Yes\nImmediateData=Yes\n",
+		"InitialR2T=No\nImmediateData=No\n"};
+	struct target_rig *rig = *state;
+
+	for (unsigned way = 0; way < 3; way++) {
+		struct wire wire = {0};
+
+		wire_open(&wire, rig->port, keys[way]);
+		fill(way);
+		for (unsigned i = 0;
+			i < sizeof refused_rows / sizeof *refused_rows; i++)
+			send_refused(&wire, &refused_rows[i], way);
+		wire_expect_quiet(&wire);
+		wire_logout(&wire);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +478,7 @@ int main(void)
 		cmocka_unit_test(broken_sequences_fail_the_command_only),
 		cmocka_unit_test(data_against_the_agreement_is_rejected),
 		cmocka_unit_test(data_for_no_task_is_thrown_away),
+		cmocka_unit_test(what_cannot_be_done_asks_for_no_data),
 	};
 
 	return cmocka_run_group_tests(
