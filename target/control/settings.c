@@ -125,8 +125,8 @@ static const struct opt_spec top_specs[] = {
 struct iscsi_options {
 	uint64_t max_connections, max_host_sessions, max_logins,
 		login_timeout_s, ping_interval_s, ping_timeout_s,
-		command_window, max_burst_bytes, first_burst_bytes,
-		max_receive_bytes, max_r2t;
+		data_timeout_s, command_window, max_burst_bytes,
+		first_burst_bytes, max_receive_bytes, max_r2t;
 	bool immediate_data, initial_r2t, normal_send_targets_all;
 };
 
@@ -149,6 +149,9 @@ static const struct opt_spec iscsi_specs[] = {
 		"seconds of silence before a host is asked; 0: never"),
 	ISCSI("ping_timeout_s", OPT_UINT, ping_timeout_s, 1, 300, "15",
 		"seconds it then has to answer"),
+	ISCSI("data_timeout_s", OPT_UINT, data_timeout_s, 0, 3600, "60",
+		"seconds in which a host has to send data that it was asked "
+		"for; 0: any time"),
 	ISCSI("command_window", OPT_UINT, command_window, 2, 1024, "128",
 		"commands a session may have running"),
 	ISCSI("max_burst", OPT_SIZE, max_burst_bytes, 512, BUF_MAX_BYTES,
@@ -264,6 +267,7 @@ static int read_iscsi(
 	iscsi->login_timeout_s = (uint32_t)o.login_timeout_s;
 	iscsi->ping_interval_s = (uint32_t)o.ping_interval_s;
 	iscsi->ping_timeout_s = (uint32_t)o.ping_timeout_s;
+	iscsi->data_timeout_s = (uint32_t)o.data_timeout_s;
 	iscsi->command_window = (uint32_t)o.command_window;
 	iscsi->max_burst_bytes = (uint32_t)o.max_burst_bytes;
 	iscsi->first_burst_bytes = (uint32_t)o.first_burst_bytes;

@@ -13,6 +13,7 @@
 #include "target/iscsi/answer.h"
 #include "target/iscsi/data_out.h"
 #include "target/iscsi/handlers.h"
+#include "target/iscsi/overdue.h"
 #include "target/iscsi/shortage.h"
 
 #include "blockcore/base/list.h"
@@ -224,5 +225,6 @@ void command_body(struct iscsi_connection *connection, const uint8_t *header,
 		return;
 	}
 	task->received = pdu_get_data_bytes(header);
+	overdue_note(task, task->received);
 	data_out_start(task);
 }

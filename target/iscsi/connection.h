@@ -76,6 +76,15 @@ struct connection_figures {
 	uint8_t error_status, error_opcode;
 };
 
+/* See overdue.h. */
+struct connection_overdue {
+	struct loop_timer timer;
+	uint32_t looks; /* so far; the numbers below are one of these */
+	uint32_t moved_look; /* when data came last */
+	uint32_t paused_look; /* when we did not read last */
+	uint64_t in_bytes; /* data that came */
+};
+
 struct iscsi_connection {
 	struct stream stream;
 	struct iscsi_lane *lane;
@@ -85,7 +94,7 @@ struct iscsi_connection {
 	bool discovery, stalled, nexus_open, nexus_closing;
 	bool heard; /* something came or went since the timer last looked */
 	bool starving; /* a command of it waits for a buffer that is not there */
-	uint8_t stuck; /* looks in a row with data due and none moved */
+	uint8_t stuck; /* looks in a row with data unsent and none moved */
 	uint8_t shortage_looks; /* the same, of the lane's when buffers lack */
 	bool pinged, counted_login, refreshing;
 	bool up; /* the watcher knows of it */
@@ -114,6 +123,7 @@ struct iscsi_connection {
 	uint64_t stuck_bytes, shortage_bytes; /* what there was when they did */
 	uint32_t next_transfer_tag;
 
+	struct connection_overdue overdue;
 	struct loop_timer timer;
 	struct loop_message teardown;
 	bool teardown_posted;

@@ -14,6 +14,7 @@
 
 #include "target/iscsi/answer.h"
 #include "target/iscsi/handlers.h"
+#include "target/iscsi/overdue.h"
 
 #define ABORTED_COMMAND 0x0b /* SPC-4 4.5.6 */
 #define PROTOCOL_SERVICE_CRC_ERROR 0x4705 /* RFC 7143 11.4.7.2 */
@@ -94,6 +95,7 @@ static void begin_receiving(struct iscsi_task *task)
 		return;
 	task->state = TASK_RECEIVING;
 	task->connection->incoming++;
+	overdue_begin(task);
 }
 
 /* No unsolicited data comes (any more). */
@@ -211,6 +213,7 @@ void data_out_body(struct iscsi_connection *connection, const uint8_t *header,
 		return;
 	}
 	connection->moved_bytes += pdu_get_data_bytes(header);
+	overdue_note(task, pdu_get_data_bytes(header));
 	task->received += pdu_get_data_bytes(header);
 	task->data_sn++;
 	if (pdu_is_final(header))

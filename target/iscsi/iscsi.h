@@ -32,6 +32,8 @@ struct iscsi_settings {
 	uint32_t login_timeout_s; /* default 15 */
 	uint32_t ping_interval_s; /* NOP-In when idle; 0: never; default 15 */
 	uint32_t ping_timeout_s; /* default 15 */
+	/* For data that a host was asked for; 0: any time; default 60 (overdue.h) */
+	uint32_t data_timeout_s;
 	uint32_t command_window; /* commands per session; default 128 */
 	uint32_t max_burst_bytes; /* offered; default 1 MiB */
 	uint32_t first_burst_bytes; /* default 256 KiB */

@@ -9,6 +9,7 @@
 #include "target/iscsi/answer.h"
 #include "target/iscsi/handlers.h"
 #include "target/iscsi/notice.h"
+#include "target/iscsi/overdue.h"
 #include "target/iscsi/shortage.h"
 
 #include <arpa/inet.h>
@@ -82,6 +83,7 @@ static void init(struct iscsi_connection *connection, struct iscsi_lane *lane)
 	connection->timer.expired = login_expired;
 	connection->teardown.run = teardown;
 	connection->waiter.ready = command_resume;
+	overdue_init(connection);
 	STAILQ_INIT(&connection->waiting);
 }
 
@@ -214,6 +216,7 @@ static void teardown(struct loop_message *message)
 
 	stream_close(&connection->stream);
 	loop_timer_clear(lane->loop, &connection->timer);
+	overdue_end(connection);
 	buf_wait_cancel(lane->pool, &connection->waiter);
 	shortage_end(connection);
 	if (connection->receive.step == RECEIVE_DATA ||

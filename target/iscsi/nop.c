@@ -7,9 +7,9 @@
  * expires it looks and clears the flag, so a silent host is pinged after one to
  * two intervals, and dropped one timeout later.
  *
- * A host that talks but neither sends the data that it was asked for nor takes
- * what it asked for keeps buffers that others need: after some looks at that it
- * is dropped, too.
+ * A host that talks but does not take what it asked for keeps buffers that others
+ * need: after some looks at that it is dropped, too. (Data that it does not send:
+ * overdue.h.)
  */
 #include "target/iscsi/handlers.h"
 #include "target/iscsi/out.h"
@@ -67,11 +67,10 @@ static void ping(struct iscsi_connection *connection)
 	control_send(control, OUT_NEXT_STATUS, NULL, 0);
 }
 
-/* True if data has been due for too long. */
+/* True if data has been there for it for too long. */
 static bool is_stuck(struct iscsi_connection *connection)
 {
-	bool due = connection->incoming ||
-		stream_unsent_bytes(&connection->stream);
+	bool due = stream_unsent_bytes(&connection->stream);
 
 	if (!due || connection->moved_bytes != connection->stuck_bytes)
 		connection->stuck = 0;
@@ -91,7 +90,7 @@ static void timer_expired(struct loop_timer *timer)
 
 	connection->heard = false;
 	if (is_stuck(connection)) {
-		connection_drop(connection, "data neither sent nor taken");
+		connection_drop(connection, "data not taken");
 		return;
 	}
 	if (heard) {

@@ -30,6 +30,7 @@ void iscsi_settings_defaults(struct iscsi_settings *settings)
 		.login_timeout_s = 15,
 		.ping_interval_s = 15,
 		.ping_timeout_s = 15,
+		.data_timeout_s = 60,
 		.command_window = 128,
 		.max_burst_bytes = 1u << 20,
 		.first_burst_bytes = 256u << 10,

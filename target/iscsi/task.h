@@ -48,6 +48,8 @@ struct iscsi_task {
 	uint32_t r2t_sn; /* R2Ts sent */
 	uint32_t r2ts_answered;
 	uint32_t first_transfer_tag;
+	uint32_t due_look; /* when data came for it last: overdue.h */
+	uint64_t due_bytes; /* what had come in all by then */
 
 	/* data-in */
 	uint32_t in_next, in_end, in_sn;

@@ -160,6 +160,14 @@ int sim_target_accept(struct sim_target *target)
 	return pair[1];
 }
 
+/* The next thing happens; there must be one. */
+static void step(struct sim_target *target)
+{
+	sim_target_poll(target);
+	if (!sim_step(target->sim))
+		check_fail(__FILE__, __LINE__, "all is idle, and waited for");
+}
+
 static bool something_came(const struct wire *wire)
 {
 	struct pollfd ready = {.fd = wire->fd, .events = POLLIN};
@@ -173,8 +181,7 @@ static void run_until_something_came(struct wire *wire)
 	uint64_t end_ns = sim_now_ns(target->sim) + DEADLINE_NS;
 
 	while (!something_came(wire)) {
-		sim_target_poll(target);
-		sim_step(target->sim);
+		step(target);
 		if (sim_now_ns(target->sim) > end_ns)
 			check_fail(__FILE__, __LINE__, "no answer in a day");
 	}
@@ -197,42 +204,58 @@ void sim_target_open(
 
 /* -- turns ------------------------------------------------------------------- */
 
-static void look_at(struct loop_watch *watch)
+/* True if there was something. */
+static bool look_at(struct loop_watch *watch)
 {
 	struct pollfd ready = {.fd = watch->fd, .events = POLLIN | POLLOUT};
+	bool in, out;
 
 	poll(&ready, 1, 0);
-	if (ready.revents & (POLLIN | POLLHUP) &&
-		watch->interest & LOOP_READABLE)
+	in = ready.revents & (POLLIN | POLLHUP) &&
+		watch->interest & LOOP_READABLE;
+	out = ready.revents & POLLOUT && watch->interest & LOOP_WRITABLE;
+	if (in)
 		watch->ready(watch, LOOP_READABLE);
-	if (ready.revents & POLLOUT && watch->interest & LOOP_WRITABLE)
+	if (out && watch->interest & LOOP_WRITABLE)
 		watch->ready(watch, LOOP_WRITABLE);
+	return in || out;
 }
 
 void sim_target_poll(struct sim_target *target)
 {
 	struct iscsi_connection *connection;
+	bool any = false;
 
 	TAILQ_FOREACH (connection, &target->server->lane[0]->connections, link)
 		if (!connection->stream.closing)
-			look_at(&connection->stream.watch);
-	sim_loop_wake(target->lane->loop);
+			any |= look_at(&connection->stream.watch);
+	if (any)
+		sim_loop_wake(target->lane->loop);
+}
+
+/* A moment at which the clock stops even if nothing else happens then. */
+struct moment {
+	struct sim_event event;
+	bool passed;
+};
+
+static void pass(struct sim_event *event)
+{
+	container_of(event, struct moment, event)->passed = true;
 }
 
 void sim_target_run_for(struct sim_target *target, uint64_t ns)
 {
-	uint64_t end_ns = sim_now_ns(target->sim) + ns;
+	struct moment end = {.event = {.run = pass}};
 
-	do
-		sim_target_poll(target);
-	while (sim_now_ns(target->sim) < end_ns && sim_step(target->sim));
+	sim_event_set(target->sim, &end.event, ns);
+	while (!end.passed)
+		step(target);
 }
 
 void sim_target_until_gone(struct sim_target *target)
 {
-	while (!TAILQ_EMPTY(&target->server->lane[0]->connections)) {
-		sim_target_poll(target);
-		sim_step(target->sim);
-	}
+	while (!TAILQ_EMPTY(&target->server->lane[0]->connections))
+		step(target);
 	sim_run(target->sim); /* and the watcher has been told */
 }

@@ -93,7 +93,8 @@ static void every_key_is_taken(void **state)
 			      "ring: threads\n"
 			      "buffers: 1GiB\n"
 			      "iscsi: {max_burst: 512K, first_burst: 64K,"
-			      " ping_interval_s: 0, initial_r2t: true,"
+			      " ping_interval_s: 0, data_timeout_s: 7,"
+			      " initial_r2t: true,"
 			      " max_host_sessions: 40}\n"
 			      "api: {url: 'https://san.example:8443'}\n"
 			      "portals:\n"
@@ -116,6 +117,7 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(s.iscsi.max_burst_bytes, 512u << 10);
 	assert_int_equal(s.iscsi.first_burst_bytes, 64u << 10);
 	assert_int_equal(s.iscsi.ping_interval_s, 0);
+	assert_int_equal(s.iscsi.data_timeout_s, 7);
 	assert_int_equal(s.iscsi.max_host_sessions, 40);
 	assert_true(s.iscsi.initial_r2t);
 	assert_true(s.iscsi.immediate_data);

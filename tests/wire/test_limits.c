@@ -356,6 +356,7 @@ static void impatient(struct target_rig_setup *setup)
 {
 	setup->settings.ping_interval_s = 1;
 	setup->settings.ping_timeout_s = 1;
+	setup->settings.data_timeout_s = 1;
 }
 
 static void a_silent_host_is_pinged_and_dropped(void **state)
