@@ -342,9 +342,12 @@ int initiator_execute(struct initiator *i, struct initiator_io *io)
 
 int initiator_ready(struct initiator *i)
 {
+	uint64_t limit = initiator_now_ns() + 30000000000u;
 	struct initiator_io io;
 
-	for (int tries = 0; tries < 16; tries++) {
+	/* A daemon that was killed may hold the file until the kernel has ended
+	 * its I/O: that long the volume of the next one is offline. */
+	while (initiator_now_ns() < limit) {
 		initiator_io_plain(&io, 0);
 		int error = initiator_execute(i, &io);
 		if (error || !io.status)

@@ -9,6 +9,8 @@
  *     not in its copies.
  *  3. Freed clusters are counted down only after the commit that wrote the last
  *     entry without them, and after a drain that began then.
+ *  4. Tables are written by one at a time, a commit or a write ahead of it: two
+ *     writes to one sector never overtake each other.
  */
 #include "blockcore/format/qcow2/qcow2.h"
 
@@ -19,6 +21,7 @@
 
 #define COMMIT_AFTER_NS (1000ull * 1000 * 1000) /* without a flush */
 #define DIRTY_MOST 2048u /* slices: 8 MiB */
+#define BRIEF_MOST 64u /* entries of an epoch that was short */
 
 /* -- what an epoch has to write ------------------------------------------- */
 
@@ -44,8 +47,16 @@ static int close_slice(
 		bytes, g->slice_bytes);
 }
 
-/* What is not in memory is read from the file, so it stays until it is there. */
-static void release_slices(struct epoch *epoch)
+static void epoch_init(struct epoch *epoch)
+{
+	STAILQ_INIT(&epoch->early);
+	STAILQ_INIT(&epoch->late);
+	TAILQ_INIT(&epoch->freed);
+	TAILQ_INIT(&epoch->closed);
+}
+
+/* What is not in memory is read from the file, so slices stay until they are there. */
+static void epoch_fini(struct epoch *epoch)
 {
 	struct qcow2_slice *slice;
 
@@ -53,6 +64,8 @@ static void release_slices(struct epoch *epoch)
 		TAILQ_REMOVE(&epoch->closed, slice, closed_link);
 		qcow2_map_unpin(slice);
 	}
+	qcow2_io_free(&epoch->early);
+	qcow2_io_free(&epoch->late);
 }
 
 static int close_slices(struct qcow2 *image, struct epoch *epoch)
@@ -117,10 +130,13 @@ static int close_l1(struct qcow2 *image, struct epoch *epoch)
 /* Without a wait in it: a moment of the map. */
 static int close_epoch(struct qcow2 *image, struct epoch *epoch)
 {
-	TAILQ_INIT(&epoch->freed);
-	TAILQ_CONCAT(&epoch->freed, &image->epochs.freed, link);
-	epoch->ordered = image->epochs.ordered;
-	image->epochs.ordered = false;
+	struct qcow2_epochs *e = &image->epochs;
+
+	TAILQ_CONCAT(&epoch->freed, &e->freed, link);
+	epoch->ordered = e->ordered;
+	e->ordered = false;
+	e->brief = e->changes <= BRIEF_MOST;
+	e->changes = 0;
 	int error = close_slices(image, epoch);
 
 	return error ? error : close_l1(image, epoch);
@@ -158,17 +174,13 @@ static int commit_once_co(struct qcow2 *image)
 
 	if (image->failed)
 		return -EIO;
-	STAILQ_INIT(&epoch.early);
-	STAILQ_INIT(&epoch.late);
-	TAILQ_INIT(&epoch.closed);
+	epoch_init(&epoch);
 	loop_timer_clear(image->home->loop, &e->timer);
 	e->commits++;
 	int error = close_epoch(image, &epoch);
 	if (!error)
 		error = write_epoch_co(image, &epoch);
-	release_slices(&epoch);
-	qcow2_io_free(&epoch.early);
-	qcow2_io_free(&epoch.late);
+	epoch_fini(&epoch);
 	TAILQ_CONCAT(&e->unnamed, &epoch.freed, link);
 	if (error)
 		return qcow2_io_failed(image, error, "tables");
@@ -215,6 +227,64 @@ int qcow2_epoch_commit_co(struct qcow2 *image)
 	return e->done >= mine ? 0 : -EIO;
 }
 
+/* -- ahead of a commit ---------------------------------------------------- */
+
+/* After a short epoch the next one is likely to be short, too: flushes follow each
+ * other closely, as databases' do. Then what is changed in a turn is written at its
+ * end, beside the data, and the flush finds it done. */
+static bool may_write_ahead(const struct qcow2_epochs *e)
+{
+	return e->brief && e->changes <= BRIEF_MOST && !e->ordered &&
+		!e->running;
+}
+
+static void write_ahead_locked_co(struct qcow2 *image)
+{
+	struct epoch epoch;
+
+	epoch_init(&epoch);
+	int error = close_slices(image, &epoch);
+	if (!error)
+		error = qcow2_io_write_all_co(image, &epoch.late);
+	epoch_fini(&epoch);
+	if (error)
+		qcow2_io_failed(image, error, "tables");
+}
+
+static void write_ahead_co(void *argument)
+{
+	struct qcow2 *image = argument;
+	struct qcow2_epochs *e = &image->epochs;
+
+	if (may_write_ahead(e) && !image->failed) {
+		e->running = true;
+		write_ahead_locked_co(image);
+		e->running = false;
+		wake_waiters(e);
+	}
+	qcow2_io_helper_done(image);
+}
+
+static void turn_is_over(struct loop_message *message)
+{
+	struct qcow2 *image = container_of(message, struct qcow2, epochs.ahead);
+
+	image->epochs.ahead_posted = false;
+	qcow2_io_helper(image, write_ahead_co);
+	qcow2_io_helper_done(image);
+}
+
+static void post_ahead(struct qcow2 *image)
+{
+	struct qcow2_epochs *e = &image->epochs;
+
+	if (e->ahead_posted || !may_write_ahead(e))
+		return;
+	e->ahead_posted = true;
+	atomic_fetch_add(&image->helpers, 1);
+	loop_post(image->home->loop, &e->ahead);
+}
+
 /* -- without a flush ------------------------------------------------------ */
 
 static void background_co(void *argument)
@@ -238,6 +308,8 @@ void qcow2_epoch_touch(struct qcow2 *image)
 	struct qcow2_epochs *e = &image->epochs;
 
 	image->uncommitted = true;
+	e->changes++;
+	post_ahead(image);
 	if (!e->timer.armed && !e->running)
 		loop_timer_set(image->home->loop, &e->timer, COMMIT_AFTER_NS);
 	if (e->dirty_count >= DIRTY_MOST && !e->running)
@@ -322,6 +394,7 @@ void qcow2_epoch_init(struct qcow2 *image)
 	TAILQ_INIT(&e->unnamed);
 	TAILQ_INIT(&e->dirty);
 	e->timer.expired = time_is_up;
+	e->ahead.run = turn_is_over;
 }
 
 static void forget(struct qcow2_freed_list *list)

@@ -39,7 +39,9 @@
  *	   yet; fdatasync: data, refcounts and new tables are durable. It is left
  *	   out of an epoch all of whose entries are calm: they name zeroes of the
  *	   file where the guest read zeroes, in clusters that are durably counted.
- *	   Such an entry shows the same without its data as before it.
+ *	   Such an entry shows the same without its data as before it, so it is
+ *	   set before its data is written, and may be on disk before that, too:
+ *	   slices that hold no others are written ahead while data is on its way.
  *	5. late writes: slices of L2 tables, L1 entries; fdatasync. Only now flushes
  *	   are answered.
  *	6. what the epoch has set free is counted down, once no request that may
@@ -63,6 +65,7 @@
 #include "blockcore/base/slab.h"
 #include "blockcore/format/format.h"
 #include "blockcore/format/qcow2/entry.h"
+#include "blockcore/format/qcow2/epoch.h"
 #include "blockcore/format/qcow2/grant.h"
 #include "blockcore/format/qcow2/header.h"
 
@@ -110,7 +113,6 @@ struct qcow2_slice {
 	dirty_link, closed_link; /* an epoch writes it */
 	_Atomic uint64_t word[];
 };
-TAILQ_HEAD(qcow2_slice_list, qcow2_slice);
 
 /* The slices of one L2 table; NULL: not in memory. */
 struct qcow2_table {
@@ -152,35 +154,6 @@ struct qcow2_refcounts {
 	/* Held by whoever writes refcounts or the header: two writes to one
 	 * sector never overtake each other. */
 	struct co_mutex write;
-};
-
-/* -- epochs --------------------------------------------------------------- */
-
-/* References to give up: a run of clusters, each by one. */
-struct qcow2_freed {
-	uint64_t offset_bytes, clusters;
-	TAILQ_ENTRY(qcow2_freed) link;
-};
-TAILQ_HEAD(qcow2_freed_list, qcow2_freed);
-
-struct qcow2_waiter {
-	struct co *co;
-	STAILQ_ENTRY(qcow2_waiter) link;
-};
-STAILQ_HEAD(qcow2_waiter_list, qcow2_waiter);
-
-struct qcow2_epochs {
-	uint64_t asked, done; /* commits */
-	bool running, reclaiming;
-	struct qcow2_waiter_list waiters;
-	struct qcow2_slice_list dirty;
-	uint32_t dirty_count;
-	bool l1_dirty;
-	bool ordered; /* a change needs the fdatasync of step 4 */
-	struct qcow2_freed_list freed; /* since the last commit */
-	struct qcow2_freed_list unnamed; /* durably; may be in use */
-	struct loop_timer timer;
-	uint64_t commits;
 };
 
 /* -- the image ------------------------------------------------------------ */
@@ -412,20 +385,6 @@ int qcow2_refcount_grow_co(struct qcow2 *image, uint64_t index);
 /* The same, at a cluster that is known to be free: for repair. */
 int qcow2_refcount_make_co(
 	struct qcow2 *image, uint64_t index, uint64_t offset);
-
-/* -- epoch.c -------------------------------------------------------------- */
-
-void qcow2_epoch_init(struct qcow2 *image);
-/* Everything that has been written before is durable. */
-int qcow2_epoch_commit_co(struct qcow2 *image);
-/* The map is about to be changed. */
-void qcow2_epoch_touch(struct qcow2 *image);
-/* A reference less, once the map of now is durable. */
-void qcow2_epoch_free(struct qcow2 *image, uint64_t offset, uint64_t clusters);
-/* Of an L2 entry, whatever it is. */
-void qcow2_epoch_free_entry(struct qcow2 *image, uint64_t word);
-/* Nothing is at work any more; what is left is freed, for the last time. */
-int qcow2_epoch_end_co(struct qcow2 *image);
 
 /* -- own.c ---------------------------------------------------------------- */
 

@@ -11,7 +11,9 @@
  * cluster that is replaced. Zeroes are not written to a cluster that holds them.
  *
  * Invariants
- *  1. An entry is set after the data has been written.
+ *  1. An entry is set after the data has been written, or, if it is calm
+ *     (qcow2.h), before that: the data of a request and its tables are on their
+ *     way together then.
  *  2. A unit that is allocated is never read and written back here: an overwrite
  *     by a lane would be lost.
  */
@@ -77,6 +79,7 @@ struct fill {
 	uint64_t base, host;
 	uint64_t at, to, pad_at, pad_to;
 	bool zeroed; /* it holds zeroes there until now */
+	bool calm; /* the guest reads zeroes there, too: nothing is padded */
 	uint8_t *head, *tail;
 };
 
@@ -138,9 +141,9 @@ static int fill_co(struct writer *w, struct fill f)
 {
 	int error;
 
-	if (f.zeroed && is_zero(w->image, f.pad_at, f.at))
+	if (f.calm || (f.zeroed && is_zero(w->image, f.pad_at, f.at)))
 		f.pad_at = f.at;
-	if (f.zeroed && is_zero(w->image, f.to, f.pad_to))
+	if (f.calm || (f.zeroed && is_zero(w->image, f.to, f.pad_to)))
 		f.pad_to = f.to;
 	error = read_pad_co(w->image, f.pad_at, f.at, &f.head);
 	if (!error)
@@ -200,12 +203,22 @@ static bool is_calm(struct qcow2 *image, const struct fill *f)
 	return f->zeroed && is_zero(image, f->pad_at, f->pad_to);
 }
 
+static void set_entry(struct writer *w, struct qcow2_slice *slice,
+	const struct fill *f, uint64_t at, const uint64_t word[2])
+{
+	struct qcow2_map *map = &w->image->map;
+
+	if (f->calm)
+		qcow2_map_set_calm(map, slice, at, word);
+	else
+		qcow2_map_set(map, slice, at, word);
+}
+
 static void link_clusters(struct writer *w, struct qcow2_slice *slice,
 	const struct fill *f, uint64_t clusters)
 {
 	struct qcow2 *image = w->image;
 	const struct qcow2_geometry *g = &image->geometry;
-	bool calm = is_calm(image, f);
 
 	for (uint64_t i = 0; i < clusters; i++) {
 		uint64_t base = f->base + (i << g->cluster_bits);
@@ -213,10 +226,7 @@ static void link_clusters(struct writer *w, struct qcow2_slice *slice,
 
 		qcow2_map_entry(&image->map, base, old);
 		replaced(g, f, base, old, word);
-		if (calm)
-			qcow2_map_set_calm(&image->map, slice, base, word);
-		else
-			qcow2_map_set(&image->map, slice, base, word);
+		set_entry(w, slice, f, base, word);
 		qcow2_epoch_free_entry(image, old[0]);
 	}
 }
@@ -262,6 +272,19 @@ static void pad(struct qcow2 *image, struct fill *f)
 	f->pad_to = (f->to + mask) & ~mask;
 }
 
+/* Clusters that have entries by now hold zeroes, or some of the data. */
+static void allocation_failed(struct writer *w, struct qcow2_slice *slice,
+	const struct fill *f, uint64_t clusters)
+{
+	struct qcow2 *image = w->image;
+	unsigned bits = image->geometry.cluster_bits;
+
+	if (!f->calm)
+		qcow2_epoch_free(image, f->host, clusters);
+	for (uint64_t i = 0; f->calm && i < clusters; i++)
+		qcow2_map_doubt(&image->map, slice, f->base + (i << bits));
+}
+
 static int allocate_co(struct writer *w, struct qcow2_slice *slice)
 {
 	struct qcow2 *image = w->image;
@@ -277,10 +300,13 @@ static int allocate_co(struct writer *w, struct qcow2_slice *slice)
 	f.to = f.base + (grant.clusters << g->cluster_bits);
 	f.to = f.to < w->end ? f.to : w->end;
 	pad(image, &f);
+	f.calm = is_calm(image, &f);
+	if (f.calm)
+		link_clusters(w, slice, &f, grant.clusters);
 	error = fill_co(w, f);
 	if (error)
-		qcow2_epoch_free(image, f.host, grant.clusters);
-	else
+		allocation_failed(w, slice, &f, grant.clusters);
+	else if (!f.calm)
 		link_clusters(w, slice, &f, grant.clusters);
 	w->at = f.to;
 	return error;
@@ -302,19 +328,20 @@ static int fill_own_co(struct writer *w, struct qcow2_slice *slice,
 
 	f.pad_at = f.at & ~mask;
 	f.pad_to = (f.to + mask) & ~mask;
+	f.calm = is_calm(image, &f);
+	word[0] &= ~QCOW2_ZERO_FLAG;
+	word[1] = g->extended
+		? (word[1] | units) & ~(units << QCOW2_SUBCLUSTERS)
+		: 0;
+	if (f.calm)
+		set_entry(w, slice, &f, w->at, word);
 	int error = fill_co(w, f);
 	if (error) {
 		qcow2_map_doubt(&image->map, slice, w->at);
 		return error;
 	}
-	word[0] &= ~QCOW2_ZERO_FLAG;
-	word[1] = g->extended
-		? (word[1] | units) & ~(units << QCOW2_SUBCLUSTERS)
-		: 0;
-	if (is_calm(image, &f))
-		qcow2_map_set_calm(&image->map, slice, w->at, word);
-	else
-		qcow2_map_set(&image->map, slice, w->at, word);
+	if (!f.calm)
+		set_entry(w, slice, &f, w->at, word);
 	w->at = f.to;
 	return 0;
 }
