@@ -65,7 +65,7 @@
 #include "blockcore/base/slab.h"
 #include "blockcore/format/format.h"
 #include "blockcore/format/qcow2/entry.h"
-#include "blockcore/format/qcow2/epoch.h"
+#include "blockcore/format/qcow2/epochs.h"
 #include "blockcore/format/qcow2/grant.h"
 #include "blockcore/format/qcow2/header.h"
 

@@ -2,8 +2,8 @@
 /*
  * qcow2: group commit (epoch.c): what makes changes of the map durable. At home.
  */
-#ifndef BLOCKCORE_FORMAT_QCOW2_EPOCH_H
-#define BLOCKCORE_FORMAT_QCOW2_EPOCH_H
+#ifndef BLOCKCORE_FORMAT_QCOW2_EPOCHS_H
+#define BLOCKCORE_FORMAT_QCOW2_EPOCHS_H
 
 #include "blockcore/loop.h"
 
