@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Buffers, which all hosts of a lane share: who waits for them, who keeps them.
+ * Buffers, which all hosts of a lane share: who waits for them, who keeps them. Floods
+ * of answers that nobody takes: test_floods.c.
  * TSAN: yes
  */
 #include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
 
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -219,70 +219,6 @@ static void who_keeps_all_buffers_has_to_go(void **state)
 
 #define GREEDY 24u
 
-static void patient(struct target_rig_setup *setup)
-{
-	setup->lanes = 2;
-	setup->pool_bytes = 16u << 20;
-	setup->settings.ping_interval_s = 3600;
-}
-
-/* Sends as much of it as the target takes; false when it takes no more. */
-static bool pour(struct wire *wire, const uint8_t *from, size_t bytes)
-{
-	struct pollfd ready = {.fd = wire->fd, .events = POLLOUT};
-
-	while (bytes) {
-		ssize_t sent = send(
-			wire->fd, from, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (sent > 0) {
-			from += sent;
-			bytes -= (size_t)sent;
-		} else if (poll(&ready, 1, 200) == 0) {
-			return false;
-		}
-	}
-	return true;
-}
-
-/* Pings of that much data until the target takes no more. */
-static void ping_for_ever(struct wire *wire, uint32_t bytes)
-{
-	static uint8_t ping[48 + sizeof data];
-
-	wire_begin(wire, ping, WIRE_NOP_OUT | WIRE_IMMEDIATE);
-	ping[5] = (uint8_t)(bytes >> 16);
-	ping[6] = (uint8_t)(bytes >> 8);
-	ping[7] = (uint8_t)bytes;
-	wire_put32(ping + 20, 0xffffffff);
-	for (unsigned i = 0; i < 256 && pour(wire, ping, 48 + bytes); i++)
-		;
-}
-
-/* Answers that nobody takes are bounded: no host is dropped, none waits. */
-static void answers_that_nobody_takes_starve_nobody(void **state)
-{
-	struct target_rig *rig = rig_with(patient);
-	struct wire deaf[8] = {{0}}, good = {.isid = {0x40, 99}};
-
-	(void)state;
-	wire_open(&good, rig->port, "");
-	for (unsigned i = 0; i < 8; i++) {
-		deaf[i].isid[0] = 0x40;
-		deaf[i].isid[1] = (uint8_t)(i + 1);
-		wire_open(&deaf[i], rig->port,
-			"MaxRecvDataSegmentLength=262144\n");
-		ping_for_ever(&deaf[i], 262144);
-	}
-	for (unsigned i = 0; i < 100; i++)
-		host_io_expect(&good, i);
-	assert_int_equal(rig->sessions_down, 0);
-	for (unsigned i = 0; i < 8; i++)
-		wire_close(&deaf[i]);
-	wire_logout(&good);
-	target_rig_free(rig);
-}
-
 static void tiny_and_patient(struct target_rig_setup *setup)
 {
 	tiny_pool(setup);
@@ -359,7 +295,6 @@ int main(void)
 		cmocka_unit_test(immediate_data_waits_for_buffers),
 		cmocka_unit_test(a_large_command_does_not_starve),
 		cmocka_unit_test(who_keeps_all_buffers_has_to_go),
-		cmocka_unit_test(answers_that_nobody_takes_starve_nobody),
 		cmocka_unit_test(who_never_ends_a_pdu_has_to_go),
 		cmocka_unit_test(an_empty_pool_keeps_nobody_out),
 	};
