@@ -265,6 +265,7 @@ static void files_free(struct ring_files_file *self)
 {
 	if (self->fd >= 0)
 		close(self->fd);
+	free(atomic_load(&self->mounted));
 	free(self->path);
 	free(self);
 }

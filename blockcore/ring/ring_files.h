@@ -16,6 +16,7 @@
 #define BLOCKCORE_RING_FILES_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "blockcore/ring.h"
 
@@ -36,6 +37,8 @@ struct ring_files_file {
 	uint64_t serial; /* from 1 */
 	uint64_t taken, refused; /* locks held */
 	char *path;
+	_Atomic(char *)
+		mounted; /* where its file system begins; NULL: not known */
 };
 
 static inline struct ring_files_file *ring_files_file(struct ring_file *file)

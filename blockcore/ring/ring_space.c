@@ -37,21 +37,39 @@ static void space_cut(char *path, dev_t device)
 	}
 }
 
-/* Without links and memory it is called by the file's own path. */
-static void space_name(
-	const char *path, dev_t device, char name[RING_SPACE_NAME_BYTES])
+/* Works out where the file system of the open file begins: a walk up its path, done
+ * once. NULL: it cannot be told (now). */
+static const char *space_find_mounted(
+	struct ring_files_file *self, dev_t device)
 {
-	char *real = realpath(path, NULL);
+	char *real = realpath(self->path, NULL), *before = NULL;
 
-	if (real)
-		space_cut(real, device);
-	snprintf(name, RING_SPACE_NAME_BYTES, "%s", real ? real : path);
-	free(real);
+	if (!real || !space_same_device(real, device)) {
+		free(real); /* the path leads elsewhere by now */
+		return NULL;
+	}
+	space_cut(real, device);
+	if (atomic_compare_exchange_strong(&self->mounted, &before, real))
+		return real;
+	free(real); /* another thread was faster */
+	return before;
+}
+
+/* Without a better name it is called by the file's own path. */
+static void space_name(struct ring_files_file *self, dev_t device,
+	char name[RING_SPACE_NAME_BYTES])
+{
+	const char *mounted = atomic_load(&self->mounted);
+
+	if (!mounted)
+		mounted = space_find_mounted(self, device);
+	snprintf(name, RING_SPACE_NAME_BYTES, "%s",
+		mounted ? mounted : self->path);
 }
 
 int ring_files_space(struct ring_file *file, struct ring_space *space)
 {
-	const struct ring_files_file *self = ring_files_file(file);
+	struct ring_files_file *self = ring_files_file(file);
 	struct stat facts;
 	struct statvfs all;
 
@@ -69,6 +87,6 @@ int ring_files_space(struct ring_file *file, struct ring_space *space)
 	space->total_bytes = space->free_bytes +
 		(uint64_t)(all.f_blocks - all.f_bfree) * all.f_frsize;
 	space->file_system = facts.st_dev;
-	space_name(self->path, facts.st_dev, space->name);
+	space_name(self, facts.st_dev, space->name);
 	return 0;
 }

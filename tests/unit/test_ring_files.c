@@ -194,6 +194,22 @@ static void test_space(void **state)
 	ring_rig_close(rig, file);
 }
 
+/* Where the file system begins is worked out when it is first asked for: of the file
+ * that is open, what its path may lead to since is another's. */
+static void test_space_keeps_its_name(void **state)
+{
+	struct ring_rig *rig = *state;
+	struct ring_file *file = ring_rig_open(rig, MAKE, MIB);
+	struct ring_space first, again;
+	assert_int_equal(ring_file_space(file, &first), 0);
+	assert_int_equal(unlink(rig->path), 0);
+	assert_int_equal(symlink("/proc/self/status", rig->path), 0);
+	assert_int_equal(ring_file_space(file, &again), 0);
+	assert_string_equal(again.name, first.name);
+	assert_int_equal(again.file_system, first.file_system);
+	ring_rig_close(rig, file);
+}
+
 static void test_files_come_and_go(void **state)
 {
 	struct ring_rig *rig = *state;
@@ -462,6 +478,7 @@ int main(void)
 		CASE(test_resize),
 		CASE(test_extents),
 		CASE(test_space),
+		CASE(test_space_keeps_its_name),
 		CASE(test_files_come_and_go),
 		CASE(test_second_open_cannot_take_what_the_first_refuses),
 		CASE(test_close_releases_locks),
