@@ -5,7 +5,7 @@
 . /lib.sh
 
 text() { # VOLUME: asks the machine outside, where cairn runs
-	echo "$1" | nc 10.0.2.100 1234 >"/tmp/$1.sh" && grep -q '^iscsiadm' "/tmp/$1.sh"
+	ask_outside "$1" >"/tmp/$1.sh" && grep -q '^iscsiadm' "/tmp/$1.sh"
 }
 runs() { # VOLUME; standard input: the secrets that it asks for
 	sh -e "/tmp/$1.sh"
@@ -33,7 +33,7 @@ step 'the disk has the name that the text says' test -b "$(disk_of plain)"
 step 'and holds a file system' holds_files "$(disk_of plain)"
 step 'it would be there after a start' at_every_start plain
 step 'the way back runs' parts plain
-step 'no session is left' wait_until no_session
+step 'no session is left' sessions_end
 step 'cairn connect keyed' text keyed
 step 'the text has no secret' secret_is_absent
 step 'with a wrong secret there is no session' refused wrong_runs
@@ -43,5 +43,5 @@ step 'there is a session' session_of keyed
 step 'the disk has the name that the text says' test -b "$(disk_of keyed)"
 step 'and holds a file system' holds_files "$(disk_of keyed)"
 step 'the way back runs' parts keyed
-step 'no session is left' wait_until no_session
+step 'no session is left' sessions_end
 finish

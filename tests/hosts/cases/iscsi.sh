@@ -6,23 +6,26 @@ target=iqn.2026-11.example.cairn:hosts
 portal=10.0.2.2:@PORT@
 disk=/dev/sda
 
-find_disk() { [ -b $disk ]; }
 load() { # fio's writes carry checksums, read back at the end
 	fio --allow_file_create=0 --name=v --filename="$1" --size=48m --bs=4k \
 		--ioengine=libaio --iodepth=8 --direct=1 --rw=randwrite \
 		--verify=crc32c --do_verify=1 --verify_fatal=1 --output=/tmp/fio.out ||
 		{ cat /tmp/fio.out; return 1; }
 }
+# fio tells on a pipe that its files are laid out and writing begins.
 load_in_background() {
-	fio --name=k --directory=/mnt --size=48m --bs=16k --ioengine=libaio \
+	mkfifo /tmp/begun
+	fio --exec_prerun='echo begun >/tmp/begun' --name=k --directory=/mnt --size=48m --bs=16k --ioengine=libaio \
 		--iodepth=8 --direct=1 --rw=randwrite --verify=crc32c \
 		--do_verify=1 --verify_fatal=1 --output=/tmp/fio.out &
 	load_pid=$!
-	wait_until test -s /mnt/k.0.0
+	timeout 60 cat /tmp/begun
 }
 load_ends_well() { wait $load_pid || { cat /tmp/fio.out; return 1; }; }
-sessions() { iscsiadm -m session | grep -q "$target"; }
-no_session() { ! iscsiadm -m session 2>/dev/null | grep -q "$target"; }
+logged_in() {
+	iscsiadm -m session | grep -q "$target" &&
+		[ "$(cat /sys/class/iscsi_session/session*/state)" = LOGGED_IN ]
+}
 inquiry_ok() {
 	sg_inq $disk && sg_vpd --page=di $disk && sg_vpd --page=bl $disk &&
 		sg_vpd --page=lbpv $disk && sg_readcap --16 $disk
@@ -39,7 +42,7 @@ start_udev
 step 'iscsid starts' start_iscsid
 step 'discovery' iscsiadm -m discovery -t sendtargets -p $portal
 step 'login' iscsiadm -m node -T $target -p $portal --login
-step 'a disk appears' wait_until find_disk
+step 'a disk appears' disk_appears $disk
 step 'INQUIRY, VPD pages and capacity' inquiry_ok
 step 'persistent reservation keys' registered
 step 'fio with verification on the raw disk' load $disk
@@ -49,9 +52,9 @@ step 'a load on the file system begins' load_in_background
 step 'the daemon is killed under the load' outside kill
 step 'the daemon starts again' outside start
 step 'the load ends, verified' load_ends_well
-step 'the session is there again' wait_until sessions
+step 'the session is there again' logged_in
 step 'unmount' umount /mnt
 step 'file system check is clean' e2fsck -f -n $disk
 step 'logout' iscsiadm -m node -T $target -p $portal --logout
-step 'no session is left' wait_until no_session
+step 'no session is left' sessions_end
 finish

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # For the cases: each step is one TAP line with its time; a failed step shows
-# what it printed. Sourced in the guest.
+# what it printed. Sourced in the guest. What is waited for is an event, at most 60 s.
 step_number=0
 failures=0
 
@@ -19,15 +19,19 @@ step() { # NAME COMMAND...
 	[ "$verdict" = ok ]
 }
 
-# Waits until a command succeeds, at most 60 s.
-wait_until() {
-	tries=0
-	until "$@" >/dev/null 2>&1; do
-		tries=$((tries + 1))
-		[ $tries -lt 600 ] || return 1
-		usleep 100000
+disk_appears() { udevadm wait --timeout=60 "$1"; }
+
+# All sessions that there are have ended.
+sessions_end() {
+	for session in /sys/class/iscsi_session/*; do
+		[ ! -e "$session" ] ||
+			udevadm wait --removed --timeout=60 "$session" || return 1
 	done
+	! iscsiadm -m session 2>/dev/null
 }
+
+# A line of the kernel's log, told already or to come.
+kernel_says() { timeout 60 grep -m 1 "$1" /dev/kmsg; }
 
 start_udev() {
 	/usr/lib/systemd/systemd-udevd --daemon
@@ -35,14 +39,27 @@ start_udev() {
 	udevadm settle -t 60
 }
 
-start_iscsid() {
-	modprobe -a iscsi_tcp sd_mod sg ext4 && iscsid
+# iscsid keeps the pipe open for writing, so who reads it comes to its end when
+# iscsid has ended.
+alive=/run/iscsid.alive
+run_iscsid() {
+	[ -p $alive ] || mkfifo $alive
+	iscsid 9<>$alive
 }
+end_iscsid() {
+	exec 8<$alive
+	iscsiadm -k 0 2>/dev/null
+	timeout 60 cat <&8
+	ended=$?
+	exec 8<&-
+	return $ended
+}
+start_iscsid() { modprobe -a iscsi_tcp sd_mod sg ext4 && run_iscsid; }
 
-# Asks the machine outside to kill or to start the daemon; answers "done".
-outside() {
-	[ "$(echo "$1" | nc 10.0.2.100 1234)" = done ]
-}
+# Asks the machine outside; its answer.
+ask_outside() { echo "$1" | nc 10.0.2.100 1234; }
+# Has it kill or start the daemon; answers "done".
+outside() { [ "$(ask_outside "$1")" = done ]; }
 
 finish() {
 	echo "1..$step_number"
