@@ -221,6 +221,7 @@ void command_body(struct iscsi_connection *connection, const uint8_t *header,
 	if (!task || task->scsi.aborted)
 		return;
 	if (!intact) {
+		connection->number_taken = false; /* there is a task */
 		data_out_damaged(task, header);
 		return;
 	}

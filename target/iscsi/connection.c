@@ -57,6 +57,23 @@ void connection_relieve(struct iscsi_connection *connection)
 		stream_resume(&connection->stream);
 }
 
+void connection_take_cmd_sn(struct iscsi_connection *connection)
+{
+	connection->number_taken = true;
+	connection->exp_cmd_sn_before = connection->exp_cmd_sn;
+	connection->skipped_before = connection->skipped;
+	connection_advance(connection);
+}
+
+void connection_give_cmd_sn_back(struct iscsi_connection *connection)
+{
+	if (!connection->number_taken)
+		return;
+	connection->number_taken = false;
+	connection->exp_cmd_sn = connection->exp_cmd_sn_before;
+	connection->skipped = connection->skipped_before;
+}
+
 void connection_skip_cmd_sn(struct iscsi_connection *connection, uint32_t ahead)
 {
 	if (ahead == 0)

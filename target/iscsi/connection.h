@@ -106,6 +106,11 @@ struct iscsi_connection {
 	/* sequence numbers (RFC 7143 4.2.2) */
 	uint32_t stat_sn, exp_cmd_sn;
 	uint64_t skipped; /* bit n: exp_cmd_sn + 1 + n counts as received */
+	/* Both as they were before the PDU in hand took its number, if it has one
+	 * and may still be rejected. */
+	bool number_taken;
+	uint32_t exp_cmd_sn_before;
+	uint64_t skipped_before;
 	uint32_t window; /* commands at a time */
 	uint32_t running; /* of these: not yet answered */
 	uint32_t immediate; /* immediate commands not yet answered */
@@ -190,6 +195,11 @@ static inline void connection_advance(struct iscsi_connection *connection)
 		connection->exp_cmd_sn++;
 	} while (skip);
 }
+
+/* The PDU in hand takes its number: exp_cmd_sn; ... gives it back, if it has taken one:
+ * what is rejected was not received (RFC 7143 7.3). */
+void connection_take_cmd_sn(struct iscsi_connection *connection);
+void connection_give_cmd_sn_back(struct iscsi_connection *connection);
 
 /* The command exp_cmd_sn + `ahead` (< 64) counts as received: the host has
  * aborted it. */

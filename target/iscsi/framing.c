@@ -103,12 +103,12 @@ static enum framing_plan call(struct iscsi_connection *connection,
 	return row->header(connection, header);
 }
 
-/* Calls the handler with its command number taken; given back if it stalls. */
+/* Calls the handler with its command number taken; given back if it stalls, or is
+ * rejected then or later. */
 static enum framing_plan call_numbered(struct iscsi_connection *connection,
 	const struct framing_row *row, const uint8_t *header)
 {
 	uint32_t sn = pdu_get_cmd_sn(header), expected = connection->exp_cmd_sn;
-	uint64_t skipped = connection->skipped;
 	enum framing_plan plan;
 
 	if (sn != expected) {
@@ -119,12 +119,10 @@ static enum framing_plan call_numbered(struct iscsi_connection *connection,
 	}
 	if (connection->running >= connection->window)
 		return FRAMING_DISCARD; /* the window is closed */
-	connection_advance(connection);
+	connection_take_cmd_sn(connection);
 	plan = call(connection, row, header);
-	if (plan == FRAMING_STALL) {
-		connection->exp_cmd_sn = expected;
-		connection->skipped = skipped;
-	}
+	if (plan == FRAMING_STALL)
+		connection_give_cmd_sn_back(connection);
 	return plan;
 }
 
@@ -134,6 +132,7 @@ static enum framing_plan call_header(
 	const struct framing_row *row = &table[pdu_opcode(header)];
 	enum pdu_reject reason = PDU_REJECT_PROTOCOL;
 
+	connection->number_taken = false;
 	connection->receive.row = row;
 	connection->receive.place = NULL;
 	connection->receive.hold = NULL;

@@ -24,6 +24,7 @@ void reject_send(struct iscsi_connection *connection, const uint8_t *header,
 
 	if (connection->state == CONNECTION_CLOSING)
 		return;
+	connection_give_cmd_sn_back(connection);
 	connection_log(connection, LOG_WARNING, "reject",
 		pdu_name(pdu_opcode(header)));
 	reject = control_get(connection, PDU_REJECT, PDU_FINAL);

@@ -360,6 +360,16 @@ uint32_t wire_expect_data(
 	return bytes;
 }
 
+/* A command that the target has not received leaves a gap, which the next one fills
+ * (RFC 7143 7.3). */
+static void fill_gap(struct wire *wire, const uint8_t *rejected)
+{
+	uint32_t number = wire_get32(rejected + 24);
+
+	if (takes_number(rejected[0]) && number == wire->expected_command_sn)
+		wire->command_sn = number;
+}
+
 static void expect_reject(
 	struct wire *wire, uint8_t reason, const void *header, uint32_t bytes)
 {
@@ -371,6 +381,7 @@ static void expect_reject(
 	assert_int_equal(pdu->bytes, bytes); /* the header that was refused */
 	if (header)
 		assert_memory_equal(pdu->data, header, bytes);
+	fill_gap(wire, pdu->data);
 	free(pdu);
 }
 

@@ -149,6 +149,7 @@ uint32_t wire_expect_status(
  * gathered in `to`. */
 uint32_t wire_expect_data(
 	struct wire *wire, uint32_t tag, uint8_t *to, struct wire_pdu *pdu);
+/* The next command has the number of the rejected one, if that was not received. */
 void wire_expect_reject(struct wire *wire, uint8_t reason);
 /* The same of a header with additions: it comes back whole (11.17). */
 void wire_expect_reject_of(

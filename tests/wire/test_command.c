@@ -222,6 +222,43 @@ static void unknown_pdus_are_rejected_with_their_data(void **state)
 	wire_logout(&wire);
 }
 
+/* The number of a command that is rejected was not received (7.3): the host fills the
+ * gap with another of the same number, as it may do here, or loses the connection. */
+static void a_rejected_command_takes_no_number(void **state)
+{
+	static const uint8_t opcodes[] = {
+		WIRE_COMMAND, WIRE_TASK, WIRE_TEXT, WIRE_LOGOUT};
+	struct target_rig *rig = *state;
+	struct wire wire = {0};
+	uint8_t bhs[48];
+
+	wire_open(&wire, rig->port, "");
+	for (unsigned i = 0; i < sizeof opcodes; i++) {
+		uint32_t number = wire.command_sn;
+
+		wire_begin(&wire, bhs, opcodes[i]);
+		if (opcodes[i] == WIRE_LOGOUT)
+			bhs[1] = WIRE_F | 3; /* no such reason */
+		else if (opcodes[i] == WIRE_TEXT)
+			bhs[1] = WIRE_F | 0x40; /* C: more, and no more */
+		else
+			wire_put32(bhs + 16, 0xffffffff);
+		wire_send(&wire, bhs, NULL, 0);
+		wire_expect_reject(
+			&wire, opcodes[i] == WIRE_TEXT ? PROTOCOL : FIELD);
+		assert_int_equal(wire.expected_command_sn, number);
+		assert_int_equal(wire.command_sn, number);
+		expect_ready(&wire);
+	}
+	wire_send_command(
+		&wire, &(struct wire_command){.bytes = 1, .data = ""});
+	wire_expect_reject(&wire, PROTOCOL);
+	wire.command_sn++;
+	wire_send_command(&wire, &ready);
+	wire_expect_closed(&wire);
+	wire_close(&wire);
+}
+
 static void discovery_sessions_carry_no_commands(void **state)
 {
 	struct target_rig *rig = *state;
@@ -230,7 +267,6 @@ static void discovery_sessions_carry_no_commands(void **state)
 
 	wire_open_discovery(&wire, rig->port);
 	wire_send_command(&wire, &ready);
-	wire.command_sn--; /* it was not taken */
 	wire_expect_reject(&wire, PROTOCOL);
 	wire_send_task(&wire, 5, 0, 0, 0);
 	wire_expect_reject(&wire, PROTOCOL);
@@ -313,7 +349,7 @@ static void only_commands_have_additional_headers(void **state)
 		memcpy(bytes + 48, "\0\5\2\0\0\0\2\0", 8);
 		wire_send_raw(&wire, bytes, sizeof bytes);
 		wire_expect_reject_of(&wire, FIELD, bytes, sizeof bytes);
-		expect_ready(&wire); /* its number was taken */
+		expect_ready(&wire);
 	}
 	wire_logout(&wire);
 }
@@ -398,6 +434,7 @@ int main(void)
 		cmocka_unit_test(a_tag_in_use_is_rejected),
 		cmocka_unit_test(the_reserved_tag_is_rejected),
 		cmocka_unit_test(unknown_pdus_are_rejected_with_their_data),
+		cmocka_unit_test(a_rejected_command_takes_no_number),
 		cmocka_unit_test(discovery_sessions_carry_no_commands),
 		cmocka_unit_test(bidirectional_commands_are_refused),
 		cmocka_unit_test(a_damaged_additional_header_is_rejected),

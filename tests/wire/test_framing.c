@@ -255,6 +255,31 @@ static void a_damaged_ping_is_rejected(void **state)
 	wire_logout(&wire);
 }
 
+/* Nothing of it counts, and the same text is taken when it comes whole. */
+static void a_damaged_text_is_rejected(void **state)
+{
+	static const char text[] = "X-one=1";
+	struct target_rig *rig = *state;
+	struct wire wire = {0};
+	uint8_t bhs[48];
+
+	wire_open(&wire, rig->port, "DataDigest=CRC32C\n");
+	memcpy(data, text, sizeof text);
+	for (unsigned i = 0; i < 2; i++) {
+		wire_begin(&wire, bhs, WIRE_TEXT | (i ? WIRE_IMMEDIATE : 0));
+		wire_put32(bhs + 20, 0xffffffff);
+		send_damaged(&wire, bhs, sizeof text);
+		wire_expect_reject(&wire, 2);
+		wire_begin(&wire, bhs, WIRE_TEXT | (i ? WIRE_IMMEDIATE : 0));
+		wire_put32(bhs + 20, 0xffffffff);
+		wire_send(&wire, bhs, text, sizeof text);
+		wire_expect(&wire, WIRE_TEXT_RESPONSE, &pdu);
+		assert_string_equal((char *)pdu.data, "X-one=NotUnderstood");
+	}
+	expect_ready(&wire);
+	wire_logout(&wire);
+}
+
 /* -- before login ----------------------------------------------------------- */
 
 static void only_a_login_opens_a_connection(void **state)
@@ -314,6 +339,7 @@ int main(void)
 		cmocka_unit_test(damaged_immediate_data_fails_the_command),
 		cmocka_unit_test(a_damaged_data_out_fails_the_command),
 		cmocka_unit_test(a_damaged_ping_is_rejected),
+		cmocka_unit_test(a_damaged_text_is_rejected),
 		cmocka_unit_test(only_a_login_opens_a_connection),
 		cmocka_unit_test(rubbish_ends_the_connection),
 		cmocka_unit_test(
