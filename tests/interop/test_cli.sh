@@ -65,6 +65,20 @@ check "a host sees it" sees_size db01 8388608
 check "the tree" exits 0 tree
 check "shows its LUN" said "LUN 0 at $iqn:db01  for web1"
 
+# A volume that keeps snapshots.
+check "an image in one call" exits 0 volume create img --size 8M --format qcow2
+check "named after its format" shows '.source.format.file.protocol.path' \
+	'"img.qcow2"' volume show img
+check "a snapshot of it" exits 0 snapshot create img monday
+check "is there" exits 0 snapshot list img -o name
+check "by name" is monday
+echo 'source: {protocol: {type: "null", size: 1M}}' >"$work/other.yaml"
+check "a format without a size" exits 1 volume create other --format qcow2 \
+	-f "$work/other.yaml"
+check "is told where it belongs" said 'it goes with size'
+check "a format that is none" exits 2 volume create other --size 8M --format vmdk
+check "the image goes" exits 0 volume delete img --purge --yes
+
 # Mistakes: what, where, what to do; each with its exit status.
 check "the name again: conflict" exits 4 volume create db01 --size 8M
 check "a wrong value: failed" exits 1 volume set db01 block_size=513

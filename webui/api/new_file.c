@@ -46,13 +46,37 @@ bool new_file_is_new(struct api_request *request, const char *path)
 	return false;
 }
 
-bool new_file_take_size(struct api_request *request, json_t *value)
+/* A file that has its size from its image grows with it. */
+#define IMAGE_FILE_BYTES (64 << 10)
+
+/* The source: a file at `path`, with an image of `format` in it, or as it is. */
+static json_t *new_source(const char *format, const char *path, json_t *size)
 {
-	const char *name = json_string_value(json_object_get(value, "name"));
-	json_t *size = json_object_get(value, "size");
-	char path[128];
-	if (!size)
-		return true;
+	if (!strcmp(format, "raw"))
+		return json_pack("{s{ss, ss, sO}}", "protocol", "type", "file",
+			"path", path, "size", size);
+	return json_pack("{s{ss, sO, s{s{ss, ss, si}}}}", "format", "type",
+		format, "size", size, "file", "protocol", "type", "file",
+		"path", path, "size", IMAGE_FILE_BYTES);
+}
+
+/* "raw" if nothing is said; NULL: answered. */
+static const char *wanted_format(struct api_request *request, json_t *value)
+{
+	json_t *format = json_object_get(value, "format");
+	const char *text = format ? json_string_value(format) : "raw";
+	if (!text || (strcmp(text, "raw") && strcmp(text, "qcow2"))) {
+		api_problem_at(request, "/format",
+			json_pack("[s, s]", "raw", "qcow2"),
+			"raw or qcow2 is expected");
+		return NULL;
+	}
+	return text;
+}
+
+static bool may_take_size(
+	struct api_request *request, json_t *value, json_t *size)
+{
 	if (json_object_get(value, "source")) {
 		api_problem_at(request, "/size", NULL,
 			"either source or size is expected");
@@ -64,14 +88,31 @@ bool new_file_take_size(struct api_request *request, json_t *value)
 			"says) is expected");
 		return false;
 	}
-	snprintf(path, sizeof path, "%.100s.raw", name ? name : "");
+	return true;
+}
+
+bool new_file_take_size(struct api_request *request, json_t *value)
+{
+	const char *name = json_string_value(json_object_get(value, "name"));
+	json_t *size = json_object_get(value, "size");
+	char path[128];
+	if (!size && json_object_get(value, "format")) {
+		api_problem_at(request, "/format", NULL,
+			"it goes with size; a source says its format itself");
+		return false;
+	}
+	if (!size)
+		return true;
+	const char *format = wanted_format(request, value);
+	if (!format || !may_take_size(request, value, size))
+		return false;
+	snprintf(path, sizeof path, "%.100s.%s", name ? name : "", format);
 	/* One of that name is told of before its file. */
 	if (name && !config_find(request->parts->config, CONFIG_VOLUME, name) &&
 		!new_file_is_new(request, path))
 		return false;
-	json_object_set_new(value, "source",
-		json_pack("{s{ss, ss, sO}}", "protocol", "type", "file", "path",
-			path, "size", size));
+	json_object_set_new(value, "source", new_source(format, path, size));
 	json_object_del(value, "size");
+	json_object_del(value, "format");
 	return true;
 }

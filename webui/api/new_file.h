@@ -9,7 +9,8 @@
 
 #include "webui/api/handler.h"
 
-/* `size` of `value` becomes a source: the file NAME.raw. False: answered. */
+/* `size` and `format` of `value` become a source: the file NAME.raw, or NAME.qcow2
+ * with an image of that size. False: answered. */
 bool new_file_take_size(struct api_request *request, json_t *value);
 
 /* Whether there is no file of that name in the data directory; false: answered. */

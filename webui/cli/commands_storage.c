@@ -58,7 +58,10 @@ static const struct cli_column volume_job_columns[] = {
 
 static const struct cli_option volume_create_options[] = {
 	{"size", 's', VALUE_SIZE, "SIZE", "size",
-		"a new file NAME.raw of this size; in place of -f"},
+		"a new file of this size, NAME.raw; in place of -f"},
+	{"format", 0, VALUE_CHOICE, "FORMAT", "format",
+		"what is to be in the new file (raw); qcow2 keeps snapshots",
+		.choices = "raw|qcow2"},
 	{"host", 0, VALUE_LIST, "HOST,...", "export.hosts",
 		"export it to these hosts, in the same step",
 		.names_of = "host"},
