@@ -44,13 +44,27 @@ struct appliance_world {
 struct appliance *appliance_new(
 	const struct appliance_world *world, struct err *err);
 
+/* Which files volumes have made, to be kept with the change in which they did, as
+ * their blobs "files" (volume_files.h). */
+struct appliance_made {
+	unsigned count;
+	struct appliance_made_files {
+		uint8_t uuid[16];
+		char *list; /* malloced */
+	} volume[];
+};
+
+void appliance_made_free(struct appliance_made *made); /* NULL is fine */
+
 struct appliance_order {
 	struct document *document; /* taken over; with identities and secrets */
 	bool restores; /* what was kept: nothing is refused */
 	bool strict; /* a volume that cannot be opened refuses the whole */
-	/* Makes it durable: after everything was prepared, before hosts see any
-	 * of it. Non-zero: all is as before. NULL: it is kept already. */
-	int (*keep_co)(void *argument, struct err *err);
+	/* Makes it durable, with what volumes have made: after everything was
+	 * prepared, before hosts see any of it. Non-zero: all is as before.
+	 * NULL: it is kept already. */
+	int (*keep_co)(void *argument, const struct appliance_made *made,
+		struct err *err);
 	void *argument;
 };
 /* Puts a document, or a part of one (document_part), in force. 0, or -errno with *err
@@ -58,9 +72,13 @@ struct appliance_order {
 int appliance_apply_co(struct appliance *appliance,
 	const struct appliance_order *order, struct err *err);
 
-/* A running volume's source is what `wanted` says, by no doing of ours. */
-void appliance_source_moved(
-	struct appliance *appliance, const struct document_volume *wanted);
+/* A running volume's source is what `wanted` says, by no doing of ours: first what
+ * is to be kept with that (NULL with *err: no memory), then, once it is kept, that it
+ * is so. `made` is taken over by the second. */
+struct appliance_made *appliance_source_made(struct appliance *appliance,
+	const struct document_volume *wanted, struct err *err);
+void appliance_source_moved(struct appliance *appliance,
+	const struct document_volume *wanted, struct appliance_made *made);
 
 /* Who may reach what now; valid until the next apply. */
 const struct access_table *appliance_table(const struct appliance *appliance);

@@ -57,6 +57,7 @@ struct apply {
 	struct burial *burial;
 	struct appliance_portals portals; /* as they will be */
 	struct access_table *table; /* of a part: made before it is kept */
+	struct appliance_made *made; /* to be kept with it */
 };
 
 /* A volume whose source changes while hosts go on. */
@@ -259,16 +260,54 @@ static int begin_running_co(struct apply *apply, struct err *err)
 	return failed;
 }
 
+/* What those make that are open, new or as they run. */
+static int list_made(struct apply *apply, struct err *err)
+{
+	const struct appliance_volume *v;
+	int failed = 0;
+	apply->made =
+		appliance_made_new(apply->document->volumes + apply->runnings);
+	if (!apply->made)
+		return err_set(err, ENOMEM, "out of memory");
+	for (unsigned i = 0; !failed && i < apply->runnings; i++)
+		failed = appliance_made_add(apply->made,
+			apply->running[i].volume,
+			apply->running[i].wanted->source, err);
+	TAILQ_FOREACH (v, &apply->fresh, link) {
+		if (!failed && v->prepared)
+			failed = appliance_made_add(apply->made, v, NULL, err);
+	}
+	return failed;
+}
+
+static int keep_made_co(void *argument, struct err *err)
+{
+	struct apply *apply = argument;
+	const struct appliance_order *order = apply->order;
+	struct appliance_volume *v;
+	int failed = order->keep_co(order->argument, apply->made, err);
+	if (failed)
+		return failed;
+	for (unsigned i = 0; i < apply->runnings; i++)
+		appliance_made_kept(apply->made, apply->running[i].volume);
+	TAILQ_FOREACH (v, &apply->fresh, link)
+		appliance_made_kept(apply->made, v);
+	return 0;
+}
+
 /* Durable, behind the closed gate if a bottom is swapped. */
 static int keep_co(struct apply *apply, struct err *err)
 {
-	const struct appliance_order *order = apply->order;
+	bool keeps = apply->order->keep_co;
+	int failed = keeps ? list_made(apply, err) : 0;
+	if (failed)
+		return failed;
 	for (unsigned i = 0; i < apply->runnings; i++) {
 		if (live_change_swaps(apply->running[i].change))
 			return live_change_swap_co(apply->running[i].change,
-				order->keep_co, order->argument, err);
+				keeps ? keep_made_co : NULL, apply, err);
 	}
-	return order->keep_co ? order->keep_co(order->argument, err) : 0;
+	return keeps ? keep_made_co(apply, err) : 0;
 }
 
 static void end_running(struct apply *apply)
@@ -407,6 +446,7 @@ static int apply_co(struct apply *apply, struct err *err)
 	appliance_look_soon(apply->appliance);
 	end_running(apply);
 	access_put(apply->table);
+	appliance_made_free(apply->made);
 	free(apply->burial);
 	free(apply->volume);
 	return failed;

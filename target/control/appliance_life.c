@@ -167,13 +167,31 @@ struct volume *appliance_find_volume(
 	return v ? v->volume : NULL;
 }
 
-void appliance_source_moved(
-	struct appliance *appliance, const struct document_volume *wanted)
+struct appliance_made *appliance_source_made(struct appliance *appliance,
+	const struct document_volume *wanted, struct err *err)
+{
+	const struct appliance_volume *v =
+		map_find_text(&appliance->names, wanted->settings.name);
+	struct appliance_made *made = appliance_made_new(1);
+	if (!made)
+		err_set(err, ENOMEM, "out of memory");
+	if (made && v && appliance_made_add(made, v, wanted->source, err)) {
+		appliance_made_free(made);
+		return NULL;
+	}
+	return made;
+}
+
+void appliance_source_moved(struct appliance *appliance,
+	const struct document_volume *wanted, struct appliance_made *made)
 {
 	struct appliance_volume *v =
 		map_find_text(&appliance->names, wanted->settings.name);
-	if (v)
+	if (v) {
+		appliance_made_kept(made, v);
 		appliance_volume_take_source(v, wanted);
+	}
+	appliance_made_free(made);
 }
 
 const char *appliance_name_of(

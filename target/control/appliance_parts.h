@@ -4,6 +4,7 @@
  *
  *	appliance_life.c	its volumes: found, tried again, failed, closed
  *	appliance_apply.c	one document, or a part of one, is put in force
+ *	appliance_made.c	which files volumes have made
  *	appliance_repair.c	one that failed is used again
  *	appliance_space.c	the file systems that they grow on
  */
@@ -58,6 +59,17 @@ void appliance_list_volume(
 	struct appliance *appliance, struct appliance_volume *v);
 void appliance_unlist_volume(
 	struct appliance *appliance, struct appliance_volume *v);
+
+/* Room for the files of `most` volumes; NULL without memory. */
+struct appliance_made *appliance_made_new(unsigned most);
+/* Adds those of `v` with that source, if they are not kept already. See
+ * appliance_volume_list_files. */
+int appliance_made_add(struct appliance_made *made,
+	const struct appliance_volume *v, const struct doc *source,
+	struct err *err);
+/* They are kept now: `v` knows. */
+void appliance_made_kept(
+	struct appliance_made *made, struct appliance_volume *v);
 
 /* Opens one that is offline, if it is there again; false: it is offline still. */
 bool appliance_retry_co(struct appliance_volume *v);

@@ -156,34 +156,56 @@ bool appliance_volume_equals(const struct appliance_volume *self,
 
 /* -- files that were made ----------------------------------------------------- */
 
-/* If it cannot be kept, a file that goes missing is made anew: said, as all else
- * is well. */
-static void remember_files(struct appliance_volume *self)
+static bool keeps(const struct appliance_volume *self, const char *list)
 {
-	char object[BLOCK_NAME_BYTES + 8];
-	char *list = volume_files_list(self->source_json);
-	size_t bytes = list ? strlen(list) : 0;
-	struct err err = {0};
 	const char *kept = self->made ? self->made : "[]";
-	size_t kept_bytes = self->made ? self->made_bytes : strlen(kept);
-	if (list && bytes == kept_bytes && !memcmp(list, kept, bytes)) {
-		free(list);
-		return;
+	size_t bytes = self->made ? self->made_bytes : strlen(kept);
+	return strlen(list) == bytes && !memcmp(list, kept, bytes);
+}
+
+int appliance_volume_list_files(const struct appliance_volume *self,
+	const struct doc *source, char **list, struct err *err)
+{
+	char *json = source ? appliance_json(source) : NULL;
+	*list = NULL;
+	if (json || !source)
+		*list = volume_files_list(source ? json : self->source_json);
+	free(json);
+	if (!*list)
+		return err_set(err, ENOMEM, "out of memory");
+	if (keeps(self, *list)) {
+		free(*list);
+		*list = NULL;
 	}
-	if (!list)
-		err_set(&err, ENOMEM, "out of memory");
-	else
-		state_save_blob(self->state, self->settings.uuid, "files", list,
-			bytes, &err);
-	if (err.code) {
-		log_warning(object_of(self, object), "files",
-			"which ones it made is not kept: %s", err.text);
-		free(list);
-		return;
-	}
+	return 0;
+}
+
+void appliance_volume_keeps_files(struct appliance_volume *self, char *list)
+{
 	free(self->made);
 	self->made = list;
-	self->made_bytes = bytes;
+	self->made_bytes = strlen(list);
+}
+
+/* Of one that comes online by no change. If it cannot be kept, a file that goes
+ * missing is made anew: said, as all else is well. */
+static void remember_files(struct appliance_volume *self)
+{
+	char object[BLOCK_NAME_BYTES + 8], *list;
+	struct err err = {0};
+	int failed = appliance_volume_list_files(self, NULL, &list, &err);
+	if (!failed && !list)
+		return;
+	if (!failed)
+		failed = state_save_blob(self->state, self->settings.uuid,
+			"files", list, strlen(list), &err);
+	if (!failed) {
+		appliance_volume_keeps_files(self, list);
+		return;
+	}
+	log_warning(object_of(self, object), "files",
+		"which ones it made is not kept: %s", err.text);
+	free(list);
 }
 
 /* The source as it is opened; to be freed unless it is self->source. */

@@ -44,6 +44,12 @@ bool appliance_volume_may_run_on(const struct appliance_volume *self,
 /* The steps of that. NULL without memory. */
 struct live_change *appliance_volume_plan(const struct appliance_volume *self,
 	const struct document_volume *wanted);
+/* Which files it has made, once its source is `source` (NULL: the one that it has): the
+ * list to be kept, to be freed; NULL if that is kept already. 0, or -ENOMEM. */
+int appliance_volume_list_files(const struct appliance_volume *self,
+	const struct doc *source, char **list, struct err *err);
+/* That list is kept; takes it over. */
+void appliance_volume_keeps_files(struct appliance_volume *self, char *list);
 /* The source runs as `wanted` says now. */
 void appliance_volume_take_source(
 	struct appliance_volume *self, const struct document_volume *wanted);

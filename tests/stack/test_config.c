@@ -13,6 +13,7 @@
 #include "tests/lib/check.h"
 
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,6 +208,74 @@ static void test_bottom_is_swapped_co(struct stack_rig *rig, void *argument)
 	box_close_co(&box);
 }
 
+static int count_commit(void *commits)
+{
+	++*(unsigned *)commits;
+	return 0;
+}
+
+/* What is kept of the files that volume `lun` made; to be freed. */
+static char *made_by(struct box *box, unsigned lun)
+{
+	void *data;
+	size_t bytes;
+	struct err err = {0};
+	CHECK_INT(state_load_blob(box->state,
+			  box_volume_at(box, lun)->settings.uuid, "files",
+			  &data, &bytes, &err),
+		0);
+	char *text = strndup(data ? data : "", bytes);
+	free(data);
+	return text;
+}
+
+/* Which files a volume made is kept with the change that made them, or neither is:
+ * one transaction, whether the volume is new, runs on or stands on another file. */
+static void test_made_files_are_kept_with_the_change_co(
+	struct stack_rig *rig, void *argument)
+{
+	static const struct {
+		const char *id, *source, *made;
+	} steps[] = {
+		{NULL,
+			"'protocol': {'type': 'file', 'path': 'a.raw', "
+			"'size': '1M'}",
+			"[\"a.raw\"]"},
+		{"a",
+			"'listeners': [{'type': 'stats'}], 'protocol': "
+			"{'type': 'file', 'path': 'a.raw', 'size': '1M'}",
+			"[\"a.raw\"]"},
+		{"a",
+			"'protocol': {'type': 'file', 'path': 'b.raw', "
+			"'size': '1M'}",
+			"[\"b.raw\"]"},
+	};
+	struct box box;
+	unsigned commits = 0;
+	(void)argument;
+	box_open(&box, rig);
+	box_must_apply_co(&box, MEM_OF("z", "1M"));
+	sqlite3_commit_hook(state_database(box.state), count_commit, &commits);
+	for (unsigned i = 0; i < sizeof steps / sizeof *steps; i++) {
+		char text[256];
+		snprintf(text, sizeof text, "{'name': 'a', 'source': {%s}}",
+			steps[i].source);
+		must_edit_co(&box, CONFIG_VOLUME, steps[i].id, text);
+		CHECK_INT(commits, i + 1);
+		if (!i) {
+			must_edit_co(&box, CONFIG_EXPORT, NULL,
+				"{'volume': 'a', 'target': '" BOX_TARGET
+				"', 'lun': 1, 'hosts': ['any']}");
+			commits--;
+		}
+		char *made = made_by(&box, 1);
+		if (strcmp(made, steps[i].made) != 0)
+			check_fail(__FILE__, __LINE__, "%s", made);
+		free(made);
+	}
+	box_close_co(&box);
+}
+
 static const char *text_of(const json_t *json, size_t i, const char *member)
 {
 	const char *text = json_string_value(
@@ -287,6 +356,7 @@ int main(void)
 		CONFIG_CASE(test_listeners_change_as_it_runs_co),
 		CONFIG_CASE(test_file_grows_as_it_runs_co),
 		CONFIG_CASE(test_bottom_is_swapped_co),
+		CONFIG_CASE(test_made_files_are_kept_with_the_change_co),
 		CONFIG_CASE(test_dry_run_touches_nothing_co),
 		CONFIG_CASE(test_history_goes_back_co),
 	};

@@ -93,9 +93,11 @@ struct keeping {
 	struct store_commit commit;
 };
 
-static int keep_co(void *argument, struct err *err)
+static int keep_co(
+	void *argument, const struct appliance_made *made, struct err *err)
 {
 	struct keeping *keeping = argument;
+	keeping->commit.made = made;
 	return store_save(keeping->config->world.state, &keeping->commit, err);
 }
 

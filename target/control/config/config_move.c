@@ -34,7 +34,14 @@ static int keep(struct config *config, struct config_proposal *proposal,
 			? change->witness->record(change->witness,
 				  outcome->changes, config->number, err)
 			: 0;
+	const struct document_volume *moved =
+		document_find_volume(document, change->edit[0].id);
+	struct appliance_made *made =
+		appliance_source_made(config->appliance, moved, err);
+	if (!made)
+		return -ENOMEM;
 	struct store_commit commit = {.proposal = proposal,
+		.made = made,
 		.changes = outcome->changes,
 		.who = change->who,
 		.title = change->title,
@@ -42,10 +49,11 @@ static int keep(struct config *config, struct config_proposal *proposal,
 		.now_ms = config_now_ms(),
 		.number = config->number + 1};
 	failed = store_save(config->world.state, &commit, err);
-	if (failed)
+	if (failed) {
+		appliance_made_free(made);
 		return failed;
-	appliance_source_moved(config->appliance,
-		document_find_volume(document, change->edit[0].id));
+	}
+	appliance_source_moved(config->appliance, moved, made);
 	config_take(config, proposal, document->part, &commit, outcome);
 	return 0;
 }

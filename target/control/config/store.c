@@ -292,13 +292,27 @@ static int save_history(
 	return statement_end(&s, err);
 }
 
+static int save_made(
+	struct state *state, const struct appliance_made *made, struct err *err)
+{
+	int failed = 0;
+	for (unsigned i = 0; !failed && made && i < made->count; i++)
+		failed = state_save_blob(state, made->volume[i].uuid, "files",
+			made->volume[i].list, strlen(made->volume[i].list),
+			err);
+	return failed;
+}
+
 static int save_all(
-	sqlite3 *db, const struct store_commit *commit, struct err *err)
+	struct state *state, const struct store_commit *commit, struct err *err)
 {
 	const struct config_proposal *proposal = commit->proposal;
+	sqlite3 *db = state_database(state);
 	int failed = save_volumes(db, proposal, err);
 	if (!failed)
 		failed = drop_volumes(db, proposal, err);
+	if (!failed)
+		failed = save_made(state, commit->made, err);
 	if (!failed)
 		failed = save_secrets(db, proposal, err);
 	if (!failed)
@@ -324,7 +338,7 @@ int store_save(
 	int failed = database_run(db, "BEGIN IMMEDIATE", err);
 	if (failed)
 		return failed;
-	failed = save_all(db, commit, err);
+	failed = save_all(state, commit, err);
 	if (!failed)
 		failed = database_run(db, "COMMIT", err);
 	if (failed)

@@ -23,6 +23,7 @@ struct store_commit {
 	int64_t now_ms;
 	uint64_t number; /* of the history */
 	struct config_witness *witness; /* NULL: nobody */
+	const struct appliance_made *made; /* NULL: nothing */
 };
 /* Keeps objects of a kind that nothing was kept of before, without a record in the
  * history. 0 or -errno with *err. */
