@@ -83,6 +83,11 @@ void appliance_source_moved(struct appliance *appliance,
 /* Who may reach what now; valid until the next apply. */
 const struct access_table *appliance_table(const struct appliance *appliance);
 
+/* The name of a volume but `name` whose stack has the file at `path` (as stacks say it)
+ * under whatever name; NULL: none. */
+const char *appliance_file_user(
+	const struct appliance *appliance, const char *name, const char *path);
+
 /* The name of the volume that has this UUID, NULL: none has. */
 const char *appliance_name_of(
 	const struct appliance *appliance, const uint8_t uuid[16]);

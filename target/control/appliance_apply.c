@@ -332,7 +332,7 @@ static void refuse_co(struct apply *apply)
 		TAILQ_REMOVE(&apply->gone, v, link);
 		appliance_list_volume(apply->appliance, v);
 		if (!v->hopeless && !appliance_volume_online(v))
-			appliance_retry_co(v);
+			appliance_retry_co(apply->appliance, v);
 	}
 }
 
@@ -375,9 +375,11 @@ static void publish(struct apply *apply)
 {
 	struct appliance *appliance = apply->appliance;
 	struct appliance_volume *v;
-	for (unsigned i = 0; i < apply->runnings; i++)
-		appliance_volume_take_source(
-			apply->running[i].volume, apply->running[i].wanted);
+	for (unsigned i = 0; i < apply->runnings; i++) {
+		v = apply->running[i].volume;
+		appliance_volume_take_source(v, apply->running[i].wanted);
+		appliance_note_files(appliance, v);
+	}
 	while ((v = TAILQ_FIRST(&apply->fresh))) {
 		TAILQ_REMOVE(&apply->fresh, v, link);
 		appliance_volume_publish(v);

@@ -25,6 +25,7 @@ void appliance_list_volume(
 	if (map_put_text(&appliance->names, v->settings.name, v) ||
 		map_put(&appliance->uuids, v->settings.uuid, 16, v))
 		abort();
+	appliance_note_files(appliance, v);
 }
 
 void appliance_unlist_volume(
@@ -33,6 +34,7 @@ void appliance_unlist_volume(
 	TAILQ_REMOVE(&appliance->volumes, v, link);
 	map_remove_text(&appliance->names, v->settings.name);
 	map_remove(&appliance->uuids, v->settings.uuid, 16);
+	appliance_forget_files(appliance, v);
 }
 
 void appliance_coroutine_ended(struct appliance *appliance)
@@ -46,7 +48,7 @@ void appliance_coroutine_ended(struct appliance *appliance)
 
 /* -- trying again ----------------------------------------------------------- */
 
-bool appliance_retry_co(struct appliance_volume *v)
+bool appliance_retry_co(struct appliance *appliance, struct appliance_volume *v)
 {
 	char object[BLOCK_NAME_BYTES + 8];
 	struct err err = {0};
@@ -55,6 +57,8 @@ bool appliance_retry_co(struct appliance_volume *v)
 		return false;
 	}
 	appliance_volume_publish(v);
+	appliance_forget_files(appliance, v); /* other files, perhaps */
+	appliance_note_files(appliance, v);
 	snprintf(object, sizeof object, "volume %s", v->settings.name);
 	log_info(object, "online", "it is there again");
 	return true;
@@ -89,7 +93,7 @@ static void retry_co(void *argument)
 	TAILQ_FOREACH (v, &appliance->volumes, link) {
 		if (!appliance->closing && !appliance_volume_online(v) &&
 			!v->hopeless)
-			appliance_retry_co(v);
+			appliance_retry_co(appliance, v);
 	}
 	if (!appliance->closing)
 		retry_later(appliance);
@@ -190,6 +194,7 @@ void appliance_source_moved(struct appliance *appliance,
 	if (v) {
 		appliance_made_kept(made, v);
 		appliance_volume_take_source(v, wanted);
+		appliance_note_files(appliance, v);
 	}
 	appliance_made_free(made);
 }
@@ -230,6 +235,7 @@ void appliance_close_co(struct appliance *appliance)
 	appliance_space_free(appliance);
 	map_free(&appliance->names);
 	map_free(&appliance->uuids);
+	map_free(&appliance->files);
 	block_core_watch(appliance->world.core, NULL);
 	free(appliance);
 }

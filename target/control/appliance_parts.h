@@ -4,6 +4,7 @@
  *
  *	appliance_life.c	its volumes: found, tried again, failed, closed
  *	appliance_apply.c	one document, or a part of one, is put in force
+ *	appliance_files.c	who uses a file
  *	appliance_made.c	which files volumes have made
  *	appliance_repair.c	one that failed is used again
  *	appliance_space.c	the file systems that they grow on
@@ -36,6 +37,7 @@ struct appliance {
 	struct appliance_world world;
 	struct appliance_volume_list volumes; /* in force */
 	struct map names, uuids; /* to them */
+	struct map files; /* appliance_files.c: what uses them */
 	struct access_table *table;
 	struct appliance_portals portals;
 	TAILQ_HEAD(, burial) burials; /* the oldest first */
@@ -71,8 +73,16 @@ int appliance_made_add(struct appliance_made *made,
 void appliance_made_kept(
 	struct appliance_made *made, struct appliance_volume *v);
 
-/* Opens one that is offline, if it is there again; false: it is offline still. */
-bool appliance_retry_co(struct appliance_volume *v);
+/* A listed volume has come online or has got another source; it is to be unlisted. */
+void appliance_note_files(
+	struct appliance *appliance, struct appliance_volume *v);
+void appliance_forget_files(
+	struct appliance *appliance, struct appliance_volume *v);
+
+/* Opens one that is listed and offline, if it is there again; false: it is offline
+ * still. */
+bool appliance_retry_co(
+	struct appliance *appliance, struct appliance_volume *v);
 /* Tries those that are offline again, soon. */
 void appliance_retry_soon(struct appliance *appliance);
 /* The space of volumes is asked for soon. */

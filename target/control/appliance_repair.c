@@ -52,7 +52,7 @@ static int reopen_co(struct appliance *appliance, struct appliance_volume *v,
 {
 	volume_offline_co(v->volume, "it is being opened anew");
 	volume_repaired(v->volume);
-	if (appliance_retry_co(v))
+	if (appliance_retry_co(appliance, v))
 		return 0;
 	appliance_retry_soon(appliance);
 	return err_set(err, EIO,

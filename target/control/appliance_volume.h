@@ -10,6 +10,7 @@
 #include "target/control/state.h"
 
 struct live_change;
+struct appliance_file_uses;
 
 struct appliance_volume {
 	struct volume *volume;
@@ -22,6 +23,8 @@ struct appliance_volume {
 	struct block_source *prepared; /* opened, not yet online */
 	bool hopeless; /* offline for good: see offline_reason */
 	bool wanted; /* by the document that is being applied, as it runs */
+	bool seen; /* it has been online, so what its files are is known */
+	struct appliance_file_uses *uses; /* while it is listed */
 	TAILQ_ENTRY(appliance_volume) link;
 };
 TAILQ_HEAD(appliance_volume_list, appliance_volume);

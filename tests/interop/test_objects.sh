@@ -205,6 +205,18 @@ check "and a host finds it" sees a 8388608
 check "with cascade it goes" changes 204 DELETE '/volumes/a?cascade=true'
 check "with its export" gets 404 GET "/exports/$iqn:a,0"
 check "its file stays" [ -e "$work/data/a.raw" ]
+moved_away() { # under a's name lies now what b has open, and b's name is gone
+	changes 201 POST /volumes '{"name": "c", "source": {"protocol":
+		{"type": "file", "path": "c.raw", "size": "1MiB"}}}' &&
+		ln -f "$work/data/b.raw" "$work/data/c.raw" &&
+		mv "$work/data/b.raw" "$work/data/elsewhere"
+}
+check "a file gets another one's name" moved_away
+check "what a purge of that name would do" changes 200 DELETE '/volumes/c?purge=true&dryRun=true'
+check "who has it open is known" says '.impact[] | select(.object == "volume c").text' '"hosts lose it; c.raw stays: volume b uses it"'
+check "purged, it stays" changes 204 DELETE '/volumes/c?purge=true'
+check "really" [ -e "$work/data/c.raw" ]
+check "it gets its name back" mv "$work/data/elsewhere" "$work/data/b.raw"
 check "what a purge removes" changes 200 DELETE '/volumes/b?cascade=true&purge=true&dryRun=true'
 check "is said" says '.impact[] | select(.object == "volume b").text' '"hosts lose it; its data are gone: removes b.raw"'
 check "and not done" [ -e "$work/data/b.raw" ]

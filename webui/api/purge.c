@@ -63,37 +63,13 @@ bool purge_is_same_file(
 	return !stat(whole, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* The volume but `name` whose stack names the file; NULL: none. */
-static const char *user_of(
-	struct api_request *request, const char *name, const char *path)
-{
-	const struct config_object *one = NULL;
-	while ((one = config_next(
-			request->parts->config, CONFIG_VOLUME, one))) {
-		json_t *files, *file;
-		size_t i;
-		bool same = false;
-		if (!strcmp(one->id, name))
-			continue;
-		files = files_of(one->value);
-		json_array_foreach(files, i, file)
-		{
-			same |= purge_is_same_file(
-				request->parts->core, path, path_of(file));
-		}
-		json_decref(files);
-		if (same)
-			return one->id;
-	}
-	return NULL;
-}
-
 /* False: it goes. True: it stays, and why. */
 static bool stays(struct api_request *request, const char *name,
 	const json_t *file, char why[128])
 {
 	const char *path = path_of(file);
-	const char *user = user_of(request, name, path);
+	const char *user =
+		appliance_file_user(request->parts->appliance, name, path);
 	*why = '\0';
 	if (!*path || *path == '/' || strstr(path, ".."))
 		snprintf(why, 128, "outside of the data directory");
