@@ -3,6 +3,7 @@
  * Real files; see the header. What a file can do is found out in ring_probe.c.
  */
 #include "blockcore/ring/ring_files.h"
+#include "blockcore/ring/ring_largest.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -146,6 +147,17 @@ static int files_create_named(
 	return failed;
 }
 
+static int files_refuse(const char *what, const char *path,
+	const char *preposition, uint64_t bytes, int failed, struct err *err)
+{
+	char *folder = files_folder(path), largest[RING_LARGEST_BYTES];
+	err_set(err, failed, "cannot %s '%s' %s %llu bytes: %s%s", what, path,
+		preposition, (unsigned long long)bytes, strerror(failed),
+		ring_largest_text(folder, failed, largest));
+	free(folder);
+	return -failed;
+}
+
 /* Makes the file, durably, if it is absent. 1 made, 0 was there, -errno. */
 static int files_create(
 	const char *path, uint64_t bytes, unsigned flags, struct err *err)
@@ -170,8 +182,7 @@ static int files_create(
 			"cannot create '%s': its file system cannot set space "
 			"aside; leave preallocate out",
 			path);
-	return err_set(err, failed, "cannot create '%s' of %llu bytes: %s",
-		path, (unsigned long long)bytes, strerror(failed));
+	return files_refuse("create", path, "of", bytes, failed, err);
 }
 
 /* Looks before opening: to open a pipe or a tape may wait, or do something. */
@@ -349,12 +360,11 @@ int ring_files_resize(struct ring_file *file, uint64_t bytes, struct err *err)
 	if (file->block_device)
 		return files_device_size(self, bytes, err);
 	if (bytes > INT64_MAX)
-		return err_set(err, EFBIG, "'%s': a file cannot be so large",
-			self->path);
+		return files_refuse(
+			"resize", self->path, "to", bytes, EFBIG, err);
 	if (ftruncate(self->fd, (off_t)bytes))
-		return err_set(err, errno,
-			"cannot resize '%s' to %llu bytes: %s", self->path,
-			(unsigned long long)bytes, strerror(errno));
+		return files_refuse(
+			"resize", self->path, "to", bytes, errno, err);
 	files_set_size(file, bytes);
 	return 0;
 }

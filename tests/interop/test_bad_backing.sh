@@ -29,6 +29,7 @@ broken source: {protocol: {type: file, path: broken.raw, size: 16M}, listeners: 
 short source: {protocol: {type: file, path: short.raw}}
 DOC
 coproc QEMU { qemu-io -f raw "$work/data/locked.raw" 2>&1; }
+qemu=$QEMU_PID # gone from there as soon as it ends
 echo 'write 0 512' >&"${QEMU[1]}"
 read -r -u "${QEMU[0]}" _
 start_daemon || exit 1
@@ -69,7 +70,7 @@ check "a write behind its end is stored, or refused" stored_or_refused
 check "the others still work" io good 'write -P 5 1M 64k' 'flush' 'read -P 5 1M 64k'
 back() { iscsi-readcapacity16 "$(disk locked)" 2>/dev/null | grep -q 'Total size'; }
 exec {QEMU[1]}>&-
-wait "$QEMU_PID" 2>/dev/null
+wait "$qemu" 2>/dev/null
 check "the locked one comes back when qemu lets go" wait_until back
 stop_daemon || failures=$((failures + 1))
 

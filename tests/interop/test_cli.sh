@@ -132,6 +132,7 @@ check "so does a smaller size" exits 2 volume resize db01 4M --shrink
 check "with what it would do, too" said 'db01'
 check "a size that nothing has" exits 1 volume resize db01 100P
 check "is told what will not have it" said '112589990684262400 bytes: File too large'
+check "and the largest that it will" said 'the largest file there has '
 check "and no words about JSON" is_not_said JSON
 check "resize" exits 0 volume resize db01 16M
 check "a host sees the size" sees_size db01 16777216

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * qcow2: an image is opened for writing only when all that was written to its file
- * before is durable, whoever wrote it.
+ * before is durable, whoever wrote it; and only with a size that its tables can hold.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,10 +38,35 @@ static void flush_first_co(struct stack_rig *rig, void *argument)
 	CHECK_ERR(&err, "what was written before cannot be flushed");
 }
 
+/* 32 MiB of the first table, each entry of which stands for 1 GiB. */
+#define MOST "4503599627370496"
+
+static void too_large_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source;
+	struct err err = {0};
+
+	(void)argument;
+	CHECK_INT(stack_rig_build_co(rig,
+			  "format: {type: qcow2, size: 100P, file: "
+			  "{protocol: {type: mem, size: 4M}}}",
+			  &source, &err),
+		-EFBIG);
+	CHECK_ERR(&err, "at most " MOST);
+	source = stack_rig_source_co(rig,
+		"format: {type: qcow2, size: 1M, file: "
+		"{protocol: {type: mem, size: 4M}}}");
+	CHECK_INT(spec_resize_co(source, 100ull << 50, &err), -EFBIG);
+	CHECK_ERR(&err, "at most " MOST);
+	block_source_put_co(source);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		STACK_RIG_CASE(flush_first_co, simulated, .world = "simulated",
+			.lanes = 1),
+		STACK_RIG_CASE(too_large_co, simulated, .world = "simulated",
 			.lanes = 1),
 	};
 

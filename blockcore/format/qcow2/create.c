@@ -111,8 +111,10 @@ static int plan(const struct qcow2_options *o, uint64_t size, struct layout *l,
 	if (entries > QCOW2_L1_BYTES_MAX / 8)
 		return err_set(err, EFBIG,
 			"%" PRIu64 " bytes are too many for clusters of "
-			"%" PRIu64 " bytes; choose larger ones",
-			size, l->geometry.cluster_bytes);
+			"%" PRIu64 " bytes: at most %" PRIu64
+			", or choose larger ones",
+			size, l->geometry.cluster_bytes,
+			qcow2_most_bytes(&l->geometry));
 	h->size_bytes = size;
 	h->l1_entries = entries ? (uint32_t)entries : 1;
 	l->l1_clusters =

@@ -7,6 +7,13 @@
 
 #include "blockcore/format/qcow2/qcow2.h"
 
+/* The largest size that an image can have: what its first table can reach. */
+static inline uint64_t qcow2_most_bytes(const struct qcow2_geometry *g)
+{
+	return (uint64_t)(QCOW2_L1_BYTES_MAX / 8)
+		<< (g->l2_bits + g->cluster_bits);
+}
+
 /* An image as the options say, in a file that holds nothing. */
 int qcow2_create_co(struct block_core *core, struct block_source *file,
 	const struct qcow2_options *options, uint64_t size_bytes,

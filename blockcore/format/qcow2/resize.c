@@ -102,8 +102,6 @@ static int lengthen_co(struct qcow2 *image, uint64_t bytes)
 
 	if (entries <= image->header.l1_entries)
 		return 0;
-	if (entries > QCOW2_L1_BYTES_MAX / 8)
-		return -EFBIG;
 	co_mutex_lock_co(&image->tables);
 	error = lengthen_locked_co(image, (uint32_t)entries);
 	co_mutex_unlock(&image->tables);
@@ -193,6 +191,11 @@ int qcow2_resize_co(struct qcow2 *image, uint64_t bytes, struct err *err)
 		return err_set(err, -error, "the image cannot be written to");
 	if (bytes < image->header.size_bytes)
 		return shrink_co(image, bytes, err);
+	if (bytes > qcow2_most_bytes(&image->geometry))
+		return err_set(err, EFBIG,
+			"%" PRIu64 " bytes are too many for its clusters: "
+			"at most %" PRIu64,
+			bytes, qcow2_most_bytes(&image->geometry));
 	error = grow_co(image, bytes);
 	return error ? err_set(err, -error, "the image cannot grow: %s",
 			       strerror(-error))
