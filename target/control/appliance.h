@@ -80,6 +80,19 @@ struct appliance_made *appliance_source_made(struct appliance *appliance,
 void appliance_source_moved(struct appliance *appliance,
 	const struct document_volume *wanted, struct appliance_made *made);
 
+/* Whether the portals of a document could be opened, as far as it can be known before:
+ * 0, or -EBUSY with *err. */
+int appliance_check_portals(const struct appliance *appliance,
+	const struct document *document, struct err *err);
+/* Why nobody listens at the portal of that name; NULL: somebody does, or there is none.
+ * Valid until the caller yields. */
+const char *appliance_portal_why(
+	const struct appliance *appliance, const char *name);
+/* Opens a closed one, or (`looks`) only says whether it could be. 0: it is open (could
+ * be); -EBUSY with *err; -ENOENT. */
+int appliance_portal_open_co(struct appliance *appliance, const char *name,
+	bool looks, struct err *err);
+
 /* Who may reach what now; valid until the next apply. */
 const struct access_table *appliance_table(const struct appliance *appliance);
 

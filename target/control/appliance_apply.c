@@ -411,7 +411,8 @@ static int run_co(struct apply *apply, struct err *err)
 {
 	const struct appliance *appliance = apply->appliance;
 	int failed = appliance_portals_prepare(appliance->world.server,
-		&appliance->portals, apply->document, &apply->portals, err);
+		&appliance->portals, apply->document, apply->order->restores,
+		&apply->portals, err);
 	if (failed)
 		return failed;
 	plan(apply);

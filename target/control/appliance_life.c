@@ -64,15 +64,33 @@ bool appliance_retry_co(struct appliance *appliance, struct appliance_volume *v)
 	return true;
 }
 
-/* Arms the timer if a volume is worth trying. */
+static bool has_closed(const struct appliance_portals *portals)
+{
+	for (unsigned i = 0; i < portals->count; i++) {
+		if (!portals->portal[i].socket)
+			return true;
+	}
+	return false;
+}
+
+static void arm(struct appliance *appliance)
+{
+	loop_timer_set(appliance_loop(appliance), &appliance->retry,
+		appliance->retry_ms * NS_PER_MS);
+}
+
+/* Arms the timer if a portal or a volume is worth trying. */
 static void watch_offline(struct appliance *appliance)
 {
 	struct appliance_volume *v;
+	if (has_closed(&appliance->portals)) {
+		arm(appliance);
+		return;
+	}
 	TAILQ_FOREACH (v, &appliance->volumes, link) {
 		if (appliance_volume_online(v) || v->hopeless)
 			continue;
-		loop_timer_set(appliance_loop(appliance), &appliance->retry,
-			appliance->retry_ms * NS_PER_MS);
+		arm(appliance);
 		return;
 	}
 }
@@ -90,6 +108,9 @@ static void retry_co(void *argument)
 	struct appliance *appliance = argument;
 	struct appliance_volume *v;
 	co_mutex_lock_co(&appliance->applying);
+	if (!appliance->closing)
+		appliance_portals_retry(
+			appliance->world.server, &appliance->portals);
 	TAILQ_FOREACH (v, &appliance->volumes, link) {
 		if (!appliance->closing && !appliance_volume_online(v) &&
 			!v->hopeless)
@@ -116,6 +137,43 @@ void appliance_retry_soon(struct appliance *appliance)
 {
 	appliance->retry_ms = RETRY_FIRST_MS;
 	watch_offline(appliance);
+}
+
+/* -- portals ---------------------------------------------------------------- */
+
+int appliance_check_portals(const struct appliance *appliance,
+	const struct document *document, struct err *err)
+{
+	return appliance_portals_check(&appliance->portals, document, err);
+}
+
+const char *appliance_portal_why(
+	const struct appliance *appliance, const char *name)
+{
+	const struct appliance_portal *portal =
+		appliance_portals_find(&appliance->portals, name);
+	return portal && !portal->socket ? portal->why : NULL;
+}
+
+int appliance_portal_open_co(struct appliance *appliance, const char *name,
+	bool looks, struct err *err)
+{
+	co_mutex_lock_co(&appliance->applying);
+	const struct appliance_portal *portal =
+		appliance_portals_find(&appliance->portals, name);
+	int failed = portal ? 0 : -ENOENT;
+	if (portal && !portal->socket && looks)
+		failed = iscsi_portal_try(portal->as, err);
+	else if (portal && !appliance->closing)
+		appliance_portals_retry(
+			appliance->world.server, &appliance->portals);
+	if (portal && !portal->socket && !looks)
+		failed = err_set(err, EBUSY, "%s", portal->why);
+	co_mutex_unlock(&appliance->applying);
+	if (!failed || failed == -ENOENT)
+		return failed;
+	err->code = EBUSY; /* of this machine, not of the request */
+	return -EBUSY;
 }
 
 /* -- failure under load ----------------------------------------------------- */

@@ -144,7 +144,8 @@ static int write_port_file(const struct daemon *daemon, struct err *err)
 	const struct access_table *table = appliance_table(daemon->appliance);
 	for (unsigned i = 0; out && i < table->portals; i++) {
 		const struct access_portal *p = table->portal[i];
-		print_port(out, p->name, p->address, p->port);
+		if (!atomic_load(&p->closed))
+			print_port(out, p->name, p->address, p->port);
 	}
 	if (out && daemon->face && daemon->settings->api.enabled)
 		print_port(out, "api", daemon->settings->api.address,

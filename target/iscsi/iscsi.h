@@ -148,6 +148,8 @@ struct iscsi_portal;
 int iscsi_portal_prepare(struct iscsi_server *server,
 	const struct access_portal *portal, struct iscsi_portal *takes,
 	struct iscsi_portal **prepared, struct err *err);
+/* Whether one could be bound there now. 0, or -errno with *err. */
+int iscsi_portal_try(const struct access_portal *portal, struct err *err);
 /* The one that is bound, also where 0 was wanted. */
 uint16_t iscsi_portal_port(const struct iscsi_portal *portal);
 void iscsi_portal_start(struct iscsi_portal *portal);

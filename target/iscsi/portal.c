@@ -264,7 +264,7 @@ int iscsi_portal_prepare(struct iscsi_server *server,
 		return err_set(
 			err, ENOMEM, "portal %s: no memory", portal->name);
 	if (!takes)
-		fd = portal_socket_open(portal, &port, err);
+		fd = portal_socket_open(portal, true, &port, err);
 	if (!takes && fd < 0) {
 		forget(made);
 		return fd;
@@ -276,6 +276,16 @@ int iscsi_portal_prepare(struct iscsi_server *server,
 	made->prepared = true;
 	*prepared = made;
 	return 0;
+}
+
+int iscsi_portal_try(const struct access_portal *portal, struct err *err)
+{
+	uint16_t port;
+	int fd = portal_socket_open(portal, false, &port, err);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
 }
 
 uint16_t iscsi_portal_port(const struct iscsi_portal *portal)

@@ -13,7 +13,7 @@
 #define BACKLOG 1024
 
 static int bind_and_listen(
-	int fd, const struct addrinfo *info, uint16_t *bound_port)
+	int fd, const struct addrinfo *info, bool listens, uint16_t *bound_port)
 {
 	struct sockaddr_storage local = {0};
 	socklen_t bytes = sizeof local;
@@ -25,7 +25,7 @@ static int bind_and_listen(
 	if (info->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
 	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0 ||
-		listen(fd, BACKLOG) < 0 ||
+		(listens && listen(fd, BACKLOG) < 0) ||
 		getsockname(fd, (struct sockaddr *)&local, &bytes) < 0)
 		return -errno;
 	if (getnameinfo((struct sockaddr *)&local, bytes, NULL, 0, port,
@@ -51,8 +51,8 @@ static int refuse(
 		portal->address, portal->port, strerror(error), advice);
 }
 
-int portal_socket_open(const struct access_portal *portal, uint16_t *bound_port,
-	struct err *err)
+int portal_socket_open(const struct access_portal *portal, bool listens,
+	uint16_t *bound_port, struct err *err)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
@@ -66,7 +66,8 @@ int portal_socket_open(const struct access_portal *portal, uint16_t *bound_port,
 			portal->address);
 	fd = socket(
 		info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	result = fd < 0 ? -errno : bind_and_listen(fd, info, bound_port);
+	result = fd < 0 ? -errno
+			: bind_and_listen(fd, info, listens, bound_port);
 	freeaddrinfo(info);
 	if (result == 0)
 		return fd;

@@ -149,7 +149,8 @@ static void add_portal(const struct send_targets *list,
 {
 	char address[ADDRESS_BYTES], text[ADDRESS_BYTES + 8];
 
-	if (!access_on_portal(target, portal) ||
+	if (atomic_load_explicit(&portal->closed, memory_order_acquire) ||
+		!access_on_portal(target, portal) ||
 		!print_portal(list, portal, address, sizeof address))
 		return;
 	snprintf(text, sizeof text, "%s,%u", address, portal->group);

@@ -68,6 +68,9 @@ struct access_portal {
 	uint16_t port;
 	char *advertised; /* "host:port" for discovery, NULL: as connected to */
 	uint16_t group; /* target portal group tag, 1.. */
+	/* Nobody listens there, and `port` may be none yet; the control lane
+	 * changes it while others read. */
+	atomic_bool closed;
 };
 
 struct access_target {

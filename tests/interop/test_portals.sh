@@ -43,6 +43,8 @@ print(s.getsockname()[1], flush=True); sys.stdin.read()' < <(
 holder=$!
 check "another program listens" wait_until test -s "$work/taken"
 taken=$(cat "$work/taken")
+check "a dry run with its port" gets 409 POST '/portals?dryRun=true' "{\"name\": \"b\", \"address\": \"127.0.0.1\", \"port\": $taken}"
+check "says so before" says ".detail | contains(\"port $taken: Address already in use\")" true
 check "its port" gets 409 POST /portals "{\"name\": \"b\", \"address\": \"127.0.0.1\", \"port\": $taken}"
 check "is refused with place and reason" says \
 	".detail | contains(\"cannot listen on 127.0.0.1 port $taken: Address already in use\")" true
@@ -105,6 +107,48 @@ before=$(jq '.items[1].number' "$work/body")
 check "goes back" changes 200 POST "/history/$before/restore"
 check "and it is gone" refused "$side"
 check "it comes again" gets 201 POST /portals "{\"name\": \"side\", \"address\": \"127.0.0.1\", \"port\": $side}"
+
+# One that cannot be bound at the start keeps nobody else out.
+hold() { # PORT: another program listens there until release
+	rm -f "$work/released" "$work/held"
+	python3 -c 'import socket, sys
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(1)
+print("held", flush=True); sys.stdin.read()' "$1" < <(
+		until [ -e "$work/released" ]; do read -r -t 0.05 <> <(:) || true; done) >"$work/held" &
+	held_by=$!
+	wait_until grep -q held "$work/held"
+}
+release() { touch "$work/released" && wait $held_by; }
+check "the daemon ends, and another takes the port" eval 'stop_daemon && hold "$side"'
+check "the daemon starts all the same" start_kept_daemon
+check "with the other portal" finds "$port"
+check "which tells of no other" eval '! timeout 30 iscsi-ls "iscsi://127.0.0.1:$port" | grep -F ":$side,"'
+check "the portal is there" gets 200 GET /portals/side
+check "closed" says '.status.state' '"closed"'
+check "and why" says ".status.reason | contains(\"port $side: Address already in use\")" true
+check "the first one is open" gets 200 GET /portals/main
+check "as it says" says '.status.state' '"open"'
+said_once() { [ "$(grep -c "portal side closed" "$work/daemon.log")" = 1 ]; }
+check "the log has said it, once" said_once
+check "its status" eval 'CAIRN_SOCKET=$work/run/cairn.sock "$BUILD/cairn" status | grep -F "portal side  closed"'
+check "the doctor" gets 200 GET /system/checks
+check "finds it" says '.items[] | select(.name == "portals").state' '"failed"'
+check "another try, dry" gets 409 POST '/portals/side/open?dryRun=true'
+check "another try" gets 409 POST /portals/side/open
+check "says why" says ".detail | contains(\"Address already in use\")" true
+check "some other change" changes 200 PATCH /targets/a '{"alias": "y"}'
+check "the whole again" gets 200 GET /config
+check "is no reason to refuse" changes 200 PUT /config "$(jq -c '.targets[0].alias = "z"' "$work/body")"
+check "the other lets go" release
+check "it opens when it is asked to" gets 200 POST /portals/side/open
+check "as it says then" says '.status.state' '"open"'
+check "and hosts log in" finds "$side"
+check "again it is open" gets 200 POST /portals/side/open
+check "the same again" eval 'stop_daemon && hold "$side" && start_kept_daemon'
+check "when the port is free" release
+check "it opens by itself" wait_until finds "$side"
+check "and is told of" lists "$port" "$side"
 
 # They are kept; what the settings say is only the first filling.
 check "the daemon ends" stop_daemon

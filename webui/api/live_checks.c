@@ -300,6 +300,31 @@ static void check_certificate(const struct api *api, struct finding *finding)
 			"the certificate of https is good for %d days", days);
 }
 
+static void check_portals(const struct api *api, struct finding *finding)
+{
+	const struct access_table *table =
+		appliance_table(api->parts.appliance);
+	unsigned closed = 0;
+	const char *first = "", *reason = "";
+	for (unsigned i = 0; table && i < table->portals; i++) {
+		const char *name = table->portal[i]->name;
+		const char *why =
+			appliance_portal_why(api->parts.appliance, name);
+		if (why && !closed++) {
+			first = name;
+			reason = why;
+		}
+	}
+	if (closed)
+		find(finding, FAILED,
+			"free the port, or give the portal another place; it "
+			"is tried again by itself",
+			"%u of %u portals are closed; %.63s: %.200s", closed,
+			table->portals, first, reason);
+	else
+		find(finding, OK, "", "hosts can log in at every portal");
+}
+
 /* -- all -------------------------------------------------------------------- */
 
 static const struct check {
@@ -314,6 +339,7 @@ static const struct check {
 	{"files", "Open files", check_files},
 	{"logins", "Refused logins", check_refused},
 	{"memory", "Registered buffers", check_memory},
+	{"portals", "Portals", check_portals},
 	{"ring", "Disk I/O", check_ring},
 	{"space", "File systems under volumes", check_space},
 	{"state-room", "Room for the state", check_state},

@@ -5,6 +5,7 @@
 #include "webui/api/live.h"
 #include "webui/api/objects.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,8 +27,13 @@ static void complete(struct api_request *request,
 		json_object_set_new(json, "port", json_integer(DEFAULT_PORT));
 	if (!json_object_get(json, "group"))
 		json_object_set_new(json, "group", json_integer(1));
-	json_object_set_new(json, "status",
-		json_pack("{si}", "port", portal ? (int)portal->port : 0));
+	const char *why =
+		appliance_portal_why(request->parts->appliance, object->id);
+	json_t *status = json_pack("{ss, si}", "state", why ? "closed" : "open",
+		"port", portal ? (int)portal->port : 0);
+	if (why)
+		json_object_set_new(status, "reason", json_string(why));
+	json_object_set_new(json, "status", status);
 }
 
 static void measure_co(struct api_request *request, json_t *items)
@@ -100,6 +106,39 @@ static void delete_co(struct api_request *request)
 	object_delete_co(request, &portals);
 }
 
+static void answer_plan(struct api_request *request, const char *name)
+{
+	char object[OBJECT_ID_BYTES + 8];
+	snprintf(object, sizeof object, "portal %s", name);
+	api_answer(request, 200,
+		json_pack("{sb, s[], s[{ss, ss, ss}]}", "dry_run", 1, "changes",
+			"impact", "object", object, "effect", "live", "text",
+			"hosts can log in there"));
+}
+
+/* Now, not when its time has come. */
+static void open_co(struct api_request *request)
+{
+	const struct config_object *object = object_find(request, &portals);
+	char name[OBJECT_ID_BYTES], path[OBJECT_ID_BYTES + 8];
+	struct err err = {0};
+	if (!object)
+		return;
+	snprintf(name, sizeof name, "%s", object->id);
+	snprintf(path, sizeof path, "portals/%s", name);
+	api_audit(request, path, NULL, NULL);
+	int failed = appliance_portal_open_co(
+		request->parts->appliance, name, request->dry_run, &err);
+	if (failed == -ENOENT)
+		api_problem(request, "not-found", "portal %s has gone", name);
+	else if (failed)
+		api_fail(request, &err);
+	else if (request->dry_run)
+		answer_plan(request, name);
+	else
+		object_answer_co(request, &portals, name);
+}
+
 #define PORTALS "/api/v1/portals"
 #define CHANGE (API_DRY_RUN | API_NEEDS_MATCH)
 const struct api_route api_portal_routes[] = {
@@ -113,5 +152,7 @@ const struct api_route api_portal_routes[] = {
 		API_BODY | CHANGE, NULL, patch_co},
 	{"deletePortal", "DELETE", PORTALS "/{name}", API_OPERATOR, CHANGE,
 		NULL, delete_co},
+	{"openPortal", "POST", PORTALS "/{name}/open", API_OPERATOR,
+		API_DRY_RUN | API_IDEMPOTENT, NULL, open_co},
 	{0},
 };

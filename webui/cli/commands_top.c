@@ -70,7 +70,8 @@ static const struct cli_option login_options[] = {
 static const struct cli_command top_commands[] = {
 	{"status", "health in a few lines", NULL, NULL, NULL, "viewer",
 		.run = run_status,
-		.also = "getSystem listVolumes listSessions listJobs"},
+		.also = "getSystem listVolumes listSessions listJobs "
+			"listPortals"},
 	{"tree", "everything with its state", NULL, NULL, NULL, "viewer",
 		.run = run_tree,
 		.also = "listVolumes listTargets listExports listHosts "

@@ -251,9 +251,33 @@ static void print_faulty_volumes(
 	}
 }
 
-static int print_status(const struct cli_run *run, const json_t *system,
-	const json_t *volumes, const json_t *sessions, const json_t *jobs)
+static void print_closed_portals(
+	const struct cli_run *run, const json_t *portals)
 {
+	size_t i;
+	json_t *portal;
+	json_array_foreach(portals, i, portal)
+	{
+		if (strcmp(text_at(portal, "status.state"), "closed") != 0)
+			continue;
+		fputs("  portal ", run->output.out);
+		print_text(run, text_at(portal, "name"));
+		fputs("  ", run->output.out);
+		output_state(&run->output, "closed");
+		fputs("  ", run->output.out);
+		print_text(run, text_at(portal, "status.reason"));
+		fputc('\n', run->output.out);
+	}
+}
+
+/* What the status is made of; what could not be had is NULL. */
+struct facts {
+	json_t *system, *volumes, *sessions, *jobs, *portals;
+};
+
+static int print_status(const struct cli_run *run, const struct facts *facts)
+{
+	const json_t *system = facts->system, *volumes = facts->volumes;
 	size_t count = json_array_size(volumes);
 	unsigned online = count_with(volumes, "status.state", "online");
 	unsigned failed = count_with(volumes, "status.state", "failed");
@@ -266,34 +290,40 @@ static int print_status(const struct cli_run *run, const json_t *system,
 	print_text(run, text_at(system, "started"));
 	fprintf(out,
 		"\n%u of %zu volumes online, %zu sessions, %u jobs running\n",
-		online, count, json_array_size(sessions),
-		count_with(jobs, "state", "running"));
+		online, count, json_array_size(facts->sessions),
+		count_with(facts->jobs, "state", "running"));
 	print_bad_volumes(run, volumes);
 	print_faulty_volumes(run, volumes);
+	print_closed_portals(run, facts->portals);
 	return failed ? EXIT_FAILED : EXIT_OK;
 }
 
 int run_status(struct cli_run *run)
 {
-	json_t *system = NULL, *volumes = NULL, *sessions = NULL, *jobs = NULL;
-	int status = run_get(run, "/system", &system);
+	struct facts facts = {0};
+	int status = run_get(run, "/system", &facts.system);
 	if (!status)
-		status = run_get_list(run, "/volumes", &volumes);
+		status = run_get_list(run, "/volumes", &facts.volumes);
 	if (!status)
-		status = run_get_list(run, "/sessions", &sessions);
+		status = run_get_list(run, "/sessions", &facts.sessions);
 	if (!status)
-		status = run_get_list(run, "/jobs", &jobs);
+		status = run_get_list(run, "/jobs", &facts.jobs);
+	if (!status)
+		status = run_get_list(run, "/portals", &facts.portals);
 	if (!status && run->output.format == OUTPUT_TABLE) {
-		status = print_status(run, system, volumes, sessions, jobs);
+		status = print_status(run, &facts);
 	} else if (!status) {
-		json_t *all = json_pack("{sO, sO, sO, sO}", "system", system,
-			"volumes", volumes, "sessions", sessions, "jobs", jobs);
+		json_t *all = json_pack("{sO, sO, sO, sO, sO}", "system",
+			facts.system, "volumes", facts.volumes, "sessions",
+			facts.sessions, "jobs", facts.jobs, "portals",
+			facts.portals);
 		output_object(&run->output, NULL, all);
 		json_decref(all);
 	}
-	json_decref(system);
-	json_decref(volumes);
-	json_decref(sessions);
-	json_decref(jobs);
+	json_decref(facts.system);
+	json_decref(facts.volumes);
+	json_decref(facts.sessions);
+	json_decref(facts.jobs);
+	json_decref(facts.portals);
 	return status;
 }
