@@ -154,7 +154,8 @@ int iscsi_portal_try(const struct access_portal *portal, struct err *err);
 uint16_t iscsi_portal_port(const struct iscsi_portal *portal);
 void iscsi_portal_start(struct iscsi_portal *portal);
 void iscsi_portal_abandon(struct iscsi_portal *portal);
-/* Stops listening; its sessions go on. One that is closed stays so. */
+/* Stops listening; its sessions go on, who has not logged in is sent away. One that is
+ * closed stays so. */
 void iscsi_portal_close(struct iscsi_portal *portal);
 
 /* Sockets that are open now, logged in or not; any thread. */

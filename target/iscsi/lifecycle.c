@@ -161,6 +161,18 @@ void lifecycle_open(struct iscsi_lane *lane,
 		connection_drop(connection, "too many connections");
 }
 
+void lifecycle_end_logins(
+	struct iscsi_lane *lane, const struct access_portal *portal)
+{
+	struct iscsi_connection *connection, *next;
+
+	TAILQ_FOREACH_SAFE (connection, &lane->logins, login_link, next) {
+		if (connection->state == CONNECTION_LOGIN &&
+			connection->world.portal == portal)
+			connection_drop(connection, "its portal is closed");
+	}
+}
+
 /* -- the end --------------------------------------------------------------- */
 
 static void free_connection(struct loop_message *message)

@@ -23,6 +23,10 @@ void lifecycle_open(struct iscsi_lane *lane,
 	const struct connection_arrival *arrival,
 	const struct stream_events *events);
 
+/* Ends those of the lane that came through `portal` and have not logged in. */
+void lifecycle_end_logins(
+	struct iscsi_lane *lane, const struct access_portal *portal);
+
 /* Who may reach what has changed (or may have, during a long login): the host is
  * told of new LUNs, or its session ends. */
 void lifecycle_refresh(struct iscsi_connection *connection);

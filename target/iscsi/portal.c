@@ -340,10 +340,45 @@ static void close_portal(struct iscsi_portal *portal)
 	portal->open = false;
 }
 
+/* What a lane is told of a portal that was closed. */
+struct portal_end {
+	struct loop_message message;
+	struct iscsi_lane *lane;
+	const struct access_portal *portal;
+};
+
+static void end_logins(struct loop_message *message)
+{
+	struct portal_end *end =
+		container_of(message, struct portal_end, message);
+
+	lifecycle_end_logins(end->lane, end->portal);
+	free(end);
+}
+
+/* Behind all arrivals. Without memory they end by the timeout of logins. */
+static void tell_lanes(struct iscsi_portal *portal)
+{
+	struct iscsi_server *server = portal->server;
+
+	for (unsigned i = 0; i < block_core_lanes(server->core); i++) {
+		struct iscsi_lane *lane = server->lane[i];
+		struct portal_end *end = lane ? malloc(sizeof *end) : NULL;
+
+		if (!end)
+			continue;
+		*end = (struct portal_end){
+			{.run = end_logins}, lane, &portal->portal};
+		loop_post(lane->lane->loop, &end->message);
+	}
+}
+
 void iscsi_portal_close(struct iscsi_portal *portal)
 {
-	if (portal->open)
-		close_portal(portal);
+	if (!portal->open)
+		return;
+	close_portal(portal);
+	tell_lanes(portal);
 }
 
 void portal_close_all(struct iscsi_server *server)

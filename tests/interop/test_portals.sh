@@ -3,9 +3,10 @@
 # Portals made, changed and removed while hosts use others.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/api.sh"
-needs curl jq iscsi-ls qemu-io python3
+needs curl jq iscsi-ls qemu-io python3 ss
 
-write_settings 0
+# Nothing here ends a login by its time.
+write_settings 0 'iscsi: {login_timeout_s: 300}'
 
 # A port that nobody has now.
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
@@ -83,7 +84,14 @@ check "who came through it" gets 200 GET /portals/side
 tag=$(etag)
 check "a dry run of the end" gets 200 DELETE '/portals/side?dryRun=true' '' -H "If-Match: $tag"
 check "says who came through it" says '.impact[0] | [.effect, (.sessions | length)]' '["live",1]'
+half_open() { # a connection there that never logs in; closed: it has ended
+	exec {half}<>"/dev/tcp/127.0.0.1/$moved" && wait_until knows_it
+}
+knows_it() { ss -Htn state established "( sport = :$moved )" | grep -q .; }
+closed() { read -r -t 60 -u "$half" -n 1 _; [ $? = 1 ]; }
+check "somebody who never logs in" half_open
 check "the end" changes 204 DELETE /portals/side
+check "is the end of him" closed
 check "no login any more" refused "$moved"
 check "the first portal tells of it no more" [ "$(timeout 30 iscsi-ls "iscsi://127.0.0.1:$port" | grep -c ":$moved,")" = 0 ]
 touch "$work/enough"
