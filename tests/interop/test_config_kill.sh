@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# kill -9 while the configuration changes, in part and as a whole: afterwards it is
-# as the last change that was acknowledged left it, or as the one that was under way
-# would have, whole, and the audit has a record of each. KILL_ROUNDS=1000 for the
+# kill -9 while the configuration changes, in part and as a whole, portals among it:
+# afterwards it is as the last change that was acknowledged left it, or as the one that
+# was under way would have, whole, and the audit has a record of each. KILL_ROUNDS=1000 for the
 # long form. Then the whole is exported, imported into another appliance, and equal.
 
 . "$(dirname "$0")/lib.sh"
@@ -32,28 +32,42 @@ send() { # METHOD PATH: the body from $work/body; status
 	ask "$1" "$2" -o /dev/null -w '%{http_code}' -H 'If-Match: *' \
 		-H 'Content-Type: application/json' --data-binary "@$work/body"
 }
-# A number and the volumes that were added since: what is to be found.
+# A number, the volumes that were added since, portals: what is to be found.
+words() { xargs -n 1 <"$work/acked" | grep "$@" | paste -sd' '; }
+ask_for() { xargs <<<"$*" >"$work/asked"; }
 put() { # NUMBER
 	document "$1" >"$work/body"
-	echo "$1" >"$work/asked"
+	ask_for "$1" "$(words '^p')" # which the document leaves alone
 	send PUT /config
 }
 add() { # NUMBER: a volume, its target and its export, in one change
 	echo "{\"name\": \"x$1\", \"source\": {\"protocol\": {\"type\": \"mem\", \"size\": \"1MiB\"}},
 		\"export\": {\"hosts\": [\"h$(cut -d' ' -f1 "$work/acked")\"]}}" >"$work/body"
-	echo "$(cat "$work/acked") x$1" >"$work/asked"
+	ask_for "$(words -v '^p')" "x$1" "$(words '^p')"
 	send POST /volumes
+}
+portal() { # NUMBER: one more, or of three the first is no more
+	local first
+	first=$(words '^p' | cut -d' ' -f1)
+	if [ "$(words '^p' | wc -w)" -ge 3 ]; then
+		ask_for "$(words -vx "$first")"
+		ask DELETE "/portals/$first" -o /dev/null -w '%{http_code}' -H 'If-Match: *'
+	else
+		echo "{\"name\": \"p$1\", \"address\": \"127.0.0.1\", \"port\": 0}" >"$work/body"
+		ask_for "$(cat "$work/acked")" "p$1"
+		send POST /portals
+	fi
 }
 change_on() {
 	local n status
 	n=$(cat "$work/count")
 	while :; do
 		n=$((n + 1))
-		if [ $((RANDOM % 3)) = 0 ]; then
-			status=$(put "$n" 2>/dev/null)
-		else
-			status=$(add "$n" 2>/dev/null)
-		fi
+		case $((RANDOM % 4)) in
+		0) status=$(put "$n" 2>/dev/null) ;;
+		1) status=$(portal "$n" 2>/dev/null) ;;
+		*) status=$(add "$n" 2>/dev/null) ;;
+		esac
 		case $status in 20?) ;; *) return 0 ;; esac
 		cp "$work/asked" "$work/acked.new" && mv "$work/acked.new" "$work/acked"
 		echo "$n" >"$work/count.new" && mv "$work/count.new" "$work/count"
@@ -71,7 +85,17 @@ found() {
 		([.volumes[].name | select(startswith("x"))] -
 		 [$all.exports[].volume] | map("no export of " + .)) +
 		([.targets[] | .iqn // empty | split(":")[1]] -
-		 [$all.exports[].volume] | map("only a target " + .)) | join(" ")'
+		 [$all.exports[].volume] | map("only a target " + .)) +
+		[.portals[].name | select(startswith("p"))] | join(" ")'
+}
+# Each portal that is kept is bound, and no other.
+bound() {
+	local named
+	named=$(words '^p')
+	[ "$(sed -n 's/^\(p[0-9]*\)=127.0.0.1:[1-9].*/\1/p' "$work/ports" | xargs)" = "$named" ] && return 0
+	echo "bound, of $named:"
+	cat "$work/ports"
+	return 1
 }
 # The newest of the history is the newest record of the audit, and none is missing.
 witnessed() {
@@ -90,7 +114,7 @@ whole() {
 	now=$(found)
 	if [ "$now" = "$acked" ] || [ "$now" = "$asked" ]; then
 		echo "$now" >"$work/acked"
-		witnessed
+		bound && witnessed
 		return
 	fi
 	echo "kept: $now; acknowledged: $acked; asked for: $asked"
