@@ -37,7 +37,9 @@ old_image() { # what was written before the snapshot, and nothing later
 sound() { # a killed daemon may leave leaks (3), nothing worse
 	qemu-img check -f qcow2 "$work/data/$1" || [ $? = 3 ]
 }
-comes_back() { kill_daemon; start_kept_daemon; }
+online() { gets 200 GET /volumes/a && says .status.state '"online"'; }
+# The kernel lets go of a killed one's locks when it gets round to it.
+comes_back() { kill_daemon; start_kept_daemon && wait_until online; }
 
 check "the daemon starts" start_daemon
 check "something to keep" io 'write -P 1 0 1M' 'write -P 2 1M 1M'
