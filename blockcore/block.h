@@ -289,7 +289,7 @@ struct block_kind {
 	/* On each lane when it is detached (of the front: after the successor is
 	 * published), and in the back also whenever a gate has closed, for a
 	 * swap waits for what it holds: lets go of every request it holds,
-	 * holds no new one while driver->released. Optional. */
+	 * holds no new one while driver->released. */
 	void (*release)(struct block_driver *driver, struct block_lane *lane);
 	/* New values of OPT_LIVE options (the others have their old ones), which
 	 * it swaps with *driver->options, so that the caller frees the old. On
@@ -304,17 +304,16 @@ struct block_kind {
 	 * members go to `out`. Optional. */
 	int (*command_co)(struct block_driver *driver, const char *verb,
 		const struct doc *arguments, FILE *out, struct err *err);
-	/* Live figures as JSON members, without braces. Control lane; figures
-	 * of other lanes may be a little old. Optional. */
+	/* Live figures as JSON members, without braces. Control lane. */
 	void (*status)(struct block_driver *driver, FILE *out);
-	/* A swap changed what is read there, behind its gate. Optional. */
+	/* A swap changed what is read there, behind its gate; or it joins a source
+	 * in use, of which it has seen nothing. Optional. */
 	void (*content_changed)(struct block_driver *driver,
 		uint64_t offset_bytes, uint64_t length_bytes);
-	/* Writes the protocol document of `name` beside this. -EINVAL. Optional. */
+	/* Writes the protocol document of `name` beside this. Optional. */
 	int (*beside)(struct block_driver *driver, const char *name, FILE *out,
 		struct err *err);
-	/* The sources that the driver holds, from index 0; NULL ends. Optional
-	 * (views, aliases, listeners with a source of their own). */
+	/* The sources that the driver holds, from index 0; NULL ends. Optional. */
 	struct block_source *(*below)(
 		struct block_driver *driver, unsigned index);
 };
@@ -327,6 +326,7 @@ struct block_driver {
 	void *options; /* kind->options_bytes, parsed */
 	struct block_info info;
 	bool unwanted; /* its close takes away what its open has made */
+	bool detached; /* has left a source that goes on without it */
 	uint32_t references; /* control lane only */
 	_Atomic bool released; /* no new holds; set by the control lane */
 	_Atomic bool failed; /* block_driver_failed was called */
@@ -435,8 +435,8 @@ struct block_info block_source_info(
 struct block_source *block_source_find(
 	struct block_core *core, const char *name);
 
-/* Called on the control lane when what the source shows has changed (size,
- * read_only ...), after all lanes see it. */
+/* Called on the control lane when what the source shows has changed, after all
+ * lanes see it. */
 struct block_source_watch {
 	void (*changed)(struct block_source_watch *watch);
 	LIST_ENTRY(block_source_watch) link;

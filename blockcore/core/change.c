@@ -158,12 +158,22 @@ static bool change_info_equal(
 		a->rotational == b->rotational;
 }
 
+/* What changes from now on, those that leave do not see. */
+static void change_detach(struct change_run *run)
+{
+	for (unsigned i = 0; run->next && i < run->old->count; i++) {
+		if (!change_stays(run, run->old->driver[i]))
+			run->old->driver[i]->detached = true;
+	}
+}
+
 static void change_publish_co(struct change_run *run)
 {
 	struct block_source *source = run->source;
 	bool tell = false;
 
 	if (run->old) {
+		change_detach(run);
 		block_stack_retire(run->old);
 		tell = run->next &&
 			!change_info_equal(&run->old->info, &run->next->info);

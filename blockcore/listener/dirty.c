@@ -22,12 +22,15 @@
  *  2. Marks are a superset: a change that failed is marked, too.
  *  3. Bits are allocated when a consumer is added, for the size of then. Beyond
  *     that lies one bit more, so a source may grow: the new part is one block.
- *  4. Marks are in memory. Who restarts the daemon or detaches the listener ends
- *     all consumers: the next add says that everything has changed.
+ *  4. Without `file` marks are in memory: who restarts the daemon or detaches the
+ *     listener ends all consumers, and the next add says that all has changed.
+ *  5. With `file` a clean stop keeps them (dirty_file.c). After anything else
+ *     (crash, detached and attached again) consumers stay, and all has changed.
  */
 #include "blockcore/listener/dirty.h"
 
 #include "blockcore/base/co.h"
+#include "blockcore/core/plain_file.h"
 #include "blockcore/kinds.h"
 
 #include <errno.h>
@@ -42,6 +45,13 @@ static const struct opt_spec options[] = {
 		.max = DIRTY_GRANULARITY_MOST,
 		.fallback = "64K",
 		.help = "bytes that one mark stands for, a power of two"},
+	{.name = "file",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = offsetof(struct dirty_options, file),
+		.max = BLOCK_NAME_BYTES - 1,
+		.help = "keep the marks over a clean stop in this file of the "
+			"data directory"},
 	OPT_END};
 
 /* -- marking -------------------------------------------------------------- */
@@ -124,10 +134,18 @@ static int dirty_check(
 {
 	const struct dirty_options *o = values;
 
-	if (!(o->granularity_bytes & (o->granularity_bytes - 1)))
-		return 0;
-	return doc_error(doc_find(map, "granularity"), err, EINVAL,
-		"expected a power of two");
+	if (o->granularity_bytes & (o->granularity_bytes - 1))
+		return doc_error(doc_find(map, "granularity"), err, EINVAL,
+			"expected a power of two");
+	return o->file ? plain_file_check(doc_find(map, "file"), o->file, err)
+		       : 0;
+}
+
+static void dirty_table_free(struct dirty_table *table)
+{
+	for (unsigned i = 0; i < table->count; i++)
+		dirty_consumer_free(table->consumer[i]);
+	free(table);
 }
 
 static int dirty_open_co(struct block_driver *driver, struct err *err)
@@ -137,17 +155,23 @@ static int dirty_open_co(struct block_driver *driver, struct err *err)
 
 	co_mutex_init(&dirty->changing);
 	dirty->shift = (unsigned)__builtin_ctzll(o->granularity_bytes);
+	dirty->fd = -1;
 	dirty->table = calloc(1, sizeof *dirty->table);
-	return dirty->table ? 0 : err_set(err, ENOMEM, "out of memory");
+	if (!dirty->table)
+		return err_set(err, ENOMEM, "out of memory");
+	int error = o->file ? dirty_file_open_co(dirty, err) : 0;
+	if (error)
+		dirty_table_free(dirty->table);
+	return error;
 }
 
 static void dirty_close_co(struct block_driver *driver)
 {
-	struct dirty_table *table = ((struct dirty_driver *)driver)->table;
+	struct dirty_driver *dirty = (struct dirty_driver *)driver;
 
-	for (unsigned i = 0; i < table->count; i++)
-		dirty_consumer_free(table->consumer[i]);
-	free(table);
+	if (dirty->fd >= 0)
+		dirty_file_close_co(dirty);
+	dirty_table_free(dirty->table);
 }
 
 static int dirty_lane_start(

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of the listener dirty (dirty.c, dirty_verbs.c).
+ * Inside of the listener dirty (dirty.c, dirty_verbs.c, dirty_file.c).
  *
  * Invariant: lanes reach consumers through a table that is never changed once
  * they see it: a new one is made, shown to every lane, then the old one is freed.
@@ -23,6 +23,7 @@
 
 struct dirty_options {
 	uint64_t granularity_bytes;
+	char *file; /* NULL: marks are in memory only */
 };
 
 struct dirty_consumer {
@@ -43,6 +44,7 @@ struct dirty_driver {
 	struct dirty_table *table;
 	unsigned shift;
 	uint64_t size_bytes; /* of the source */
+	int fd; /* of its file, or -1 */
 };
 
 struct dirty_lane {
@@ -50,12 +52,31 @@ struct dirty_lane {
 	unsigned shift;
 };
 
+/* With `bits` marks, none of them set; NULL with *err. The name is good. */
+struct dirty_consumer *dirty_consumer_new(
+	const char *name, uint64_t bits, struct err *err);
 /* NULL is fine. */
 void dirty_consumer_free(struct dirty_consumer *consumer);
+
+/* A consumer's, of at most `room` bytes with its end. */
+bool dirty_name_is_good(const void *name, size_t room);
 
 /* block_kind.command_co and .status */
 int dirty_verbs_co(struct block_driver *driver, const char *verb,
 	const struct doc *arguments, FILE *out, struct err *err);
 void dirty_verbs_status(struct block_driver *driver, FILE *out);
+
+/* dirty_file.c. */
+/* Opens dirty->options' file, or makes it; adds the consumers that it knows to the
+ * table, which no lane sees yet; marks it as in use. 0, or -errno with *err and
+ * nothing kept. */
+int dirty_file_open_co(struct dirty_driver *dirty, struct err *err);
+
+/* The consumers are those of `table` from now on, also after a crash. */
+int dirty_file_note_co(struct dirty_driver *dirty,
+	const struct dirty_table *table, struct err *err);
+
+/* The marks are kept, unless the listener was detached. */
+void dirty_file_close_co(struct dirty_driver *dirty);
 
 #endif

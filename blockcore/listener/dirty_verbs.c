@@ -81,34 +81,58 @@ static struct dirty_consumer *call_consumer(struct dirty_call *call)
 	return NULL;
 }
 
+/* Makes `table`, a changed copy, the one in force; it is freed if that fails. */
+static int change_co(struct dirty_call *call, struct dirty_table *table)
+{
+	struct dirty_driver *dirty = call->dirty;
+	int error = dirty->fd >= 0 ? dirty_file_note_co(dirty, table, call->err)
+				   : 0;
+
+	if (error)
+		free(table);
+	else
+		publish_co(dirty, table);
+	return error;
+}
+
 /* -- add, remove ---------------------------------------------------------- */
+
+struct dirty_consumer *dirty_consumer_new(
+	const char *name, uint64_t bits, struct err *err)
+{
+	uint64_t count = (bits + 63) / 64;
+	struct dirty_consumer *c = NULL;
+
+	if (bits > DIRTY_BITS_MOST) {
+		err_set(err, EFBIG,
+			"that would be %llu marks, at most %llu are kept; "
+			"attach it with a larger granularity",
+			(unsigned long long)bits,
+			(unsigned long long)DIRTY_BITS_MOST);
+		return NULL;
+	}
+	c = calloc(1, sizeof *c + count * sizeof c->now[0]);
+	if (c)
+		c->aside = calloc(count, sizeof *c->aside);
+	if (!c || !c->aside) {
+		dirty_consumer_free(c);
+		err_set(err, ENOMEM, "no memory for a consumer");
+		return NULL;
+	}
+	c->bits = bits;
+	snprintf(c->name, sizeof c->name, "%s", name);
+	return c;
+}
 
 static struct dirty_consumer *consumer_new(struct dirty_call *call, bool clean)
 {
 	struct dirty_driver *dirty = call->dirty;
 	uint64_t blocks = dirty->size_bytes >> dirty->shift;
-	uint64_t count = blocks + 2; /* a broken last block, and all beyond */
-	struct dirty_consumer *c;
+	/* With a broken last block, and all beyond. */
+	struct dirty_consumer *c =
+		dirty_consumer_new(call->name, blocks + 2, call->err);
 
-	if (count > DIRTY_BITS_MOST) {
-		err_set(call->err, EFBIG,
-			"that would be %llu marks, at most %llu are kept; "
-			"attach it with a larger granularity",
-			(unsigned long long)count,
-			(unsigned long long)DIRTY_BITS_MOST);
-		return NULL;
-	}
-	c = calloc(1, sizeof *c + (count + 63) / 64 * sizeof c->now[0]);
-	if (c)
-		c->aside = calloc((count + 63) / 64, sizeof *c->aside);
-	if (!c || !c->aside) {
-		dirty_consumer_free(c);
-		err_set(call->err, ENOMEM, "no memory for a consumer");
-		return NULL;
-	}
-	c->bits = count;
-	snprintf(c->name, sizeof c->name, "%s", call->name);
-	for (uint64_t i = 0; !clean && i < count; i++)
+	for (uint64_t i = 0; c && !clean && i < c->bits; i++)
 		c->now[i / 64] |= 1ull << i % 64;
 	return c;
 }
@@ -137,8 +161,10 @@ static int verb_add_co(struct dirty_call *call)
 		return -call->err->code;
 	}
 	table->consumer[table->count++] = c;
-	publish_co(call->dirty, table);
-	return 0;
+	error = change_co(call, table);
+	if (error)
+		dirty_consumer_free(c);
+	return error;
 }
 
 static int verb_remove_co(struct dirty_call *call)
@@ -151,9 +177,10 @@ static int verb_remove_co(struct dirty_call *call)
 		return -call->err->code;
 	int at = table_find(table, call->name);
 	table->consumer[at] = table->consumer[--table->count];
-	publish_co(call->dirty, table);
-	dirty_consumer_free(gone);
-	return 0;
+	int error = change_co(call, table);
+	if (!error)
+		dirty_consumer_free(gone);
+	return error;
 }
 
 /* -- freeze, list, done --------------------------------------------------- */
@@ -258,6 +285,19 @@ static const struct {
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 
+bool dirty_name_is_good(const void *name, size_t room)
+{
+	const char *text = name;
+	size_t length = strnlen(text, room);
+
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)text[i] <= ' ' ||
+			strchr("\"\\\x7f", text[i]))
+			return false;
+	}
+	return length && length < room;
+}
+
 static int call_name(struct dirty_call *call)
 {
 	const struct doc *node = doc_find(call->arguments, "consumer");
@@ -268,15 +308,11 @@ static int call_name(struct dirty_call *call)
 	if (!node)
 		return err_set(
 			call->err, EINVAL, "give consumer: who asks, a name");
-	for (const char *c = call->name; *c; c++) {
-		if ((unsigned char)*c <= ' ' || strchr("\"\\\x7f", *c))
-			return doc_error(node, call->err, EINVAL,
-				"a name without spaces, quotes and '\\'");
-	}
-	if (!*call->name || strlen(call->name) >= BLOCK_NAME_BYTES)
-		return doc_error(node, call->err, EINVAL,
-			"a name of 1 to %u bytes", BLOCK_NAME_BYTES - 1);
-	return 0;
+	if (dirty_name_is_good(call->name, BLOCK_NAME_BYTES))
+		return 0;
+	return doc_error(node, call->err, EINVAL,
+		"a name of 1 to %u bytes, without spaces, quotes and '\\'",
+		BLOCK_NAME_BYTES - 1);
 }
 
 int dirty_verbs_co(struct block_driver *driver, const char *verb,

@@ -16,6 +16,7 @@
  */
 #include "blockcore/base/co.h"
 #include "blockcore/base/counter.h"
+#include "blockcore/core/plain_file.h"
 #include "blockcore/core/recording.h"
 #include "blockcore/kinds.h"
 
@@ -139,16 +140,6 @@ static int save_work(void *argument)
 	return recording_write(&s->recording, s->path, &s->err);
 }
 
-static bool name_is_plain(const char *name)
-{
-	static const char good[] = "abcdefghijklmnopqrstuvwxyz"
-				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	size_t length = strlen(name);
-
-	return length && length < BLOCK_NAME_BYTES && name[0] != '.' &&
-		strspn(name, good) == length;
-}
-
 static int save_arguments(struct trace_saving *s, const struct doc *arguments,
 	const char **name, struct err *err)
 {
@@ -160,16 +151,11 @@ static int save_arguments(struct trace_saving *s, const struct doc *arguments,
 	if (!file)
 		return err_set(err, EINVAL,
 			"save: give file: a name for the recording");
-	if (!name_is_plain(*name))
-		return doc_error(file, err, EINVAL,
-			"a name of letters, digits, '.', '_', '-', not a path: "
-			"it is made in the data directory");
-	if (asprintf(&s->path, "%s/%s",
-		    block_core_data_directory(s->driver->core), *name) < 0) {
-		s->path = NULL;
-		return err_set(err, ENOMEM, "no memory for a name");
-	}
-	return 0;
+	error = plain_file_check(file, *name, err);
+	if (error)
+		return error;
+	s->path = plain_file_path(s->driver->core, *name, err);
+	return s->path ? 0 : -ENOMEM;
 }
 
 static int save_run_co(struct trace_saving *s, struct err *err)

@@ -155,6 +155,9 @@ static int spec_attach_planned_co(struct spec_plan *plan,
 		plan->source->core, listener, name, &plan->fresh, err);
 	if (error)
 		return error;
+	if (kind->content_changed) /* what was before, it has not seen */
+		kind->content_changed(
+			plan->fresh, 0, plan->source->current->info.size_bytes);
 	memmove(&plan->driver[place + 1], &plan->driver[place],
 		(plan->count - place) * sizeof(plan->driver[0]));
 	plan->driver[place] = plan->fresh;

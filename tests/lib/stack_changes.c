@@ -22,23 +22,25 @@
 /* Kinds of listeners in order of bands; with values to come with, and others. */
 static const struct {
 	const char *type;
+	bool sees_all; /* not over an alias, which others write past */
 	const char *values[3];
 } kinds[] = {
-	{"stats", {""}},
-	{"trace", {", records: 16", ", records: 100", ""}},
-	{"throttle",
+	{"stats", false, {""}},
+	{"trace", false, {", records: 16", ", records: 100", ""}},
+	{"throttle", false,
 		{", iops: 900", ", bytes_s: 3M, burst: 2, burst_seconds: 1",
 			", group: shared"}},
-	{"delay",
+	{"delay", false,
 		{", read_us: 300", ", write_us: 700, jitter_us: 900",
 			", read_us: 50, write_us: 50"}},
-	{"fault",
+	{"dirty", true, {", granularity: 512", ", granularity: 64K", ""}},
+	{"fault", false,
 		{"", ", rules: [{op: write, delay_us: 800, count: 9}]",
 			", rules: [{op: any, hold: true, count: 2, "
 			"event: complete}]"}},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
-enum { STATS, TRACE, THROTTLE, DELAY, FAULT };
+enum { STATS, TRACE, THROTTLE, DELAY, DIRTY, FAULT };
 
 static const char *const bottoms[] = {
 	"{protocol: {type: file, path: disk, locking: false}}",
@@ -48,6 +50,7 @@ static const char *const bottoms[] = {
 	"{format: {type: raw, file: {protocol: {type: file, path: disk, "
 	"locking: false}}}, view: current}",
 };
+enum { ALIAS = 2 };
 #define BOTTOMS (sizeof bottoms / sizeof bottoms[0])
 
 struct listener {
@@ -61,7 +64,7 @@ struct changer {
 	struct block_source *source;
 	uint64_t random;
 	struct listener listener[LISTENERS_MOST]; /* top first */
-	unsigned listeners, named;
+	unsigned listeners, named, bottom;
 	_Atomic bool stop;
 	uint32_t sectors;
 	struct model_load load[WORKERS];
@@ -104,31 +107,52 @@ static int settle(struct changer *changer, int result, struct err *err)
 	return result;
 }
 
+static bool must_see_all(const struct changer *changer)
+{
+	for (unsigned i = 0; i < changer->listeners; i++)
+		if (kinds[changer->listener[i].kind].sees_all)
+			return true;
+	return false;
+}
+
 /* -- changes -------------------------------------------------------------- */
+
+static void insert(struct changer *changer, const struct listener *new)
+{
+	unsigned at = 0;
+
+	while (at < changer->listeners &&
+		changer->listener[at].kind <= new->kind)
+		at++;
+	memmove(&changer->listener[at + 1], &changer->listener[at],
+		(changer->listeners - at) * sizeof *new);
+	changer->listener[at] = *new;
+	changer->listeners++;
+}
 
 static void attach_co(struct changer *changer)
 {
-	unsigned kind = (unsigned)below(changer, KINDS), at = 0;
+	unsigned kind = (unsigned)below(changer, KINDS);
 	struct listener new = {.kind = kind};
 	struct err err = {0};
 
 	if (changer->listeners == LISTENERS_MOST)
 		return;
 	snprintf(new.name, sizeof new.name, "l%u", ++changer->named);
-	if (settle(changer,
-		    spec_attach_co(changer->source,
-			    document(changer, "{type: %s, name: %s%s}",
-				    kinds[kind].type, new.name,
-				    values(changer, kind)),
-			    NULL, &err),
-		    &err))
+	int result = spec_attach_co(changer->source,
+		document(changer, "{type: %s, name: %s%s}", kinds[kind].type,
+			new.name, values(changer, kind)),
+		NULL, &err);
+	if (kinds[kind].sees_all && changer->bottom == ALIAS) {
+		CHECK_INT(result, -EINVAL);
 		return;
-	while (at < changer->listeners && changer->listener[at].kind <= kind)
-		at++;
-	memmove(&changer->listener[at + 1], &changer->listener[at],
-		(changer->listeners - at) * sizeof new);
-	changer->listener[at] = new;
-	changer->listeners++;
+	}
+	if (settle(changer, result, &err))
+		return;
+	insert(changer, &new);
+	if (kind == DIRTY)
+		free(stack_rig_command_co(changer->rig, changer->source,
+			new.name, "add", "{consumer: a, clean: true}"));
 }
 
 static void detach_co(struct changer *changer)
@@ -172,11 +196,11 @@ static void configure_co(struct changer *changer)
 	static const char *const before[] = {[THROTTLE] = "{iops: ",
 		[DELAY] = "{jitter_us: 400, read_us: ",
 		[FAULT] = "{rules: [{op: flush, count: 3, delay_us: "};
-	unsigned kind = THROTTLE + (unsigned)below(changer, KINDS - 1);
+	unsigned kind = THROTTLE + (unsigned)below(changer, KINDS - THROTTLE);
 	struct listener *listener = some(changer, kind);
 	struct err err = {0};
 
-	if (!listener)
+	if (!listener || !before[kind])
 		return;
 	settle(changer,
 		spec_configure_co(changer->source, listener->name,
@@ -220,14 +244,18 @@ static void reorder_co(struct changer *changer)
 
 static void swap_co(struct changer *changer)
 {
-	struct spec_swap swap = {.document = document(changer, "%s",
-					 bottoms[below(changer, BOTTOMS)]),
+	unsigned bottom = (unsigned)below(changer, BOTTOMS);
+	struct spec_swap swap = {
+		.document = document(changer, "%s", bottoms[bottom]),
 		.same_content = true,
 		.deadline_ns = DEADLINE_NS};
 	struct err err = {0};
+	int result = spec_swap_bottom_co(changer->source, &swap, &err);
 
-	settle(changer, spec_swap_bottom_co(changer->source, &swap, &err),
-		&err);
+	if (bottom == ALIAS && must_see_all(changer))
+		CHECK_INT(result, -EINVAL);
+	else if (!settle(changer, result, &err))
+		changer->bottom = bottom;
 }
 
 static void hold_co(struct changer *changer)
@@ -242,6 +270,17 @@ static void hold_co(struct changer *changer)
 					    "event: complete}"));
 }
 
+/* What has changed since the last time is put aside, and copied. */
+static void consume_co(struct changer *changer)
+{
+	struct listener *listener = some(changer, DIRTY);
+
+	for (unsigned i = 0; listener && i < 2; i++)
+		free(stack_rig_command_co(changer->rig, changer->source,
+			listener->name, i ? "done" : "freeze",
+			"{consumer: a}"));
+}
+
 static void release_co(struct changer *changer)
 {
 	struct listener *listener = some(changer, FAULT);
@@ -252,7 +291,7 @@ static void release_co(struct changer *changer)
 }
 
 static void (*const changes[])(struct changer *changer) = {attach_co, detach_co,
-	configure_co, reorder_co, swap_co, hold_co, release_co};
+	configure_co, reorder_co, swap_co, hold_co, release_co, consume_co};
 #define CHANGES (sizeof changes / sizeof changes[0])
 
 static void release_all_co(struct changer *changer)

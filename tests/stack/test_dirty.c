@@ -13,72 +13,15 @@
 
 #include "blockcore/base/list.h"
 #include "blockcore/base/prng.h"
-#include "tests/lib/stack_rig.h"
+#include "tests/lib/dirty_asker.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 4096u
+#define BLOCK DIRTY_ASKER_BLOCK
 #define LISTENER "{type: dirty, name: d, granularity: 4K}"
-
-/* -- asking --------------------------------------------------------------- */
-
-static void tell(struct stack_rig *rig, struct block_source *source,
-	const char *verb, const char *arguments)
-{
-	free(stack_rig_command_co(rig, source, "d", verb, arguments));
-}
-
-/* Freezes, lists, and compares with "OFFSET+LENGTH ..." in blocks. */
-static void expect(struct stack_rig *rig, struct block_source *source,
-	const char *consumer, const char *expected)
-{
-	char arguments[64], got[512] = "";
-	char *said, *at;
-
-	snprintf(arguments, sizeof arguments, "{consumer: %s}", consumer);
-	tell(rig, source, "freeze", arguments);
-	at = said = stack_rig_command_co(rig, source, "d", "list", arguments);
-	while ((at = strstr(at, "{\"offset\": "))) {
-		unsigned long long offset, length;
-		size_t used = strlen(got);
-
-		CHECK_INT(sscanf(at, "{\"offset\": %llu, \"length\": %llu}",
-				  &offset, &length),
-			2);
-		snprintf(got + used, sizeof got - used, "%s%llu+%llu",
-			used ? " " : "", offset / BLOCK, length / BLOCK);
-		at++;
-	}
-	if (strcmp(got, expected))
-		check_fail(__FILE__, __LINE__, "'%s', not '%s'", got, expected);
-	free(said);
-}
-
-static void expect_done(struct stack_rig *rig, struct block_source *source,
-	const char *consumer, const char *expected)
-{
-	char arguments[64];
-
-	expect(rig, source, consumer, expected);
-	snprintf(arguments, sizeof arguments, "{consumer: %s}", consumer);
-	tell(rig, source, "done", arguments);
-}
-
-static int refused(struct stack_rig *rig, struct block_source *source,
-	const char *verb, const char *arguments)
-{
-	struct err err = {0};
-	FILE *out = fopen("/dev/null", "w");
-	int error = spec_command_co(source, "d", verb,
-		arguments ? stack_rig_doc(rig, arguments) : NULL, out, &err);
-
-	fclose(out);
-	CHECK(err.text[0]);
-	return error;
-}
 
 /* -- what is marked ------------------------------------------------------- */
 
@@ -92,20 +35,20 @@ static void test_marks_co(struct stack_rig *rig, void *argument)
 	struct err err = {0};
 
 	(void)argument;
-	tell(rig, source, "add", "{consumer: a}");
-	tell(rig, source, "add", "{consumer: b, clean: true}");
-	expect_done(rig, source, "a", "0+256");
-	expect_done(rig, source, "b", "");
+	dirty_asker_tell_co(rig, source, "add", "{consumer: a}");
+	dirty_asker_tell_co(rig, source, "add", "{consumer: b, clean: true}");
+	dirty_asker_done_co(rig, source, "a", "0+256");
+	dirty_asker_done_co(rig, source, "b", "");
 	block_transfer_co(source, lane, BLOCK_WRITE, 0, 512, 512, data);
 	block_transfer_co(
 		source, lane, BLOCK_WRITE, 0, 3 * BLOCK - 512, 1024, data);
 	block_transfer_co(source, lane, BLOCK_READ, 0, 40 * BLOCK, BLOCK, data);
 	block_transfer_co(source, lane, BLOCK_FLUSH, 0, 0, 0, NULL);
-	expect(rig, source, "a", "0+1 2+2");
+	dirty_asker_expect_co(rig, source, "a", "0+1 2+2");
 	/* Not done with: it comes again, with what is new. */
 	block_transfer_co(
 		source, lane, BLOCK_WRITE_ZEROES, 0, 1 * BLOCK, BLOCK, NULL);
-	expect_done(rig, source, "a", "0+4");
+	dirty_asker_done_co(rig, source, "a", "0+4");
 	block_transfer_co(
 		source, lane, BLOCK_WRITE, 0, 60 * BLOCK, 80 * BLOCK, data);
 	block_transfer_co(
@@ -114,14 +57,14 @@ static void test_marks_co(struct stack_rig *rig, void *argument)
 	CHECK_INT(block_transfer_co(source, lane, BLOCK_COMPARE_AND_WRITE, 0,
 			  10 * BLOCK, 512, data),
 		0);
-	expect_done(rig, source, "a", "10+1 60+80 255+1");
-	expect_done(rig, source, "b", "0+4 10+1 60+80 255+1");
+	dirty_asker_done_co(rig, source, "a", "10+1 60+80 255+1");
+	dirty_asker_done_co(rig, source, "b", "0+4 10+1 60+80 255+1");
 	/* What is new is one block, for those who were there before. */
 	CHECK_INT(spec_resize_co(source, 2 << 20, &err), 0);
-	expect_done(rig, source, "a", "256+256");
+	dirty_asker_done_co(rig, source, "a", "256+256");
 	block_transfer_co(
 		source, lane, BLOCK_WRITE, 0, 500 * BLOCK, BLOCK, data);
-	expect_done(rig, source, "a", "257+255");
+	dirty_asker_done_co(rig, source, "a", "257+255");
 	free(data);
 	block_source_put_co(source);
 }
@@ -138,11 +81,11 @@ static void test_pages_co(struct stack_rig *rig, void *argument)
 	const char *next;
 
 	(void)argument;
-	tell(rig, source, "add", "{consumer: a, clean: true}");
+	dirty_asker_tell_co(rig, source, "add", "{consumer: a, clean: true}");
 	for (unsigned i = 0; i < 100; i++)
 		block_transfer_co(source, lane, BLOCK_WRITE, 0,
 			(uint64_t)i * 2 * BLOCK, BLOCK, data);
-	tell(rig, source, "freeze", "{consumer: a}");
+	dirty_asker_tell_co(rig, source, "freeze", "{consumer: a}");
 	do {
 		char *said;
 
@@ -175,14 +118,14 @@ static void test_under_way_co(struct stack_rig *rig, void *argument)
 	struct stack_rig_request request;
 
 	(void)argument;
-	tell(rig, source, "add", "{consumer: a, clean: true}");
+	dirty_asker_tell_co(rig, source, "add", "{consumer: a, clean: true}");
 	stack_rig_submit(
 		source, lane, &request, BLOCK_WRITE, 0, 5 * BLOCK, BLOCK, data);
-	expect_done(rig, source, "a", "5+1");
-	expect_done(rig, source, "a", "");
+	dirty_asker_done_co(rig, source, "a", "5+1");
+	dirty_asker_done_co(rig, source, "a", "");
 	free(stack_rig_command_co(rig, source, "f", "release", NULL));
 	CHECK_INT(stack_rig_wait_co(&request), 0);
-	expect_done(rig, source, "a", "5+1");
+	dirty_asker_done_co(rig, source, "a", "5+1");
 	free(data);
 	block_source_put_co(source);
 }
@@ -199,12 +142,12 @@ static void test_content_co(struct stack_rig *rig, void *argument)
 	struct err err = {0};
 
 	(void)argument;
-	tell(rig, source, "add", "{consumer: a, clean: true}");
+	dirty_asker_tell_co(rig, source, "add", "{consumer: a, clean: true}");
 	CHECK_INT(spec_swap_bottom_co(source, &swap, &err), 0);
-	expect_done(rig, source, "a", "");
+	dirty_asker_done_co(rig, source, "a", "");
 	swap.same_content = false;
 	CHECK_INT(spec_swap_bottom_co(source, &swap, &err), 0);
-	expect_done(rig, source, "a", "0+256");
+	dirty_asker_done_co(rig, source, "a", "0+256");
 	block_source_put_co(source);
 }
 
@@ -222,23 +165,35 @@ static void test_refusals_co(struct stack_rig *rig, void *argument)
 	(void)argument;
 	for (unsigned i = 0; i < 8; i++) {
 		snprintf(text, sizeof text, "{consumer: c%u}", i);
-		tell(rig, source, "add", text);
+		dirty_asker_tell_co(rig, source, "add", text);
 	}
-	CHECK_INT(refused(rig, source, "add", "{consumer: c8}"), -ENOSPC);
-	CHECK_INT(refused(rig, source, "add", "{consumer: c0}"), -EEXIST);
-	CHECK_INT(refused(rig, source, "list", "{consumer: x}"), -ENOENT);
-	CHECK_INT(refused(rig, source, "freeze", "{consumer: x}"), -ENOENT);
-	CHECK_INT(refused(rig, source, "remove", "{consumer: x}"), -ENOENT);
-	CHECK_INT(refused(rig, source, "list", "{}"), -EINVAL);
-	CHECK_INT(refused(rig, source, "list", NULL), -EINVAL);
-	CHECK_INT(refused(rig, source, "list", "{consumer: 'a\"'}"), -EINVAL);
-	CHECK_INT(refused(rig, source, "list", "{consumer: c0, extents: 4097}"),
+	CHECK_INT(dirty_asker_refused_co(rig, source, "add", "{consumer: c8}"),
+		-ENOSPC);
+	CHECK_INT(dirty_asker_refused_co(rig, source, "add", "{consumer: c0}"),
+		-EEXIST);
+	CHECK_INT(dirty_asker_refused_co(rig, source, "list", "{consumer: x}"),
+		-ENOENT);
+	CHECK_INT(
+		dirty_asker_refused_co(rig, source, "freeze", "{consumer: x}"),
+		-ENOENT);
+	CHECK_INT(
+		dirty_asker_refused_co(rig, source, "remove", "{consumer: x}"),
+		-ENOENT);
+	CHECK_INT(dirty_asker_refused_co(rig, source, "list", "{}"), -EINVAL);
+	CHECK_INT(dirty_asker_refused_co(rig, source, "list", NULL), -EINVAL);
+	CHECK_INT(dirty_asker_refused_co(
+			  rig, source, "list", "{consumer: 'a\"'}"),
 		-EINVAL);
-	CHECK_INT(refused(rig, source, "copy", "{consumer: c0}"), -EINVAL);
-	CHECK_INT(refused(rig, huge, "add", "{consumer: a}"), -EFBIG);
-	tell(rig, source, "remove", "{consumer: c0}");
-	tell(rig, source, "add", "{consumer: c8}");
-	expect(rig, source, "c8", "0+256");
+	CHECK_INT(dirty_asker_refused_co(
+			  rig, source, "list", "{consumer: c0, extents: 4097}"),
+		-EINVAL);
+	CHECK_INT(dirty_asker_refused_co(rig, source, "copy", "{consumer: c0}"),
+		-EINVAL);
+	CHECK_INT(dirty_asker_refused_co(rig, huge, "add", "{consumer: a}"),
+		-EFBIG);
+	dirty_asker_tell_co(rig, source, "remove", "{consumer: c0}");
+	dirty_asker_tell_co(rig, source, "add", "{consumer: c8}");
+	dirty_asker_expect_co(rig, source, "c8", "0+256");
 	CHECK_INT(stack_rig_build_co(rig,
 			  "{listeners: [{type: dirty, name: d, "
 			  "granularity: 5000}], protocol: {type: null}}",
@@ -285,7 +240,7 @@ static void copy_co(
 	unsigned long long offset, length;
 	char *said, *at;
 
-	tell(rig, source, "freeze", "{consumer: a}");
+	dirty_asker_tell_co(rig, source, "freeze", "{consumer: a}");
 	at = said =
 		stack_rig_command_co(rig, source, "d", "list", "{consumer: a}");
 	while ((at = strstr(at, "{\"offset\": "))) {
@@ -296,7 +251,7 @@ static void copy_co(
 				  length, copy + offset),
 			0);
 	}
-	tell(rig, source, "done", "{consumer: a}");
+	dirty_asker_tell_co(rig, source, "done", "{consumer: a}");
 	free(said);
 }
 
@@ -315,7 +270,7 @@ static void test_copy_co(struct stack_rig *rig, void *argument)
 	unsigned passes = 0;
 
 	(void)argument;
-	tell(rig, source, "add", "{consumer: a, clean: true}");
+	dirty_asker_tell_co(rig, source, "add", "{consumer: a, clean: true}");
 	for (unsigned i = 0; i < rig->lanes; i++) {
 		worker[i] = (struct worker){.task = {.run_co = worker_co},
 			.source = source,
@@ -332,7 +287,7 @@ static void test_copy_co(struct stack_rig *rig, void *argument)
 		stack_rig_join_co(&worker[i].task);
 	copy_co(rig, source, copy);
 	stack_rig_expect_co(rig, source, 0, (uint64_t)BLOCKS * BLOCK, copy);
-	expect(rig, source, "a", "");
+	dirty_asker_expect_co(rig, source, "a", "");
 	CHECK(passes > 1);
 	free(copy);
 	block_source_put_co(source);
