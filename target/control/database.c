@@ -132,8 +132,11 @@ static const char pragmas[] = "PRAGMA journal_mode = WAL;"
 
 int database_error(sqlite3 *db, const char *what, struct err *err)
 {
-	return err_set(err, EIO, "%s: %s: %s", sqlite3_db_filename(db, "main"),
-		what, sqlite3_errmsg(db));
+	bool full = sqlite3_errcode(db) == SQLITE_FULL;
+	return err_set(err, EIO, "%s: %s: %s%s",
+		sqlite3_db_filename(db, "main"), what, sqlite3_errmsg(db),
+		full ? ": make room on its file system; nothing was changed"
+		     : "");
 }
 
 int database_run(sqlite3 *db, const char *sql, struct err *err)
@@ -156,6 +159,17 @@ int database_savepoint_end(sqlite3 *db, int failed, struct err *err)
 		sqlite3_exec(
 			db, "ROLLBACK TO one; RELEASE one", NULL, NULL, NULL);
 	return failed;
+}
+
+/* SQLite does this by itself only as long as nobody else has the hook. */
+#define CHECKPOINT_PAGES 1000
+
+int database_checkpoint(sqlite3 *db, const char *name, int pages)
+{
+	/* A reader may keep it from ending: the next one goes on. */
+	if (pages >= CHECKPOINT_PAGES)
+		(void)sqlite3_wal_checkpoint(db, name);
+	return SQLITE_OK;
 }
 
 /* -- prepared statements ----------------------------------------------------- */

@@ -30,6 +30,10 @@ int database_run(sqlite3 *db, const char *sql, struct err *err);
 int database_savepoint(sqlite3 *db, struct err *err);
 int database_savepoint_end(sqlite3 *db, int failed, struct err *err);
 
+/* For who takes sqlite3_wal_hook, which says that a commit is durable: keeps the
+ * write-ahead log short, as SQLite does when nobody has the hook. SQLITE_OK. */
+int database_checkpoint(sqlite3 *db, const char *name, int pages);
+
 /* One statement. Parameters are numbered from 1; texts and blobs must live until
  * statement_end. Errors of all steps are kept and reported by statement_end. `sql`
  * is prepared once and kept with the database. */

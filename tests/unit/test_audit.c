@@ -3,8 +3,10 @@
  * The audit log: every record that was changed, taken out, put in or moved is
  * found and named; it stays whole over restarts, dropping and rolled back changes.
  */
+#include "blockcore/base/log.h"
 #include "target/control/database.h"
 #include "target/control/trust/secret_text.h"
+#include "tests/lib/log_capture.h"
 #include "tests/lib/trust_rig.h"
 
 #include <setjmp.h>
@@ -223,6 +225,42 @@ static void goes_with_the_change_it_tells_of(void **state)
 	expect_whole(rig, 6);
 }
 
+/* The log witnesses what is in the database, each record once, and nothing else:
+ * who compares both must not find a record that never was. */
+static void log_witnesses_what_was_committed(void **state)
+{
+	struct trust_rig *rig = *state;
+	struct log_capture capture = log_capture_begin();
+	log_set_level(LOG_INFO);
+	append(rig, "volumes/alone");
+	run(rig, "SAVEPOINT change");
+	append(rig, "volumes/undone");
+	run(rig, "ROLLBACK TO change; RELEASE change");
+	run(rig, "UPDATE audit_chain SET one = 1"); /* another commit */
+	run(rig, "SAVEPOINT change");
+	append(rig, "volumes/first");
+	append(rig, "volumes/second");
+	run(rig, "RELEASE change");
+	log_set_level(LOG_ERROR);
+	char *text = log_capture_end(capture);
+	static const char *const objects[] = {"alone", "first", "second"};
+	const char *at = text;
+	for (int i = 0; i < 3; i++) {
+		char start[64], end[64];
+		snprintf(start, sizeof start, "info audit record: %d sha256 ",
+			i + 1);
+		snprintf(end, sizeof end, "; admin patchVolume volumes/%s\n",
+			objects[i]);
+		assert_int_equal(strncmp(at, start, strlen(start)), 0);
+		at += strlen(start) + 64;
+		assert_int_equal(strncmp(at, end, strlen(end)), 0);
+		at += strlen(end);
+	}
+	assert_string_equal(at, "");
+	free(text);
+	expect_whole(rig, 3);
+}
+
 static void strange_bytes_are_cut_and_escaped(void **state)
 {
 	struct trust_rig *rig = *state;
@@ -274,6 +312,7 @@ int main(void)
 		TEST(taken_out_put_in_and_moved),
 		TEST(bounded_and_still_whole),
 		TEST(goes_with_the_change_it_tells_of),
+		TEST(log_witnesses_what_was_committed),
 		TEST(strange_bytes_are_cut_and_escaped),
 		TEST(sign_ins_are_in_it_without_their_secrets),
 	};

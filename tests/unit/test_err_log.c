@@ -5,9 +5,9 @@
  */
 #include "blockcore/base/err.h"
 #include "blockcore/base/log.h"
+#include "tests/lib/log_capture.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -82,46 +80,15 @@ static void test_long_texts_are_cut(void **state)
 
 /* -- the log, whose standard error is a file here --------------------------- */
 
-struct capture {
-	int saved, file;
-};
-
-static struct capture capture_begin(void)
-{
-	struct capture c = {.saved = dup(STDERR_FILENO)};
-
-	fflush(stderr);
-	c.file = memfd_create("log", MFD_CLOEXEC);
-	assert_true(c.saved >= 0 && c.file >= 0);
-	/* A memfd's position is not locked: writers would overwrite lines. */
-	assert_int_equal(fcntl(c.file, F_SETFL, O_APPEND), 0);
-	dup2(c.file, STDERR_FILENO);
-	return c;
-}
-
-/* All that was logged; freed by the caller. */
-static char *capture_end(struct capture c)
-{
-	off_t bytes = lseek(c.file, 0, SEEK_END);
-	char *text = calloc(1, (size_t)bytes + 1);
-
-	dup2(c.saved, STDERR_FILENO);
-	assert_non_null(text);
-	assert_int_equal(pread(c.file, text, (size_t)bytes, 0), bytes);
-	close(c.saved);
-	close(c.file);
-	return text;
-}
-
 static void test_line_has_its_form(void **state)
 {
-	struct capture c = capture_begin();
+	struct log_capture c = log_capture_begin();
 	char *text;
 
 	(void)state;
 	log_info("volume demo", "open", "%u bytes", 512u);
 	log_error("cairn", "stop", "by signal");
-	text = capture_end(c);
+	text = log_capture_end(c);
 	assert_string_equal(text,
 		"info volume demo open: 512 bytes\n"
 		"error cairn stop: by signal\n");
@@ -130,7 +97,7 @@ static void test_line_has_its_form(void **state)
 
 static void test_lines_may_begin_with_the_time(void **state)
 {
-	struct capture c = capture_begin();
+	struct log_capture c = log_capture_begin();
 	unsigned year, month, day, hour, minute, second, ms;
 	char word[8], *text;
 
@@ -138,7 +105,7 @@ static void test_lines_may_begin_with_the_time(void **state)
 	log_set_times(true);
 	log_info("volume demo", "open", "%d bytes", 512);
 	log_set_times(false);
-	text = capture_end(c);
+	text = log_capture_end(c);
 	assert_int_equal(
 		sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u.%3uZ %7s", &year, &month,
 			&day, &hour, &minute, &second, &ms, word),
@@ -152,7 +119,7 @@ static void test_lines_may_begin_with_the_time(void **state)
 
 static void test_level_decides(void **state)
 {
-	struct capture c = capture_begin();
+	struct log_capture c = log_capture_begin();
 	char *text;
 
 	(void)state;
@@ -162,7 +129,7 @@ static void test_level_decides(void **state)
 	log_set_level(LOG_ERROR);
 	log_warning("a", "b", "no longer");
 	log_set_level(LOG_INFO);
-	text = capture_end(c);
+	text = log_capture_end(c);
 	assert_string_equal(text, "debug a b: now\n");
 	free(text);
 }
@@ -184,12 +151,12 @@ static void test_level_names(void **state)
 /* A peer must not be able to forge lines or to move the cursor. */
 static void test_control_characters_never_pass(void **state)
 {
-	struct capture c = capture_begin();
+	struct log_capture c = log_capture_begin();
 	char *text;
 
 	(void)state;
 	log_info("host", "login", "name %s", "a\nerror x y: z\x1b[2J\x7f");
-	text = capture_end(c);
+	text = log_capture_end(c);
 	assert_string_equal(text,
 		"info host login: name a\\x0aerror x y: z\\x1b[2J\\x7f\n");
 	free(text);
@@ -198,7 +165,7 @@ static void test_control_characters_never_pass(void **state)
 static void test_long_line_is_cut_with_its_end(void **state)
 {
 	char large[5000];
-	struct capture c = capture_begin();
+	struct log_capture c = log_capture_begin();
 	char *text;
 
 	(void)state;
@@ -207,7 +174,7 @@ static void test_long_line_is_cut_with_its_end(void **state)
 	log_info("a", "b", "%s", large);
 	memset(large, 'x', sizeof large - 1);
 	log_info(large, "b", "c");
-	text = capture_end(c);
+	text = log_capture_end(c);
 	assert_true(strlen(text) <= 2048);
 	assert_int_equal(text[strlen(text) - 1], '\n');
 	assert_non_null(strstr(text, "\ninfo xxx"));
@@ -266,7 +233,7 @@ static void *logs_many(void *arg)
 static void test_lines_are_never_torn(void **state)
 {
 	static char names[2][80];
-	struct capture c = capture_begin();
+	struct log_capture c = log_capture_begin();
 	pthread_t threads[2];
 	unsigned seen[2] = {0, 0};
 	char *text, *rest, *line;
@@ -278,7 +245,7 @@ static void test_lines_are_never_torn(void **state)
 	}
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
-	rest = text = capture_end(c);
+	rest = text = log_capture_end(c);
 	while ((line = strsep(&rest, "\n")) && *line) {
 		char expected[300];
 		int who = strchr(line, 'b') != NULL;

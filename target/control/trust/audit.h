@@ -15,7 +15,8 @@
  * change it tells of (append joins a transaction that is open), survives kill -9
  * with it, and is found by number. The lines alone verify too: sha256sum of each
  * is `previous` of the next. Who can write the database could make all of it anew;
- * so each hash also goes to the log, for a journal that lies elsewhere to witness.
+ * so each hash also goes to the log, for a journal that lies elsewhere to witness:
+ * once its record is committed, never that of one which was rolled back.
  *
  * Invariants
  *  1. Bounded: above AUDIT_MAX_RECORDS the oldest AUDIT_DROP go, in the commit of
@@ -51,7 +52,9 @@ struct audit_entry {
 	const char *before, *after; /* JSON; only its digest is kept */
 };
 
-struct audit *audit_new(sqlite3 *db); /* NULL: out of memory */
+/* Takes the WAL hook of `db`. NULL: out of memory. */
+struct audit *audit_new(sqlite3 *db);
+/* Before the database is closed. */
 void audit_free(struct audit *audit);
 /* For tests: fewer records. */
 void audit_set_bounds(struct audit *audit, int64_t most, int64_t drop);

@@ -15,25 +15,6 @@
 
 #define TEXT_BYTES 300u
 
-struct audit *audit_new(sqlite3 *db)
-{
-	struct audit *audit = calloc(1, sizeof *audit);
-	if (audit)
-		*audit = (struct audit){db, AUDIT_MAX_RECORDS, AUDIT_DROP};
-	return audit;
-}
-
-void audit_free(struct audit *audit)
-{
-	free(audit);
-}
-
-void audit_set_bounds(struct audit *audit, int64_t most, int64_t drop)
-{
-	audit->most = most;
-	audit->drop = drop;
-}
-
 /* -- the chain -------------------------------------------------------------- */
 
 static void take_hash(struct statement *s, int column, uint8_t out[HASH_BYTES])
@@ -76,6 +57,75 @@ static int save_chain(
 	statement_blob(&s, 4, chain->head, HASH_BYTES);
 	statement_run(&s);
 	return statement_end(&s, err);
+}
+
+/* -- the log as a witness ---------------------------------------------------- */
+
+static const char *column(const struct statement *s, int number)
+{
+	const unsigned char *text = sqlite3_column_text(s->stmt, number);
+	return text ? (const char *)text : "-";
+}
+
+static void witness(struct audit *audit)
+{
+	struct statement s;
+	struct err err = {0};
+	statement_begin(&s, audit->db,
+		"SELECT seq, lower(hex(hash)), record ->> 'user', "
+		"record ->> 'operation', record ->> 'object' "
+		"FROM audit WHERE seq > ? ORDER BY seq");
+	statement_large(&s, 1, audit->witnessed);
+	while (statement_row(&s)) {
+		audit->witnessed = sqlite3_column_int64(s.stmt, 0);
+		log_info("audit", "record", "%lld sha256 %s; %s %s %s",
+			(long long)audit->witnessed, column(&s, 1),
+			column(&s, 2), column(&s, 3), column(&s, 4));
+	}
+	if (statement_end(&s, &err))
+		log_error("audit", "failed", "%s", err.text);
+}
+
+/* SQLite calls it when a commit is durable: that of the record, or one after the
+ * record was rolled back. */
+static int committed(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct audit *audit = arg;
+	int result = database_checkpoint(db, name, pages);
+	if (!audit->appended)
+		return result;
+	audit->appended = false;
+	witness(audit);
+	return result;
+}
+
+struct audit *audit_new(sqlite3 *db)
+{
+	struct err err;
+	struct audit_chain chain;
+	struct audit *audit = calloc(1, sizeof *audit);
+	if (!audit)
+		return NULL;
+	*audit = (struct audit){
+		.db = db, .most = AUDIT_MAX_RECORDS, .drop = AUDIT_DROP};
+	/* Without a chain no append will succeed either. */
+	if (!audit_load_chain(audit, &chain, &err))
+		audit->witnessed = chain.next - 1;
+	sqlite3_wal_hook(db, committed, audit);
+	return audit;
+}
+
+void audit_free(struct audit *audit)
+{
+	if (audit)
+		sqlite3_wal_hook(audit->db, NULL, NULL);
+	free(audit);
+}
+
+void audit_set_bounds(struct audit *audit, int64_t most, int64_t drop)
+{
+	audit->most = most;
+	audit->drop = drop;
 }
 
 /* -- one record ------------------------------------------------------------- */
@@ -219,18 +269,12 @@ int audit_append(
 	struct audit *audit, const struct audit_entry *entry, struct err *err)
 {
 	struct audit_chain chain;
-	char hex[2 * HASH_BYTES + 1];
 	int failed = database_savepoint(audit->db, err);
 	if (failed)
 		return failed;
-	failed = database_savepoint_end(
+	audit->appended = true;
+	return database_savepoint_end(
 		audit->db, append(audit, entry, &chain, err), err);
-	if (failed)
-		return failed;
-	secret_print_hex(chain.head, HASH_BYTES, hex);
-	log_info("audit", "record", "%lld sha256 %s",
-		(long long)(chain.next - 1), hex);
-	return 0;
 }
 
 typedef void audit_each(void *arg, int64_t seq, const char *record);

@@ -11,6 +11,8 @@
 struct audit {
 	sqlite3 *db;
 	int64_t most, drop;
+	bool appended; /* perhaps: not yet committed, or rolled back */
+	int64_t witnessed; /* number of the last record that the log tells of */
 };
 
 struct audit_chain {
