@@ -82,6 +82,15 @@ static void mistakes(void **state)
 	assert_refused("volum list", "did you mean \"volume\"?");
 	assert_refused("volume lsit", "did you mean \"list\"?");
 	assert_refused("tre", "did you mean \"tree\"?");
+	assert_refused("bundle x.tgz",
+		"\"x.tgz\" is too much; try: cairn help bundle");
+	assert_refused("volume list x",
+		"\"x\" is too much; try: cairn help volume list");
+	assert_refused("portal create a ::1 --adress ::1",
+		"no option \"--adress\"; try: cairn help portal create");
+	assert_refused("bundle --zzzzzzz x", "try: cairn help bundle");
+	assert_refused("volume -z list", "try: cairn help volume");
+	assert_refused("volume list -z", "try: cairn help volume list");
 	assert_refused("quux", "try: cairn help");
 	assert_refused("volume list --colums x", "did you mean \"--columns\"?");
 	assert_refused("volume create db01 --sizze 1G", "\"--size\"?");

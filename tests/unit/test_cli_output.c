@@ -154,6 +154,14 @@ static void yaml(void **state)
 		"size_bytes: \"1 GiB\"\nt: \"a: b #c\"\n"
 		"iqn: iqn.2026-11.example:db\n");
 	json_decref(object);
+	object = json(
+		"{\"pem\": \"-- A\\nb\\n\", \"in\": [{\"b\": \"x\\ny\\n\"}], "
+		"\"open\": \"a\\nb\"}");
+	begin(OUTPUT_TABLE);
+	output_object(&output, NULL, object);
+	assert_printed("pem: |\n  -- A\n  b\nin:\n  - b: |\n      x\n      y\n"
+		       "open: \"a\\nb\"\n");
+	json_decref(object);
 }
 
 /* What is printed as YAML is read back, by the reader of documents, as it was. */
@@ -164,6 +172,9 @@ static void yaml_reads_back(void **state)
 		"[{\"x\": \"- a\", \"y\": \"'\", \"z\": \"a\\nb\\t\\\"\"}]",
 		"{\"null\": \"null\", \"~\": \"~\", \"a b\": \"#x\", "
 		"\"true\": \"True\", \"-\": \"--\"}",
+		"{\"p\": \"-----A\\n b: #\\n'\\n\", \"q\": [\"a\\nb\\n\", "
+		"\" a\\nb\\n\", \"a\\n\\nb\\n\", \"a\\n\\n\", \"\\na\\n\"], "
+		"\"r\": {\"s\": \"a\\nb \\n\"}}",
 		"{\"u\": \"\\u00e4\\u20ac\", \"e\": \"1e5\", \"o\": \"0x1\"}",
 		"{\"long\": [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\", "
 		"\"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\"]}",
@@ -231,6 +242,39 @@ static void plans(void **state)
 	json_decref(plan);
 	plan = json("{\"dry_run\": true, \"changes\": [], \"impact\": []}");
 	assert_true(plan_is_empty(plan));
+	json_decref(plan);
+}
+
+/* A listener's option is found by the listener's name, not in a list on one line;
+ * certificates are told by their first line. */
+static void plans_of_lists(void **state)
+{
+	(void)state;
+	json_t *plan = json(
+		"{\"changes\": [{\"kind\": \"volume\", \"id\": \"db01\", "
+		"\"operation\": \"update\", "
+		"\"before\": {\"source\": {\"listeners\": ["
+		"{\"name\": \"qos\", \"iops\": 5}, {\"name\": \"gone\"}]}, "
+		"\"pem\": \"BEGIN\\nabc\\nEND\\n\", \"list\": [1]}, "
+		"\"after\": {\"source\": {\"listeners\": ["
+		"{\"name\": \"d1\", \"us\": 1}, "
+		"{\"name\": \"qos\", \"iops\": 6}]}, "
+		"\"pem\": \"one line\", \"list\": [2]}}]}");
+	begin(OUTPUT_TABLE);
+	plan_show(&output, plan);
+	assert_printed("changes:\n"
+		       "  ~ volume db01\n"
+		       "    - source.listeners: [\"qos\",\"gone\"]\n"
+		       "    - source.listeners[qos].iops: 5\n"
+		       "    + source.listeners[qos].iops: 6\n"
+		       "    - source.listeners[gone]: {\"name\":\"gone\"}\n"
+		       "    + source.listeners: [\"d1\",\"qos\"]\n"
+		       "    + source.listeners[d1]: "
+		       "{\"name\":\"d1\",\"us\":1}\n"
+		       "    - pem: BEGIN ... (3 lines)\n"
+		       "    + pem: \"one line\"\n"
+		       "    - list: [1]\n"
+		       "    + list: [2]\n");
 	json_decref(plan);
 }
 
@@ -361,6 +405,7 @@ int main(void)
 		cmocka_unit_test(yaml),
 		cmocka_unit_test(yaml_reads_back),
 		cmocka_unit_test(plans),
+		cmocka_unit_test(plans_of_lists),
 		cmocka_unit_test(problems),
 		cmocka_unit_test(flags_in_problems),
 		cmocka_unit_test(events),

@@ -36,6 +36,16 @@ static int unknown(struct err *err, const char *what, const char *dashes,
 		dashes, guess->word, *help ? " " : "", help);
 }
 
+/* "volume create", "bundle", "": what to ask help for. */
+static const char *topic(const struct cli_line *line, char *text, size_t bytes)
+{
+	const char *noun = line->noun ? line->noun->name : "";
+	snprintf(text, bytes, "%s%s%s", noun, *noun && line->command ? " " : "",
+		line->command ? line->command->verb : "");
+	return text;
+}
+#define TOPIC_BYTES 64u
+
 static int unknown_noun(const char *word, struct err *err)
 {
 	struct guess guess = {.word = word};
@@ -63,14 +73,24 @@ static int unknown_option(
 	const struct cli_line *line, const char *word, struct err *err)
 {
 	struct guess guess = {.word = word};
+	char help[TOPIC_BYTES];
 	const struct cli_option *own =
 		line->command ? line->command->options : NULL;
 	for (; own && own->name; own++)
 		guess_offer(&guess, own->name);
 	for (const struct cli_option *o = cli_globals; o->name; o++)
 		guess_offer(&guess, o->name);
-	return unknown(err, "option", "--", &guess,
-		line->noun ? line->noun->name : "");
+	return unknown(
+		err, "option", "--", &guess, topic(line, help, sizeof help));
+}
+
+static int unknown_letter(
+	const struct cli_line *line, char letter, struct err *err)
+{
+	const struct guess guess = {.word = (const char[]){letter, '\0'}};
+	char help[TOPIC_BYTES];
+	return unknown(
+		err, "option", "-", &guess, topic(line, help, sizeof help));
 }
 
 /* -- values ----------------------------------------------------------------- */
@@ -169,9 +189,7 @@ static int take_letters(struct scan *scan, const char *letters, struct err *err)
 			cli_option_letter(scan->line->command, *letters++);
 		const char *value = NULL;
 		if (!option)
-			return err_set(err, EINVAL,
-				"no option \"-%c\"; try: cairn help",
-				letters[-1]);
+			return unknown_letter(scan->line, letters[-1], err);
 		if (option->value != VALUE_FLAG && *letters) {
 			value = letters;
 			letters = "";
@@ -185,12 +203,13 @@ static int take_letters(struct scan *scan, const char *letters, struct err *err)
 static int take_argument(
 	struct cli_line *line, const char *word, struct err *err)
 {
+	char help[TOPIC_BYTES];
 	const struct cli_option *argument =
 		cli_line_argument(line->command, line->arguments);
 	if (!argument || line->arguments == LINE_MAX_WORDS)
 		return err_set(err, EINVAL,
-			"\"%s\" is too much; try: cairn help %s %s", word,
-			line->noun->name, line->command->verb);
+			"\"%s\" is too much; try: cairn help %s", word,
+			topic(line, help, sizeof help));
 	line->argument[line->arguments++] = word;
 	return check_value(argument, true, word, err);
 }
@@ -232,6 +251,7 @@ static int take_any(struct scan *scan, struct err *err)
 
 static int check_whole(struct cli_line *line, struct err *err)
 {
+	char help[TOPIC_BYTES];
 	const struct cli_command *command = line->command;
 	if (!command && line->noun)
 		return err_set(err, EINVAL,
@@ -245,10 +265,9 @@ static int check_whole(struct cli_line *line, struct err *err)
 		if (argument->name &&
 			!(argument->flags & (CLI_OPTIONAL | CLI_REST)))
 			return err_set(err, EINVAL,
-				"%s is missing (%s); try: cairn help %s%s%s",
+				"%s is missing (%s); try: cairn help %s",
 				argument->name, argument->help,
-				line->noun->name, *line->noun->name ? " " : "",
-				command->verb);
+				topic(line, help, sizeof help));
 	}
 	return 0;
 }

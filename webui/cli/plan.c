@@ -22,8 +22,26 @@ static const char *text_at(const json_t *json, const char *key)
 	return text ? text : "";
 }
 
+/* Texts of several lines (certificates) by their first one. */
+static bool print_long(FILE *out, const json_t *json)
+{
+	const char *text = json_string_value(json);
+	size_t first = text ? strcspn(text, "\n") : 0, lines = 0;
+	if (!text || !text[first] || !text[first + 1])
+		return false;
+	for (const char *at = text; *at; at += strcspn(at, "\n"), at += !!*at)
+		lines++;
+	char *line = strndup(text, first);
+	output_text(out, line ? line : "");
+	fprintf(out, " ... (%zu lines)", lines);
+	free(line);
+	return true;
+}
+
 static void print_json(FILE *out, const json_t *json)
 {
+	if (print_long(out, json))
+		return;
 	char *text = json_dumps(
 		json, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS);
 	output_text(out, text ? text : "null");
@@ -72,6 +90,77 @@ static void diff_members(const struct output *output, const char *path,
 	}
 }
 
+/* -- lists of what has names: listeners, rules ------------------------------- */
+
+static const json_t *find_named(const json_t *list, const char *name)
+{
+	size_t i;
+	json_t *item;
+	json_array_foreach(list, i, item)
+	{
+		if (!strcmp(text_at(item, "name"), name))
+			return item;
+	}
+	return NULL;
+}
+
+/* Whether each item has a name of its own. */
+static bool has_names(const json_t *list)
+{
+	size_t i;
+	json_t *item;
+	if (!json_is_array(list))
+		return false;
+	json_array_foreach(list, i, item)
+	{
+		const char *name = text_at(item, "name");
+		if (!*name || find_named(list, name) != item)
+			return false;
+	}
+	return true;
+}
+
+static json_t *names_of(const json_t *list)
+{
+	json_t *names = json_array();
+	size_t i;
+	json_t *item;
+	json_array_foreach(list, i, item)
+	{
+		json_array_append(names, json_object_get(item, "name"));
+	}
+	return names;
+}
+
+/* Which there are, in their order, then each one by itself. */
+static void diff_named(const struct output *output, const char *path,
+	const json_t *before, const json_t *after)
+{
+	json_t *old = names_of(before), *new = names_of(after);
+	for (int added = 0; added < 2; added++) {
+		const json_t *one = added ? after : before;
+		size_t i;
+		json_t *item;
+		if (!json_equal(old, new))
+			print_line(output, added ? '+' : '-', path,
+				added ? new : old);
+		json_array_foreach(one, i, item)
+		{
+			char longer[MAX_PATH];
+			const char *name = text_at(item, "name");
+			const json_t *twin =
+				find_named(added ? before : after, name);
+			snprintf(longer, sizeof longer, "%.400s[%.100s]", path,
+				name);
+			if (!twin || !added)
+				diff(output, longer, added ? NULL : item,
+					added ? item : twin);
+		}
+	}
+	json_decref(old);
+	json_decref(new);
+}
+
 static void diff(const struct output *output, const char *path,
 	const json_t *before, const json_t *after)
 {
@@ -80,6 +169,10 @@ static void diff(const struct output *output, const char *path,
 	if (json_is_object(before) && json_is_object(after)) {
 		diff_members(output, path, before, after, false);
 		diff_members(output, path, before, after, true);
+		return;
+	}
+	if (has_names(before) && has_names(after)) {
+		diff_named(output, path, before, after);
 		return;
 	}
 	if (before)

@@ -53,8 +53,14 @@ int run_setup(struct cli_run *run)
 	json_t *token = cli_line_flag(&run->line, "bootstrap-file")
 		? NULL
 		: bootstrap_token(run, &err);
-	if (err.code)
-		return run_fail(EXIT_FAILED, "%s", err.text);
+	if (err.code) {
+		/* It may be missing as no daemon runs: that is said then. */
+		json_t *system = NULL;
+		if (run->client.place.socket)
+			status = run_get(run, "/system", &system);
+		json_decref(system);
+		return status ? status : run_fail(EXIT_FAILED, "%s", err.text);
+	}
 	json_t *body = run_body(&run->line, &err);
 	if (!body) {
 		json_decref(token);

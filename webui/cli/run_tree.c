@@ -19,10 +19,25 @@ static const char *text_at(const json_t *json, const char *path)
 	return text ? text : "";
 }
 
-static void branch(const struct cli_run *run, unsigned depth, bool last)
+static const char *branch(bool last)
 {
-	fprintf(run->output.out, "%*s%s ", (int)depth * 3, "",
-		last ? "`-" : "|-");
+	return last ? "`- " : "|- ";
+}
+
+/* Before the branches below a branch: the line goes on to what follows it. */
+static const char *trunk(bool last)
+{
+	return last ? "   " : "|  ";
+}
+
+/* The next of `items` after number `i` whose member is `value`; or their number. */
+static size_t next_with(
+	const json_t *items, size_t i, const char *key, const char *value)
+{
+	for (; i < json_array_size(items); i++)
+		if (!strcmp(text_at(json_array_get(items, i), key), value))
+			break;
+	return i;
 }
 
 static void print_text(const struct cli_run *run, const char *text)
@@ -69,11 +84,48 @@ static void print_faults(const struct cli_run *run, const json_t *volume)
 			faults == 1 ? "" : "s");
 }
 
-static void print_volume(
-	const struct cli_run *run, const struct all *all, const json_t *volume)
+static void print_export(const struct cli_run *run, const json_t *export)
 {
-	size_t i;
-	json_t *export;
+	char *hosts = output_cell(
+		&run->output, export, &(struct cli_column){"", "hosts"});
+	fprintf(run->output.out, "LUN %lld at ",
+		json_integer_value(json_object_get(export, "lun")));
+	print_text(run, text_at(export, "target"));
+	fprintf(run->output.out, "  for %s\n", hosts);
+	free(hosts);
+}
+
+static void print_session(const struct cli_run *run, const json_t *session)
+{
+	fprintf(run->output.out, "session %lld  ",
+		json_integer_value(json_object_get(session, "id")));
+	print_text(run, text_at(session, "host"));
+	fputs("  from ", run->output.out);
+	print_text(run, text_at(session, "peer"));
+	fputs("  since ", run->output.out);
+	print_text(run, text_at(session, "since"));
+	fputc('\n', run->output.out);
+}
+
+/* Those of `items` whose member `key` is `value`, below a branch that is the last
+ * one or not. */
+static void print_below(const struct cli_run *run, bool last,
+	const json_t *items, const char *key, const char *value,
+	void (*print)(const struct cli_run *, const json_t *))
+{
+	size_t count = json_array_size(items);
+	for (size_t i = next_with(items, 0, key, value); i < count;) {
+		size_t next = next_with(items, i + 1, key, value);
+		fprintf(run->output.out, "%s%s", trunk(last),
+			branch(next == count));
+		print(run, json_array_get(items, i));
+		i = next;
+	}
+}
+
+static void print_volume(const struct cli_run *run, const struct all *all,
+	const json_t *volume, bool last)
+{
 	const char *name = text_at(volume, "name");
 	print_text(run, name);
 	fputs("  ", run->output.out);
@@ -86,49 +138,23 @@ static void print_volume(
 		print_text(run, text_at(volume, "status.reason"));
 	}
 	fputc('\n', run->output.out);
-	json_array_foreach(all->exports, i, export)
-	{
-		if (strcmp(text_at(export, "volume"), name))
-			continue;
-		branch(run, 2, true);
-		char *hosts = output_cell(&run->output, export,
-			&(struct cli_column){"", "hosts"});
-		fprintf(run->output.out, "LUN %lld at ",
-			json_integer_value(json_object_get(export, "lun")));
-		print_text(run, text_at(export, "target"));
-		fprintf(run->output.out, "  for %s\n", hosts);
-		free(hosts);
-	}
+	print_below(run, last, all->exports, "volume", name, print_export);
 }
 
-static void print_target(
-	const struct cli_run *run, const struct all *all, const json_t *target)
+static void print_target(const struct cli_run *run, const struct all *all,
+	const json_t *target, bool last)
 {
-	size_t i;
-	json_t *session;
 	const char *iqn = text_at(target, "iqn");
 	print_text(run, iqn);
 	fputc('\n', run->output.out);
-	json_array_foreach(all->sessions, i, session)
-	{
-		if (strcmp(text_at(session, "target"), iqn))
-			continue;
-		branch(run, 2, true);
-		fprintf(run->output.out, "session %lld  ",
-			json_integer_value(json_object_get(session, "id")));
-		print_text(run, text_at(session, "host"));
-		fputs("  from ", run->output.out);
-		print_text(run, text_at(session, "peer"));
-		fputs("  since ", run->output.out);
-		print_text(run, text_at(session, "since"));
-		fputc('\n', run->output.out);
-	}
+	print_below(run, last, all->sessions, "target", iqn, print_session);
 }
 
-static void print_host(
-	const struct cli_run *run, const struct all *all, const json_t *host)
+static void print_host(const struct cli_run *run, const struct all *all,
+	const json_t *host, bool last)
 {
 	(void)all;
+	(void)last;
 	char *iqn = output_cell(
 		&run->output, host, &(struct cli_column){"", "iscsi.iqn"});
 	print_text(run, text_at(host, "name"));
@@ -142,8 +168,8 @@ static void print_host(
 
 static void print_group(const struct cli_run *run, const struct all *all,
 	const char *title, const json_t *items,
-	void (*print)(
-		const struct cli_run *, const struct all *, const json_t *))
+	void (*print)(const struct cli_run *, const struct all *,
+		const json_t *, bool last))
 {
 	size_t i, count = json_array_size(items);
 	json_t *item;
@@ -151,8 +177,8 @@ static void print_group(const struct cli_run *run, const struct all *all,
 		title, output_plain(&run->output), count);
 	json_array_foreach(items, i, item)
 	{
-		branch(run, 0, i + 1 == count);
-		print(run, all, item);
+		fputs(branch(i + 1 == count), run->output.out);
+		print(run, all, item, i + 1 == count);
 	}
 }
 

@@ -41,6 +41,32 @@ static void print_scalar(FILE *out, const json_t *json)
 	free(text);
 }
 
+/* Lines that stand as they are behind "|": printable, none is blank, the last one
+ * is ended. */
+static bool is_lines(const json_t *json)
+{
+	const char *text = json_string_value(json);
+	if (!text || !strchr(text, '\n') || *text == ' ')
+		return false;
+	for (; *text; text++) {
+		if (*text == '\n' && (!text[1] || text[1] == '\n'))
+			return !text[1];
+		if (*text != '\n' && !(*text >= ' ' && *text <= '~'))
+			return false;
+	}
+	return false;
+}
+
+static void print_lines(FILE *out, const char *text, unsigned depth)
+{
+	fputs("|\n", out);
+	while (*text) {
+		size_t bytes = strcspn(text, "\n") + 1;
+		fprintf(out, "%*s%.*s", (int)depth * 2, "", (int)bytes, text);
+		text += bytes;
+	}
+}
+
 static void print_key(FILE *out, const char *key)
 {
 	json_t *text = json_string(key);
@@ -90,7 +116,10 @@ static void print_block(
 /* What stands behind "key:" or "-". */
 static void print_value(FILE *out, const json_t *json, unsigned depth)
 {
-	if (is_flat(json)) {
+	if (is_lines(json)) {
+		fputc(' ', out);
+		print_lines(out, json_string_value(json), depth);
+	} else if (is_flat(json)) {
 		fputc(' ', out);
 		print_scalar(out, json);
 		fputc('\n', out);
