@@ -35,6 +35,7 @@ is() { [ "$(cat "$work/said")" = "$1" ] || { cat "$work/said"; return 1; }; }
 
 check "without a daemon: unreachable" exits 6 status
 check "and it says what to do" said 'Does cairnd run?'
+check "so is setup" exits 6 setup --password-file /dev/null
 check "the daemon starts" start_kept_daemon
 check "nothing there yet" exits 0 volume list -H
 check "really nothing" is ''
@@ -216,7 +217,10 @@ check "in force" shows '.thin // false' false volume show db01
 check "a broken file" exits 2 apply -f "$work/cairn.yaml.nosuch" --yes
 echo 'volumes: [{name: x}]' >"$work/bad.yaml"
 check "a wrong document" exits 1 apply -f "$work/bad.yaml" --yes
-check "with the place" said '/volumes/0'
+check "with the place" said "at $work/bad.yaml:1:11, /volumes/0"
+echo '# nothing' >"$work/empty.yaml"
+check "an empty document" exits 2 apply -f "$work/empty.yaml" --yes
+check "is told so" said 'nothing is in it'
 printf '#!/bin/sh\nsed -i "s/thin: false/thin: true/" "$1"\n' >"$work/editor"
 chmod +x "$work/editor"
 check "an editor" env EDITOR="$work/editor" "$BUILD/cairn" config edit --yes

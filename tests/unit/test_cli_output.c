@@ -291,7 +291,7 @@ static void assert_flags(int status, const char *problem, const char *expected)
 	const struct cli_command command = {.verb = "v", .options = options};
 	struct client_answer answer = {.status = status, .json = json(problem)};
 	begin(OUTPUT_TABLE);
-	problem_show(&answer, &command, output.out);
+	problem_show(&answer, &command, NULL, output.out);
 	assert_printed(expected);
 	json_decref(answer.json);
 }
@@ -330,7 +330,8 @@ static void problems(void **state)
 		"\"/block_size\", \"detail\": \"block_size: 512 or 4096\", "
 		"\"allowed\": [512, 4096]}], \"held_by\": [\"export a,0\"]}");
 	begin(OUTPUT_TABLE);
-	assert_int_equal(problem_show(&answer, NULL, output.out), EXIT_FAILED);
+	assert_int_equal(
+		problem_show(&answer, NULL, NULL, output.out), EXIT_FAILED);
 	assert_printed("cairn: block_size: 512 or 4096\n"
 		       "  at /block_size\n"
 		       "  allowed: 512, 4096\n"
@@ -338,7 +339,8 @@ static void problems(void **state)
 	json_decref(answer.json);
 	answer = (struct client_answer){.status = 503, .retry_after_s = 5};
 	begin(OUTPUT_TABLE);
-	assert_int_equal(problem_show(&answer, NULL, output.out), EXIT_FAILED);
+	assert_int_equal(
+		problem_show(&answer, NULL, NULL, output.out), EXIT_FAILED);
 	assert_printed("cairn: the daemon answers with status 503\n"
 		       "  try again in 5 s\n");
 	assert_int_equal(problem_status(404), EXIT_NOT_FOUND);
@@ -359,6 +361,40 @@ static void take_event(
 	(void)argument;
 	snprintf(seen + used, sizeof seen - used, "%s|%s|%.40s;", id, type,
 		data);
+}
+
+static void assert_place(const char *pointer, const char *expected)
+{
+	static const char yaml[] = "# one\n"
+				   "hosts:\n"
+				   "  - name: a\n"
+				   "  - nme: b\n"
+				   "    a/b: [1, 22]\n";
+	struct err err;
+	struct doc *document = doc_parse("x.yaml", yaml, strlen(yaml), &err);
+	assert_non_null(document);
+	struct client_answer answer = {.status = 422,
+		.json = json_pack("{ss, s[{ss, ss}]}", "detail", "no", "errors",
+			"pointer", pointer, "detail", "no")};
+	begin(OUTPUT_TABLE);
+	problem_show(&answer, NULL, document, output.out);
+	assert_printed(expected);
+	json_decref(answer.json);
+	doc_free(document);
+}
+
+/* What the daemon refuses is found in the file that was sent. */
+static void places_in_files(void **state)
+{
+	(void)state;
+	assert_place(
+		"/hosts/1/nme", "cairn: no\n  at x.yaml:4:5, /hosts/1/nme\n");
+	assert_place("/hosts/1/a~1b/1",
+		"cairn: no\n  at x.yaml:5:14, /hosts/1/a~1b/1\n");
+	assert_place("/hosts/0/iscsi",
+		"cairn: no\n  at x.yaml:3:5, /hosts/0/iscsi\n");
+	assert_place("/hosts/9", "cairn: no\n  at x.yaml:2:1, /hosts/9\n");
+	assert_place("/none", "cairn: no\n  at x.yaml:2:1, /none\n");
 }
 
 static void events(void **state)
@@ -408,6 +444,7 @@ int main(void)
 		cmocka_unit_test(plans_of_lists),
 		cmocka_unit_test(problems),
 		cmocka_unit_test(flags_in_problems),
+		cmocka_unit_test(places_in_files),
 		cmocka_unit_test(events),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,12 +95,58 @@ static void show_flags(FILE *out, const struct cli_command *command,
 	fputc('\n', out);
 }
 
-static void show_pointer(
-	FILE *out, const struct cli_command *command, const char *pointer)
+/* -- places in a file --------------------------------------------------------- */
+
+/* The child that the first `bytes` of `token` (of an RFC 6901 pointer) name. */
+static const struct doc *child_of(
+	const struct doc *node, const char *token, size_t bytes)
+{
+	char key[256];
+	size_t used = 0;
+	for (size_t i = 0; i < bytes && used + 1 < sizeof key; i++) {
+		bool escaped = token[i] == '~' && i + 1 < bytes;
+		i += escaped;
+		key[used++] = !escaped ? token[i] : token[i] == '1' ? '/' : '~';
+	}
+	key[used] = '\0';
+	if (node->kind != DOC_LIST)
+		return doc_find(node, key);
+	unsigned long index = strtoul(key, NULL, 10);
+	const struct doc *child = node->first;
+	while (child && index--)
+		child = child->next;
+	return child;
+}
+
+/* What the pointer means; where that is not there, what it would be in. */
+static const struct doc *place_of(
+	const struct doc *document, const char *pointer)
+{
+	const struct doc *node = document;
+	while (node && *pointer == '/') {
+		size_t bytes = strcspn(++pointer, "/");
+		const struct doc *child = child_of(node, pointer, bytes);
+		if (!child)
+			break;
+		node = child;
+		pointer += bytes;
+	}
+	return node;
+}
+
+static void show_pointer(FILE *out, const struct cli_command *command,
+	const struct doc *document, const char *pointer)
 {
 	const struct cli_option *option =
 		flag_of(command, pointer + 1, strlen(pointer + 1));
+	const struct doc *place = place_of(document, pointer);
 	fputs("  at ", out);
+	if (place) {
+		output_text(out, place->file);
+		fprintf(out, ":%u:%u, ",
+			place->key ? place->key_line : place->line,
+			place->key ? place->key_column : place->column);
+	}
 	output_text(out, pointer);
 	if (!option)
 		return;
@@ -112,7 +158,7 @@ static void show_pointer(
 /* -- problems ----------------------------------------------------------------- */
 
 static void show_errors(FILE *out, const struct cli_command *command,
-	const json_t *errors, const char *detail)
+	const struct doc *document, const json_t *errors, const char *detail)
 {
 	size_t i;
 	json_t *error;
@@ -121,7 +167,7 @@ static void show_errors(FILE *out, const struct cli_command *command,
 		const char *pointer = text_at(error, "pointer");
 		const char *text = text_at(error, "detail");
 		if (*pointer) {
-			show_pointer(out, command, pointer);
+			show_pointer(out, command, document, pointer);
 			if (strcmp(text, detail)) {
 				fputs(": ", out);
 				output_text(out, text);
@@ -155,7 +201,8 @@ static void show_cure(FILE *out, const struct client_answer *answer)
 }
 
 int problem_show(const struct client_answer *answer,
-	const struct cli_command *command, FILE *out)
+	const struct cli_command *command, const struct doc *document,
+	FILE *out)
 {
 	const json_t *problem = answer->json;
 	const char *detail = text_at(problem, "detail");
@@ -167,7 +214,8 @@ int problem_show(const struct client_answer *answer,
 		fprintf(out, "the daemon answers with status %d",
 			answer->status);
 	fputc('\n', out);
-	show_errors(out, command, json_object_get(problem, "errors"), detail);
+	show_errors(out, command, document, json_object_get(problem, "errors"),
+		detail);
 	show_list(out, "held by", json_object_get(problem, "held_by"));
 	show_flags(out, command, problem, detail);
 	show_cure(out, answer);

@@ -49,7 +49,8 @@ int run_call(struct cli_run *run, const struct client_request *request,
 		return unreachable(run, &err);
 	if (answer->status >= 200 && answer->status < 300)
 		return 0;
-	int status = problem_show(answer, run->line.command, stderr);
+	int status =
+		problem_show(answer, run->line.command, run->document, stderr);
 	client_answer_free(answer);
 	return status;
 }

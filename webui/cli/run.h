@@ -12,6 +12,7 @@
 #ifndef WEBUI_CLI_RUN_H
 #define WEBUI_CLI_RUN_H
 
+#include "blockcore/base/doc.h"
 #include "webui/cli/client.h"
 #include "webui/cli/line.h"
 #include "webui/cli/output.h"
@@ -22,6 +23,7 @@ struct cli_run {
 	struct output output;
 	const struct cli_column *columns; /* of the answer; NULL: none */
 	struct cli_column *chosen; /* of --columns; owned */
+	const struct doc *document; /* what is sent, as it was written; or NULL */
 	char *owned[8]; /* token and names that `client` points to */
 	unsigned owns;
 };
@@ -81,6 +83,10 @@ json_t *run_body(const struct cli_line *line, struct err *err);
 char *run_path(const struct cli_line *line);
 /* A file of YAML or JSON ("-": standard input) as JSON. */
 json_t *run_read_document(const char *file, struct err *err);
+/* The same with the places of all members, for problem_show: to be freed. NULL, as
+ * *places is then: *err says why. */
+json_t *run_read_places(
+	const char *file, struct doc **places, struct err *err);
 
 /* -- secret.c ------------------------------------------------------------------ */
 
@@ -96,9 +102,11 @@ char *secret_read_file(const char *file, struct err *err);
 /* -- problem.c ------------------------------------------------------------------ */
 
 /* Says what an answer of 4xx or 5xx means; members of the body are named by the flags
- * of `command` (NULL: as they are). Returns the exit status. */
+ * of `command` (NULL: as they are) and by their places in `document`, which was sent
+ * as a whole (NULL: none was). Returns the exit status. */
 int problem_show(const struct client_answer *answer,
-	const struct cli_command *command, FILE *out);
+	const struct cli_command *command, const struct doc *document,
+	FILE *out);
 int problem_status(int http_status);
 
 #endif

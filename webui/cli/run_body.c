@@ -31,16 +31,28 @@ static json_t *to_json(
 	return json;
 }
 
-json_t *run_read_document(const char *file, struct err *err)
+json_t *run_read_places(const char *file, struct doc **places, struct err *err)
 {
 	char *text = secret_read_file(file, err);
+	*places = NULL;
 	if (!text)
 		return NULL;
 	const char *name = strcmp(file, "-") ? file : "standard input";
 	struct doc *root = doc_parse(name, text, strlen(text), err);
 	json_t *json = root ? to_json(root, name, err) : NULL;
-	doc_free(root);
+	if (json)
+		*places = root;
+	else
+		doc_free(root);
 	secret_free(text);
+	return json;
+}
+
+json_t *run_read_document(const char *file, struct err *err)
+{
+	struct doc *places;
+	json_t *json = run_read_places(file, &places, err);
+	doc_free(places);
 	return json;
 }
 

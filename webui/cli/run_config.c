@@ -79,23 +79,40 @@ static int apply(struct cli_run *run, json_t *config, const char *etag)
 	return status;
 }
 
+/* Reads the file, shows what would change, asks, does it. */
+static int apply_file(struct cli_run *run, const char *file, const char *etag)
+{
+	struct err err = {0};
+	struct doc *places;
+	json_t *config = run_read_places(file, &places, &err);
+	int status = 0;
+	if (!config)
+		return run_fail(EXIT_USAGE, "%s", err.text);
+	if (!json_is_object(config))
+		status = run_fail(EXIT_USAGE,
+			"%s: a map with volumes, hosts, targets and exports is "
+			"expected%s",
+			file,
+			json_is_null(config) ? ", and nothing is in it" : "");
+	run->document = places;
+	if (!status)
+		status = apply(run, config, etag);
+	run->document = NULL;
+	doc_free(places);
+	json_decref(config);
+	return status;
+}
+
 int run_apply(struct cli_run *run)
 {
 	const char *file = cli_line_value(&run->line, "file");
-	struct err err = {0};
 	char etag[128];
 	json_t *now = NULL;
 	if (!file)
 		return run_fail(EXIT_USAGE, "-f FILE is missing");
-	json_t *config = run_read_document(file, &err);
-	if (!config)
-		return run_fail(EXIT_USAGE, "%s", err.text);
 	int status = get_config(run, &now, etag);
 	json_decref(now);
-	if (!status)
-		status = apply(run, config, etag);
-	json_decref(config);
-	return status;
+	return status ? status : apply_file(run, file, etag);
 }
 
 /* -- edit ------------------------------------------------------------------- */
@@ -121,17 +138,12 @@ static int start_editor(const char *path)
 
 static int edit_file(struct cli_run *run, const char *path, const char *etag)
 {
-	struct err err = {0};
 	int editor = start_editor(path);
 	if (editor)
 		return run_fail(EXIT_FAILED,
 			"the editor ended with %d; nothing was changed",
 			editor);
-	json_t *config = run_read_document(path, &err);
-	int status = config ? apply(run, config, etag)
-			    : run_fail(EXIT_USAGE, "%s", err.text);
-	json_decref(config);
-	return status;
+	return apply_file(run, path, etag);
 }
 
 int run_edit(struct cli_run *run)

@@ -90,7 +90,7 @@ static int follow_once(struct follow *follow, const char *path, unsigned tries)
 			: run_fail(EXIT_UNREACHABLE, "%s", err.text);
 	int status = answer.status == 200 || answer.status == 503
 		? 0
-		: problem_show(&answer, run->line.command, stderr);
+		: problem_show(&answer, run->line.command, NULL, stderr);
 	client_answer_free(&answer);
 	return status;
 }
