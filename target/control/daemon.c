@@ -191,8 +191,13 @@ static int open_config_co(struct daemon *daemon, struct err *err)
 		return -EIO;
 	pivots_open(&daemon->pivots, &world, daemon->appliance, daemon->config,
 		daemon->trust);
-	bool applies = orders->document &&
-		!(orders->only_first && config_generation(daemon->config));
+	bool kept = orders->only_first && config_generation(daemon->config);
+	bool applies = orders->document && !kept;
+	if (orders->document && kept)
+		log_info("document", "kept",
+			"what is kept is in force, %s not applied; to apply "
+			"it: cairn apply -f %s",
+			orders->document, orders->document);
 	return applies ? apply_file_co(daemon, err)
 		       : config_restore_co(daemon->config, err);
 }

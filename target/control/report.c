@@ -140,19 +140,22 @@ void report_start(FILE *out, const struct settings *settings,
 void report_setup(FILE *out, const struct settings *settings, const char *token)
 {
 	const struct settings_api *api = &settings->api;
+	bool brackets = strchr(api->address, ':');
 	if (!token)
 		return;
 	fprintf(out,
 		"\nThere is no administrator yet. For one hour this token "
-		"makes "
-		"the first one:\n    %s\n",
+		"makes the first one:\n"
+		"    %s\n"
+		"by `cairn setup`, which finds it by itself",
 		token);
 	if (api->enabled)
 		fprintf(out,
-			strchr(api->address, ':')
-				? "    at https://[%s]:%u/api/v1/setup\n"
-				: "    at https://%s:%u/api/v1/setup\n",
-			api->address, api->port);
+			", or over REST, which is\n"
+			"described at https://%s%s%s:%u/docs",
+			brackets ? "[" : "", api->address, brackets ? "]" : "",
+			api->port);
+	fputs(".\n", out);
 	fflush(out);
 }
 

@@ -134,7 +134,7 @@ struct iscsi_connection {
 	bool teardown_posted;
 	const char *reason; /* why it ended */
 	char dropped_for[CONNECTION_REASON_BYTES]; /* an administrator's */
-	uint64_t since_ns; /* in full feature phase */
+	int64_t since_ms; /* of the calendar: in full feature phase */
 	char host[BLOCK_NAME_BYTES]; /* for the watcher; outlives tables */
 
 	/* login and session */

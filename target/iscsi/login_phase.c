@@ -12,6 +12,7 @@
 #include "target/iscsi/lifecycle.h"
 #include "target/iscsi/notice.h"
 #include "target/iscsi/out.h"
+#include "target/iscsi/sessions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,7 +141,8 @@ static void enter_full_feature(
 	connection->header_digest = connection->params.header_digest;
 	connection->data_digest = connection->params.data_digest;
 	connection->state = CONNECTION_FULL;
-	connection->since_ns = loop_now_ns(connection->lane->lane->loop);
+	connection->since_ms = sessions_wall_ms(connection->lane->lane,
+		loop_now_ns(connection->lane->lane->loop));
 	end_login(connection);
 	nop_start(connection);
 	notice_send(connection, NULL);

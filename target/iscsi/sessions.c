@@ -18,8 +18,7 @@
 
 /* -- one session ----------------------------------------------------------- */
 
-/* A time of the loop's clock as milliseconds since 1970. */
-static int64_t wall_ms(struct block_lane *lane, uint64_t then_ns)
+int64_t sessions_wall_ms(struct block_lane *lane, uint64_t then_ns)
 {
 	uint64_t ago_ns = loop_now_ns(lane->loop) - then_ns;
 	struct timespec now;
@@ -62,7 +61,7 @@ static void fill_figures(const struct iscsi_connection *connection,
 	if (!figures->errors)
 		return;
 	info->last_error_ms =
-		wall_ms(connection->lane->lane, figures->error_ns);
+		sessions_wall_ms(connection->lane->lane, figures->error_ns);
 	if (figures->error_status == SCSI_CHECK_CONDITION)
 		snprintf(info->last_error, sizeof info->last_error,
 			"LUN %u, opcode %02Xh: %02Xh/%02Xh/%02Xh",
@@ -84,7 +83,7 @@ void sessions_fill(
 	info->header_digest = connection->params.header_digest;
 	info->data_digest = connection->params.data_digest;
 	info->discovery = connection->discovery;
-	info->since_ms = wall_ms(connection->lane->lane, connection->since_ns);
+	info->since_ms = connection->since_ms;
 	memcpy(info->isid, connection->result->isid, sizeof info->isid);
 	info->tsih = connection->session->tsih;
 	info->cid = connection->result->cid;

@@ -7,6 +7,9 @@
 
 #include "target/iscsi/connection.h"
 
+/* A time of the lane's clock as milliseconds since 1970. */
+int64_t sessions_wall_ms(struct block_lane *lane, uint64_t then_ns);
+
 /* All of `info`, of a connection whose session is registered; on its lane. */
 void sessions_fill(
 	struct iscsi_connection *connection, struct iscsi_session_info *info);

@@ -196,6 +196,13 @@ check "its target" shows '.[0].status.sessions' 1 target list
 check "and its portal" shows '.status.sessions' 1 portal show main
 check "no job destroys data under it" exits 4 job start db01 fill --yes
 check "and says why" said 'sessions of hosts are open on it'
+# Made of the time that has passed, it would waver by a millisecond.
+since_once() {
+	for _ in $(seq 25); do cairn session list -H --columns since; done | sort -u >"$work/since"
+	cat "$work/since"
+	[ "$(wc -l <"$work/since")" = 1 ]
+}
+check "since one moment, whenever one looks" since_once
 check "all that was negotiated" shows '.host' '"web1"' session show "$session"
 check "kicked" exits 0 session kick "$session" --yes
 gone() { ! cairn session list -o name | grep -qx "$session"; }

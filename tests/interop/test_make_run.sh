@@ -34,6 +34,7 @@ printed() { # WORDS: runs the command that was printed and that begins so
 	[ -n "$line" ] || { echo "no command '$1'"; return 1; }
 	timeout 60 bash -c "$line"
 }
+is_not_logged() { ! grep -F "$1" "$log"; }
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 pressed() {
 	local from took
@@ -49,6 +50,8 @@ pressed() {
 
 check "make run starts the demo" begin
 check "it says what there is" grep -q 'LUN 0    demo, 1 GiB' "$log"
+check "and how the first admin is made" grep -qF 'cairn setup' "$log"
+check "not that anything was left out" is_not_logged 'not applied'
 check "qemu-img as printed" printed 'qemu-img info'
 check "iscsi-ls as printed" printed 'iscsi-ls -s'
 check "a host that logs in is told" wait_until grep -q 'host loopback login:' "$log"
@@ -56,6 +59,8 @@ check "and that it has left" wait_until grep -q 'host loopback logout:' "$log"
 check "Ctrl-C ends make and daemon" pressed
 check "in good order" grep -q 'cairnd stop' "$log"
 check "it starts again" begin
+check "and says that the document is not read again" grep -qF \
+	'etc/demo.yaml not applied' "$log"
 check "with what it had" printed 'qemu-img info'
 check "Ctrl-C ends it" pressed
 finish

@@ -38,6 +38,19 @@ static void find(struct finding *finding, int state, const char *cure,
 	va_end(arguments);
 }
 
+#define SIZE_BYTES 32
+
+/* "65 GiB": whole numbers, as small as two digits tell enough. */
+static const char *print_size(char out[SIZE_BYTES], uint64_t bytes)
+{
+	static const char units[] = "KMGTP";
+	unsigned unit = 0;
+	for (bytes >>= 10; bytes >= 2048 && unit < 4; unit++)
+		bytes >>= 10;
+	snprintf(out, SIZE_BYTES, "%" PRIu64 " %ciB", bytes, units[unit]);
+	return out;
+}
+
 /* -- the machine ------------------------------------------------------------ */
 
 static void check_ring(const struct api *api, struct finding *finding)
@@ -74,6 +87,7 @@ static void check_memory(const struct api *api, struct finding *finding)
 	const struct settings *settings = api->parts.settings;
 	struct rlimit limit = {0};
 	uint64_t wanted = settings->buffer_bytes * settings->reactors;
+	char may[SIZE_BYTES], want[SIZE_BYTES];
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (limit.rlim_cur >= wanted)
 		find(finding, OK, "",
@@ -81,10 +95,10 @@ static void check_memory(const struct api *api, struct finding *finding)
 	else
 		find(finding, WARNING,
 			"raise LimitMEMLOCK of the service (ulimit -l)",
-			"%" PRIu64
-			" bytes may be locked in memory, buffers want "
-			"%" PRIu64 ": each I/O maps its own, which is slower",
-			(uint64_t)limit.rlim_cur, wanted);
+			"%s may be locked in memory, buffers want %s: each I/O "
+			"maps its own, which is slower",
+			print_size(may, limit.rlim_cur),
+			print_size(want, wanted));
 }
 
 static void check_clock(const struct api *api, struct finding *finding)
@@ -113,18 +127,17 @@ static void check_room(const char *path, struct finding *finding)
 	uint64_t all = (uint64_t)now.f_blocks * now.f_frsize;
 	uint64_t free_bytes = (uint64_t)now.f_bavail * now.f_frsize;
 	unsigned percent = all ? (unsigned)(free_bytes * 100 / all) : 0;
+	char left[SIZE_BYTES];
+	print_size(left, free_bytes);
 	if (free_bytes < 100u << 20)
 		find(finding, FAILED, "make room there now",
-			"%s: %" PRIu64 " MiB are left: writes will fail", path,
-			free_bytes >> 20);
+			"%s: %s are left: writes will fail", path, left);
 	else if (percent < 10)
 		find(finding, WARNING,
 			"make room there, or move volumes elsewhere",
-			"%s: %u %% (%" PRIu64 " MiB) are left", path, percent,
-			free_bytes >> 20);
+			"%s: %u %% (%s) are left", path, percent, left);
 	else
-		find(finding, OK, "", "%s: %" PRIu64 " MiB are left", path,
-			free_bytes >> 20);
+		find(finding, OK, "", "%s: %s are left", path, left);
 }
 
 static void check_data(const struct api *api, struct finding *finding)
