@@ -64,7 +64,9 @@ static int spec_shot_view(
 
 	if (bottom->kind->role != BLOCK_VIEW)
 		return err_set(err, EOPNOTSUPP,
-			"it shows no format that could keep a snapshot");
+			"it shows no format that could keep a snapshot, as "
+			"qcow2 does: migrate it to a file of that format "
+			"first");
 	view = container_of(bottom, struct block_view, driver);
 	if (!view->format->kind->snapshot_begin_co)
 		return err_set(err, EOPNOTSUPP, "format %s has no snapshots",

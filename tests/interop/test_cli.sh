@@ -78,9 +78,13 @@ check "a format without a size" exits 1 volume create other --format qcow2 \
 	-f "$work/other.yaml"
 check "is told where it belongs" said 'it goes with size'
 check "a format that is none" exits 2 volume create other --size 8M --format vmdk
+check "what has no image cannot" exits 4 snapshot create db01 monday
+check "and is told what can" said 'qcow2'
 check "the image goes" exits 0 volume delete img --purge --yes
 
 # Mistakes: what, where, what to do; each with its exit status.
+check "no size: refused" exits 1 volume create db02
+check "with the flag for it" said 'that is --size SIZE'
 check "the name again: conflict" exits 4 volume create db01 --size 8M
 check "a wrong value: failed" exits 1 volume set db01 block_size=513
 check "with its pointer" said 'at /block_size'

@@ -62,6 +62,13 @@ check "it is as it was" [ "$(cat "$work/data/old.raw")" = old ]
 check "a size that is no whole block" gets 422 POST /volumes \
 	'{"name": "b", "size": 1000}'
 check "its pointer is the size" says '.errors[0].pointer' '"/size"'
+check "neither size nor source" gets 422 POST /volumes '{"name": "b"}'
+check "its pointer is the size, too" says '.errors[0].pointer' '"/size"'
+check "an unknown format of the file" gets 422 POST /volumes \
+	'{"name": "b", "size": "1MiB", "format": "vhd"}'
+check "those that are known" says '.errors[0].allowed' '["raw","qcow2"]'
+check "a format without a size" gets 422 POST /volumes \
+	'{"name": "b", "format": "raw", "source": {"protocol": {"type": "mem", "size": "1MiB"}}}'
 check "of large blocks, too" gets 422 POST /volumes \
 	'{"name": "b", "size": 1536, "block_size": 4096}'
 check "no file of it was made" [ ! -e "$work/data/b.raw" ]

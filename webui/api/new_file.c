@@ -101,6 +101,12 @@ bool new_file_take_size(struct api_request *request, json_t *value)
 			"it goes with size; a source says its format itself");
 		return false;
 	}
+	if (!size && !json_object_get(value, "source")) {
+		api_problem_at(request, "/size", NULL,
+			"size is missing: that of a new file; or source: any "
+			"stack");
+		return false;
+	}
 	if (!size)
 		return true;
 	const char *format = wanted_format(request, value);

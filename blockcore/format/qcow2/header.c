@@ -61,7 +61,8 @@ int qcow2_header_probe(const uint8_t *bytes, size_t count,
 	if (count < V2_BYTES || get_be32(bytes + AT_MAGIC) != QCOW2_MAGIC)
 		return err_set(err, EINVAL,
 			"is no qcow2 image: the first four bytes are wrong; "
-			"bring the image back, or say its format");
+			"bring the image back, say its format, or, for a new "
+			"image in an empty file, give the format a size");
 	uint32_t version = get_be32(bytes + AT_VERSION);
 	if (version != 2 && version != 3)
 		return err_set(err, ENOTSUP,
