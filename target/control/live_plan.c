@@ -243,12 +243,12 @@ json_t *live_bottom_of(const json_t *source)
 	return bottom;
 }
 
-/* True: the same protocol, but for its size; 0: none is said. */
-static bool only_size_differs(
-	const json_t *from, const json_t *to, uint64_t *before, uint64_t *after)
+/* True: the same protocol or format, but for its size; 0: none is said. */
+static bool only_size_differs(const json_t *from, const json_t *to,
+	const char *member, uint64_t *before, uint64_t *after)
 {
-	json_t *old = json_copy(json_object_get(from, "protocol"));
-	json_t *new = json_copy(json_object_get(to, "protocol"));
+	json_t *old = json_copy(json_object_get(from, member));
+	json_t *new = json_copy(json_object_get(to, member));
 	*before = (uint64_t)json_integer_value(json_object_get(old, "size"));
 	*after = (uint64_t)json_integer_value(json_object_get(new, "size"));
 	json_object_del(old, "size");
@@ -259,30 +259,39 @@ static bool only_size_differs(
 	return only;
 }
 
-/* Others than files have other content when they are smaller. */
-static bool is_file(const json_t *bottom)
+static bool has_type(const json_t *bottom, const char *member, const char *type)
 {
-	const char *type = json_string_value(
-		json_object_get(json_object_get(bottom, "protocol"), "type"));
-	return type && !strcmp(type, "file");
+	const char *is = json_string_value(
+		json_object_get(json_object_get(bottom, member), "type"));
+	return is && !strcmp(is, type);
+}
+
+/* What keeps its content over another size: a protocol that grows, files, and
+ * images, which do not let data be cut off. False: it is no such change. */
+static bool plan_size(
+	struct live_change *change, const json_t *from, const json_t *to)
+{
+	uint64_t before, after;
+	bool image = has_type(to, "format", "qcow2");
+	if (!only_size_differs(
+		    from, to, image ? "format" : "protocol", &before, &after))
+		return false;
+	bool grows = before && after > before;
+	if (!grows && !image && !has_type(to, "protocol", "file"))
+		return false;
+	struct live_step *step =
+		add_step(change, grows ? LIVE_RESIZE : LIVE_SHRINK, "size", "");
+	step->bytes_before = before;
+	step->bytes_after = after;
+	step->keeps_data = image;
+	return true;
 }
 
 static void plan_bottom(
 	struct live_change *change, const json_t *from, const json_t *to)
 {
-	uint64_t before, after;
-	if (json_equal(from, to))
+	if (json_equal(from, to) || plan_size(change, from, to))
 		return;
-	if (only_size_differs(from, to, &before, &after)) {
-		bool grows = before && after > before;
-		if (grows || is_file(to)) {
-			struct live_step *step = add_step(change,
-				grows ? LIVE_RESIZE : LIVE_SHRINK, "size", "");
-			step->bytes_before = before;
-			step->bytes_after = after;
-			return;
-		}
-	}
 	struct live_step *step = add_step(change, LIVE_SWAP, "bottom", "");
 	step->before = json_incref((json_t *)from);
 	step->after = json_incref((json_t *)to);
@@ -367,7 +376,10 @@ bool live_change_describe(const struct live_change *change, unsigned step,
 	*kind = s->kind;
 	if (s->kind == LIVE_SHRINK)
 		snprintf(text, bytes,
-			"cut it to %llu bytes: the data beyond are lost",
+			s->keeps_data
+				? "make it %llu bytes; not if data lie beyond"
+				: "cut it to %llu bytes: the data beyond are "
+				  "lost",
 			(unsigned long long)s->bytes_after);
 	else if (*s->type)
 		snprintf(text, bytes, "%s %s (%s)", verb[s->kind], s->name,

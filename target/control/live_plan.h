@@ -19,6 +19,7 @@ struct live_step {
 	json_t *before, *after;
 	json_t *placement; /* OVERLAY: {listener: head|image|both|drop} */
 	uint64_t bytes_before, bytes_after; /* RESIZE; SHRINK: only after */
+	bool keeps_data; /* SHRINK: a size that would cut data off is refused */
 };
 
 struct live_change {

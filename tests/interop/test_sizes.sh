@@ -70,5 +70,23 @@ check "a snapshot over it, dry" gets 200 PUT '/volumes/a/source?dryRun=true' "$s
 check "is one" says '.impact[0].text' '"put a new image over it: the same content"'
 check "taken, too" changes 200 PUT /volumes/a/source "$snapshot"
 check "all data are there" io "read -P 165 0 4M"
+
+# The image has a size of its own, which its document does not say.
+check "a larger image" gets 200 POST /volumes/a/resize '{"size": "16MiB"}'
+check "a host sees its size" sees a 16777216
+check "all data are there, still" io "read -P 165 0 4M"
+check "and zeroes behind" io "read -P 0 8M 8M"
+check "which take data" io "write -P 77 12M 64k"
+check "a size that cuts them is refused" gets 409 POST /volumes/a/resize \
+	'{"size": "8MiB", "shrink": true}'
+check "a host sees no other" sees a 16777216
+check "larger once more, dry" gets 200 POST '/volumes/a/resize?dryRun=true' '{"size": "32MiB"}'
+check "is growth" says '.impact[0] | [.effect, .text]' '["live","grow it"]'
+check "larger once more" gets 200 POST /volumes/a/resize '{"size": "32MiB"}'
+check "a host sees that, too" sees a 33554432
+check "the daemon stops" stop_daemon
+check "and comes back" start_kept_daemon
+check "with that size" sees a 33554432
+check "and those data" io "read -P 77 12M 64k"
 check "the daemon still answers" gets 200 GET /volumes/a
 finish

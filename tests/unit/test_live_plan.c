@@ -105,6 +105,22 @@ static void test_bottom(void **state)
 		"swap what lies below: other content;");
 }
 
+#define IMAGE(size) "{'format': {'type': 'qcow2', 'file': {" MEM "}" size "}}"
+
+/* An image has another size and its content; which it does not let be cut off. */
+static void test_sizes_of_images(void **state)
+{
+	(void)state;
+	expect(IMAGE(", 'size': '1M'"), IMAGE(", 'size': 2097152"), "grow it;");
+	expect(IMAGE(", 'size': '2M'"), IMAGE(", 'size': '1M'"),
+		"make it 1048576 bytes; not if data lie beyond;");
+	expect(IMAGE(""), IMAGE(", 'size': '1M'"),
+		"make it 1048576 bytes; not if data lie beyond;");
+	expect(IMAGE(", 'size': '1M'"),
+		"{'protocol': {'type': 'mem', 'size': '2M'}}",
+		"swap what lies below: other content;");
+}
+
 #define DISK(size) "'protocol': {'type': 'file', 'path': 'a.raw'" size "}"
 
 /* Values count, not how they are written, nor whether a default is. */
@@ -177,6 +193,7 @@ int main(void)
 		cmocka_unit_test(test_bottom),
 		cmocka_unit_test(test_spellings),
 		cmocka_unit_test(test_sizes_of_files),
+		cmocka_unit_test(test_sizes_of_images),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

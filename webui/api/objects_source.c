@@ -232,12 +232,17 @@ static bool shrinks(
 	return view.online && bytes < view.size_bytes;
 }
 
-/* The protocol that has the size, if that can change beside running I/O. */
-static json_t *sized_protocol(json_t *source)
+/* What has the size, if that can change beside running I/O: a file or an image. Its
+ * pointer in *pointer. */
+static json_t *sized_bottom(json_t *source, const char **pointer)
 {
 	json_t *protocol = json_object_get(source, "protocol");
-	const char *type = source_text(protocol, "type");
-	return type && !strcmp(type, "file") ? protocol : NULL;
+	json_t *format = json_object_get(source, "format");
+	const char *type = source_text(protocol ? protocol : format, "type");
+	*pointer = protocol ? "/source/protocol" : "/source/format";
+	if (!type || strcmp(type, protocol ? "file" : "qcow2"))
+		return NULL;
+	return protocol ? protocol : format;
 }
 
 static void resize_co(struct api_request *request)
@@ -263,17 +268,17 @@ static void resize_co(struct api_request *request)
 	}
 	json_t *source =
 		json_deep_copy(json_object_get(object->value, "source"));
-	json_t *protocol = sized_protocol(source);
-	if (!protocol) {
+	const char *pointer;
+	json_t *bottom = sized_bottom(source, &pointer);
+	if (!bottom) {
 		json_decref(source);
 		api_problem(request, "conflict",
-			"only a volume on a file has a size that can change "
-			"while it runs");
+			"only a volume on a file or a qcow2 image has a size "
+			"that can change while it runs");
 		return;
 	}
-	json_object_set(protocol, "size", size);
-	if (source_change_co(
-		    request, object, source, "resized", "/source/protocol"))
+	json_object_set(bottom, "size", size);
+	if (source_change_co(request, object, source, "resized", pointer))
 		object_answer_co(request, &object_volumes, name);
 }
 
