@@ -23,7 +23,8 @@ struct cli_run {
 	struct output output;
 	const struct cli_column *columns; /* of the answer; NULL: none */
 	struct cli_column *chosen; /* of --columns; owned */
-	const struct doc *document; /* what is sent, as it was written; or NULL */
+	const struct doc
+		*document; /* what is sent, as it was written; or NULL */
 	char *owned[8]; /* token and names that `client` points to */
 	unsigned owns;
 };
@@ -85,8 +86,7 @@ char *run_path(const struct cli_line *line);
 json_t *run_read_document(const char *file, struct err *err);
 /* The same with the places of all members, for problem_show: to be freed. NULL, as
  * *places is then: *err says why. */
-json_t *run_read_places(
-	const char *file, struct doc **places, struct err *err);
+json_t *run_read_places(const char *file, struct doc **places, struct err *err);
 
 /* -- secret.c ------------------------------------------------------------------ */
 
