@@ -23,8 +23,8 @@ struct cli_run {
 	struct output output;
 	const struct cli_column *columns; /* of the answer; NULL: none */
 	struct cli_column *chosen; /* of --columns; owned */
-	const struct doc
-		*document; /* what is sent, as it was written; or NULL */
+	/* What is sent, as it was written; or NULL. */
+	const struct doc *document;
 	char *owned[8]; /* token and names that `client` points to */
 	unsigned owns;
 };
