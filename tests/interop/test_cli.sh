@@ -35,6 +35,11 @@ is() { [ "$(cat "$work/said")" = "$1" ] || { cat "$work/said"; return 1; }; }
 
 check "without a daemon: unreachable" exits 6 status
 check "and it says what to do" said 'Does cairnd run?'
+in_its_folder() { # without being told where
+	(cd "$work" && mkdir -p elsewhere && cd elsewhere && unset CAIRN_SOCKET && exits 6 status)
+}
+check "nor where it is looked for" in_its_folder
+check "which is told" said 'neither var/run/cairn.sock nor /run/cairn/cairn.sock'
 check "so is setup" exits 6 setup --password-file /dev/null
 check "the daemon starts" start_kept_daemon
 check "nothing there yet" exits 0 volume list -H

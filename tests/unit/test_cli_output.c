@@ -259,7 +259,8 @@ static void plans_of_lists(void **state)
 		"\"after\": {\"source\": {\"listeners\": ["
 		"{\"name\": \"d1\", \"us\": 1}, "
 		"{\"name\": \"qos\", \"iops\": 6}]}, "
-		"\"pem\": \"one line\", \"list\": [2]}}]}");
+		"\"pem\": \"one line\", \"list\": [2], "
+		"\"x_size\": 2147483648, \"block_size\": 4096}}]}");
 	begin(OUTPUT_TABLE);
 	plan_show(&output, plan);
 	assert_printed("changes:\n"
@@ -274,7 +275,9 @@ static void plans_of_lists(void **state)
 		       "    - pem: BEGIN ... (3 lines)\n"
 		       "    + pem: \"one line\"\n"
 		       "    - list: [1]\n"
-		       "    + list: [2]\n");
+		       "    + list: [2]\n"
+		       "    + x_size: 2147483648 (2 GiB)\n"
+		       "    + block_size: 4096\n");
 	json_decref(plan);
 }
 

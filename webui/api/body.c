@@ -59,13 +59,14 @@ bool body_has_only(struct api_request *request, const char *names)
 
 const char *body_need_text(struct api_request *request, const char *name)
 {
-	const char *text =
-		json_string_value(json_object_get(request->body, name));
-	if (!text || !*text) {
-		wrong(request, name, "a text is expected here");
-		return NULL;
-	}
-	return text;
+	const json_t *value = json_object_get(request->body, name);
+	const char *text = json_string_value(value);
+	char missing[80];
+	if (text && *text)
+		return text;
+	snprintf(missing, sizeof missing, "%.64s is missing", name);
+	wrong(request, name, value ? "a text is expected here" : missing);
+	return NULL;
 }
 
 bool body_may_text(

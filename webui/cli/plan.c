@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "webui/cli/plan.h"
+#include "webui/cli/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,23 @@ static const char *color_of(const struct output *output, char sign)
 	return sign == '+' ? "\033[32m" : sign == '-' ? "\033[31m" : "\033[33m";
 }
 
+/* Large sizes also in words: 2147483648 (2 GiB). */
+static void print_unit(FILE *out, const char *path, const json_t *value)
+{
+	static const char *const ends[] = {"size", "_bytes"};
+	char text[TEXT_SIZE_BYTES];
+	json_int_t bytes = json_integer_value(value);
+	size_t length = strlen(path);
+	bool is_size = false;
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		size_t end = strlen(ends[i]);
+		is_size |=
+			length >= end && !strcmp(path + length - end, ends[i]);
+	}
+	if (is_size && bytes >= 65536)
+		fprintf(out, " (%s)", text_print_size(text, (uint64_t)bytes));
+}
+
 /* "      + source.protocol.size: 100" */
 static void print_line(const struct output *output, char sign, const char *path,
 	const json_t *value)
@@ -63,6 +81,7 @@ static void print_line(const struct output *output, char sign, const char *path,
 	output_text(output->out, path);
 	fputs(": ", output->out);
 	print_json(output->out, value);
+	print_unit(output->out, path, value);
 	fprintf(output->out, "%s\n", output_plain(output));
 }
 

@@ -28,6 +28,11 @@ static int unreachable(struct cli_run *run, const struct err *err)
 	const char *socket = run->client.place.socket;
 	if (err->code == EINTR)
 		return run_fail(EXIT_FAILED, "interrupted");
+	if (socket && err->code == ENOENT && !run_place_told(run))
+		return run_fail(EXIT_UNREACHABLE,
+			"neither %s nor %s is there. Does cairnd run? (make "
+			"run, in this folder; or give --socket or --url)",
+			RUN_SOCKET_HERE, RUN_SOCKET_OF_SYSTEM);
 	if (socket && (err->code == ENOENT || err->code == ECONNREFUSED))
 		return run_fail(EXIT_UNREACHABLE,
 			"%s. Does cairnd run? (make run; or give --socket or "

@@ -71,7 +71,13 @@ int cli_run(int argc, char *const *argv);
 
 /* -- run_place.c: which daemon, with which token ----------------------------- */
 
+/* Where the socket is, unless it is told. */
+#define RUN_SOCKET_HERE "var/run/cairn.sock"
+#define RUN_SOCKET_OF_SYSTEM "/run/cairn/cairn.sock"
+
 int run_place(struct cli_run *run);
+/* Whether somebody told which socket. */
+bool run_place_told(const struct cli_run *run);
 /* ~/.config/cairn/login.json, allocated; NULL: no home. */
 char *run_login_file(void);
 /* Takes over a text that lives as long as the run. */

@@ -30,6 +30,11 @@ static const char *choose(
 	return value && *value ? value : NULL;
 }
 
+bool run_place_told(const struct cli_run *run)
+{
+	return choose(run, "socket", "CAIRN_SOCKET");
+}
+
 char *run_login_file(void)
 {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
@@ -85,7 +90,7 @@ static int use_login(struct cli_run *run)
 static int use_socket(struct cli_run *run)
 {
 	static const char *const places[] = {
-		"var/run/cairn.sock", "/run/cairn/cairn.sock"};
+		RUN_SOCKET_HERE, RUN_SOCKET_OF_SYSTEM};
 	run->client.place.socket = places[1];
 	for (size_t i = 0; i < 2; i++)
 		if (!access(places[i], F_OK)) {
