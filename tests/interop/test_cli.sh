@@ -89,7 +89,10 @@ check "the image goes" exits 0 volume delete img --purge --yes
 
 # Mistakes: what, where, what to do; each with its exit status.
 check "no size: refused" exits 1 volume create db02
-check "with the flag for it" said 'that is --size SIZE'
+check "with the flag for it" said '/size (--size SIZE)'
+check "once" is_not_said 'that is'
+check "no such topic" exits 1 events --topic volume
+check "and which there are" said 'allowed: '
 check "the name again: conflict" exits 4 volume create db01 --size 8M
 check "a wrong value: failed" exits 1 volume set db01 block_size=513
 check "with its pointer" said 'at /block_size'
@@ -325,6 +328,7 @@ check "and the file is gone" [ ! -e "$work/.config/cairn/login.json" ]
 echo wrong-password-of-hers >"$work/password"
 check "a wrong password" exits 5 login --url "$api" --fingerprint "$print" --user alice \
 	--password-file "$work/password"
+check "without advice to do what was just done" is_not_said 'cairn login'
 
 # Completion proposes from the table and from the daemon.
 export CAIRN_SOCKET=$work/run/cairn.sock

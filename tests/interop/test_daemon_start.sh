@@ -64,5 +64,15 @@ not_twice() {
 }
 check "a second daemon is refused" not_twice
 private() { ! find "$work/var" \( -name 'cairn.db*' -o -type d \) -perm /077 | grep -v "/var$" | grep .; }
+beside() { # SED-SCRIPT WORDS: refused, a daemon with other directories says so
+	sed -e "s|^state_directory:.*|state_directory: $work/other|" -e "$1" \
+		"$work/cairn.yaml" >"$work/other.yaml"
+	! timeout 60 "$BUILD/cairnd" --config "$work/other.yaml" >"$work/second" 2>&1 || return 1
+	grep -F -- "$2" "$work/second" || { cat "$work/second"; return 1; }
+}
+check "nor one with the same run directory" beside '' 'a run_directory of its own'
+taken="s|^api:.*|api: {address: 127.0.0.1, port: ${v4##*:}}|"
+check "nor one whose https has a port that is taken" beside \
+	"s|^run_directory:.*|run_directory: $work/other/run|; $taken" 'another port under api'
 check "the state is private" private
 finish

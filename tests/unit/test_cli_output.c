@@ -313,6 +313,12 @@ static void flags_in_problems(void **state)
 		"cairn: x\n  at /export/lun (--lun LUN)\n");
 	assert_flags(422, "{\"detail\": \"hosts is missing\"}",
 		"cairn: hosts is missing\n  that is --host HOST,...\n");
+	assert_flags(422,
+		"{\"detail\": \"hosts is missing\", \"errors\": [{\"pointer\": "
+		"\"/hosts\", \"detail\": \"hosts is missing\"}]}",
+		"cairn: hosts is missing\n  at /hosts (--host HOST,...)\n");
+	assert_flags(404, "{\"detail\": \"no\", \"allowed\": [\"a\", \"b\"]}",
+		"cairn: no\n  allowed: a, b\n");
 	assert_flags(422, "{\"detail\": \"colour is missing\"}",
 		"cairn: colour is missing\n");
 	assert_flags(422, "{\"detail\": \"say \\\"shrink\\\": true if so\"}",

@@ -143,6 +143,19 @@ static int make_context(struct api *api, struct err *err)
 	return failed ? failed : api_certificate_use(api, err);
 }
 
+static int refuse_tls(const char *where, int error, struct err *err)
+{
+	const char *advice = "";
+	if (error == EADDRINUSE)
+		advice = "; another program listens there: stop it or set "
+			 "another port under api in the settings";
+	else if (error == EADDRNOTAVAIL)
+		advice = "; this machine has no such address";
+	else if (error == EACCES)
+		advice = "; ports below 1024 need privileges";
+	return err_set(err, error, "%s: %s%s", where, strerror(error), advice);
+}
+
 int api_listen_tls(struct api *api, struct err *err)
 {
 	struct settings_api *settings = &api->parts.settings->api;
@@ -158,7 +171,7 @@ int api_listen_tls(struct api *api, struct err *err)
 	evhttp_set_bevcb(api->tls, api_connection_accept, api->connections);
 	int fd = bind_tcp(settings);
 	if (fd < 0)
-		return err_set(err, -fd, "%s: %s", where, strerror(-fd));
+		return refuse_tls(where, -fd, err);
 	return serve(api->tls, fd, where, err);
 }
 
@@ -227,8 +240,13 @@ int api_listen_local(struct api *api, struct err *err)
 	evhttp_set_bevcb(api->local, api_early_accept, api);
 	int fd = bind_unix(api->socket_path);
 	if (fd < 0) {
-		int failed = err_set(
-			err, -fd, "%s: %s", api->socket_path, strerror(-fd));
+		int failed = err_set(err, -fd, "%s: %s%s", api->socket_path,
+			strerror(-fd),
+			fd == -EADDRINUSE
+				? "; another cairnd answers there: stop it, "
+				  "or give this one a run_directory of its "
+				  "own"
+				: "");
 		api->socket_path[0] = '\0'; /* not ours */
 		return failed;
 	}

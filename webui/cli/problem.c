@@ -66,6 +66,23 @@ static const struct cli_option *flag_of(
 	return NULL;
 }
 
+/* Whether the place of an error says the flag already. */
+static bool is_named(const struct cli_command *command, const json_t *errors,
+	const struct cli_option *option)
+{
+	size_t i;
+	json_t *error;
+	json_array_foreach(errors, i, error)
+	{
+		const char *pointer = text_at(error, "pointer");
+		if (*pointer &&
+			flag_of(command, pointer + 1, strlen(pointer + 1)) ==
+				option)
+			return true;
+	}
+	return false;
+}
+
 static void name_flag(FILE *out, const struct cli_option *option)
 {
 	fprintf(out, "--%s%s%s", option->name, option->metavar ? " " : "",
@@ -88,7 +105,8 @@ static void show_flags(FILE *out, const struct cli_command *command,
 			from--;
 		option = flag_of(command, from, strcspn(from, " \""));
 	}
-	if (!option)
+	if (!option ||
+		is_named(command, json_object_get(problem, "errors"), option))
 		return;
 	fputs("  that is ", out);
 	name_flag(out, option);
@@ -182,10 +200,15 @@ static void show_errors(FILE *out, const struct cli_command *command,
 	}
 }
 
-static void show_cure(FILE *out, const struct client_answer *answer)
+static void show_cure(FILE *out, const struct client_answer *answer,
+	const struct cli_command *command)
 {
+	bool signs_in = command && command->operation &&
+		!strcmp(command->operation, "signIn");
 	switch (answer->status) {
 	case 401:
+		if (signs_in)
+			return;
 		fputs("  sign in: cairn login, or give --token-file\n", out);
 		return;
 	case 412: fputs("  look at it again, then try again\n", out); return;
@@ -216,9 +239,10 @@ int problem_show(const struct client_answer *answer,
 	fputc('\n', out);
 	show_errors(out, command, document, json_object_get(problem, "errors"),
 		detail);
+	show_list(out, "allowed", json_object_get(problem, "allowed"));
 	show_list(out, "held by", json_object_get(problem, "held_by"));
 	show_flags(out, command, problem, detail);
-	show_cure(out, answer);
+	show_cure(out, answer, command);
 	if (answer->status >= 500 && *text_at(problem, "instance")) {
 		fputs("  request ", out);
 		output_text(out, text_at(problem, "instance"));
