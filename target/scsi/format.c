@@ -119,7 +119,8 @@ static void format_next(struct scsi_task *task)
 {
 	struct volume *volume = scsi_volume(task);
 	struct block_info info = {0};
-	uint64_t left;
+	enum block_opcode op;
+	uint64_t bytes;
 
 	volume_info(volume, task->nexus->lane, &info);
 	if (task->position >= info.size_bytes) { /* or it is offline */
@@ -127,11 +128,11 @@ static void format_next(struct scsi_task *task)
 		return;
 	}
 	volume_format_progress(volume, task->position, info.size_bytes);
-	left = info.size_bytes - task->position;
-	scsi_submit(task, volume_format_op(volume, &info), 0, task->position,
-		left < VOLUME_FORMAT_PIECE_BYTES ? left
-						 : VOLUME_FORMAT_PIECE_BYTES,
-		0, format_done);
+	op = volume_format_op(volume, &info);
+	bytes = info.size_bytes - task->position;
+	if (bytes > volume_format_piece_bytes(op))
+		bytes = volume_format_piece_bytes(op);
+	scsi_submit(task, op, 0, task->position, bytes, 0, format_done);
 }
 
 void scsi_format_end(struct scsi_task *task)

@@ -73,8 +73,8 @@ static int format_all_co(struct volume *volume, struct block_source *source)
 
 		if (volume->format.stop)
 			return -ECANCELED;
-		if (bytes > VOLUME_FORMAT_PIECE_BYTES)
-			bytes = VOLUME_FORMAT_PIECE_BYTES;
+		if (bytes > volume_format_piece_bytes(op))
+			bytes = volume_format_piece_bytes(op);
 		result = format_transfer_co(volume, source, op, at, bytes);
 		at += bytes;
 		volume_format_progress(volume, at, all);

@@ -15,8 +15,6 @@
 
 #include "target/volume/volume.h"
 
-#define VOLUME_FORMAT_PIECE_BYTES (64u << 20)
-
 /* False: it is being formatted already. Any lane. */
 bool volume_format_claim(struct volume *volume);
 /* Who has claimed it says how far it is, and that it is over. Any lane. */
@@ -29,6 +27,12 @@ void volume_format_drop(struct volume *volume);
  * WRITE_ZEROES. */
 enum block_opcode volume_format_op(
 	const struct volume *volume, const struct block_info *info);
+/* As much in one request at most: zeroes count as written where a throttle limits
+ * bytes, and others of its group should not wait long for them. */
+static inline uint64_t volume_format_piece_bytes(enum block_opcode op)
+{
+	return op == BLOCK_DISCARD ? 64u << 20 : 4u << 20;
+}
 
 /* The rest of a format that is claimed, to its end; control lane. Logs a failure,
  * for there is nobody to tell. */

@@ -187,6 +187,25 @@ static void immed_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* Zeroes in small pieces, discards in large ones; by the command and behind its
+ * back. */
+static void pieces_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {.thick = argument != NULL,
+		.document = "{listeners: [{type: fault, name: fault, rules: "
+			    "[{op: change, error: none}]}], protocol: {type: "
+			    "\"null\", size: 66M}}"};
+	unsigned pieces = setup.thick ? 17 : 2;
+
+	scsi_rig_open_co(&rig, stack, &setup);
+	GOOD(&rig, 0, &command, FORMAT);
+	CHECK_INT(stack_rig_figure(rig.source, "matches"), pieces);
+	CHECK_INT(list_co(immed_cdb, immed, 4), SCSI_GOOD);
+	until_ready_co(stack);
+	CHECK_INT(stack_rig_figure(rig.source, "matches"), 2 * pieces);
+	scsi_rig_close_co(&rig);
+}
+
 /* -- when it does not come to its end ---------------------------------------- */
 
 static void check_corrupt_co(void)
@@ -265,6 +284,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(simple_co),
 		STACK_RIG_CASE_WITH(simple_co, "thick", "thick",
+			.world = "simulated", .lanes = 3),
+		ROW(pieces_co),
+		STACK_RIG_CASE_WITH(pieces_co, "thick", "thick",
 			.world = "simulated", .lanes = 3),
 		ROW(list_rows_co),
 		ROW(refused_co),

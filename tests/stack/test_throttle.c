@@ -38,7 +38,8 @@ static void worker_co(struct stack_rig_task *task)
 {
 	struct worker *worker = container_of(task, struct worker, task);
 	struct loop *loop = task->lane->loop;
-	uint8_t *data = stack_rig_pattern(worker->bytes, 1);
+	bool moves = worker->op == BLOCK_READ || worker->op == BLOCK_WRITE;
+	uint8_t *data = moves ? stack_rig_pattern(worker->bytes, 1) : NULL;
 
 	while (worker->until_ns ? loop_now_ns(loop) < worker->until_ns
 				: worker->done < worker->requests) {
@@ -119,6 +120,9 @@ static void test_limits_co(struct stack_rig *rig, void *argument)
 		{"bytes_write: 4M", BLOCK_WRITE, 4 * KIB, 4 << 20, true},
 		{"iops: 100000, bytes_s: 4M", BLOCK_READ, 4 * KIB, 4 << 20,
 			true},
+		{"bytes_s: 4M", BLOCK_WRITE_ZEROES, 4 * KIB, 4 << 20, true},
+		{"bytes_write: 4M", BLOCK_WRITE_ZEROES, 4 * KIB, 4 << 20, true},
+		{"iops_write: 1000", BLOCK_DISCARD, 4 * KIB, 1000, false},
 	};
 	size_t i;
 
@@ -150,6 +154,22 @@ static void test_apart_co(struct stack_rig *rig, void *argument)
 
 	(void)argument;
 	CHECK(run_workers_co(rig, like, 8) < 30 * SECOND_NS);
+	CHECK_INT(stack_rig_figure(source, "waited"), 0);
+	block_source_put_co(source);
+}
+
+/* A discard moves nothing: it costs a request, and no bytes. */
+static void test_discard_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source =
+		limited_co(rig, "bytes_s: 1K, bytes_write: 1K");
+	struct worker like = {.source = source,
+		.op = BLOCK_DISCARD,
+		.bytes = 64 * KIB,
+		.requests = 20};
+
+	(void)argument;
+	run_workers_co(rig, like, 4);
 	CHECK_INT(stack_rig_figure(source, "waited"), 0);
 	block_source_put_co(source);
 }
@@ -351,6 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROWS(test_limits_co),
 		ROWS(test_apart_co),
+		ROWS(test_discard_co),
 		SIMULATED(test_burst_co),
 		ROWS(test_group_co),
 		ROWS(test_group_refused_co),
