@@ -152,8 +152,8 @@ static const struct opt_spec iscsi_specs[] = {
 	ISCSI("data_timeout_s", OPT_UINT, data_timeout_s, 0, 3600, "60",
 		"seconds in which a host has to send data that it was asked "
 		"for; 0: any time"),
-	ISCSI("command_window", OPT_UINT, command_window, 2, 1024, "128",
-		"commands a session may have running"),
+	ISCSI("command_window", OPT_UINT, command_window, 2, ISCSI_WINDOW_MAX,
+		"128", "commands a session may have running"),
 	ISCSI("max_burst", OPT_SIZE, max_burst_bytes, 512, BUF_MAX_BYTES,
 		"1MiB", "MaxBurstLength that is offered"),
 	ISCSI("first_burst", OPT_SIZE, first_burst_bytes, 512, BUF_MAX_BYTES,

@@ -57,11 +57,25 @@ void connection_relieve(struct iscsi_connection *connection)
 		stream_resume(&connection->stream);
 }
 
+static void mark_skipped(struct iscsi_connection *connection, uint32_t sn)
+{
+	uint32_t at = sn % ISCSI_WINDOW_MAX;
+
+	connection->skipped[at / 64] |= 1ull << at % 64;
+}
+
+void connection_skip_cmd_sn(struct iscsi_connection *connection, uint32_t sn)
+{
+	if (sn == connection->exp_cmd_sn)
+		connection_advance(connection);
+	else
+		mark_skipped(connection, sn);
+}
+
 void connection_take_cmd_sn(struct iscsi_connection *connection)
 {
 	connection->number_taken = true;
 	connection->exp_cmd_sn_before = connection->exp_cmd_sn;
-	connection->skipped_before = connection->skipped;
 	connection_advance(connection);
 }
 
@@ -70,16 +84,8 @@ void connection_give_cmd_sn_back(struct iscsi_connection *connection)
 	if (!connection->number_taken)
 		return;
 	connection->number_taken = false;
-	connection->exp_cmd_sn = connection->exp_cmd_sn_before;
-	connection->skipped = connection->skipped_before;
-}
-
-void connection_skip_cmd_sn(struct iscsi_connection *connection, uint32_t ahead)
-{
-	if (ahead == 0)
-		connection_advance(connection);
-	else if (ahead <= 64)
-		connection->skipped |= 1ull << (ahead - 1);
+	while (--connection->exp_cmd_sn != connection->exp_cmd_sn_before)
+		mark_skipped(connection, connection->exp_cmd_sn);
 }
 
 void connection_leave_logins(struct iscsi_connection *connection)

@@ -105,12 +105,13 @@ struct iscsi_connection {
 
 	/* sequence numbers (RFC 7143 4.2.2) */
 	uint32_t stat_sn, exp_cmd_sn;
-	uint64_t skipped; /* bit n: exp_cmd_sn + 1 + n counts as received */
-	/* Both as they were before the PDU in hand took its number, if it has one
-	 * and may still be rejected. */
+	/* Bit CmdSN % ISCSI_WINDOW_MAX, of those after exp_cmd_sn: it counts as
+	 * received. */
+	uint64_t skipped[ISCSI_WINDOW_MAX / 64];
+	/* exp_cmd_sn before the PDU in hand took its number, if it has one and may
+	 * still be rejected. */
 	bool number_taken;
 	uint32_t exp_cmd_sn_before;
-	uint64_t skipped_before;
 	uint32_t window; /* commands at a time */
 	uint32_t running; /* of these: not yet answered */
 	uint32_t immediate; /* immediate commands not yet answered */
@@ -187,13 +188,14 @@ void connection_relieve(struct iscsi_connection *connection);
 /* The command exp_cmd_sn is here; so are those after it that were skipped. */
 static inline void connection_advance(struct iscsi_connection *connection)
 {
-	bool skip;
+	for (;;) {
+		uint32_t sn = ++connection->exp_cmd_sn % ISCSI_WINDOW_MAX;
+		uint64_t *word = &connection->skipped[sn / 64];
 
-	do {
-		skip = connection->skipped & 1;
-		connection->skipped >>= 1;
-		connection->exp_cmd_sn++;
-	} while (skip);
+		if (!(*word >> sn % 64 & 1))
+			return;
+		*word &= ~(1ull << sn % 64);
+	}
 }
 
 /* The PDU in hand takes its number: exp_cmd_sn; ... gives it back, if it has taken one:
@@ -201,10 +203,9 @@ static inline void connection_advance(struct iscsi_connection *connection)
 void connection_take_cmd_sn(struct iscsi_connection *connection);
 void connection_give_cmd_sn_back(struct iscsi_connection *connection);
 
-/* The command exp_cmd_sn + `ahead` (< 64) counts as received: the host has
- * aborted it. */
-void connection_skip_cmd_sn(
-	struct iscsi_connection *connection, uint32_t ahead);
+/* The command `sn`, which the window has room for, counts as received: the host
+ * has aborted it. */
+void connection_skip_cmd_sn(struct iscsi_connection *connection, uint32_t sn);
 
 static inline uint32_t connection_max_cmd_sn(
 	const struct iscsi_connection *connection)

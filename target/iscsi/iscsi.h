@@ -23,6 +23,8 @@
 
 struct iscsi_server;
 
+#define ISCSI_WINDOW_MAX 1024u /* a multiple of 64 */
+
 struct iscsi_settings {
 	uint32_t max_connections; /* in all; default 4096 */
 	/* Of one initiator name, discovery included; default 512. */
@@ -34,7 +36,7 @@ struct iscsi_settings {
 	uint32_t ping_timeout_s; /* default 15 */
 	/* For data that a host was asked for; 0: any time; default 60 (overdue.h) */
 	uint32_t data_timeout_s;
-	uint32_t command_window; /* commands per session; default 128 */
+	uint32_t command_window; /* of a session: 2 to the above; default 128 */
 	uint32_t max_burst_bytes; /* offered; default 1 MiB */
 	uint32_t first_burst_bytes; /* default 256 KiB */
 	uint32_t

@@ -45,10 +45,11 @@ void iscsi_settings_defaults(struct iscsi_settings *settings)
 static int check_settings(
 	const struct iscsi_settings *settings, struct err *err)
 {
-	if (settings->command_window < 2 || settings->command_window > 4096)
+	if (settings->command_window < 2 ||
+		settings->command_window > ISCSI_WINDOW_MAX)
 		return err_set(err, EINVAL,
-			"command window %u: must be 2 to 4096",
-			settings->command_window);
+			"command window %u: must be 2 to %u",
+			settings->command_window, ISCSI_WINDOW_MAX);
 	/* A burst must fit the largest buffer. */
 	if (settings->max_burst_bytes < 512 ||
 		settings->max_burst_bytes > BUF_MAX_BYTES ||

@@ -128,19 +128,20 @@ static void manage(struct iscsi_connection *connection, const uint8_t *header,
 	scsi_manage(&management->scsi);
 }
 
-/* ABORT TASK of a task that we do not know: if its CmdSN lies in the window the
- * command was lost on the way and counts as received from now on (11.5.5). */
+/* ABORT TASK of a task that we do not know: if its CmdSN lies in the window and
+ * before the function's, the command was lost on the way and counts as received from
+ * now on (11.6.1). An immediate command that is over has the function's own (11.5.5),
+ * which the next command will have, too. */
 static uint8_t abort_unknown(
 	struct iscsi_connection *connection, const uint8_t *header)
 {
 	uint32_t sn = pdu_get_referenced_cmd_sn(header);
-	uint32_t ahead = sn - connection->exp_cmd_sn;
 
 	if (pdu_sn_before(sn, connection->exp_cmd_sn) ||
 		pdu_sn_before(connection_max_cmd_sn(connection), sn) ||
-		pdu_sn_before(pdu_get_cmd_sn(header), sn))
+		!pdu_sn_before(sn, pdu_get_cmd_sn(header)))
 		return RESPONSE_NO_TASK;
-	connection_skip_cmd_sn(connection, ahead);
+	connection_skip_cmd_sn(connection, sn);
 	return SCSI_FUNCTION_COMPLETE;
 }
 

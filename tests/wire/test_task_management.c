@@ -158,6 +158,60 @@ static void unknown_tasks_depend_on_their_number(void **state)
 	wire_logout(&wire);
 }
 
+/* What was not sent yet cannot have been lost: its number stays the next
+ * command's. Of an immediate command it is the function's own (11.5.5). */
+static void numbers_of_the_future_are_no_tasks(void **state)
+{
+	struct target_rig *rig = *state;
+	uint32_t window = rig->settings.command_window;
+	struct wire_command immediate = ready;
+	struct wire wire = {0};
+	uint32_t tag;
+
+	wire_open(&wire, rig->port, "");
+	immediate.immediate = true;
+	tag = wire_send_command(&wire, &immediate);
+	wire_expect_status(&wire, tag, 0, &pdu);
+	const uint32_t numbers[] = {wire.command_sn, wire.command_sn + 1,
+		wire.command_sn + window - 1, wire.command_sn + window,
+		wire.command_sn + window + 1000, wire.command_sn + (1u << 31),
+		wire.command_sn - (1u << 31) + 1, wire.command_sn - window};
+
+	for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		uint32_t expected = wire.command_sn;
+
+		expect_answer(&wire,
+			wire_send_task(&wire, ABORT_TASK, 0, tag, numbers[i]),
+			NO_TASK);
+		assert_int_equal(wire.expected_command_sn, expected);
+		expect_ready(&wire);
+	}
+	wire_logout(&wire);
+}
+
+/* Of all that the window has room for, the last one sent was lost. */
+static void a_lost_command_may_be_far_ahead(void **state)
+{
+	struct target_rig *rig = *state;
+	uint32_t ahead = rig->settings.command_window - 1;
+	struct wire wire = {0};
+	uint32_t tag;
+
+	wire_open(&wire, rig->port, "");
+	for (unsigned i = 0; i < 2; i++) { /* the second time over the end */
+		wire.command_sn += ahead + 1;
+		tag = wire_send_task(
+			&wire, ABORT_TASK, 0, 0xdeadbeef, wire.command_sn - 1);
+		expect_answer(&wire, tag, COMPLETE);
+		wire.command_sn -= ahead + 1;
+		for (uint32_t n = 0; n < ahead; n++)
+			expect_ready(&wire);
+		wire.command_sn++;
+		expect_ready(&wire);
+	}
+	wire_logout(&wire);
+}
+
 static void a_task_is_aborted_on_its_own_lun_only(void **state)
 {
 	struct target_rig *rig = *state;
@@ -368,6 +422,8 @@ int main(void)
 		cmocka_unit_test(a_task_that_waits_for_data_is_aborted),
 		cmocka_unit_test(a_task_is_aborted_while_its_segment_arrives),
 		cmocka_unit_test(unknown_tasks_depend_on_their_number),
+		cmocka_unit_test(numbers_of_the_future_are_no_tasks),
+		cmocka_unit_test(a_lost_command_may_be_far_ahead),
 		cmocka_unit_test(a_task_is_aborted_on_its_own_lun_only),
 		cmocka_unit_test(task_sets_end_on_their_lun),
 		cmocka_unit_test(data_on_its_way_ends_before_the_answer),
