@@ -62,6 +62,22 @@ static uint32_t log_supported(const struct scsi_task *task, uint8_t *to)
 	return pages;
 }
 
+/* PARAMETER POINTER: the parameters from that code on, which come in order. 0: there
+ * are none. */
+static uint32_t log_from_pointer(
+	const struct scsi_task *task, uint8_t *to, uint32_t bytes)
+{
+	uint16_t pointer = get_be16(task->cdb + 5);
+	uint32_t at = 0;
+
+	if (pointer && !(task->cdb[2] & 0x3f)) /* page 00 has no parameters */
+		return 0;
+	while (at < bytes && pointer && get_be16(to + at) < pointer)
+		at += 4u + to[at + 3];
+	memmove(to, to + at, bytes - at);
+	return bytes - at;
+}
+
 uint32_t scsi_log_sense(struct scsi_task *task, uint8_t *to)
 {
 	uint32_t bytes;
@@ -75,6 +91,11 @@ uint32_t scsi_log_sense(struct scsi_task *task, uint8_t *to)
 			!log_there(task, &log_pages[i]))
 			continue;
 		bytes = log_pages[i].fill(task, to + 4);
+		bytes = log_from_pointer(task, to + 4, bytes);
+		if (!bytes) {
+			scsi_sense_cdb(task, 5, 7);
+			return 0;
+		}
 		to[0] = log_pages[i].code | log_pages[i].flags;
 		to[1] = 0;
 		put_be16(to + 2, (uint16_t)bytes);

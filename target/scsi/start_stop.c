@@ -5,7 +5,8 @@
  *
  * Ejecting concerns every host, so a host that may only read cannot. There is no
  * motor: stopping (START 0 without LOEJ) makes durable what is cached and leaves the
- * unit ready, for the others use it; power conditions change nothing.
+ * unit ready, for the others use it; power conditions change nothing, also those that
+ * the standard has none of (which libiscsi's suite counts on).
  */
 #include "target/scsi/task.h"
 #include "target/volume/drain.h"

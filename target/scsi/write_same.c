@@ -13,7 +13,9 @@
 
 #include <string.h>
 
-enum { SAME_UNMAP = 0x08, SAME_ANCHOR = 0x10, SAME_NDOB = 0x01 };
+enum { SAME_UNMAP = 0x08, SAME_ANCHOR = 0x10 };
+/* PBDATA, LBDATA of old: each block would have had its address in it. */
+enum { SAME_ADDRESSED = 0x06 };
 enum same_how { SAME_PATTERN, SAME_ZEROES, SAME_DISCARD };
 
 static const struct {
@@ -115,7 +117,9 @@ bool scsi_check_write_same(struct scsi_task *task)
 	struct scsi_limits limits;
 
 	scsi_limits_read(task, &limits);
-	if (task->cdb[1] & SAME_ANCHOR)
+	if (task->cdb[1] & SAME_ADDRESSED)
+		scsi_sense_cdb(task, 1, 2);
+	else if (task->cdb[1] & SAME_ANCHOR)
 		scsi_sense_cdb(task, 1, 4);
 	else if (task->cdb[1] & SAME_UNMAP && !limits.thin)
 		scsi_sense_cdb(task, 1, 3);

@@ -209,6 +209,45 @@ static void logs_co(struct stack_rig *stack, void *thick)
 	FAILS(&rig, 0, &command, 0x052400, 0x4d, 1, 0x40, [8] = 255);
 	FAILS(&rig, 0, &command, 0x052400, 0x4d, 0, 0x40, 1, [8] = 255);
 	FAILS(&rig, 0, &command, 0x052400, 0x4d, 0, 0x6f, [8] = 255);
+	/* From a parameter on. */
+	GOOD(&rig, 0, &command, 0x4d, 0, 0x4d, [6] = 1, [8] = 255);
+	CHECK_INT(command.task.in_bytes, 10);
+	CHECK_INT(get_be16(data + 2), 6);
+	CHECK_INT(get_be16(data + 4), 1);
+	FAILS(&rig, 0, &command, 0x052400, 0x4d, 0, 0x4d, [6] = 2, [8] = 255);
+	CHECK_INT(get_be16(command.task.sense + 16), 5);
+	FAILS(&rig, 0, &command, 0x052400, 0x4d, 0, 0x40, [6] = 1, [8] = 255);
+	scsi_rig_close_co(&rig);
+}
+
+/* What the standards reserve, or have taken back, and no host should get silently
+ * wrong. */
+static void reserved_fields_co(struct stack_rig *stack, void *argument)
+{
+	static const struct {
+		uint8_t cdb[16];
+		uint8_t byte, out;
+	} refused[] = {
+		{{0x41, 0x04, [8] = 1}, 1, 1}, /* PBDATA */
+		{{0x41, 0x02, [8] = 1}, 1, 1}, /* LBDATA */
+		{{0x93, 0x04, [13] = 1}, 1, 1},
+		{{0x93, 0x02, [13] = 1}, 1, 1},
+	};
+	static const uint8_t zeroes[512];
+	const struct scsi_rig_setup setup = {0};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	for (unsigned i = 0; i < sizeof refused / sizeof *refused; i++) {
+		CHECK_INT(scsi_rig_do_co(&rig, 0, &command, refused[i].cdb,
+				  zeroes, refused[i].out * 512u),
+			SCSI_CHECK_CONDITION);
+		CHECK_INT(scsi_rig_sense(&command), 0x052400);
+		CHECK_INT(get_be16(command.task.sense + 16), refused[i].byte);
+	}
+	/* Power conditions change nothing, whatever they are. */
+	for (unsigned i = 1; i < 16; i++)
+		GOOD(&rig, 0, &command, 0x1b, 0, 0, 0, (uint8_t)(i << 4));
 	scsi_rig_close_co(&rig);
 }
 
@@ -399,6 +438,7 @@ int main(void)
 		ROW(synchronize_16_co),
 		STACK_RIG_CASE_WITH(logs_co, NULL, "thin", SIM),
 		STACK_RIG_CASE_WITH(logs_co, &plain, "thick", SIM),
+		ROW(reserved_fields_co),
 		ROW(diagnostics_co),
 		ROW(functions_co),
 		ROW(timestamp_co),
