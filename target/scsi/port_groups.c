@@ -51,6 +51,13 @@ unsigned scsi_port_groups(
 	return count;
 }
 
+bool scsi_has_port_group(const struct scsi_nexus *nexus, uint16_t wanted)
+{
+	uint16_t group[PORT_GROUPS_MOST];
+
+	return group_known(group, scsi_port_groups(nexus, group), wanted);
+}
+
 static uint8_t *put_group(uint8_t *to, uint16_t group)
 {
 	memset(to, 0, GROUP_BYTES);

@@ -16,4 +16,7 @@
 unsigned scsi_port_groups(
 	const struct scsi_nexus *nexus, uint16_t group[PORT_GROUPS_MOST]);
 
+/* True if the target is reached by it. */
+bool scsi_has_port_group(const struct scsi_nexus *nexus, uint16_t wanted);
+
 #endif

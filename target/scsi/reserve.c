@@ -4,6 +4,7 @@
  * 7.21 to 7.28): from bytes to an order, which target/reservation carries out.
  */
 #include "blockcore/base/bytes.h"
+#include "target/scsi/port_groups.h"
 #include "target/scsi/task.h"
 #include "target/scsi/transport_id.h"
 
@@ -141,7 +142,7 @@ static bool out_parse_ports(
 
 		if (order->others == OUT_OTHERS) {
 			scsi_sense_set(task, SENSE_ILLEGAL_REQUEST,
-				ASC_TOO_MANY_TARGETS);
+				ASC_NO_REGISTRATION_RESOURCES);
 			return false;
 		}
 		*other = order->initiator;
@@ -183,13 +184,14 @@ static bool out_parse_flags(struct scsi_task *task, struct reserve_work *work)
 	return task->data_bytes == OUT_LIST_BYTES || out_refuse_length(task);
 }
 
-/* The port with that relative identifier: our own name with its group, for
+/* The target's port with that relative identifier: our own name with its group, for
  * identifiers and groups are the same numbers. */
-static bool out_move_to_port(struct volume_initiator *other, uint16_t port)
+static bool out_move_to_port(const struct scsi_task *task,
+	struct volume_initiator *other, uint16_t port)
 {
 	char *group = strstr(other->target_port, ",t,0x");
 
-	if (!group || !port)
+	if (!group || !scsi_has_port_group(task->nexus, port))
 		return false;
 	other->relative_target_port = port;
 	other->target_portal_group = port;
@@ -215,7 +217,7 @@ static bool out_parse_move(struct scsi_task *task, struct reserve_work *work)
 	if (!out_parse_ports(task, work, 20))
 		return false;
 	if (order->others == 1 &&
-		out_move_to_port(&work->other[0], get_be16(list + 18)))
+		out_move_to_port(task, &work->other[0], get_be16(list + 18)))
 		return true;
 	scsi_sense_list(task, order->others == 1 ? 18 : 20, 7);
 	return false;

@@ -143,8 +143,16 @@ static void full_status_co(struct stack_rig *stack, void *argument)
 	bytes = transport_id_put(rig.nexus[0].initiator.port, list + 24);
 	put_be64(list, KEY(0));
 	put_be64(list + 8, KEY(7));
-	put_be16(list + 18, 1);
+	put_be16(list + 18, 77); /* no port of the target */
 	put_be32(list + 20, bytes);
+	CHECK_INT(scsi_rig_do_co(&rig, 3, &command,
+			  SCSI_RIG_CDB(0x5f, 7, 3, 0, 0, 0, 0, 0,
+				  (uint8_t)(24 + bytes)),
+			  list, 24 + bytes),
+		SCSI_CHECK_CONDITION);
+	CHECK_INT(scsi_rig_sense(&command), 0x052600);
+	CHECK_INT(get_be16(command.task.sense + 16), 18);
+	put_be16(list + 18, 1);
 	CHECK_INT(scsi_rig_do_co(&rig, 3, &command,
 			  SCSI_RIG_CDB(0x5f, 7, 3, 0, 0, 0, 0, 0,
 				  (uint8_t)(24 + bytes)),
@@ -152,6 +160,35 @@ static void full_status_co(struct stack_rig *stack, void *argument)
 		SCSI_GOOD);
 	CHECK_INT(write_co(3), SCSI_RESERVATION_CONFLICT);
 	CHECK_INT(write_co(0), SCSI_GOOD);
+	scsi_rig_close_co(&rig);
+}
+
+/* More ports than one command registers. */
+static void too_many_ports_co(struct stack_rig *stack, void *argument)
+{
+	static uint8_t list[28 + 33 * 64];
+	const struct scsi_rig_setup setup = {0};
+	uint32_t bytes = 28;
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	for (unsigned i = 0; i < 33; i++) {
+		char port[64];
+
+		snprintf(port, sizeof port, "iqn.other:%u,i,0x000000000001", i);
+		bytes += transport_id_put(port, list + bytes);
+	}
+	put_be64(list + 8, KEY(0));
+	list[20] = 8;
+	put_be32(list + 24, bytes - 28);
+	CHECK_INT(scsi_rig_do_co(&rig, 0, &command,
+			  SCSI_RIG_CDB(0x5f, [7] = (uint8_t)(bytes >> 8),
+				  (uint8_t)bytes),
+			  list, bytes),
+		SCSI_CHECK_CONDITION);
+	CHECK_INT(scsi_rig_sense(&command), 0x055504);
+	GOOD(&rig, 0, &command, 0x5e, 0, [8] = 255);
+	CHECK_INT(get_be32(command.data + 4), 0);
 	scsi_rig_close_co(&rig);
 }
 
@@ -433,6 +470,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(conflicts_co),
 		ROW(full_status_co),
+		ROW(too_many_ports_co),
 		ROW(preempt_abort_co),
 		ROW(preempt_each_other_co),
 		ROW(preempt_the_preempting_co),
