@@ -267,6 +267,7 @@ static void rig_start_co(
 	struct volume_settings settings = {
 		.name = "volume",
 		.block_bytes = setup->block_bytes ? setup->block_bytes : 512,
+		.physical_block_bytes = setup->physical_block_bytes,
 		.read_only = setup->read_only,
 		.removable = setup->removable,
 		.thin = !setup->thick,

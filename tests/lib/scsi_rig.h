@@ -36,6 +36,7 @@ struct scsi_rig {
 struct scsi_rig_setup {
 	const char *document; /* NULL: 4 MiB of mem */
 	uint32_t block_bytes; /* 0: 512 */
+	uint32_t physical_block_bytes; /* 0: the source's */
 	uint32_t space_wait_s;
 	bool read_only, removable, thick, without_store;
 };
