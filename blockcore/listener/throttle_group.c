@@ -13,6 +13,9 @@
 #define SLACK_NS (100ull * 1000 * 1000) /* what a clock may always lag */
 /* Added to all times, so that none of them has to lie before 0. */
 #define EPOCH_NS (1ull << 62)
+/* No request costs more, half a year, so that the sum of what all lanes and members
+ * have taken stays a time. */
+#define COST_MAX_NS (1ull << 54)
 
 struct throttle_clock {
 	_Atomic uint64_t rate; /* units per second, 0: off */
@@ -51,6 +54,13 @@ static void clock_set(
 	atomic_store_explicit(&clock->due_ns, 0, memory_order_relaxed);
 }
 
+static uint64_t cost_of(uint64_t units, uint64_t rate)
+{
+	__uint128_t ns = (__uint128_t)units * SECOND_NS / rate;
+
+	return ns < COST_MAX_NS ? (uint64_t)ns : COST_MAX_NS;
+}
+
 /* Moves the clock by the cost; returns where it stood, below 0 for long ago. */
 static int64_t clock_take(
 	struct throttle_clock *clock, uint64_t units, uint64_t now_ns)
@@ -60,7 +70,7 @@ static int64_t clock_take(
 
 	if (!rate || !units)
 		return 0;
-	cost_ns = (uint64_t)((__uint128_t)units * SECOND_NS / rate);
+	cost_ns = cost_of(units, rate);
 	due_ns = load(&clock->due_ns);
 	do {
 		from_ns = EPOCH_NS + now_ns - depth_ns;

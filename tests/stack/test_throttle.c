@@ -174,6 +174,28 @@ static void test_discard_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+/* Zeroes of any length in one request, at one byte a second: nobody lives to see the
+ * next one go, whatever their product is in nanoseconds. */
+static void test_large_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig,
+		"{listeners: [{type: throttle, name: limit, bytes_s: 1}], "
+		"protocol: {type: \"null\", size: 32P}}");
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct stack_rig_request next;
+
+	(void)argument;
+	CHECK_INT(block_transfer_co(source, lane, BLOCK_WRITE_ZEROES, 0, 0,
+			  32ull << 50, NULL),
+		0);
+	stack_rig_submit(
+		source, lane, &next, BLOCK_WRITE_ZEROES, 0, 0, 512, NULL);
+	CHECK_INT(stack_rig_figure(source, "held"), 1);
+	block_cancel(&next.request);
+	CHECK_INT(stack_rig_wait_co(&next), -ECANCELED);
+	block_source_put_co(source);
+}
+
 /* After a rest four times the limit, for one second: 400 requests of which 300
  * were saved up; then 100 each second. */
 static void test_burst_co(struct stack_rig *rig, void *argument)
@@ -372,6 +394,7 @@ int main(void)
 		ROWS(test_limits_co),
 		ROWS(test_apart_co),
 		ROWS(test_discard_co),
+		ROWS(test_large_co),
 		SIMULATED(test_burst_co),
 		ROWS(test_group_co),
 		ROWS(test_group_refused_co),
