@@ -43,13 +43,12 @@ static int modes_flush_co(struct volume *volume)
 			BLOCK_FLUSH, 0, 0, 0, NULL));
 }
 
-/* True: the write cache was on and is not any more. */
+/* True: the write cache is to be off. A flush follows, also if it was off: that of
+ * another who has switched it off may not have ended, or not well. */
 static bool modes_set(struct volume *volume, unsigned mask, unsigned flags)
 {
-	unsigned old = volume_flags(volume);
-
 	modes_publish(volume, mask, flags);
-	return old & mask & ~flags & VOLUME_WRITE_CACHE;
+	return mask & ~flags & VOLUME_WRITE_CACHE;
 }
 
 int volume_change_modes_co(

@@ -151,6 +151,36 @@ static void cache_off_fails_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* Whoever is told that there is no cache has nothing in it: also who asks for that
+ * while the flush of another, or a failed one, has not made it so. */
+static void cache_off_twice_co(struct stack_rig *stack, void *argument)
+{
+	static const uint8_t list[24] = {[4] = 0x08, [5] = 0x12};
+	const struct scsi_rig_setup setup = {.document = COUNTS};
+	struct scsi_rig_command first, second;
+	const uint8_t cdb[16] = {0x15, 0x10, 0, 0, 24};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	scsi_rig_fault_co(&rig, "clear", NULL);
+	scsi_rig_fault_co(&rig, "add", "{op: flush, hold: true, name: held}");
+	scsi_rig_send(&rig, 0, &first, cdb, list, 24);
+	stack_rig_until_co(stack, rig.source, "held", 1);
+	scsi_rig_send(&rig, 0, &second, cdb, list, 24);
+	stack_rig_until_co(stack, rig.source, "held", 2);
+	CHECK(!first.done && !second.done);
+	scsi_rig_fault_co(&rig, "release", NULL);
+	CHECK_INT(scsi_rig_wait_co(&first), SCSI_GOOD);
+	CHECK_INT(scsi_rig_wait_co(&second), SCSI_GOOD);
+	CHECK_INT(write_cache_co(0, true, false), SCSI_GOOD);
+	scsi_rig_fault_co(&rig, "add", "{op: flush, error: ENOMEM, count: 1}");
+	scsi_rig_fault_co(&rig, "add", "{op: flush, error: none}");
+	CHECK_INT(write_cache_co(0, false, false), SCSI_CHECK_CONDITION);
+	CHECK_INT(write_cache_co(0, false, false), SCSI_GOOD);
+	CHECK_INT(flushes(), 2); /* the first rule's matches: both asked */
+	scsi_rig_close_co(&rig);
+}
+
 /* -- a flush that fails ------------------------------------------------------ */
 
 static void until_not_formatting_co(struct stack_rig *stack)
@@ -237,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(cache_off_co),
 		ROW(cache_off_fails_co),
+		ROW(cache_off_twice_co),
 		ROW(flush_fails_co),
 	};
 
