@@ -136,7 +136,7 @@ static void refused_co(struct stack_rig *stack, void *argument)
 	CHECK_INT(scsi_rig_do_co(
 			  &rig, 0, &command, SCSI_RIG_CDB(FORMAT), NULL, 0),
 		SCSI_RESERVATION_CONFLICT);
-	GOOD(&rig, 0, &command, 0xa3, 0x0c, 1, FORMAT, [9] = 64);
+	GOOD(&rig, 1, &command, 0xa3, 0x0c, 1, FORMAT, [9] = 64);
 	CHECK_INT(command.data[1] & 7, 3);
 	scsi_rig_close_co(&rig);
 }
