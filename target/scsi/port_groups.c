@@ -54,8 +54,9 @@ unsigned scsi_port_groups(
 bool scsi_has_port_group(const struct scsi_nexus *nexus, uint16_t wanted)
 {
 	uint16_t group[PORT_GROUPS_MOST];
+	unsigned count = scsi_port_groups(nexus, group);
 
-	return group_known(group, scsi_port_groups(nexus, group), wanted);
+	return group_known(group, count, wanted);
 }
 
 static uint8_t *put_group(uint8_t *to, uint16_t group)
