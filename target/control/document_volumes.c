@@ -18,7 +18,7 @@
 
 struct volume_options {
 	char *name, *uuid, *vendor, *product;
-	const struct doc *source;
+	const struct doc *source, *snapshots;
 	int block_size;
 	uint64_t physical_block_size, space_wait;
 	bool read_only, removable, thin;
@@ -89,6 +89,43 @@ static const struct opt_spec volume_specs[] = {
 		.max = 16,
 		.fallback = "VOLUME",
 		.help = "as hosts see it"},
+	{.name = "snapshots",
+		.type = OPT_DOC,
+		.flags = OPT_OPTIONAL,
+		.offset = VOLUME(snapshots),
+		.help = "names of images that its image stands on"},
+	OPT_END};
+
+struct snapshot_options {
+	char *name, *path, *under;
+	uint64_t created, size;
+};
+
+/* An external snapshot, as the interface writes it (webui/api/snapshots_external.c). */
+#define SNAPSHOT(field) offsetof(struct snapshot_options, field)
+static const struct opt_spec snapshot_specs[] = {
+	{.name = "name",
+		.type = OPT_STRING,
+		.offset = SNAPSHOT(name),
+		.help = "what it is called"},
+	{.name = "path",
+		.type = OPT_STRING,
+		.offset = SNAPSHOT(path),
+		.help = "file of the image that is as it was then"},
+	{.name = "under",
+		.type = OPT_STRING,
+		.offset = SNAPSHOT(under),
+		.help = "file of the image that was put over it"},
+	{.name = "created",
+		.type = OPT_UINT,
+		.offset = SNAPSHOT(created),
+		.max = INT64_MAX,
+		.help = "milliseconds since 1970"},
+	{.name = "size",
+		.type = OPT_SIZE,
+		.offset = SNAPSHOT(size),
+		.max = INT64_MAX,
+		.help = "of the volume then"},
 	OPT_END};
 
 void document_print_volumes_help(FILE *out)
@@ -101,6 +138,9 @@ void document_print_volume_schema(FILE *out)
 {
 	static const struct opt_schema more[] = {{"name", DOCUMENT_NAME_SCHEMA},
 		{"source", "\"$ref\": \"/api/v1/schemas/source\", "},
+		{"snapshots",
+			"\"type\": \"array\", \"maxItems\": 256, \"items\": "
+			"{\"type\": \"object\"}, "},
 		{"uuid",
 			"\"pattern\": \"^[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}"
 			"-?[0-9A-Fa-f]{12}$\", "},
@@ -192,6 +232,30 @@ static int check_uuid(const struct document *document, const struct doc *node,
 	return 0;
 }
 
+/* What the interface keeps of external snapshots: their form. */
+static int check_snapshots(const struct doc *list, struct err *err)
+{
+	unsigned count;
+	if (!list)
+		return 0;
+	if (document_count(list, DOCUMENT_MAX_SNAPSHOTS, &count, err))
+		return -EINVAL;
+	for (const struct doc *node = count ? list->first : NULL; node;
+		node = node->next) {
+		struct snapshot_options o;
+		if (opts_parse(snapshot_specs, node, NULL, &o, sizeof o, err))
+			return -EINVAL;
+		bool plain = name_is_plain(o.name);
+		if (!plain)
+			doc_error(doc_find(node, "name"), err, EINVAL,
+				NAME_PLAIN_RULE, o.name);
+		opts_free(snapshot_specs, &o);
+		if (!plain)
+			return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_volume(const struct document *document, const struct doc *node,
 	const struct volume_options *o, struct err *err)
 {
@@ -213,7 +277,9 @@ static int check_volume(const struct document *document, const struct doc *node,
 	if (!is_inquiry_text(o->vendor) || !is_inquiry_text(o->product))
 		return doc_error(node, err, EINVAL,
 			"vendor and product may only hold printable ASCII");
-	int failed = spec_check(o->source, err);
+	int failed = check_snapshots(o->snapshots, err);
+	if (!failed)
+		failed = spec_check(o->source, err);
 	return failed ? failed : check_references(document, o->source, err);
 }
 

@@ -45,8 +45,8 @@ enum live_step_kind {
 struct live_change *live_change_plan(const json_t *from, const json_t *to);
 void live_change_free(struct live_change *change);
 
-/* For people: "attach listener limit (throttle)" for step 0, 1 ...; false: no
- * more. *kind says what it is. */
+/* For people: "attach listener limit (throttle)" for step 0, 1 ...; of a snapshot
+ * where each listener goes, as far as it fits; false: no more. *kind says what it is. */
 bool live_change_describe(const struct live_change *change, unsigned step,
 	enum live_step_kind *kind, char *text, size_t bytes);
 bool live_change_swaps(const struct live_change *change);

@@ -357,6 +357,28 @@ bool live_change_swaps(const struct live_change *change)
 		live_is_swap(change->step[change->steps - 1].kind);
 }
 
+/* "the same content; limit stays on top, hits goes down with the old image" */
+static void describe_placement(
+	const json_t *placement, char *text, size_t bytes)
+{
+	static const char *const what[][2] = {{"head", "stays on top"},
+		{"image", "goes down with the old image"},
+		{"both", "stays on top, another like it goes down"},
+		{"drop", "is dropped"}};
+	const char *listener, *lead = "; ";
+	json_t *place;
+	json_object_foreach((json_t *)placement, listener, place)
+	{
+		size_t used = strlen(text);
+		for (unsigned i = 0; i < 4; i++) {
+			if (!strcmp(json_string_value(place), what[i][0]))
+				snprintf(text + used, bytes - used, "%s%s %s",
+					lead, listener, what[i][1]);
+		}
+		lead = ", ";
+	}
+}
+
 bool live_change_describe(const struct live_change *change, unsigned step,
 	enum live_step_kind *kind, char *text, size_t bytes)
 {
@@ -386,5 +408,7 @@ bool live_change_describe(const struct live_change *change, unsigned step,
 			s->type);
 	else
 		snprintf(text, bytes, "%s", verb[s->kind]);
+	if (s->kind == LIVE_OVERLAY)
+		describe_placement(s->placement, text, bytes);
 	return true;
 }

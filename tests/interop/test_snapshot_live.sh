@@ -46,7 +46,7 @@ check "something to keep" io 'write -P 1 0 1M' 'write -P 2 1M 1M'
 host_begins
 check "what it would be" gets 200 PUT '/volumes/a/source?dryRun=true' "$first" -H 'If-Match: *'
 check "is a snapshot" says '[.impact[0].effect, .impact[0].text]' \
-	'["parked","put a new image over it: the same content"]'
+	'["parked","put a new image over it: the same content; limit stays on top, hits goes down with the old image"]'
 check "nothing was made" test ! -e "$work/data/first"
 check "a snapshot while a host writes" changes 200 PUT /volumes/a/source "$first"
 check "the limit is the volume's" listeners "" limit

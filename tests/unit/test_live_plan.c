@@ -164,9 +164,13 @@ static void test_snapshots(void **state)
 	expect("{" MEM "}", "{" OVER("{" MEM "}") "}", step);
 	/* Listeners go with the name or with the image. */
 	expect("{'listeners': [" LIMIT("1") "], " MEM "}",
-		"{'listeners': [" LIMIT("1") "], " OVER("{" MEM "}") "}", step);
+		"{'listeners': [" LIMIT("1") "], " OVER("{" MEM "}") "}",
+		"put a new image over it: the same content; limit stays on "
+		"top;");
 	expect("{'listeners': [" LIMIT("1") "], " MEM "}",
-		"{" OVER("{'listeners': [" LIMIT("1") "], " MEM "}") "}", step);
+		"{" OVER("{'listeners': [" LIMIT("1") "], " MEM "}") "}",
+		"put a new image over it: the same content; limit goes down "
+		"with the old image;");
 	/* The same, written in another way. */
 	expect("{" DISK(", 'size': 10737418240") "}",
 		"{" OVER("{" DISK(", 'size': '10GiB'") "}") "}", step);

@@ -319,9 +319,14 @@ json_t *api_time(int64_t unix_ms)
 	return json_string(text);
 }
 
-json_t *api_time_now(void)
+int64_t api_now_ms(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	return api_time((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+json_t *api_time_now(void)
+{
+	return api_time(api_now_ms());
 }

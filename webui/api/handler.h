@@ -190,6 +190,7 @@ struct config_witness *api_witness(
 void api_emit(
 	struct api *api, const char *topic, const char *type, json_t *data);
 
+int64_t api_now_ms(void); /* since 1970 */
 /* Now, or any time, as RFC 3339 in UTC. */
 json_t *api_time_now(void);
 json_t *api_time(int64_t unix_ms);

@@ -54,7 +54,7 @@ static int record(
 	done.cursor = progress.cursor;
 	done.done_bytes = progress.done;
 	done.total_bytes = progress.total;
-	done.ended_ms = api_job_now_ms();
+	done.ended_ms = api_now_ms();
 	return api_job_store_save(self->api->parts.state, &done, err);
 }
 

@@ -26,13 +26,6 @@ const char *const api_job_states[] = {
 	NULL,
 };
 
-int64_t api_job_now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 bool api_job_ended(const struct api_job *job)
 {
 	return job->record.state >= API_JOB_DONE;
@@ -117,7 +110,7 @@ static void take_result(struct api_job *job)
 	job->record.done_bytes = progress.done;
 	job->record.total_bytes = progress.total;
 	job->record.cursor = progress.cursor;
-	job->record.ended_ms = api_job_now_ms();
+	job->record.ended_ms = api_now_ms();
 	if (progress.state == JOB_FAILED)
 		snprintf(job->record.error, sizeof job->record.error, "%s",
 			progress.error.text);
@@ -179,7 +172,7 @@ void api_job_cancel(struct api_job *job)
 		job_cancel(job->job);
 	} else {
 		job->record.state = API_JOB_CANCELLED;
-		job->record.ended_ms = api_job_now_ms();
+		job->record.ended_ms = api_now_ms();
 		wake_waiters(job);
 	}
 	api_job_save(job);
@@ -255,7 +248,7 @@ static bool waits(const struct api_job *job)
 static void fail_job(struct api_job *job, const struct err *err)
 {
 	job->record.state = API_JOB_FAILED;
-	job->record.ended_ms = api_job_now_ms();
+	job->record.ended_ms = api_now_ms();
 	snprintf(job->record.error, sizeof job->record.error, "%s", err->text);
 	api_job_save(job);
 	api_job_tell(job, "failed");
@@ -338,7 +331,7 @@ int api_job_start_co(struct api_job *job, struct err *err)
 			JOBS_MAX_QUEUED);
 	if (!failed) {
 		job->record.id = self->next_id++;
-		job->record.created_ms = api_job_now_ms();
+		job->record.created_ms = api_now_ms();
 		failed = api_job_store_save(
 			self->api->parts.state, &job->record, err);
 	}
@@ -401,7 +394,7 @@ static int restore_one(struct api_job_record *record, void *argument)
 	job->record = *record; /* its options too */
 	if (job->record.state == API_JOB_CANCELLING) {
 		job->record.state = API_JOB_CANCELLED;
-		job->record.ended_ms = api_job_now_ms();
+		job->record.ended_ms = api_now_ms();
 	}
 	if (job->record.state == API_JOB_RUNNING)
 		job->record.state = API_JOB_QUEUED;

@@ -54,7 +54,6 @@ void api_job_save(struct api_job *job);
 /* An event of topic jobs; counts the generation. */
 void api_job_tell(struct api_job *job, const char *type);
 int api_job_run_co(struct api_job *job, struct err *err);
-int64_t api_job_now_ms(void); /* since 1970 */
 
 /* -- job_keep.c -------------------------------------------------------------- */
 

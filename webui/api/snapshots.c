@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Snapshots of a volume that its image keeps itself (qcow2): made, listed, deleted.
+ * Lists have those beside, too, of which the volume's document tells:
+ * snapshots_external.c.
  *
  * Invariants
- *  1. What there is stands in the image alone: nothing here remembers a snapshot, so
+ *  1. What an image keeps stands in it alone: nothing here remembers a snapshot, so
  *     one that others made is there, too.
  *  2. A snapshot that a volume shows or stands on is not deleted, also while that
  *     volume is offline: its document counts.
@@ -35,8 +37,7 @@ static json_t *snapshot_json(const json_t *kept)
 		json_object_get(kept, "vm_state_bytes"));
 }
 
-/* A new list; NULL: *err. */
-static json_t *read_co(struct block_source *source, struct err *err)
+json_t *snapshot_read_co(struct block_source *source, struct err *err)
 {
 	char *text = NULL;
 	size_t bytes = 0, i;
@@ -105,8 +106,10 @@ json_t *snapshot_list_co(
 	struct api_request *request, struct block_source *source)
 {
 	struct err err = {0};
-	json_t *items = read_co(source, &err);
-	if (!items)
+	json_t *items = snapshot_read_co(source, &err);
+	if (items)
+		snapshot_make_tree(request, items);
+	else
 		api_fail(request, &err);
 	return items;
 }
@@ -162,20 +165,27 @@ void snapshot_answer_plan(
 			text));
 }
 
-void snapshot_tell(struct api_request *request, const char *what,
-	const char *snapshot, json_t *before, json_t *after)
+void snapshot_announce(
+	struct api_request *request, const char *what, const char *snapshot)
 {
-	char path[2 * OBJECT_ID_BYTES + 32], name[256];
+	char name[256];
 	const char *volume = api_parameter(request, "name");
-	snprintf(path, sizeof path, "volumes/%s/snapshots/%.255s", volume,
-		snapshot);
 	/* Whoever made the image may have called it anything. */
 	log_escape(name, sizeof name, snapshot, (unsigned)strlen(snapshot));
 	log_info("api", what, "%s: snapshot %s of volume %s", request->who.name,
 		name, volume);
-	api_audit(request, path, json_incref(before), json_incref(after));
 	api_emit(request->api, "volumes", what,
 		json_pack("{ss, ss}", "volume", volume, "snapshot", snapshot));
+}
+
+void snapshot_tell(struct api_request *request, const char *what,
+	const char *snapshot, json_t *before, json_t *after)
+{
+	char path[2 * OBJECT_ID_BYTES + 32];
+	snprintf(path, sizeof path, "volumes/%s/snapshots/%.255s",
+		api_parameter(request, "name"), snapshot);
+	api_audit(request, path, json_incref(before), json_incref(after));
+	snapshot_announce(request, what, snapshot);
 }
 
 /* -- create --------------------------------------------------------------------- */
@@ -212,18 +222,18 @@ bool snapshot_check_name(
 	return false;
 }
 
-static void create_snapshot_co(struct api_request *request)
+static void create_internal_co(struct api_request *request,
+	struct block_source *source, const char *name)
 {
 	struct err err = {0};
-	const char *name;
-	if (!body_has_only(request, "name") ||
-		!(name = body_need_text(request, "name")) ||
-		!snapshot_check_name(request, "name", name))
+	if (json_object_get(request->body, "placement"))
+		api_problem_at(request, "/placement", NULL,
+			"only an external snapshot places listeners: the image "
+			"keeps this one, and they stay where they are");
+	else if (!snapshot_check_free(
+			 request, api_parameter(request, "name"), name))
 		return;
-	struct block_source *source = snapshot_source(request);
-	if (!source)
-		return;
-	if (request->dry_run)
+	else if (request->dry_run)
 		snapshot_answer_plan(request, "parked",
 			"a snapshot is made in the image; hosts wait for what "
 			"is in flight and one flush");
@@ -232,6 +242,24 @@ static void create_snapshot_co(struct api_request *request)
 		api_fail(request, &err);
 	else
 		created_co(request, source, name);
+}
+
+static void create_snapshot_co(struct api_request *request)
+{
+	const char *name;
+	bool external = false;
+	if (!body_has_only(request, "name external placement") ||
+		!(name = body_need_text(request, "name")) ||
+		!snapshot_check_name(request, "name", name) ||
+		!body_may_bool(request, "external", &external))
+		return;
+	struct block_source *source = snapshot_source(request);
+	if (!source)
+		return;
+	if (external)
+		snapshot_create_external_co(request, source, name);
+	else
+		create_internal_co(request, source, name);
 	block_source_put_co(source);
 }
 
@@ -293,7 +321,8 @@ static void delete_found_co(struct api_request *request,
 {
 	struct err err = {0};
 	const char *name = source_text(snapshot, "name");
-	if (!check_unused(request, snapshot))
+	if (!snapshot_need_internal(request, snapshot) ||
+		!check_unused(request, snapshot))
 		return;
 	if (request->dry_run) {
 		snapshot_answer_plan(request, "none",

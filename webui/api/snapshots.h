@@ -12,6 +12,9 @@ struct block_source *snapshot_source(struct api_request *request);
 /* A new list of all, as answers have them. */
 json_t *snapshot_list_co(
 	struct api_request *request, struct block_source *source);
+/* Only those that the image keeps, without members of the tree; NULL: *err, not
+ * answered. */
+json_t *snapshot_read_co(struct block_source *source, struct err *err);
 /* By its name, else by its id; borrowed; NULL: there is none (not answered). */
 json_t *snapshot_pick(const json_t *items, const char *name);
 /* The one of the path; a new reference. */
@@ -27,5 +30,23 @@ void snapshot_answer_plan(
 /* Log, audit, event: `what` is "snapshot_created" ... References stay. */
 void snapshot_tell(struct api_request *request, const char *what,
 	const char *snapshot, json_t *before, json_t *after);
+/* The same without the audit record. */
+void snapshot_announce(
+	struct api_request *request, const char *what, const char *snapshot);
+
+/* -- external ones (snapshots_external.c) -------------------------------------- */
+
+/* Adds those of the volume of the path to a list of internal ones, and to all their
+ * place in the tree. */
+void snapshot_make_tree(struct api_request *request, json_t *items);
+/* False: it is external, and that cannot be done with one. */
+bool snapshot_need_internal(
+	struct api_request *request, const json_t *snapshot);
+/* False: an external snapshot of the volume has that name. */
+bool snapshot_check_free(
+	struct api_request *request, const char *volume, const char *name);
+/* Answers in any case. */
+void snapshot_create_external_co(struct api_request *request,
+	struct block_source *source, const char *name);
 
 #endif

@@ -124,10 +124,10 @@ static void revert_snapshot_co(struct api_request *request)
 		return;
 	json_t *items = snapshot_list_co(request, source);
 	const json_t *one = items ? snapshot_pick(items, name) : NULL;
-	if (one)
+	if (one && snapshot_need_internal(request, one))
 		revert_found_co(
 			request, source, items, source_text(one, "name"));
-	else if (items)
+	else if (items && !one)
 		api_problem(request, "not-found",
 			"volume \"%s\" has no snapshot \"%.255s\"",
 			api_parameter(request, "name"), name);
@@ -187,7 +187,7 @@ static void clone_snapshot_co(struct api_request *request)
 	json_t *snapshot = source ? snapshot_find_co(request, source) : NULL;
 	if (source)
 		block_source_put_co(source);
-	if (snapshot)
+	if (snapshot && snapshot_need_internal(request, snapshot))
 		clone_found_co(request,
 			clone_value(name, path, api_parameter(request, "name"),
 				snapshot));

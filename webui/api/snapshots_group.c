@@ -25,8 +25,8 @@ static void let_go_co(struct group *group)
 }
 
 /* False: answered. */
-static bool take_one(
-	struct api_request *request, struct group *group, const char *name)
+static bool take_one(struct api_request *request, struct group *group,
+	const char *name, const char *snapshot)
 {
 	char pointer[32];
 	struct block_source *source =
@@ -40,7 +40,7 @@ static bool take_one(
 	else if (!source)
 		api_problem(request, "storage",
 			"volume \"%s\" is offline: nothing runs", name);
-	if (!source)
+	if (!source || !snapshot_check_free(request, name, snapshot))
 		return false;
 	block_source_get(source);
 	group->source[group->count++] = source;
@@ -48,7 +48,8 @@ static bool take_one(
 }
 
 /* False: answered; what was taken stays taken. */
-static bool take_all(struct api_request *request, struct group *group)
+static bool take_all(
+	struct api_request *request, struct group *group, const char *snapshot)
 {
 	const json_t *list = json_object_get(request->body, "volumes"), *one;
 	size_t i, count = json_array_size(list);
@@ -60,7 +61,7 @@ static bool take_all(struct api_request *request, struct group *group)
 	}
 	json_array_foreach(list, i, one)
 	{
-		if (!take_one(request, group, json_string_value(one)))
+		if (!take_one(request, group, json_string_value(one), snapshot))
 			return false;
 	}
 	return true;
@@ -110,7 +111,7 @@ static void create_group_co(struct api_request *request)
 		!(name = body_need_text(request, "name")) ||
 		!snapshot_check_name(request, "name", name))
 		return;
-	if (take_all(request, &group)) {
+	if (take_all(request, &group, name)) {
 		if (request->dry_run)
 			api_answer(request, 200,
 				plan_json(json_object_get(

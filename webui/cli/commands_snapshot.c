@@ -14,10 +14,20 @@
 
 static const struct cli_column snapshot_columns[] = {
 	{"NAME", "name"},
-	{"ID", "id"},
+	{"KIND", "kind"},
+	{"PARENT", "parent"},
 	{"SIZE", "size_bytes", COLUMN_SIZE},
+	{"OWNED", "owned_bytes", COLUMN_SIZE},
 	{"CREATED", "created"},
 	{0},
+};
+
+static const struct cli_option create_options[] = {
+	{"external", 0, VALUE_FLAG, NULL, "external",
+		"in a new image over the old one, which stays as it is"},
+	{"placement", 0, VALUE_PAIRS, "LISTENER=PLACE", "placement",
+		"where a listener goes: head, image, both, drop (again)"},
+	CLI_END,
 };
 
 static const struct cli_option revert_options[] = {
@@ -33,19 +43,23 @@ static const struct cli_option group_options[] = {
 };
 
 static const struct cli_command snapshot_commands[] = {
-	{"list", "the snapshots in a volume's image", "listSnapshots", "GET",
+	{"list", "the snapshots of a volume", "listSnapshots", "GET",
 		"/volumes/{name}/snapshots", "viewer", CLI_PAGED,
 		.argument = {VOLUME}},
 	{"show", "one snapshot", "getSnapshot", "GET",
 		"/volumes/{name}/snapshots/{snapshot}", "viewer",
 		.argument = {VOLUME, SNAPSHOT}},
-	{"create", "make a snapshot in a volume's image, under I/O",
-		"createSnapshot", "POST", "/volumes/{name}/snapshots",
-		"operator", CLI_DRY_RUN | CLI_KEYED,
+	{"create", "make a snapshot of a volume, under I/O", "createSnapshot",
+		"POST", "/volumes/{name}/snapshots", "operator",
+		CLI_DRY_RUN | CLI_KEYED,
 		.argument = {VOLUME,
 			{"SNAPSHOT", .place = "name", .help = "a name for it"}},
+		.options = create_options,
 		.done = "snapshot {1} of volume {0} made",
-		.more = "The image must be qcow2. Hosts wait for a moment, "
+		.more = "The image keeps it and must be qcow2. With --external "
+			"it may be any: the volume goes on in a new image, "
+			"VOLUME.SNAPSHOT.qcow2, and --dry-run shows where its "
+			"listeners go. Hosts wait for a moment, "
 			"however large it is. A read-only volume that shows "
 			"the snapshot has the source `{source: VOLUME, view: "
 			"{snapshot: SNAPSHOT}}`."},
@@ -85,5 +99,4 @@ static const struct cli_command snapshot_commands[] = {
 };
 
 const struct cli_noun cli_snapshot = {"snapshot",
-	"snapshots: what a volume was, kept in its image", snapshot_commands,
-	snapshot_columns};
+	"snapshots: what a volume was", snapshot_commands, snapshot_columns};

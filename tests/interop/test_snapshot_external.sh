@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# External snapshots of a volume by name, by REST and by cairn, while a host writes:
+# listeners go where a dry run shows, the old images stay as they were, lists have
+# both kinds as one tree, a killed daemon comes back with it, and a name goes as soon
+# as its image is merged.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/api.sh"
+. "$(dirname "$0")/host.sh"
+needs curl jq qemu-img qemu-io
+
+write_settings 0
+write_document <<'VOLUMES'
+a source: {listeners: [{type: throttle, name: limit, iops: 900000}, {type: fault, name: hits}], protocol: {type: file, path: a.raw, size: 16M}}
+b source: {source: a}
+VOLUMES
+
+at=/volumes/a/snapshots
+cairn() { "$BUILD/cairn" --socket "$work/run/cairn.sock" "$@" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }; }
+said() { grep -qF -- "$1" "$work/said" || { cat "$work/said"; return 1; }; }
+tree() { # WANTED: "NAME KIND IMAGE PARENT" of each, by name
+	gets 200 GET $at && says '[.items[] | "\(.name) \(.kind) \(.image) \(.parent)"] | join(", ")' "\"$1\""
+}
+listeners() { # BELOW WANTED
+	gets 200 GET /volumes/a/source && says "$1.listeners | map(.name) | join(\" \")" "\"$2\""
+}
+old_image() { # what was written before the first, and nothing later
+	qemu-io -r -f raw -c 'read -P 1 0 1M' -c 'read -P 2 1M 1M' "$work/data/a.raw" >"$work/io" 2>&1 &&
+		! grep -i -E 'fail|error' "$work/io" || { cat "$work/io"; return 1; }
+}
+content() { io 'read -P 5 0 64k' 'read -P 3 64k 448k' 'read -P 1 512k 512k' 'read -P 4 1M 4k' 'read -P 2 1028k 1020k'; }
+comes_back() { kill_daemon; start_kept_daemon; }
+owned() { # what du says of the image, once nothing writes to it
+	gets 200 GET $at/monday && says .owned_bytes "$(($(stat -c %b "$work/data/a.raw") * 512))"
+}
+merged() { # into the image below, and waited for
+	cairn volume commit a --wait
+}
+
+check "the daemon starts" start_daemon
+check "something to keep" io 'write -P 1 0 1M' 'write -P 2 1M 1M'
+host_begins
+both='{"name": "monday", "external": true, "placement": {"hits": "both"}}'
+check "what it would be" gets 200 POST "$at?dryRun=true" "$both"
+check "shows where listeners go" says '[.impact[0].effect, .impact[0].text]' \
+	'["parked","put a new image over it: the same content; limit stays on top, hits stays on top, another like it goes down"]'
+check "nothing was made" test ! -e "$work/data/a.monday.qcow2"
+check "no place of that name" gets 422 POST $at '{"name": "monday", "external": true, "placement": {"hits": "up"}}'
+check "which is said" says '.errors[0].pointer' '"/placement/hits"'
+check "no listener of that name" gets 422 POST $at '{"name": "monday", "external": true, "placement": {"none": "head"}}'
+check "no place without a new image" gets 422 POST $at '{"name": "monday", "placement": {"hits": "head"}}'
+check "an alias has no image" gets 409 POST /volumes/b/snapshots '{"name": "monday", "external": true}'
+check "one while a host writes" changes 201 POST $at "$both"
+check "as it is" says '[.name, .kind, .id, .size_bytes, .image, .parent]' '["monday","external",null,16777216,"a.raw",null]'
+check "the head has both listeners" listeners "" "limit hits"
+check "the image has its own" listeners .format.backing hits
+check "it says what it owns" owned
+check "later writes" io 'write -P 3 0 512k' 'write -P 4 1M 4k'
+check "not twice" gets 409 POST $at "$both"
+check "nor in the image" gets 409 POST $at '{"name": "monday"}'
+check "one in the new image" gets 201 POST $at '{"name": "noon"}'
+check "whose name is taken, too" gets 409 POST $at '{"name": "noon", "external": true}'
+check "both as one tree" tree "monday external a.raw null, noon internal a.monday.qcow2 monday"
+check "another one, by cairn" cairn snapshot create a tuesday --external --placement limit=head --placement hits=drop
+check "it says so" said 'snapshot tuesday of volume a made'
+check "a listener is dropped" listeners "" limit
+check "writes after it" io 'write -P 5 0 64k'
+check "the host saw no error" host_ends
+check "all of it" content
+check "the old image is as it was" old_image
+check "one above the other" tree "monday external a.raw null, tuesday external a.monday.qcow2 monday"
+check "cairn shows that" cairn snapshot list a
+check "with parents" said monday
+check "a killed daemon comes back" comes_back
+check "with both" tree "monday external a.raw null, tuesday external a.monday.qcow2 monday"
+check "and the content" content
+check "it is not deleted by name" gets 409 DELETE $at/tuesday
+check "nor gone back to" gets 409 POST $at/tuesday/revert '{}'
+check "nor cloned" gets 409 POST $at/tuesday/clone '{"name": "copy"}'
+check "its image is merged" merged
+check "then its name is gone" tree "monday external a.raw null, noon internal a.monday.qcow2 monday"
+check "the content is not" content
+check "the name is free again" gets 201 POST $at '{"name": "tuesday"}'
+check "it ends" stop_daemon
+check "the old image is still as it was" old_image
+finish
