@@ -53,6 +53,7 @@
 #define BLOCK_MAX_LANES 64u
 #define BLOCK_MAX_DRIVERS 16u /* in one source */
 #define BLOCK_FRAMES (BLOCK_MAX_DRIVERS + 2u)
+#define BLOCK_OTHERS_MOST 3u /* sources that a listener has beside */
 #define BLOCK_NAME_BYTES 64u
 #define BLOCK_SECTOR_BYTES 512u /* every offset and length is a multiple */
 #define BLOCK_MAX_DATA_BYTES (16u << 20) /* of one READ or WRITE */
@@ -189,7 +190,7 @@ void block_cancel(struct block_request *request);
 
 /* On to the driver below the one that has the request now. */
 void block_pass(struct block_request *request);
-/* Ends the request at this driver: frames above run from the completion list. */
+/* Ends it at this driver: frames above run from the completion list. */
 void block_complete(struct block_request *request, int result);
 /* To be called before block_pass by who wants to see the end. */
 void block_push(struct block_request *request,
@@ -255,8 +256,7 @@ struct block_info {
 struct block_core;
 struct ring_space;
 
-/* A kind of driver: stateless, in the registry's array. Function names ending
- * in _co run in a coroutine on the control lane and may wait. */
+/* A kind of driver, stateless. What ends in _co runs on the control lane. */
 struct block_kind {
 	const char *name, *help;
 	enum block_role role;
@@ -264,6 +264,9 @@ struct block_kind {
 	enum block_anchor anchor;
 	enum block_band band;
 	bool observes; /* may be attached and detached without a gate */
+	bool ordered; /* overlapping requests come one after the other, reads too */
+	const char *
+		others; /* OPT_DOC: a list, opened as driver->others; or NULL */
 	bool of_job; /* a job's own: in no document, gone with the job */
 	uint32_t handles; /* operations its submit treats */
 	uint32_t transparent; /* operations it declares safe to let through */
@@ -272,8 +275,7 @@ struct block_kind {
 	size_t driver_bytes; /* struct that begins with struct block_driver */
 	size_t lane_bytes; /* its state on each lane, zeroed at the start */
 
-	/* What the table of options cannot say of them; opens nothing. `map` is
-	 * where they stand, for messages. Any thread; optional. */
+	/* What the table of options cannot say; `map` is for messages. Optional. */
 	int (*check)(
 		const struct doc *map, const void *options, struct err *err);
 	/* `driver->options` is parsed; sets driver->info if it is a bottom. */
@@ -327,6 +329,9 @@ struct block_driver {
 	struct block_info info;
 	bool unwanted; /* its close takes away what its open has made */
 	bool detached; /* has left a source that goes on without it */
+	/* Sources beside what is below it, until it is closed. */
+	struct block_source *others[BLOCK_OTHERS_MOST];
+	unsigned others_count;
 	uint32_t references; /* control lane only */
 	_Atomic bool released; /* no new holds; set by the control lane */
 	_Atomic bool failed; /* block_driver_failed was called */
@@ -341,7 +346,6 @@ struct block_driver {
 	} failure;
 };
 
-/* The driver's state on a lane (kind->lane_bytes large). */
 void *block_driver_lane(struct block_driver *driver, struct block_lane *lane);
 
 /* A driver that can no longer promise what it acknowledged (a failed flush)
@@ -354,7 +358,6 @@ void block_driver_failed(
  * holds it gets a generation that shows it, soon. Control lane. */
 void block_driver_changed(struct block_driver *driver);
 
-/* Every kind, in one visible array (registry.c), ended by NULL. */
 extern const struct block_kind *const block_kinds[];
 const struct block_kind *block_kind_find(
 	enum block_role role, const char *name);
@@ -365,8 +368,8 @@ struct ring;
 struct ring_world;
 struct buf_pool;
 
-/* What runs the block core. Lane 0 is the control lane: all changes of stacks
- * happen in coroutines on it; it carries jobs and metadata I/O, too. */
+/* What runs the block core. Lane 0 is the control lane: changes of stacks, jobs and
+ * metadata I/O happen in coroutines on it. */
 struct block_core *block_core_new(struct ring_world *world, unsigned lanes,
 	const char *data_directory, struct err *err);
 /* All sources are gone and all lanes stopped. */
@@ -431,12 +434,11 @@ const uint8_t *block_source_uuid(const struct block_source *source); /* 16 */
 struct block_info block_source_info(
 	struct block_source *source, struct block_lane *lane);
 
-/* The source of that name that spec_build_co made, or NULL; control lane. */
+/* The source of that name that spec_build_co made, or NULL. */
 struct block_source *block_source_find(
 	struct block_core *core, const char *name);
 
-/* Called on the control lane when what the source shows has changed, after all
- * lanes see it. */
+/* What the source shows has changed, and all lanes see it; control lane. */
 struct block_source_watch {
 	void (*changed)(struct block_source_watch *watch);
 	LIST_ENTRY(block_source_watch) link;
@@ -445,9 +447,8 @@ void block_source_watch(
 	struct block_source *source, struct block_source_watch *watch);
 void block_source_unwatch(struct block_source_watch *watch);
 
-/* What a holder of a source says it does there, so that two uses that would
- * damage each other meet as an error when they are set up and not as damage.
- * A source knows its own claims only; nothing is passed down or up. */
+/* What a holder of a source does there, so that two uses that would damage each
+ * other meet as an error when they are set up. Nothing is passed down or up. */
 enum block_claim_mode {
 	BLOCK_CLAIM_READ, /* reads; others may do as they like */
 	BLOCK_CLAIM_STABLE, /* reads; content must not change: a backing file */
@@ -471,12 +472,11 @@ void block_source_unclaim(struct block_claim *claim);
 int block_source_resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err);
 
-/* References; control lane. The last one closes it (in a coroutine): what is held
- * is let go, all requests are waited for, drivers are closed. */
+/* References. The last one closes it: all requests are waited for. */
 void block_source_get(struct block_source *source);
 void block_source_put_co(struct block_source *source);
 
-/* Control lane: `driver` is in it or below; one has failed; others refer to it. */
+/* Control lane: `driver` is in it or below; one failed; others refer to it. */
 bool block_source_holds(
 	const struct block_source *source, const struct block_driver *driver);
 bool block_source_failed(const struct block_source *source);
@@ -486,8 +486,8 @@ bool block_source_shared(const struct block_source *source);
 int block_source_beside(struct block_source *source, const char *name,
 	FILE *out, struct err *err);
 
-/* In a coroutine on `lane`: one request, as if it blocked. 0 or -errno. `data`
- * holds length_bytes (COMPARE_AND_WRITE: twice as much), or is NULL. */
+/* In a coroutine on `lane`: one request. 0 or -errno. `data` holds length_bytes
+ * (COMPARE_AND_WRITE: twice as much), or is NULL. */
 int block_transfer_co(struct block_source *source, struct block_lane *lane,
 	enum block_opcode op, unsigned flags, uint64_t offset_bytes,
 	uint64_t length_bytes, void *data);

@@ -26,6 +26,7 @@ extern const struct block_kind throttle_kind;
 extern const struct block_kind delay_kind;
 extern const struct block_kind dirty_kind;
 extern const struct block_kind follow_kind; /* jobs' own: not in registry.c */
+extern const struct block_kind verify_kind;
 extern const struct block_kind fault_kind;
 
 #endif

@@ -25,6 +25,7 @@ const struct block_kind *const block_kinds[] = {
 	&throttle_kind,
 	&delay_kind,
 	&dirty_kind,
+	&verify_kind,
 	&fault_kind,
 	NULL,
 };

@@ -147,6 +147,12 @@ static void driver_nothing(struct block_lane *lane, void *argument)
 	(void)argument;
 }
 
+void block_driver_others_put_co(struct block_driver *driver)
+{
+	while (driver->others_count)
+		block_source_put_co(driver->others[--driver->others_count]);
+}
+
 void block_driver_close_co(struct block_driver *driver)
 {
 	if (driver->lanes_started) {
@@ -155,6 +161,7 @@ void block_driver_close_co(struct block_driver *driver)
 		if (driver->kind->close_co)
 			driver->kind->close_co(driver);
 	}
+	block_driver_others_put_co(driver);
 	/* Its last words, posted by a lane or before close_co came back from
 	 * the worker pool, are heard before its memory goes. */
 	if (driver->failed)

@@ -19,6 +19,8 @@ void block_driver_free(struct block_driver *driver);
 
 /* Opens it and starts it on each lane; undone, but not freed, when it fails. */
 int block_driver_open_co(struct block_driver *driver, struct err *err);
+/* Lets go of driver->others; also before block_driver_free of one that has some. */
+void block_driver_others_put_co(struct block_driver *driver);
 /* The opposite, and frees it. */
 void block_driver_close_co(struct block_driver *driver);
 

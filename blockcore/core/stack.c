@@ -9,6 +9,7 @@
 #include "blockcore/core/stack.h"
 
 #include "blockcore/core/driver.h"
+#include "blockcore/core/range_lock.h"
 #include "blockcore/core/watch.h"
 
 #include <assert.h>
@@ -76,12 +77,33 @@ static int stack_check_alias(const struct block_driver *bottom,
 	if (bottom->kind->role != BLOCK_ALIAS || bottom->info.read_only)
 		return 0;
 	if (band != BAND_JOB && band != BAND_MIRROR && band != BAND_DIRTY &&
-		band != BAND_CACHE)
+		band != BAND_CACHE && band != BAND_VERIFY)
 		return 0;
 	return err_set(err, EINVAL,
 		"listener '%s' (%s) must see every write, but '%s' is shared "
 		"and written past it: put the listener on the shared source",
 		listener->name, listener->kind->name, bottom->name);
+}
+
+/* What is there must be in the sources beside it, too. */
+static int stack_check_others(const struct block_driver *bottom,
+	const struct block_driver *listener, struct err *err)
+{
+	for (unsigned i = 0; i < listener->others_count; i++) {
+		struct block_source *other = listener->others[i];
+		struct block_info info = block_source_info(
+			other, block_core_lane(listener->core, 0));
+
+		if (info.size_bytes < bottom->info.size_bytes)
+			return err_set(err, EINVAL,
+				"listener '%s': '%s' has %llu bytes, '%s' has "
+				"%llu: it must be as large",
+				listener->name, block_source_name(other),
+				(unsigned long long)info.size_bytes,
+				bottom->name,
+				(unsigned long long)bottom->info.size_bytes);
+	}
+	return 0;
 }
 
 static int stack_check_order(const struct block_driver *above,
@@ -128,6 +150,8 @@ int block_stack_check(
 			error = stack_check_ops(bottom, driver[i], err);
 		if (!error)
 			error = stack_check_alias(bottom, driver[i], err);
+		if (!error)
+			error = stack_check_others(bottom, driver[i], err);
 	}
 	return error;
 }
@@ -176,6 +200,15 @@ static void stack_gate_idle_run(struct loop_message *message)
 	block_source_wake(stack->source);
 }
 
+static bool stack_is_ordered(struct block_driver *const *driver, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (driver[i]->kind->ordered)
+			return true;
+	}
+	return false;
+}
+
 static void stack_fill(struct block_stack *stack,
 	struct block_driver *const *driver, unsigned count)
 {
@@ -191,6 +224,23 @@ static void stack_fill(struct block_stack *stack,
 	stack->emulates_compare = stack_emulates(&driver[count - 1]->info);
 	if (stack->emulates_compare && stack->tracked)
 		stack->lock_ops = BLOCK_OPS_CHANGE | BLOCK_OP(BLOCK_COPY);
+	if (stack->lock_ops && stack_is_ordered(driver, count))
+		stack->lock_ops |= BLOCK_OP(BLOCK_READ);
+}
+
+/* An ordered listener comes by a gate, or with the first generation: nobody is on
+ * the way without the locks. */
+static int stack_track(struct block_stack *stack,
+	struct block_driver *const *driver, unsigned count)
+{
+	struct block_source *source = stack->source;
+
+	if (!stack_is_ordered(driver, count))
+		return 0;
+	if (!source->locks)
+		source->locks = range_lock_table_new();
+	stack->tracked = source->locks != NULL;
+	return source->locks ? 0 : -ENOMEM;
 }
 
 struct block_stack *block_stack_new(struct block_source *source,
@@ -202,14 +252,17 @@ struct block_stack *block_stack_new(struct block_source *source,
 		lanes * sizeof(struct block_stack_lane);
 	struct block_stack *stack = aligned_alloc(BLOCK_LINE_BYTES, bytes);
 
-	if (!stack) {
+	if (stack) {
+		memset(stack, 0, bytes);
+		stack->source = source;
+		stack->tracked = tracked;
+	}
+	if (!stack || stack_track(stack, driver, count)) {
 		err_set(err, ENOMEM, "no memory for a stack of %u drivers",
 			count);
+		free(stack);
 		return NULL;
 	}
-	memset(stack, 0, bytes);
-	stack->source = source;
-	stack->tracked = tracked;
 	stack->generation = ++source->last_generation;
 	for (unsigned i = 0; i < lanes; i++) {
 		struct block_stack_lane *lane = &stack->lane[i];

@@ -22,35 +22,24 @@
 
 /* -- drivers -------------------------------------------------------------- */
 
-static bool spec_borrows(const struct opt_spec *specs)
+/* The sources that it has beside what is below it. */
+static int spec_open_others_co(const struct block_source *above,
+	struct block_driver *driver, struct err *err)
 {
-	for (; specs->name; specs++) {
-		if (specs->type == OPT_DOC)
-			return true;
-	}
-	return false;
-}
+	const char *key = driver->kind->others;
+	const struct doc *list = key ? doc_find(driver->document, key) : NULL;
+	int error = 0;
 
-/* Options that borrow from the document get a copy of it, which lives as long
- * as the driver. */
-int spec_options_kept(const struct block_kind *kind, const struct doc *map,
-	void **options, struct doc **document, struct err *err)
-{
-	*document = NULL;
-	if (spec_borrows(kind->options)) {
-		*document = spec_doc_copy(map, NULL, err);
-		if (!*document)
-			return err ? -err->code : -EINVAL;
-		map = *document;
+	for (const struct doc *node = list ? list->first : NULL; node && !error;
+		node = node->next) {
+		error = spec_open_below_co(above, driver->name, node,
+			&driver->others[driver->others_count], err);
+		driver->others_count += !error;
 	}
-	int error = spec_options(kind->options, kind->options_bytes, map,
-		spec_driver_keys, options, err);
-	if (error)
-		doc_free(*document);
 	return error;
 }
 
-static int spec_open_kind_co(struct block_core *core,
+static int spec_open_kind_co(const struct block_source *above,
 	const struct block_kind *kind, const struct doc *map, const char *name,
 	struct block_driver **out, struct err *err)
 {
@@ -60,27 +49,32 @@ static int spec_open_kind_co(struct block_core *core,
 
 	if (error)
 		return error;
-	struct block_driver *driver =
-		block_driver_new(core, kind, name, options, document, err);
+	struct block_driver *driver = block_driver_new(
+		above->core, kind, name, options, document, err);
 	if (!driver)
 		return -ENOMEM;
-	error = block_driver_open_co(driver, err);
-	if (error)
-		block_driver_free(driver);
-	else
+	error = spec_open_others_co(above, driver, err);
+	if (!error)
+		error = block_driver_open_co(driver, err);
+	if (!error) {
 		*out = driver;
+		return 0;
+	}
+	block_driver_others_put_co(driver);
+	block_driver_free(driver);
 	return error;
 }
 
-int spec_open_listener_co(struct block_core *core, const struct doc *listener,
-	const char *name, struct block_driver **driver, struct err *err)
+int spec_open_listener_co(const struct block_source *above,
+	const struct doc *listener, const char *name,
+	struct block_driver **driver, struct err *err)
 {
 	const struct block_kind *kind;
 	int error = spec_kind(listener, BLOCK_LISTENER, &kind, err);
 
 	if (error)
 		return error;
-	return spec_open_kind_co(core, kind, listener, name, driver, err);
+	return spec_open_kind_co(above, kind, listener, name, driver, err);
 }
 
 /* -- sources below -------------------------------------------------------- */
@@ -378,7 +372,7 @@ int spec_open_bottom_co(const struct block_source *above,
 		if (error)
 			return error;
 		return spec_open_kind_co(
-			above->core, kind, bottom, name, driver, err);
+			above, kind, bottom, name, driver, err);
 	}
 	error = spec_open_below_co(above, bottom->key, bottom, &below, err);
 	if (error)
@@ -399,7 +393,6 @@ static int spec_open_all_co(struct block_source *source,
 	const struct doc *document, const struct spec_names *names,
 	struct block_driver **driver, struct err *err)
 {
-	struct block_core *core = source->core;
 	const struct doc *listeners = doc_find(document, "listeners");
 	const struct doc *node = listeners ? listeners->first : NULL;
 	unsigned bottom = names->count - 1, opened;
@@ -409,8 +402,8 @@ static int spec_open_all_co(struct block_source *source,
 	if (error)
 		return error;
 	for (opened = 0; opened < bottom; opened++, node = node->next) {
-		error = spec_open_listener_co(
-			core, node, names->name[opened], &driver[opened], err);
+		error = spec_open_listener_co(source, node, names->name[opened],
+			&driver[opened], err);
 		if (error)
 			break;
 	}

@@ -152,7 +152,7 @@ static int spec_attach_planned_co(struct spec_plan *plan,
 	else
 		spec_name_free(plan->driver, plan->count, kind->name, name);
 	error = spec_open_listener_co(
-		plan->source->core, listener, name, &plan->fresh, err);
+		plan->source, listener, name, &plan->fresh, err);
 	if (error)
 		return error;
 	if (kind->content_changed) /* what was before, it has not seen */

@@ -156,6 +156,34 @@ struct doc *spec_doc_copy(
 	return copy;
 }
 
+static bool spec_borrows(const struct opt_spec *specs)
+{
+	for (; specs->name; specs++) {
+		if (specs->type == OPT_DOC)
+			return true;
+	}
+	return false;
+}
+
+/* Options that borrow from the document get a copy of it, which lives as long
+ * as the driver. */
+int spec_options_kept(const struct block_kind *kind, const struct doc *map,
+	void **options, struct doc **document, struct err *err)
+{
+	*document = NULL;
+	if (spec_borrows(kind->options)) {
+		*document = spec_doc_copy(map, NULL, err);
+		if (!*document)
+			return err ? -err->code : -EINVAL;
+		map = *document;
+	}
+	int error = spec_options(kind->options, kind->options_bytes, map,
+		spec_driver_keys, options, err);
+	if (error)
+		doc_free(*document);
+	return error;
+}
+
 static int spec_check_options(const struct opt_spec *specs, size_t bytes,
 	const struct doc *map, const char *const *ignore, struct err *err)
 {
@@ -169,6 +197,22 @@ static int spec_check_options(const struct opt_spec *specs, size_t bytes,
 	return 0;
 }
 
+static int spec_check_below(const struct doc *node, struct err *err);
+
+static int spec_check_others(const struct doc *list, struct err *err)
+{
+	int error = 0;
+
+	if (list->kind != DOC_LIST || !list->first ||
+		doc_count(list) > BLOCK_OTHERS_MOST)
+		return doc_error(list, err, EINVAL,
+			"expected a list of 1 to %u sources, or their names",
+			BLOCK_OTHERS_MOST);
+	for (const struct doc *n = list->first; n && !error; n = n->next)
+		error = spec_check_below(n, err);
+	return error;
+}
+
 /* Of a driver: its table, then its own word. */
 static int spec_check_driver(
 	const struct block_kind *kind, const struct doc *map, struct err *err)
@@ -179,7 +223,9 @@ static int spec_check_driver(
 
 	if (error)
 		return error;
-	if (kind->check)
+	if (kind->others)
+		error = spec_check_others(doc_find(map, kind->others), err);
+	if (!error && kind->check)
 		error = kind->check(map, options, err);
 	opts_free(kind->options, options);
 	free(options);

@@ -59,8 +59,9 @@ int spec_check_bottom(const struct doc *document, struct err *err);
 /* Opened drivers without a reference yet. `above`: the source that it is for:
  * gives its name to messages and sources below; a bottom that leads back to it
  * is refused. */
-int spec_open_listener_co(struct block_core *core, const struct doc *listener,
-	const char *name, struct block_driver **driver, struct err *err);
+int spec_open_listener_co(const struct block_source *above,
+	const struct doc *listener, const char *name,
+	struct block_driver **driver, struct err *err);
 int spec_open_bottom_co(const struct block_source *above,
 	const struct doc *document, const char *name,
 	struct block_driver **driver, struct err *err);

@@ -120,7 +120,7 @@ static int overlay_clone_co(struct overlay_run *run,
 	if (!document)
 		return err ? -err->code : -ENOMEM;
 	int error = spec_open_listener_co(
-		run->source->core, document, listener->name, clone, err);
+		run->source, document, listener->name, clone, err);
 	doc_free(document);
 	if (!error)
 		run->clone[run->clone_count++] = *clone;
