@@ -120,6 +120,12 @@ static const char *const migrations[] = {
 	"UPDATE object SET id = CAST(position + 1 AS TEXT) WHERE kind = 3;",
 	/* Portals are objects: those who know none must not touch what is kept. */
 	"DELETE FROM object WHERE kind = 4;",
+	/* Of snapshots: `name` in the file `image`. */
+	"CREATE TABLE snapshot_lock("
+	" name TEXT NOT NULL,"
+	" image TEXT NOT NULL,"
+	" until_ms INTEGER NOT NULL,"
+	" PRIMARY KEY(name, image)) WITHOUT ROWID;",
 };
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 

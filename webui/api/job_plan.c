@@ -13,6 +13,7 @@
 #include "target/volume/volume.h"
 #include "webui/api/jobs_private.h"
 #include "webui/api/purge.h"
+#include "webui/api/snapshot_locks.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -133,6 +134,8 @@ int api_job_check_files(struct api *api, const char *kind, const char *volume,
 	json_t *stack = stack_of(api, volume);
 	const char *path = changed_file(kind, stack, to);
 	int failed = path ? check_file(api, kind, volume, path, err) : 0;
+	if (!failed && path)
+		failed = snapshot_lock_check(&api->parts, path, NULL, err);
 	json_decref(stack);
 	json_decref(to);
 	return failed;

@@ -13,6 +13,7 @@
 #include "webui/api/new_file.h"
 #include "webui/api/objects.h"
 #include "webui/api/purge.h"
+#include "webui/api/snapshot_locks.h"
 #include "webui/api/space.h"
 
 #include <stdio.h>
@@ -354,6 +355,8 @@ static void delete_co(struct api_request *request)
 	const struct config_object *object =
 		object_find(request, &object_volumes);
 	if (!object)
+		return;
+	if (wants && !snapshot_locks_may_purge(request, object->value))
 		return;
 	json_t *value = json_deep_copy(object->value);
 	snprintf(id, sizeof id, "%s", object->id);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 /* -- the target ------------------------------------------------------------- */
 
@@ -252,4 +253,16 @@ unsigned parse_accept(const char *accept, const char *type)
 		best = quality(element, bytes);
 	}
 	return best;
+}
+
+bool parse_time(const char *text, int64_t *ms)
+{
+	struct tm broken = {0};
+	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &broken);
+	if (end && *end == '.')
+		end += 1 + strspn(end + 1, "0123456789");
+	if (!end || strcmp(end, "Z"))
+		return false;
+	*ms = (int64_t)timegm(&broken) * 1000;
+	return true;
 }

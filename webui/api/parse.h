@@ -47,4 +47,7 @@ bool parse_tags_match(const char *list, const char *tag, bool weak);
 /* How much Accept wants `type`, in thousandths; 0: not at all. */
 unsigned parse_accept(const char *accept, const char *type);
 
+/* RFC 3339 in UTC, as answers have it, in milliseconds since 1970 of whole seconds. */
+bool parse_time(const char *text, int64_t *ms);
+
 #endif

@@ -25,6 +25,7 @@ extern const struct api_route api_listener_routes[];
 extern const struct api_route api_qos_routes[];
 extern const struct api_route api_snapshot_routes[];
 extern const struct api_route api_snapshot_back_routes[];
+extern const struct api_route api_snapshot_lock_routes[];
 extern const struct api_route api_snapshot_group_routes[];
 extern const struct api_route api_fault_routes[];
 extern const struct api_route api_host_routes[];
@@ -56,6 +57,7 @@ const struct api_route *const api_routes[] = {
 	api_fault_routes, /* objects_faults.c */
 	api_snapshot_routes, /* snapshots.c */
 	api_snapshot_back_routes, /* snapshots_back.c */
+	api_snapshot_lock_routes, /* snapshots_lock.c */
 	api_snapshot_group_routes, /* snapshots_group.c */
 	api_host_routes, /* objects_hosts.c */
 	api_target_routes, /* objects_targets.c: exports, too */

@@ -14,6 +14,7 @@
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
 #include "webui/api/body.h"
+#include "webui/api/snapshot_locks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -324,6 +325,11 @@ static void delete_found_co(struct api_request *request,
 	if (!snapshot_need_internal(request, snapshot) ||
 		!check_unused(request, snapshot))
 		return;
+	if (snapshot_lock_check(request->parts, source_text(snapshot, "image"),
+		    name, &err)) {
+		api_fail(request, &err);
+		return;
+	}
 	if (request->dry_run) {
 		snapshot_answer_plan(request, "none",
 			"the snapshot is deleted for good; what only it holds "

@@ -24,6 +24,7 @@
 #include "blockcore/spec.h"
 #include "webui/api/body.h"
 #include "webui/api/new_file.h"
+#include "webui/api/snapshot_locks.h"
 #include "webui/api/snapshots.h"
 
 #include <stdio.h>
@@ -148,6 +149,13 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 	{
 		json_array_append_new(
 			items, external_json(request, records, one));
+	}
+	json_array_foreach(items, i, one)
+	{
+		json_object_set_new(one, "locked_until",
+			snapshot_locked_until(request->parts,
+				source_text(one, "image"),
+				source_text(one, "name")));
 	}
 	json_decref(records);
 }

@@ -4,6 +4,7 @@
  * is another's, others learn nothing, not even that it is there.
  */
 #include "webui/api/body.h"
+#include "webui/api/parse.h"
 #include "webui/api/private.h"
 #include "webui/api/trust_plan.h"
 
@@ -126,19 +127,6 @@ static bool read_list(struct api_request *request, const char *name,
 	return true;
 }
 
-/* RFC 3339 in UTC, as we print it ourselves. */
-static bool read_time(const char *text, int64_t *ms)
-{
-	struct tm broken = {0};
-	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &broken);
-	if (end && *end == '.')
-		end += 1 + strspn(end + 1, "0123456789");
-	if (!end || strcmp(end, "Z"))
-		return false;
-	*ms = (int64_t)timegm(&broken) * 1000;
-	return true;
-}
-
 static bool read_expiry(struct api_request *request, struct trust_token *token)
 {
 	const json_t *seconds =
@@ -148,7 +136,7 @@ static bool read_expiry(struct api_request *request, struct trust_token *token)
 	token->expires_ms = now_ms + DAYS_90_S * 1000;
 	if (!body_may_text(request, "expires", &expires))
 		return false;
-	if (expires && !read_time(expires, &token->expires_ms)) {
+	if (expires && !parse_time(expires, &token->expires_ms)) {
 		api_problem_at(request, "/expires", NULL,
 			"a time such as 2027-01-31T00:00:00Z is expected here");
 		return false;

@@ -18,6 +18,7 @@ static const struct cli_column snapshot_columns[] = {
 	{"PARENT", "parent"},
 	{"SIZE", "size_bytes", COLUMN_SIZE},
 	{"OWNED", "owned_bytes", COLUMN_SIZE},
+	{"LOCKED", "locked_until"},
 	{"CREATED", "created"},
 	{0},
 };
@@ -75,6 +76,21 @@ static const struct cli_command snapshot_commands[] = {
 		"/volumes/{name}/snapshots/{snapshot}", "operator",
 		CLI_DRY_RUN | CLI_ASKS, .argument = {VOLUME, SNAPSHOT},
 		.done = "snapshot {1} of volume {0} deleted"},
+	{"lock", "lock a snapshot until a date, or for longer", "lockSnapshot",
+		"PUT", "/volumes/{name}/snapshots/{snapshot}/lock", "operator",
+		CLI_DRY_RUN,
+		.argument = {VOLUME, SNAPSHOT,
+			{"UNTIL", .place = "until",
+				.help = "in UTC, as 2027-01-31T00:00:00Z"}},
+		.done = "snapshot {1} of volume {0} is locked until "
+			"{locked_until}",
+		.more = "Until then it is not deleted, nothing is committed to "
+			"its image, and that is not purged. Only an admin can "
+			"lift the lock before."},
+	{"unlock", "lift the lock of a snapshot", "unlockSnapshot", "DELETE",
+		"/volumes/{name}/snapshots/{snapshot}/lock", "admin",
+		CLI_DRY_RUN | CLI_ASKS, .argument = {VOLUME, SNAPSHOT},
+		.done = "snapshot {1} of volume {0} is not locked any more"},
 	{"revert", "make a volume again what it was", "revertSnapshot", "POST",
 		"/volumes/{name}/snapshots/{snapshot}/revert", "operator",
 		CLI_DRY_RUN | CLI_KEYED | CLI_ASKS,
