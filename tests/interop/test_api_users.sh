@@ -54,6 +54,12 @@ done
 check "where he is" has_header 'location: /api/v1/users/admin'
 check "once only" answers 409 root -d '{"name":"admin","role":"viewer"}' /users
 check "all users" answers 200 root /users
+events() { # TOPIC JQ-FILTER WHO...: one of its events is so
+	answers 200 "${@:3}" "/events?topics=$1&limit=1000" &&
+		jq -e "[.items[] | select($2)] | length > 0" "$work/body"
+}
+check "the event that a user was made" wait_until events trust \
+	'.type == "succeeded" and .data.operation == "createUser" and .data.object == "users/viewer" and .data.user == "root"' root
 check "without a trace of passwords" eval '! grep -q scrypt "$work/body"'
 check "in pages" answers 200 root '/users?limit=2'
 check "two of them" eval '[ "$(grep -o "\"name\"" "$work/body" | wc -l)" = 2 ]'
@@ -130,6 +136,7 @@ mine=$(openssl x509 -in "$work/crt" -noout -fingerprint -sha256 | sed 's/.*=//')
 check "is shown at once" eval '[ "$(shown)" = "$mine" ]'
 check "an old version" answers 412 root -X PUT -H "If-Match: $etag" \
 	-d "@$work/pair" /certificate
+check "and that somebody may not" wait_until events audit '.type == "recorded" and .data.result == "refused"' as "$admin"
 check "it stops" stop_daemon
 check "and starts" start_daemon
 check "with the same one" eval '[ "$(shown)" = "$mine" ]'
@@ -148,6 +155,9 @@ check "is no success" eval \
 check "but refused" jq -e '.items[] | select(.status == 403 and .result == "refused")' "$work/body"
 check "without secrets" eval \
 	'! grep -qe "${admin##*_}" -e "four words" -e PRIVATE "$work/body"'
+check "and how the daemon was started" wait_until events audit '.data.operation == "startDaemon"' as "$admin"
+check "all without secrets" eval '! grep -qe "${admin##*_}" -e "four words" -e PRIVATE "$work/body"'
+check "an admin alone hears of it" eval '! events trust,audit true as "$viewer"'
 check "by user" answers 200 as "$admin" '/audit?user=viewer'
 check "only his" eval '! grep -q "\"user\":\"root\"" "$work/body"'
 check "in pages" answers 200 as "$admin" '/audit?limit=3'

@@ -7,6 +7,7 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
 #include "target/reactor/reactor.h"
+#include "webui/api/audit_events.h"
 #include "webui/api/certificate.h"
 #include "webui/api/connection.h"
 #include "webui/api/events.h"
@@ -36,6 +37,7 @@ static void free_api(struct api *api)
 {
 	api_listen_close(api);
 	api_certificate_stop(api);
+	audit_events_free(api->audit_events);
 	api_connections_free(api->connections);
 	api_streams_free(api->streams);
 	api_events_free(api->events);
@@ -54,6 +56,9 @@ static int open_api(struct api *api, struct err *err)
 	if (!api->connections || !api->streams || !api->events || !api->keys ||
 		!api->space)
 		return err_set(err, ENOMEM, "out of memory");
+	api->audit_events = audit_events_new(api, err);
+	if (!api->audit_events)
+		return err_wrap(err, "audit");
 	api->jobs = api_jobs_new(api, err);
 	if (!api->jobs)
 		return err_wrap(err, "jobs");

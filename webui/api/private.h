@@ -55,6 +55,7 @@ struct api {
 	char socket_path[108];
 	struct api_connections *connections;
 	struct api_events *events;
+	struct audit_events *audit_events;
 	struct api_streams *streams;
 	struct api_keys *keys;
 	struct api_jobs *jobs;

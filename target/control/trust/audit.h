@@ -63,6 +63,11 @@ void audit_set_bounds(struct audit *audit, int64_t most, int64_t drop);
 int audit_append(
 	struct audit *audit, const struct audit_entry *entry, struct err *err);
 
+/* Calls `kept` when records have been committed, amid SQLite's commit: it looks at
+ * them in a later turn. One watcher; NULL: none. */
+void audit_watch(
+	struct audit *audit, void (*kept)(void *argument), void *argument);
+
 /* The records after number `after`, in order, at most `max`. Returns how many, or
  * -errno. `each` must not append. */
 int audit_read(struct audit *audit, int64_t after, unsigned max,

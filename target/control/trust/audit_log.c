@@ -96,7 +96,16 @@ static int committed(void *arg, sqlite3 *db, const char *name, int pages)
 		return result;
 	audit->appended = false;
 	witness(audit);
+	if (audit->watch)
+		audit->watch(audit->watch_argument);
 	return result;
+}
+
+void audit_watch(
+	struct audit *audit, void (*kept)(void *argument), void *argument)
+{
+	audit->watch = kept;
+	audit->watch_argument = argument;
 }
 
 struct audit *audit_new(sqlite3 *db)

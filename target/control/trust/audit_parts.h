@@ -13,6 +13,8 @@ struct audit {
 	int64_t most, drop;
 	bool appended; /* perhaps: not yet committed, or rolled back */
 	int64_t witnessed; /* number of the last record that the log tells of */
+	void (*watch)(void *argument); /* NULL: nobody does */
+	void *watch_argument;
 };
 
 struct audit_chain {
