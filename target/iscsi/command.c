@@ -222,7 +222,7 @@ void command_body(struct iscsi_connection *connection, const uint8_t *header,
 		return;
 	if (!intact) {
 		connection->number_taken = false; /* there is a task */
-		data_out_damaged(task, header);
+		data_out_immediate_damaged(task, header);
 		return;
 	}
 	task->received = pdu_get_data_bytes(header);

@@ -6,7 +6,8 @@
  *  1. PDUs come in order (DataPDUInOrder and DataSequenceInOrder are always
  *     Yes): `received` is the only place where data may be put next.
  *  2. What does not fit its sequence (DataSN, offset, length, tag, F) is never
- *     stored: Reject, and the command ends with 0Bh/47h/05h.
+ *     stored: Reject, and the command ends with 0Bh/47h/05h, when all that it was
+ *     asked for has come and been thrown away (11.17.1).
  *  3. Data for a task that is gone (aborted, failed) is thrown away in silence:
  *     the host may have sent it before it knew.
  */
@@ -141,10 +142,38 @@ static void sequence_ended(struct iscsi_task *task)
 	send_r2ts(task);
 }
 
-void data_out_damaged(struct iscsi_task *task, const uint8_t *header)
+/* One more sequence of a failing task has ended; the answer when it was the last. */
+static void failing_sequence_ended(struct iscsi_task *task)
+{
+	if (task->unsolicited)
+		task->unsolicited = false;
+	else
+		task->r2ts_answered++;
+	if (task->r2ts_answered == task->r2t_sn)
+		answer_failure(
+			task, ABORTED_COMMAND, PROTOCOL_SERVICE_CRC_ERROR);
+}
+
+/* A PDU of it cannot be taken. */
+static void fail(
+	struct iscsi_task *task, const uint8_t *header, enum pdu_reject reason)
+{
+	reject_send(task->connection, header, reason);
+	task->failing = true;
+	if (pdu_is_final(header))
+		failing_sequence_ended(task);
+}
+
+void data_out_immediate_damaged(struct iscsi_task *task, const uint8_t *header)
 {
 	reject_send(task->connection, header, PDU_REJECT_DATA_DIGEST);
-	answer_failure(task, ABORTED_COMMAND, PROTOCOL_SERVICE_CRC_ERROR);
+	if (task->unsolicited) { /* the rest of it is on its way */
+		task->failing = true;
+		begin_receiving(task);
+	} else {
+		answer_failure(
+			task, ABORTED_COMMAND, PROTOCOL_SERVICE_CRC_ERROR);
+	}
 }
 
 /* -- Data-Out -------------------------------------------------------------- */
@@ -187,11 +216,15 @@ enum framing_plan data_out_header(
 		reject_send(connection, header, PDU_REJECT_PROTOCOL);
 		return FRAMING_DISCARD;
 	}
+	if (task->failing) {
+		overdue_note(task, pdu_get_data_bytes(header));
+		if (pdu_is_final(header))
+			failing_sequence_ended(task);
+		return FRAMING_DISCARD;
+	}
 	reason = check_sequence(task, header);
 	if (reason) {
-		reject_send(connection, header, reason);
-		answer_failure(
-			task, ABORTED_COMMAND, PROTOCOL_SERVICE_CRC_ERROR);
+		fail(task, header, reason);
 		return FRAMING_DISCARD;
 	}
 	connection->receive.task = task;
@@ -209,7 +242,7 @@ void data_out_body(struct iscsi_connection *connection, const uint8_t *header,
 	if (!task || task->scsi.aborted)
 		return;
 	if (!intact) {
-		data_out_damaged(task, header);
+		fail(task, header, PDU_REJECT_DATA_DIGEST);
 		return;
 	}
 	connection->moved_bytes += pdu_get_data_bytes(header);

@@ -12,7 +12,8 @@
  * unsolicited data, asks for the rest, or executes. */
 void data_out_start(struct iscsi_task *task);
 
-/* The data of a PDU failed its digest: Reject, and the task ends. */
-void data_out_damaged(struct iscsi_task *task, const uint8_t *header);
+/* The immediate data failed its digest: Reject, and the task ends when no data comes
+ * for it any more. */
+void data_out_immediate_damaged(struct iscsi_task *task, const uint8_t *header);
 
 #endif

@@ -30,7 +30,7 @@ static void init_task(struct iscsi_task *task)
 	scsi->direction = SCSI_NO_DATA;
 	task->buffer_bytes = 0;
 	task->state = TASK_NEW;
-	task->unsolicited = task->silenced = false;
+	task->unsolicited = task->silenced = task->failing = false;
 	task->wanted = task->received = task->burst_end = 0;
 	task->data_sn = task->r2t_sn = task->r2ts_answered = 0;
 	task->in_next = task->in_end = task->in_sn = 0;

@@ -37,6 +37,7 @@ struct iscsi_task {
 	uint8_t state;
 	bool immediate, read, write;
 	bool unsolicited; /* more Data-Out comes without R2T */
+	bool failing; /* thrown away until all that was asked for has come */
 	bool silenced; /* a task management ends it: no answer, whatever it did */
 
 	/* data-out: RFC 7143 11.7, 11.8 */

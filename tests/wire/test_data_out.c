@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Data from the host (RFC 7143 11.7, 11.8): immediate, unsolicited, solicited by
- * several R2Ts; and every way in which a sequence can be broken, after which
- * nothing of it is stored and the session goes on.
+ * several R2Ts. Sequences that are broken: test_data_broken.c.
  */
 #include "tests/lib/target_rig.h"
 
@@ -17,7 +16,6 @@
 #define NO_TAG 0xffffffffu
 #define PROTOCOL 0x04
 #define FIELD 0x09
-#define ABORTED 0x0b4705
 
 static struct wire_pdu pdu;
 static uint8_t data[4u << 20], got[4u << 20];
@@ -267,58 +265,7 @@ static void data_that_nobody_wants_is_thrown_away(void **state)
 	wire_logout(&wire);
 }
 
-/* -- broken sequences ------------------------------------------------------- */
-
-struct broken {
-	const char *what;
-	uint8_t reason;
-	uint32_t transfer_tag_plus, data_sn, offset, bytes;
-	bool final;
-};
-
-static const struct broken broken[] = {
-	{"another transfer tag", FIELD, 7, 0, 0, 4096, true},
-	{"DataSN does not start at 0", PROTOCOL, 0, 1, 0, 4096, true},
-	{"offset", PROTOCOL, 0, 0, 512, 512, false},
-	{"more than asked for", PROTOCOL, 0, 0, 0, 8192, true},
-	{"ends early", PROTOCOL, 0, 0, 0, 512, true},
-	{"does not end", PROTOCOL, 0, 0, 0, 4096, false},
-	{"offset near the end of 32 bits", PROTOCOL, 0, 0, 0xfffffe00, 4096,
-		true},
-};
-
-static void broken_sequences_fail_the_command_only(void **state)
-{
-	struct target_rig *rig = *state;
-	static const uint8_t zeroes[4096];
-	struct wire wire = {0};
-
-	wire_open(&wire, rig->port, "InitialR2T=Yes\nImmediateData=No\n");
-	fill(9);
-	for (unsigned i = 0; i < sizeof broken / sizeof *broken; i++) {
-		const struct broken *b = &broken[i];
-		uint32_t tag = wire_send_write(&wire, 30000, 8, NULL, 0);
-		struct wire_data_out out = {.tag = tag,
-			.data_sn = b->data_sn,
-			.offset = b->offset,
-			.final = b->final,
-			.data = data,
-			.bytes = b->bytes};
-
-		wire_expect_r2t(&wire, tag, 0, 4096, &pdu);
-		out.transfer_tag =
-			wire_get32(pdu.bhs + 20) + b->transfer_tag_plus;
-		wire_send_data(&wire, &out);
-		wire_expect_reject(&wire, b->reason);
-		assert_int_equal(
-			wire_expect_status(&wire, tag, 2, &pdu), ABORTED);
-		/* What still comes for it is thrown away. */
-		wire_send_data(&wire, &out);
-		wire_expect_quiet(&wire);
-	}
-	expect_stored(&wire, 30000, zeroes, 4096);
-	wire_logout(&wire);
-}
+/* -- against the agreement ---------------------------------------------------- */
 
 struct refused {
 	const char *what, *keys;
@@ -475,7 +422,6 @@ int main(void)
 		cmocka_unit_test(only_what_the_cdb_says_is_stored),
 		cmocka_unit_test(a_short_expected_length_overflows),
 		cmocka_unit_test(data_that_nobody_wants_is_thrown_away),
-		cmocka_unit_test(broken_sequences_fail_the_command_only),
 		cmocka_unit_test(data_against_the_agreement_is_rejected),
 		cmocka_unit_test(data_for_no_task_is_thrown_away),
 		cmocka_unit_test(what_cannot_be_done_asks_for_no_data),
