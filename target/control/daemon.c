@@ -22,6 +22,7 @@
 #include "target/reactor/reactor.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,6 +238,22 @@ static int open_trust(struct daemon *daemon, struct err *err)
 	return 0;
 }
 
+/* What REST asks may take milliseconds; where there are fewer CPUs than threads, a
+ * thread that carries I/O and wakes up must not wait for that: SCHED_BATCH does not
+ * preempt others as it wakes. The threads of the lanes have begun and keep what they
+ * have; workers that begin later compute for us. Not where threads of ours do the I/O,
+ * nor where somebody has chosen for the whole process. */
+static void give_way(const struct daemon *daemon)
+{
+	const struct sched_param none = {0};
+	if (strcmp(daemon->world->ops->name, "io_uring") != 0 ||
+		sched_getscheduler(0) != SCHED_OTHER)
+		return;
+	if (sched_setscheduler(0, SCHED_BATCH, &none))
+		log_debug("cairnd", "scheduling", "as all threads: %s",
+			strerror(errno));
+}
+
 /* The story as far as "ready". Portals are opened with the document. */
 static int start_co(struct daemon *daemon, struct err *err)
 {
@@ -249,8 +266,10 @@ static int start_co(struct daemon *daemon, struct err *err)
 		return -ENOMEM;
 	failed = lanes_start_co(daemon->lanes, daemon->server,
 		daemon->settings->buffer_bytes, err);
-	if (!failed)
-		failed = open_config_co(daemon, err);
+	if (failed)
+		return failed;
+	give_way(daemon);
+	failed = open_config_co(daemon, err);
 	if (!failed)
 		failed = open_face_co(daemon, err);
 	if (!failed)

@@ -49,6 +49,17 @@ check "IPv4" sees_disk "$v4"
 check "IPv6" sees_disk "$v6"
 check "the file is sparse and 1 GiB" is_sparse
 check "a write" io 'write -P 7 1M 64k' 'flush'
+# Where io_uring drives the disks.
+policies() {
+	local found
+	found=$(ps -L -o lwp=,cls=,comm= -p "$daemon_pid")
+	echo "$found"
+	! says 'disks by io_uring' ||
+		awk -v main="$daemon_pid" '$1 == main { control = $2 }
+			$3 ~ /^reactor-/ { reactors++; others += $2 != "TS" }
+			END { exit !(control == "B" && reactors && !others) }' <<<"$found"
+}
+check "the control thread gives way to those that carry I/O" policies
 check "a login is told" wait_until says 'info host loopback login:'
 check "a logout is told" wait_until says 'info host loopback logout:'
 serial >"$work/serial.1"
