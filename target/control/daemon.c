@@ -40,6 +40,7 @@ struct daemon {
 	char secrets_directory[4096];
 
 	struct state *state;
+	int run_lock_fd; /* -1: the state's lock is that of both */
 	struct ring_world *world;
 	struct reactor *control;
 	struct lanes *lanes;
@@ -336,6 +337,18 @@ static int name_secrets(struct daemon *daemon, struct err *err)
 	return 0;
 }
 
+/* Socket and bootstrap token in it are one daemon's. */
+static int take_run_directory(struct daemon *daemon, struct err *err)
+{
+	const struct settings *settings = daemon->settings;
+	const char *path = settings->run_directory;
+	int failed = directory_make(path, 0755, err);
+	if (failed || directory_is_same(path, settings->state_directory))
+		return failed;
+	daemon->run_lock_fd = directory_lock(path, "run_directory", err);
+	return daemon->run_lock_fd < 0 ? daemon->run_lock_fd : 0;
+}
+
 static int set_up(struct daemon *daemon, struct err *err)
 {
 	struct settings *settings = daemon->settings;
@@ -346,7 +359,7 @@ static int set_up(struct daemon *daemon, struct err *err)
 	if (!failed)
 		failed = directory_make(settings->data_directory, 0700, err);
 	if (!failed && daemon->orders->face)
-		failed = directory_make(settings->run_directory, 0755, err);
+		failed = take_run_directory(daemon, err);
 	if (failed)
 		return failed;
 	daemon->world = ring_world_real(settings->ring, err);
@@ -376,6 +389,8 @@ static void take_down(struct daemon *daemon)
 	reactor_free(daemon->control);
 	if (daemon->world)
 		ring_world_free(daemon->world);
+	if (daemon->run_lock_fd >= 0)
+		close(daemon->run_lock_fd);
 	state_close(daemon->state);
 }
 
@@ -383,6 +398,7 @@ int daemon_run(const struct daemon_orders *orders, struct err *err)
 {
 	struct daemon daemon = {.orders = orders,
 		.settings = orders->settings,
+		.run_lock_fd = -1,
 		.begin.run = begin,
 		.err = err};
 	int failed = name_secrets(&daemon, err);

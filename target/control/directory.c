@@ -43,7 +43,8 @@ int directory_make(const char *path, mode_t mode, struct err *err)
 	return make_one(path, mode, err);
 }
 
-static int refuse_lock(int fd, const char *path, struct err *err)
+static int refuse_lock(
+	int fd, const char *path, const char *setting, struct err *err)
 {
 	char holder[32] = "";
 	ssize_t got = pread(fd, holder, sizeof holder - 1, 0);
@@ -51,8 +52,8 @@ static int refuse_lock(int fd, const char *path, struct err *err)
 		holder[strcspn(holder, "\n")] = '\0';
 	return err_set(err, EBUSY,
 		"another cairnd (process %s) is running on %s: stop it, or "
-		"give this one a state_directory of its own",
-		*holder ? holder : "unknown", path);
+		"give this one a %s of its own",
+		*holder ? holder : "unknown", path, setting);
 }
 
 static int write_holder(int fd, const char *path, struct err *err)
@@ -64,7 +65,14 @@ static int write_holder(int fd, const char *path, struct err *err)
 	return err_set(err, errno, "%s/lock: %s", path, strerror(errno));
 }
 
-int directory_lock(const char *path, struct err *err)
+bool directory_is_same(const char *one, const char *other)
+{
+	struct stat a, b;
+	return !stat(one, &a) && !stat(other, &b) && a.st_dev == b.st_dev &&
+		a.st_ino == b.st_ino;
+}
+
+int directory_lock(const char *path, const char *setting, struct err *err)
 {
 	char name[4096];
 	snprintf(name, sizeof name, "%s/lock", path);
@@ -74,7 +82,7 @@ int directory_lock(const char *path, struct err *err)
 	int failed = 0;
 	if (flock(fd, LOCK_EX | LOCK_NB))
 		failed = errno == EWOULDBLOCK
-			? refuse_lock(fd, path, err)
+			? refuse_lock(fd, path, setting, err)
 			: err_set(err, errno, "%s: %s", name, strerror(errno));
 	else
 		failed = write_holder(fd, path, err);

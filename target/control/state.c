@@ -164,7 +164,7 @@ static int open_in(struct state *state, const char *directory, struct err *err)
 	int failed = directory_make(directory, 0700, err);
 	if (failed)
 		return failed;
-	state->lock_fd = directory_lock(directory, err);
+	state->lock_fd = directory_lock(directory, "state_directory", err);
 	if (state->lock_fd < 0)
 		return state->lock_fd;
 	if (snprintf(path, sizeof path, "%s/cairn.db", directory) >=

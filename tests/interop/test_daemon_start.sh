@@ -81,7 +81,10 @@ beside() { # SED-SCRIPT WORDS: refused, a daemon with other directories says so
 	! timeout 60 "$BUILD/cairnd" --config "$work/other.yaml" >"$work/second" 2>&1 || return 1
 	grep -F -- "$2" "$work/second" || { cat "$work/second"; return 1; }
 }
+cp "$work/var/run/bootstrap-token" "$work/token"
 check "nor one with the same run directory" beside '' 'a run_directory of its own'
+check "which leaves the first one's token alone" \
+	cmp "$work/token" "$work/var/run/bootstrap-token"
 taken="s|^api:.*|api: {address: 127.0.0.1, port: ${v4##*:}}|"
 check "nor one whose https has a port that is taken" beside \
 	"s|^run_directory:.*|run_directory: $work/other/run|; $taken" 'another port under api'
