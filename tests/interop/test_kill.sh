@@ -17,6 +17,12 @@ acknowledged() { # sum of all acknowledged generations
 }
 grown() { [ "$(acknowledged)" -ge "$goal" ] || ! kill -0 "$writer" 2>/dev/null; }
 
+# Starts it again. The kernel lets go of a killed one's locks when it gets round to
+# it; until then its volumes are offline.
+comes_back() { # VOLUME
+	start_daemon && wait_until "$BUILD/tools/keep" show "$port" "$iqn:$1" 1 >"$work/back"
+}
+
 one_round() { # NUMBER VOLUME
 	local before
 	record=$work/$2.record
@@ -28,7 +34,7 @@ one_round() { # NUMBER VOLUME
 	wait_until grown || return 1
 	kill_daemon
 	wait "$writer" || { cat "$work/writer.log"; return 1; }
-	start_daemon || return 1
+	comes_back "$2" || return 1
 	"$BUILD/tools/survive" verify "$port" "$iqn:$2" "$record"
 }
 
@@ -43,7 +49,7 @@ conflicts() {
 	keep write "$1" || status=$?
 	[ $status -eq 1 ]
 }
-restart() { kill_daemon && start_daemon; }
+restart() { kill_daemon && comes_back kept; }
 key=c0ffee5eed
 
 write_settings 0
