@@ -10,7 +10,7 @@
 #include "blockcore/base/trace.h"
 #include "blockcore/spec.h"
 #include "target/control/daemon.h"
-#include "target/control/document.h"
+#include "target/control/document/document.h"
 #include "webui/api/api.h"
 
 #include <getopt.h>

@@ -13,7 +13,7 @@
 #define TARGET_CONTROL_OWN_AUDIT_H
 
 #include "blockcore/base/err.h"
-#include "target/control/appliance.h"
+#include "target/control/appliance/appliance.h"
 #include "target/control/config/object.h"
 
 struct trust;

@@ -8,8 +8,8 @@
 #include "blockcore/base/buf.h"
 #include "blockcore/base/doc.h"
 #include "blockcore/base/opts.h"
-#include "target/control/names.h"
-#include "target/control/portals.h"
+#include "target/control/document/names.h"
+#include "target/control/document/portals.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -9,7 +9,7 @@
  * host can change it: others' units lie there, too. A host can switch off the
  * notification of a unit (ENABLED) or have only one host told (SITUA).
  *
- *	crossed (target/control/appliance_space.h)
+ *	crossed (target/control/appliance/appliance_space.h)
  *	  `-> every nexus: 38h/07h is pending
  *		told by the first command, INFORMATION: SENSE_THRESHOLD_AT
  *		(SITUA: whoever sends a command first; the others forget it)

@@ -8,7 +8,7 @@
 #define TESTS_LIB_API_RIG_H
 
 #include "target/control/settings.h"
-#include "webui/api/private.h"
+#include "webui/api/server/private.h"
 
 #include <openssl/ssl.h>
 

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "blockcore/base/list.h"
-#include "target/control/appliance_space.h"
+#include "target/control/appliance/appliance_space.h"
 #include "tests/lib/appliance_box.h"
 #include "tests/lib/sim_ring.h"
 

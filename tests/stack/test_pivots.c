@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "blockcore/base/list.h"
-#include "target/control/pivots.h"
+#include "target/control/appliance/pivots.h"
 #include "tests/lib/appliance_box.h"
 #include "tests/lib/check.h"
 

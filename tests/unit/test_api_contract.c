@@ -3,8 +3,8 @@
  * The contract and the routes are one: each operation of openapi.json is a row with
  * the same method, path, role and query, and the other way round.
  */
-#include "webui/api/assets.h"
-#include "webui/api/private.h"
+#include "webui/api/server/assets.h"
+#include "webui/api/server/private.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

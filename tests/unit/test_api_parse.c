@@ -3,8 +3,8 @@
  * What of a request is ours to parse: targets, templates, lists in headers, the
  * version of libevent.
  */
-#include "webui/api/libevent_version.h"
-#include "webui/api/parse.h"
+#include "webui/api/server/libevent_version.h"
+#include "webui/api/server/parse.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
  * contains, and no text holds a secret.
  */
 #include "blockcore/base/doc.h"
-#include "target/control/connect.h"
+#include "target/control/connect/connect.h"
 #include "tests/lib/check.h"
 
 #include <setjmp.h>

@@ -3,7 +3,7 @@
  * The appliance document: what it means, what is refused and where, that secrets
  * leave it, and that what is kept reads back as the same.
  */
-#include "target/control/document.h"
+#include "target/control/document/document.h"
 #include "tests/lib/kept.h"
 #include "tests/lib/tables.h"
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "webui/api/exposition.h"
+#include "webui/api/server/exposition.h"
 
 static const struct exposition_label odd[] = {
 	{"volume", "a\"b\\c\nd"}, {"op", "read"}, {NULL, NULL}};

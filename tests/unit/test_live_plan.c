@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "target/control/live_change.h"
+#include "target/control/appliance/live_change.h"
 
 #include <stdio.h>
 #include <string.h>

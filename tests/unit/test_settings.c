@@ -3,7 +3,7 @@
  * Settings: what is read, what the defaults are, and that each kind of mistake
  * is refused with its place.
  */
-#include "target/control/names.h"
+#include "target/control/document/names.h"
 #include "target/control/settings.h"
 
 #include <setjmp.h>

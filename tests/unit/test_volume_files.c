@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which files a volume made, and a source that makes none of them again. */
-#include "target/control/volume_files.h"
+#include "target/control/appliance/volume_files.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

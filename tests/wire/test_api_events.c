@@ -4,8 +4,8 @@
  * too old, and readers that do not read.
  */
 #include "tests/lib/api_rig.h"
-#include "webui/api/events.h"
-#include "webui/api/stream.h"
+#include "webui/api/server/events.h"
+#include "webui/api/server/stream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

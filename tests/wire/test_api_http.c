@@ -4,7 +4,7 @@
  * one behind the other.
  */
 #include "tests/lib/api_rig.h"
-#include "webui/api/connection.h"
+#include "webui/api/server/connection.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

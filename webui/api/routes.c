@@ -3,8 +3,8 @@
  * Every operation there is: the arrays of the files of handlers, and how the row
  * of a request is found.
  */
-#include "webui/api/jobs.h"
-#include "webui/api/private.h"
+#include "webui/api/jobs/jobs.h"
+#include "webui/api/server/private.h"
 
 #include <string.h>
 

@@ -28,7 +28,7 @@
 #ifndef TARGET_CONTROL_CONFIG_CONFIG_H
 #define TARGET_CONTROL_CONFIG_CONFIG_H
 
-#include "target/control/appliance.h"
+#include "target/control/appliance/appliance.h"
 #include "target/control/config/object.h"
 
 struct config;

@@ -10,7 +10,7 @@
 #define TARGET_CONTROL_CONFIG_CONFIG_PARTS_H
 
 #include "blockcore/base/co.h"
-#include "target/control/appliance.h"
+#include "target/control/appliance/appliance.h"
 #include "target/control/config/proposal.h"
 #include "target/control/config/store.h"
 

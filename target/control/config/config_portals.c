@@ -7,7 +7,7 @@
 
 #include "blockcore/base/log.h"
 #include "target/control/config/json_doc.h"
-#include "target/control/portals.h"
+#include "target/control/document/portals.h"
 
 #include <errno.h>
 

@@ -17,7 +17,7 @@
 #define TARGET_CONTROL_CONFIG_EDITS_H
 
 #include "blockcore/base/doc.h"
-#include "target/control/appliance.h"
+#include "target/control/appliance/appliance.h"
 #include "target/control/config/objects.h"
 
 /* An object of the document, kind by kind in its order. */

@@ -3,7 +3,7 @@
 #include "target/control/config/impact.h"
 
 #include "blockcore/spec.h"
-#include "target/control/live_change.h"
+#include "target/control/appliance/live_change.h"
 
 #include <errno.h>
 #include <stdio.h>

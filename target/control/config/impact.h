@@ -5,7 +5,7 @@
 #ifndef TARGET_CONTROL_CONFIG_IMPACT_H
 #define TARGET_CONTROL_CONFIG_IMPACT_H
 
-#include "target/control/appliance.h"
+#include "target/control/appliance/appliance.h"
 #include "target/control/config/proposal.h"
 
 /* [{object, effect, text, sessions: [id], hosts: [name], parked_ms_max?}] for each

@@ -12,7 +12,7 @@
 #define TARGET_CONTROL_CONFIG_PROPOSAL_H
 
 #include "target/control/config/edits.h"
-#include "target/control/document.h"
+#include "target/control/document/document.h"
 
 struct config_item {
 	enum config_kind kind;

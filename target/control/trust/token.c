@@ -5,7 +5,7 @@
  */
 #include "target/control/trust/trust_parts.h"
 
-#include "target/control/names.h"
+#include "target/control/document/names.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>

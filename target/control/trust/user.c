@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Users, in the database. */
-#include "target/control/names.h"
+#include "target/control/document/names.h"
 #include "target/control/trust/trust_parts.h"
 
 #include <errno.h>

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Seeing a snapshot in two source documents: the wanted one has a new image whose
+ * backing file is what the source is now.
+ */
+#include "target/control/appliance/live_plan.h"
+
+/* True if all of `list` are listeners of `from`, unchanged. */
+static bool all_known(
+	const struct live_names *list, const struct live_names *from)
+{
+	for (unsigned i = 0; i < list->count; i++) {
+		unsigned f = live_names_find(
+			from, list->item[i].name, list->item[i].type);
+		if (f == from->count || !live_names_same(from, f, list, i))
+			return false;
+	}
+	return true;
+}
+
+static bool has(const struct live_names *list, const struct live_names *from,
+	unsigned f)
+{
+	return live_names_find(list, from->item[f].name, from->item[f].type) <
+		list->count;
+}
+
+static json_t *place(const struct live_names *from,
+	const struct live_names *head, const struct live_names *image)
+{
+	static const char *const places[] = {"drop", "image", "head", "both"};
+	json_t *placement = json_object();
+	for (unsigned f = 0; f < from->count; f++) {
+		unsigned where = (has(head, from, f) ? 2u : 0) +
+			(has(image, from, f) ? 1u : 0);
+		json_object_set_new(placement, from->item[f].name,
+			json_string(places[where]));
+	}
+	return placement;
+}
+
+static bool same_bottom(const json_t *a, const json_t *b)
+{
+	json_t *one = live_bottom_of(a), *other = live_bottom_of(b);
+	bool same = json_equal(one, other);
+	json_decref(one);
+	json_decref(other);
+	return same;
+}
+
+bool live_overlay_find(const json_t *from, const json_t *to, json_t **document,
+	json_t **placement)
+{
+	const json_t *format = json_object_get(to, "format");
+	const json_t *backing = json_object_get(format, "backing");
+	struct live_names now, head, image;
+	if (!json_is_object(backing) || !same_bottom(from, backing))
+		return false;
+	live_names_read(from, &now);
+	live_names_read(to, &head);
+	live_names_read(backing, &image);
+	if (!all_known(&head, &now) || !all_known(&image, &now))
+		return false;
+	json_t *bare = json_copy((json_t *)format);
+	json_object_del(bare, "backing");
+	*document = json_object();
+	*placement = place(&now, &head, &image);
+	json_object_set_new(*document, "format", bare);
+	return true;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Doing and undoing the steps; the plan is live_plan.c's. */
+#include "target/control/appliance/live_change.h"
+
+#include "blockcore/base/log.h"
+#include "target/control/appliance/live_plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- documents -------------------------------------------------------------- */
+
+static struct doc *to_doc(const json_t *json, struct err *err)
+{
+	char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+	if (!text) {
+		err_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	struct doc *doc = doc_parse("", text, strlen(text), err);
+	free(text);
+	return doc;
+}
+
+/* -- one step --------------------------------------------------------------- */
+
+static int attach_co(
+	struct block_source *source, const json_t *listener, struct err *err)
+{
+	struct doc *doc = to_doc(listener, err);
+	if (!doc)
+		return -EINVAL;
+	int failed = spec_attach_co(source, doc, NULL, err);
+	doc_free(doc);
+	return failed;
+}
+
+static int configure_co(struct block_source *source, const char *name,
+	const json_t *options, struct err *err)
+{
+	struct doc *doc = to_doc(options, err);
+	if (!doc)
+		return -EINVAL;
+	int failed = spec_configure_co(source, name, doc, err);
+	doc_free(doc);
+	return failed;
+}
+
+static int reorder_co(
+	struct block_source *source, const json_t *names, struct err *err)
+{
+	struct doc *doc = to_doc(names, err);
+	if (!doc)
+		return -EINVAL;
+	int failed = spec_reorder_co(source, doc, SPEC_GATE_DEADLINE_NS, err);
+	doc_free(doc);
+	return failed;
+}
+
+/* Forward, or back with what was there before. */
+static int do_step_co(struct block_source *source, const struct live_step *step,
+	bool back, struct err *err)
+{
+	const json_t *value = back ? step->before : step->after;
+	switch (step->kind) {
+	case LIVE_DETACH:
+	case LIVE_ATTACH:
+		if ((step->kind == LIVE_ATTACH) == !back)
+			return attach_co(source, value, err);
+		return spec_detach_co(
+			source, step->name, SPEC_GATE_DEADLINE_NS, err);
+	case LIVE_CONFIGURE:
+		return configure_co(source, step->name, value, err);
+	/* Back: once, when all listeners are there again. */
+	case LIVE_REORDER: return back ? 0 : reorder_co(source, value, err);
+	case LIVE_RESIZE:
+		return spec_resize_co(source,
+			back ? step->bytes_before : step->bytes_after, err);
+	case LIVE_SHRINK:
+	case LIVE_OVERLAY:
+	case LIVE_SWAP: break;
+	}
+	return 0;
+}
+
+/* -- all -------------------------------------------------------------------- */
+
+void live_change_undo_co(struct live_change *change)
+{
+	struct err ignored;
+	bool reorder = change->done && json_array_size(change->order) > 1;
+	while (change->done) {
+		const struct live_step *step = &change->step[--change->done];
+		struct err err = {0};
+		if (do_step_co(change->source, step, true, &err))
+			log_error(block_source_name(change->source), "undo",
+				"a change was refused, and \"%s\" could not be "
+				"taken back: %s",
+				step->name, err.text);
+	}
+	if (reorder)
+		reorder_co(change->source, change->order, &ignored);
+}
+
+int live_change_begin_co(struct live_change *change,
+	struct block_source *source, struct err *err)
+{
+	change->source = source;
+	for (unsigned i = 0; i < change->steps; i++) {
+		if (live_is_swap(change->step[i].kind))
+			continue;
+		int failed = do_step_co(source, &change->step[i], false, err);
+		if (failed) {
+			live_change_undo_co(change);
+			return failed;
+		}
+		change->done = i + 1;
+	}
+	return 0;
+}
+
+static int swap_co(struct live_change *change, const struct doc *bottom,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
+{
+	struct spec_swap swap = {.document = bottom,
+		.deadline_ns = SPEC_GATE_DEADLINE_NS,
+		.durable_co = durable_co,
+		.argument = argument};
+	return spec_swap_bottom_co(change->source, &swap, err);
+}
+
+static int overlay_co(struct live_change *change, const struct doc *document,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
+{
+	const struct live_step *step = &change->step[change->steps - 1];
+	struct doc *placement = to_doc(step->placement, err);
+	if (!placement)
+		return -EINVAL;
+	struct spec_overlay overlay = {.document = document,
+		.placement = placement,
+		.durable_co = durable_co,
+		.argument = argument};
+	int failed = spec_overlay_co(change->source, &overlay, err);
+	doc_free(placement);
+	return failed;
+}
+
+/* If it cannot be made durable, the file gets the size that its document says, but
+ * not its data. */
+static int shrink_co(struct block_source *source, const struct live_step *step,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
+{
+	struct err why = {0};
+	int failed = spec_resize_co(source, step->bytes_after, err);
+	if (failed || !durable_co)
+		return failed;
+	failed = durable_co(argument, err);
+	if (failed && step->bytes_before &&
+		spec_resize_co(source, step->bytes_before, &why))
+		log_error(block_source_name(source), "undo",
+			"a smaller size was refused, and could not be taken "
+			"back: %s",
+			why.text);
+	return failed;
+}
+
+int live_change_swap_co(struct live_change *change,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
+{
+	const struct live_step *step = &change->step[change->steps - 1];
+	if (step->kind == LIVE_SHRINK)
+		return shrink_co(
+			change->source, step, durable_co, argument, err);
+	struct doc *after = to_doc(step->after, err);
+	if (!after)
+		return -EINVAL;
+	int failed = step->kind == LIVE_OVERLAY
+		? overlay_co(change, after, durable_co, argument, err)
+		: swap_co(change, after, durable_co, argument, err);
+	doc_free(after);
+	return failed;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See pivots.h. */
+#include "target/control/appliance/pivots.h"
+
+#include "blockcore/base/list.h"
+#include "blockcore/base/log.h"
+#include "target/control/appliance/live_plan.h"
+#include "target/control/appliance/volume_files.h"
+#include "target/control/own_audit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct pivots *pivots_of(struct job_keeper *keeper)
+{
+	return container_of(keeper, struct pivots, keeper);
+}
+
+static void begin_co(struct job_keeper *keeper, const struct job_pivot *pivot)
+{
+	struct pivots *pivots = pivots_of(keeper);
+	(void)pivot;
+	config_hold_co(pivots->config);
+	pivots->kept = false;
+}
+
+/* The volume that runs on this very source: one may have been made anew under its
+ * name while the job was at work. */
+static const struct config_object *volume_of(const struct pivots *pivots,
+	const struct job_pivot *pivot, struct err *err)
+{
+	const char *name = block_source_name(pivot->source);
+	const struct volume *volume =
+		appliance_find_volume(pivots->appliance, name);
+	const struct config_object *object =
+		config_find(pivots->config, CONFIG_VOLUME, name);
+	if (object && volume && atomic_load(&volume->source) == pivot->source)
+		return object;
+	err_set(err, ENOENT,
+		"volume %s does not run on what the job works on any more",
+		name);
+	return NULL;
+}
+
+/* -- the document ------------------------------------------------------------ */
+
+static bool has_must_exist(
+	json_t *protocol, const char *path, bool backing, void *argument)
+{
+	(void)backing;
+	return strcmp(path, argument) != 0 ||
+		!json_is_true(json_object_get(protocol, "must_exist"));
+}
+
+/* The daemon says `must_exist` where it opens files that it has made once
+ * (volume_files.h): that is not the document's, unless it said so before. */
+static bool drop_must_exist(
+	json_t *protocol, const char *path, bool backing, void *before)
+{
+	(void)backing;
+	if (json_object_get(protocol, "size") &&
+		volume_files_each(before, false, has_must_exist, (void *)path))
+		json_object_del(protocol, "must_exist");
+	return true;
+}
+
+/* Listeners that stay are written as they were. */
+static void keep_listeners(const json_t *before, json_t *after)
+{
+	struct live_names was, is;
+	json_t *listeners = json_object_get(after, "listeners");
+	live_names_read(before, &was);
+	live_names_read(after, &is);
+	for (unsigned i = 0; i < is.count; i++) {
+		unsigned w =
+			live_names_find(&was, is.item[i].name, is.item[i].type);
+		if (w < was.count)
+			json_array_set(
+				listeners, i, (json_t *)was.item[w].document);
+	}
+}
+
+/* What runs, as somebody would write it who wrote `before`. */
+static void rewrite(json_t *before, json_t *source)
+{
+	volume_files_each(source, false, drop_must_exist, before);
+	live_values_shorten(source);
+	keep_listeners(before, source);
+}
+
+/* `value` with the source that `document` says; a new reference. */
+static json_t *with_source(
+	const json_t *value, const char *document, struct err *err)
+{
+	json_t *source = json_loads(document, 0, NULL);
+	json_t *moved = source ? json_copy((json_t *)value) : NULL;
+	if (moved)
+		rewrite(json_object_get(value, "source"), source);
+	if (!moved || json_object_set(moved, "source", source))
+		err_set(err, ENOMEM, "no memory for a document");
+	json_decref(source);
+	return moved;
+}
+
+static int begun_co(struct job_keeper *keeper, struct job *job, uint64_t cursor,
+	struct err *err)
+{
+	struct pivots_watcher *watcher = pivots_of(keeper)->watcher;
+	return watcher ? watcher->begun(watcher, job, cursor, err) : 0;
+}
+
+/* -- keeping ---------------------------------------------------------------- */
+
+/* What is written with the document. */
+struct testimony {
+	struct config_witness witness;
+	struct pivots *pivots;
+	struct own_audit audit;
+	struct config_witness *audited; /* NULL: no audit */
+	struct job *job;
+};
+
+static int testify(struct config_witness *witness, const json_t *changes,
+	uint64_t number, struct err *err)
+{
+	struct testimony *testimony =
+		container_of(witness, struct testimony, witness);
+	struct config_witness *audited = testimony->audited;
+	struct pivots_watcher *watcher = testimony->pivots->watcher;
+	int failed =
+		audited ? audited->record(audited, changes, number, err) : 0;
+	if (!failed && watcher)
+		failed = watcher->record(watcher, testimony->job, err);
+	return failed;
+}
+
+static int keep_value(struct pivots *pivots, const struct job_pivot *pivot,
+	const char *volume, json_t *value, struct err *err)
+{
+	struct config_outcome outcome;
+	struct testimony testimony = {
+		.witness.record = testify, .pivots = pivots, .job = pivot->job};
+	char title[BLOCK_NAME_BYTES + 48], object[BLOCK_NAME_BYTES + 16];
+	struct config_edit edit = {
+		.kind = CONFIG_VOLUME, .id = volume, .value = value};
+	snprintf(title, sizeof title, "volume %s: end of a %s", volume,
+		pivot->kind);
+	snprintf(object, sizeof object, "volumes/%s", volume);
+	if (pivots->trust)
+		testimony.audited = own_audit_witness(
+			&testimony.audit, pivots->trust, "endJob", object);
+	struct config_change change = {.edit = &edit,
+		.edits = 1,
+		.who = "cairnd",
+		.title = title,
+		.witness = &testimony.witness};
+	int failed = config_keep_moved(pivots->config, &change, &outcome, err);
+	if (failed)
+		return failed;
+	pivots->kept = outcome.number != 0;
+	config_outcome_free(&outcome);
+	return 0;
+}
+
+static int keep_co(struct job_keeper *keeper, const struct job_pivot *pivot,
+	struct err *err)
+{
+	struct pivots *pivots = pivots_of(keeper);
+	char name[BLOCK_NAME_BYTES];
+	const struct config_object *object = volume_of(pivots, pivot, err);
+	if (!object)
+		return -ENOENT;
+	json_t *value = with_source(object->value, pivot->document, err);
+	if (!value)
+		return -ENOMEM;
+	snprintf(name, sizeof name, "%s", block_source_name(pivot->source));
+	int failed = keep_value(pivots, pivot, name, value, err);
+	json_decref(value);
+	return failed
+		? err_wrap(err, "what volume %s would stand on cannot be kept",
+			  name)
+		: 0;
+}
+
+static void end_co(struct job_keeper *keeper, const struct job_pivot *pivot)
+{
+	struct pivots *pivots = pivots_of(keeper);
+	const char *name = block_source_name(pivot->source);
+	char object[BLOCK_NAME_BYTES + 8];
+	bool kept = pivots->kept;
+	config_release(pivots->config);
+	if (!kept)
+		return;
+	snprintf(object, sizeof object, "volume %s", name);
+	log_info(object, "moved", "%s: it stands on something else now",
+		pivot->kind);
+	if (pivots->watcher)
+		pivots->watcher->moved(pivots->watcher, name);
+}
+
+void pivots_open(struct pivots *pivots, const struct appliance_world *world,
+	struct appliance *appliance, struct config *config, struct trust *trust)
+{
+	*pivots = (struct pivots){.keeper.begun_co = begun_co,
+		.keeper.begin_co = begin_co,
+		.keeper.keep_co = keep_co,
+		.keeper.end_co = end_co,
+		.core = world->core,
+		.appliance = appliance,
+		.config = config,
+		.trust = trust};
+	job_set_keeper(world->core, &pivots->keeper);
+}
+
+void pivots_close(struct pivots *pivots)
+{
+	if (pivots->core)
+		job_set_keeper(pivots->core, NULL);
+	pivots->core = NULL;
+}

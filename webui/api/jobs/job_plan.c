@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a job would do, and whose file it would change under him.
+ *
+ * Invariant: files are compared by what they are (device and inode); what runs is
+ * looked at, and of a volume that is offline its document. So an image that stands on
+ * a file which only the image itself names is known while its volume is online.
+ */
+#include "blockcore/spec.h"
+#include "target/control/appliance/appliance.h"
+#include "target/control/appliance/volume_files.h"
+#include "target/control/config/json_doc.h"
+#include "target/volume/volume.h"
+#include "webui/api/jobs/jobs_private.h"
+#include "webui/api/objects/purge.h"
+#include "webui/api/objects/snapshot_locks.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct job_kind *api_job_kind(const char *name)
+{
+	const struct job_kind *const *kind = job_kinds;
+	while (*kind && strcmp((*kind)->name, name) != 0)
+		kind++;
+	return *kind;
+}
+
+/* -- stacks ------------------------------------------------------------------- */
+
+static struct block_source *running_of(struct api *api, const char *volume)
+{
+	struct volume *found =
+		appliance_find_volume(api->parts.appliance, volume);
+	return found ? atomic_load(&found->source) : NULL;
+}
+
+/* What runs, or is to; a new reference, NULL: there is no such volume. */
+static json_t *stack_of(struct api *api, const char *volume)
+{
+	struct block_source *source = running_of(api, volume);
+	const struct config_object *object =
+		config_find(api->parts.config, CONFIG_VOLUME, volume);
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = source ? open_memstream(&text, &bytes) : NULL;
+	if (!out)
+		return object
+			? json_incref(json_object_get(object->value, "source"))
+			: NULL;
+	spec_print(source, false, out);
+	json_t *json = fclose(out) ? NULL : json_loadb(text, bytes, 0, NULL);
+	free(text);
+	return json;
+}
+
+/* The file that takes what is written to a source; NULL: there is none. */
+static const char *written_file(const json_t *source)
+{
+	const json_t *format = json_object_get(source, "format");
+	const json_t *file = format ? json_object_get(format, "file") : source;
+	return json_string_value(
+		json_object_get(json_object_get(file, "protocol"), "path"));
+}
+
+/* The file that a job of that kind changes, in a stack of its own: borrowed from
+ * `stack` or `to`. */
+static const char *changed_file(
+	const char *kind, const json_t *stack, const json_t *to)
+{
+	if (!strcmp(kind, "commit"))
+		return written_file(json_object_get(
+			json_object_get(stack, "format"), "backing"));
+	return to ? written_file(to) : NULL;
+}
+
+/* -- who is in the way ---------------------------------------------------------- */
+
+struct search {
+	struct api *api;
+	const char *path;
+	bool found;
+};
+
+static bool look(
+	json_t *protocol, const char *path, bool backing, void *argument)
+{
+	struct search *search = argument;
+	(void)protocol;
+	(void)backing;
+	search->found =
+		purge_is_same_file(search->api->parts.core, path, search->path);
+	return !search->found;
+}
+
+static bool uses(struct api *api, const char *volume, const char *path)
+{
+	struct search search = {.api = api, .path = path};
+	json_t *stack = stack_of(api, volume);
+	if (stack)
+		volume_files_each(stack, false, look, &search);
+	json_decref(stack);
+	return search.found;
+}
+
+static int check_file(struct api *api, const char *kind, const char *volume,
+	const char *path, struct err *err)
+{
+	const struct config_object *one = NULL;
+	/* A commit changes what its own volume stands on; no target may be that. */
+	bool commits = !strcmp(kind, "commit");
+	while ((one = config_next(api->parts.config, CONFIG_VOLUME, one))) {
+		if ((!commits || strcmp(one->id, volume) != 0) &&
+			uses(api, one->id, path))
+			return err_set(err, EBUSY,
+				"%s of volume %s would change %s, which volume "
+				"%s stands on: %s",
+				kind, volume, path, one->id,
+				commits ? "flatten that one first, or this "
+					  "one instead"
+					: "take another file");
+	}
+	return 0;
+}
+
+int api_job_check_files(struct api *api, const char *kind, const char *volume,
+	const struct doc *options, struct err *err)
+{
+	const struct doc *node = options ? doc_find(options, "to") : NULL;
+	json_t *to = node ? json_from_doc(node) : NULL;
+	json_t *stack = stack_of(api, volume);
+	const char *path = changed_file(kind, stack, to);
+	int failed = path ? check_file(api, kind, volume, path, err) : 0;
+	if (!failed && path)
+		failed = snapshot_lock_check(&api->parts, path, NULL, err);
+	json_decref(stack);
+	json_decref(to);
+	return failed;
+}
+
+/* -- the plan ------------------------------------------------------------------- */
+
+static int find_space_co(struct block_core *core, struct block_source *source,
+	const struct job_kind *kind, const struct doc *options,
+	struct job_space *space, struct err *err)
+{
+	void *values = calloc(1, kind->options_bytes + 1);
+	*space = (struct job_space){0};
+	if (!values)
+		return err_set(err, ENOMEM, "out of memory");
+	int failed = kind->space_co ? opts_parse(kind->options, options, NULL,
+					      values, kind->options_bytes, err)
+				    : 0;
+	if (!failed && kind->space_co) {
+		block_source_get(source);
+		failed = kind->space_co(core, source, values, space, err);
+		block_source_put_co(source);
+		opts_free(kind->options, values);
+	}
+	free(values);
+	return failed;
+}
+
+static void print_text(const struct job_kind *kind, const char *volume,
+	bool ranged, const struct job_space *space, char *text, size_t bytes)
+{
+	size_t used;
+	if (kind->destroys) {
+		snprintf(text, bytes, "DESTROYS all data of %s%s: %s", volume,
+			ranged ? " in the range of its options" : "",
+			kind->help);
+		return;
+	}
+	snprintf(text, bytes, "a job (%s) begins: %s; hosts stay", kind->name,
+		kind->help);
+	if (!kind->space_co)
+		return;
+	used = strlen(text);
+	snprintf(text + used, bytes - used, "; needs %" PRIu64 " bytes",
+		space->needs_bytes);
+	if (!*space->path)
+		return;
+	used = strlen(text);
+	snprintf(text + used, bytes - used,
+		" where %.200s is, %" PRIu64 " are free%s", space->path,
+		space->free_bytes,
+		space->needs_bytes > space->free_bytes
+			? ": too few, it would be refused"
+			: "");
+}
+
+static void answer(struct api_request *request, const struct job_kind *kind,
+	const char *volume, const char *text)
+{
+	char object[80];
+	snprintf(object, sizeof object, "volume %s", volume);
+	json_t *impact = json_pack("{ss, ss, ss, s[]}", "object", object,
+		"effect", kind->pivots ? "parked" : "none", "text", text,
+		"sessions");
+	if (kind->pivots)
+		json_object_set_new(impact, "parked_ms_max",
+			json_integer(
+				(json_int_t)(SPEC_GATE_DEADLINE_NS / 1000000)));
+	api_answer(request, 200,
+		json_pack("{sb, s[], s[o]}", "dry_run", 1, "changes", "impact",
+			impact));
+}
+
+void api_job_plan_co(struct api_request *request, const char *name,
+	const char *volume, const struct doc *options)
+{
+	struct api *api = request->api;
+	const struct job_kind *kind = api_job_kind(name);
+	struct block_source *source = running_of(api, volume);
+	struct job_space space;
+	struct err err = {0};
+	char text[700];
+	int failed = source
+		? api_job_check_files(api, name, volume, options, &err)
+		: err_set(&err, ENOENT,
+			  "there is no volume \"%s\", or it is offline",
+			  volume);
+	if (!failed)
+		failed = find_space_co(request->parts->core, source, kind,
+			options, &space, &err);
+	if (failed) {
+		api_fail(request, &err);
+		return;
+	}
+	print_text(kind, volume, options, &space, text, sizeof text);
+	answer(request, kind, volume, text);
+}

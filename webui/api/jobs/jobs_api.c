@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Handlers of jobs.
+ */
+#include "blockcore/base/opts.h"
+#include "blockcore/spec.h"
+#include "target/control/appliance/appliance.h"
+#include "target/volume/view.h"
+#include "webui/api/jobs/jobs.h"
+#include "webui/api/jobs/jobs_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAIT_MAX_S 60u
+
+/* -- showing ---------------------------------------------------------------- */
+
+static json_t *time_or_null(int64_t ms)
+{
+	return ms ? api_time(ms) : json_null();
+}
+
+static json_t *options_json(const struct api_job_record *record)
+{
+	json_t *options =
+		*record->options ? json_loads(record->options, 0, NULL) : NULL;
+	return options ? options : json_object();
+}
+
+json_t *api_job_json(const struct api_job *job)
+{
+	const struct api_job_record *r = &job->record;
+	struct job_progress progress = {.done = r->done_bytes,
+		.total = r->total_bytes,
+		.left_s = UINT64_MAX};
+	if (job->job)
+		job_get_progress(job->job, &progress);
+	bool knows = job->job && progress.left_s != UINT64_MAX;
+	return json_pack("{sI, ss, ss, so, ss, sI, sI, sI, sI, so, so, so, ss, "
+			 "ss?, ss?, sI}",
+		"id", (json_int_t)r->id, "volume", r->volume, "kind", r->kind,
+		"options", options_json(r), "state", api_job_states[r->state],
+		"done_bytes", (json_int_t)progress.done, "total_bytes",
+		(json_int_t)progress.total, "rate_bytes_s",
+		(json_int_t)progress.rate_bytes_s, "rate_bytes",
+		(json_int_t)r->rate_bytes, "left_seconds",
+		knows ? json_integer((json_int_t)progress.left_s) : json_null(),
+		"created", api_time(r->created_ms), "ended",
+		time_or_null(r->ended_ms), "user", r->user, "error",
+		*r->error ? r->error : NULL, "note", *r->note ? r->note : NULL,
+		"generation", (json_int_t)r->generation);
+}
+
+json_t *api_jobs_stats(struct api *api)
+{
+	const struct api_job *job;
+	json_t *list = json_array();
+	if (!api->jobs) /* the daemon is stopping */
+		return list;
+	TAILQ_FOREACH (job, &api->jobs->list, link) {
+		struct job_progress p;
+		if (!job->job)
+			continue;
+		job_get_progress(job->job, &p);
+		json_array_append_new(list,
+			json_pack("{sI, sI, sI, sI}", "id",
+				(json_int_t)job->record.id, "done_bytes",
+				(json_int_t)p.done, "total_bytes",
+				(json_int_t)p.total, "rate_bytes_s",
+				(json_int_t)p.rate_bytes_s));
+	}
+	return list;
+}
+
+/* -- reading ---------------------------------------------------------------- */
+
+static struct api_job *find(struct api_request *request)
+{
+	const char *text = api_parameter(request, "id");
+	char *end;
+	uint64_t id = strtoull(text, &end, 10);
+	struct api_job *job = *end || *text < '0' || *text > '9'
+		? NULL
+		: api_job_find(request->api->jobs, id);
+	if (!job)
+		api_problem(
+			request, "not-found", "there is no job %.32s", text);
+	return job;
+}
+
+static bool is_state(const char *name)
+{
+	for (const char *const *state = api_job_states; *state; state++) {
+		if (!strcmp(*state, name))
+			return true;
+	}
+	return false;
+}
+
+static void list_co(struct api_request *request)
+{
+	const char *volume = api_query(request, "volume");
+	const char *state = api_query(request, "state");
+	struct api_page page;
+	const struct api_job *job;
+	if (state && !is_state(state)) {
+		api_problem(request, "syntax", "there is no state \"%.32s\"",
+			state);
+		return;
+	}
+	if (!api_page_begin(request, &page))
+		return;
+	TAILQ_FOREACH (job, &request->api->jobs->list, link) {
+		char key[24];
+		snprintf(key, sizeof key, "%020" PRIu64, job->record.id);
+		if ((volume && strcmp(volume, job->record.volume) != 0) ||
+			(state &&
+				strcmp(state,
+					api_job_states[job->record.state]) !=
+					0))
+			continue;
+		if (api_page_wants(&page, key))
+			api_page_add(&page, key, api_job_json(job));
+	}
+	api_page_answer(request, &page);
+}
+
+static void get_co(struct api_request *request)
+{
+	uint64_t seconds;
+	struct api_job *job = find(request);
+	if (!job ||
+		!api_query_uint(request, "wait", 0, WAIT_MAX_S, 0, &seconds))
+		return;
+	api_job_wait_co(job, seconds);
+	api_answer(request, 200, api_job_json(job));
+}
+
+/* -- starting --------------------------------------------------------------- */
+
+struct start_options {
+	char *volume, *kind;
+	const struct doc *options;
+	uint64_t rate_bytes;
+	bool destroy; /* said, not guessed: the data may go */
+};
+
+#define START(field) offsetof(struct start_options, field)
+static const struct opt_spec start_specs[] = {
+	{.name = "volume",
+		.type = OPT_STRING,
+		.offset = START(volume),
+		.max = 63,
+		.help = "on which"},
+	{.name = "kind",
+		.type = OPT_STRING,
+		.offset = START(kind),
+		.max = 31,
+		.help = "what"},
+	{.name = "options",
+		.type = OPT_DOC,
+		.flags = OPT_OPTIONAL,
+		.offset = START(options),
+		.help = "of the kind"},
+	{.name = "rate_bytes",
+		.type = OPT_SIZE,
+		.offset = START(rate_bytes),
+		.max = 1ull << 50,
+		.fallback = "0",
+		.help = "bytes per second; 0: no limit"},
+	{.name = "destroy",
+		.type = OPT_BOOL,
+		.offset = START(destroy),
+		.fallback = "false",
+		.help = "the data that are there may go"},
+	OPT_END,
+};
+
+static const struct job_kind *kind_of(const struct start_options *o)
+{
+	return api_job_kind(o->kind);
+}
+
+/* A job would say so when it runs; who asks hears it at once. */
+static int check_target(const struct doc *options, struct err *err)
+{
+	const struct doc *to = options ? doc_find(options, "to") : NULL;
+	if (!to)
+		return 0;
+	if (to->kind != DOC_MAP)
+		return doc_error(to, err, EINVAL,
+			"expected a source: {protocol: ...} or {format: ...}");
+	return spec_check(to, err);
+}
+
+static int check_kind(
+	const struct doc *body, const struct start_options *o, struct err *err)
+{
+	const struct job_kind *kind = kind_of(o);
+	if (!kind)
+		return doc_error(doc_find(body, "kind"), err, EINVAL,
+			"there is no job \"%s\"", o->kind);
+	void *values = calloc(1, kind->options_bytes + 1);
+	if (!values)
+		return err_set(err, ENOMEM, "out of memory");
+	int failed = opts_parse(kind->options, o->options, NULL, values,
+		kind->options_bytes, err);
+	if (!failed)
+		opts_free(kind->options, values);
+	free(values);
+	return failed ? failed : check_target(o->options, err);
+}
+
+static char *print_options(const struct doc *options)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = options ? open_memstream(&text, &bytes) : NULL;
+	if (!options)
+		return strdup("");
+	if (out) {
+		doc_print_json(options, out);
+		fclose(out);
+	}
+	return text;
+}
+
+static struct api_job *make_job(
+	struct api_request *request, const struct start_options *o)
+{
+	struct api_job *job = api_job_new(request->api->jobs);
+	char *options = print_options(o->options);
+	if (!job || !options) {
+		free(job);
+		free(options);
+		return NULL;
+	}
+	struct api_job_record *r = &job->record;
+	r->options = options;
+	snprintf(r->volume, sizeof r->volume, "%s", o->volume);
+	snprintf(r->kind, sizeof r->kind, "%s", o->kind);
+	snprintf(r->user, sizeof r->user, "%s", request->who.name);
+	r->rate_bytes = o->rate_bytes;
+	return job;
+}
+
+/* What takes all data away is said in so many words, and never under the eyes of
+ * hosts. False: answered. */
+static bool may_destroy(
+	struct api_request *request, const struct start_options *o)
+{
+	struct volume_view view;
+	const struct volume *volume =
+		appliance_find_volume(request->parts->appliance, o->volume);
+	if (!kind_of(o)->destroys || !volume) /* told when it starts */
+		return true;
+	volume_view_get(volume, &view);
+	if (view.nexuses) {
+		api_problem(request, "conflict",
+			"the job (%s) DESTROYS all data of %s, and sessions of "
+			"hosts are open on it (%" PRIu64
+			"): end them first, or remove its exports",
+			o->kind, o->volume, view.nexuses);
+		return false;
+	}
+	if (o->destroy || request->dry_run)
+		return true;
+	api_problem_at(request, "/destroy", NULL,
+		"the job (%s) DESTROYS all data of %s: say \"destroy\": true "
+		"if that is meant",
+		o->kind, o->volume);
+	return false;
+}
+
+/* What writes to tables that it has found wrong does so while nobody else does. */
+static bool may_repair(
+	struct api_request *request, const struct start_options *o)
+{
+	struct volume_view view;
+	const struct volume *volume =
+		appliance_find_volume(request->parts->appliance, o->volume);
+	const struct doc *repair =
+		o->options ? doc_find(o->options, "repair") : NULL;
+	if (strcmp(o->kind, "check") != 0 || !volume || !repair ||
+		!strcmp(repair->text, "nothing"))
+		return true;
+	volume_view_get(volume, &view);
+	if (!view.nexuses)
+		return true;
+	api_problem(request, "conflict",
+		"the check would repair the image of %s, and sessions of hosts "
+		"are open on it (%" PRIu64
+		"): end them first, or remove its exports",
+		o->volume, view.nexuses);
+	return false;
+}
+
+static void start_with_co(struct api_request *request, const struct doc *body,
+	const struct start_options *o)
+{
+	struct err err = {0};
+	char location[64];
+	if (check_kind(body, o, &err)) {
+		api_fail(request, &err);
+		return;
+	}
+	if (!may_destroy(request, o) || !may_repair(request, o))
+		return;
+	if (request->dry_run) {
+		api_job_plan_co(request, o->kind, o->volume, o->options);
+		return;
+	}
+	struct api_job *job = make_job(request, o);
+	if (!job) {
+		api_problem(request, "busy", "out of memory");
+		return;
+	}
+	if (api_job_start_co(job, &err)) {
+		api_fail(request, &err);
+		return;
+	}
+	json_t *json = api_job_json(job);
+	snprintf(location, sizeof location, "/api/v1/jobs/%" PRIu64,
+		job->record.id);
+	api_audit(request, location + 8, NULL, json_incref(json));
+	api_answer_job(request, location, json);
+}
+
+static void start_co(struct api_request *request)
+{
+	struct err err = {0};
+	struct start_options o;
+	struct doc *body =
+		doc_parse("", request->text, request->text_bytes, &err);
+	if (!body || opts_parse(start_specs, body, NULL, &o, sizeof o, &err)) {
+		api_fail(request, &err);
+	} else {
+		start_with_co(request, body, &o);
+		opts_free(start_specs, &o);
+	}
+	doc_free(body);
+}
+
+/* -- changing --------------------------------------------------------------- */
+
+static bool refuse_ended(struct api_request *request, const struct api_job *job)
+{
+	if (!api_job_ended(job))
+		return false;
+	api_problem(request, "conflict", "job %" PRIu64 " has ended: %s",
+		job->record.id, api_job_states[job->record.state]);
+	return true;
+}
+
+static void set_paused(struct api_job *job, bool paused)
+{
+	if (job->record.state == API_JOB_CANCELLING)
+		return;
+	if (job->job && paused)
+		job_pause(job->job);
+	else if (job->job)
+		job_resume(job->job);
+	job->record.state = paused ? API_JOB_PAUSED
+		: job->job	   ? API_JOB_RUNNING
+				   : API_JOB_QUEUED;
+}
+
+static const struct doc *member(
+	const struct doc *body, const char *name, struct err *err)
+{
+	(void)err;
+	const struct doc *node = doc_find(body, name);
+	return node && node->kind != DOC_NULL ? node : NULL;
+}
+
+static int change(struct api_job *job, const struct doc *body, struct err *err)
+{
+	const struct doc *paused = member(body, "paused", err);
+	const struct doc *rate = member(body, "rate_bytes", err);
+	uint64_t rate_bytes = job->record.rate_bytes;
+	bool pause = false;
+	if (body->kind != DOC_MAP || !body->first)
+		return doc_error(
+			body, err, EINVAL, "paused or rate_bytes is expected");
+	for (const struct doc *node = body->first; node; node = node->next) {
+		if (strcmp(node->key, "paused") &&
+			strcmp(node->key, "rate_bytes"))
+			return doc_key_error(node, err, EINVAL,
+				"unknown key; allowed are: paused, rate_bytes");
+	}
+	if ((paused && doc_bool(paused, &pause, err)) ||
+		(rate && doc_size(rate, 0, 1ull << 50, &rate_bytes, err)))
+		return -EINVAL;
+	if (paused)
+		set_paused(job, pause);
+	job->record.rate_bytes = rate_bytes;
+	if (rate && job->job)
+		job_set_rate(job->job, rate_bytes);
+	return 0;
+}
+
+static void change_co(struct api_request *request)
+{
+	struct err err = {0};
+	struct api_job *job = find(request);
+	if (!job || refuse_ended(request, job))
+		return;
+	json_t *before = api_job_json(job);
+	struct doc *body =
+		doc_parse("", request->text, request->text_bytes, &err);
+	if (!body || change(job, body, &err)) {
+		api_fail(request, &err);
+		json_decref(before);
+	} else {
+		api_job_save(job);
+		api_job_tell(job, api_job_states[job->record.state]);
+		json_t *after = api_job_json(job);
+		api_audit(request, "job", before, json_incref(after));
+		api_answer(request, 200, after);
+	}
+	doc_free(body);
+}
+
+static void cancel_co(struct api_request *request)
+{
+	struct api_job *job = find(request);
+	if (!job || refuse_ended(request, job))
+		return;
+	api_job_cancel(job);
+	json_t *json = api_job_json(job);
+	api_audit(request, "job", NULL, json_incref(json));
+	api_answer(request, 202, json);
+}
+
+const struct api_route api_jobs_routes[] = {
+	{"listJobs", "GET", "/api/v1/jobs", API_VIEWER, API_PAGED,
+		"volume state", list_co},
+	{"startJob", "POST", "/api/v1/jobs", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, start_co},
+	{"getJob", "GET", "/api/v1/jobs/{id}", API_VIEWER, 0, "wait", get_co},
+	{"changeJob", "PATCH", "/api/v1/jobs/{id}", API_OPERATOR, API_BODY,
+		NULL, change_co},
+	{"cancelJob", "POST", "/api/v1/jobs/{id}/cancel", API_OPERATOR,
+		API_IDEMPOTENT, NULL, cancel_co},
+	{0},
+};

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of jobs share: jobs.c their life, jobs_api.c the handlers,
+ * job_plan.c what one would do and who is in its way, job_store.c what is durable,
+ * job_keep.c what becomes durable while one runs.
+ */
+#ifndef WEBUI_API_JOBS_PRIVATE_H
+#define WEBUI_API_JOBS_PRIVATE_H
+
+#include "blockcore/job.h"
+#include "target/control/appliance/pivots.h"
+#include "webui/api/jobs/job_store.h"
+#include "webui/api/server/private.h"
+
+struct co;
+
+struct api_job_waiter {
+	struct co *co;
+	struct loop_timer timer;
+	LIST_ENTRY(api_job_waiter) link;
+};
+
+struct api_job {
+	struct api_jobs *all;
+	struct api_job_record record;
+	struct job *job; /* NULL: waits, or has ended */
+	bool interrupted; /* by the daemon's end: goes on at the next start */
+	LIST_HEAD(, api_job_waiter) waiters;
+	TAILQ_ENTRY(api_job) link; /* oldest first */
+};
+
+struct api_jobs {
+	struct api *api;
+	TAILQ_HEAD(, api_job) list;
+	uint64_t next_id;
+	unsigned running;
+	bool stopping;
+	struct co *stopper; /* waits until none runs */
+	struct loop_timer save, retry;
+	struct pivots_watcher pivots;
+};
+
+extern const char *const api_job_states[]; /* ends with NULL */
+bool api_job_ended(const struct api_job *job);
+struct api_job *api_job_new(struct api_jobs *jobs);
+void api_job_free(struct api_job *job);
+struct api_job *api_job_find(struct api_jobs *jobs, uint64_t id);
+int api_job_start_co(struct api_job *job, struct err *err);
+/* It has not ended. */
+void api_job_cancel(struct api_job *job);
+/* Until it has ended, at most so long. */
+void api_job_wait_co(struct api_job *job, uint64_t seconds);
+void api_job_save(struct api_job *job);
+/* An event of topic jobs; counts the generation. */
+void api_job_tell(struct api_job *job, const char *type);
+int api_job_run_co(struct api_job *job, struct err *err);
+
+/* -- job_keep.c -------------------------------------------------------------- */
+
+void api_jobs_watch(struct api_jobs *jobs);
+void api_jobs_unwatch(struct api_jobs *jobs);
+
+/* -- job_plan.c -------------------------------------------------------------- */
+
+const struct job_kind *api_job_kind(const char *name); /* NULL: there is none */
+/* -EBUSY, naming it: another volume stands on a file that the job would change.
+ * `options` NULL: none. */
+int api_job_check_files(struct api *api, const char *kind, const char *volume,
+	const struct doc *options, struct err *err);
+/* Answers what the job would do; its options fit its kind. */
+void api_job_plan_co(struct api_request *request, const char *kind,
+	const char *volume, const struct doc *options);
+
+json_t *api_job_json(const struct api_job *job);
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The stack of a volume: its document, what runs, its size.
+ *
+ * Invariant: a listener without a name is called by its type, the second one TYPE-2,
+ * as the running stack calls it. Once one is changed all have their names.
+ */
+#include "webui/api/objects/objects_source.h"
+#include "blockcore/spec.h"
+#include "target/control/config/json_doc.h"
+#include "target/volume/view.h"
+#include "webui/api/server/body.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- documents --------------------------------------------------------------- */
+
+const char *source_text(const json_t *object, const char *member)
+{
+	return json_string_value(json_object_get(object, member));
+}
+
+size_t source_find_named(const json_t *listeners, const char *name)
+{
+	size_t i;
+	for (i = 0; i < json_array_size(listeners); i++) {
+		const char *other =
+			source_text(json_array_get(listeners, i), "name");
+		if (other && !strcmp(other, name))
+			break;
+	}
+	return i;
+}
+
+void source_name_listener(const json_t *listeners, json_t *one)
+{
+	const char *type = source_text(one, "type");
+	char name[BLOCK_NAME_BYTES];
+	if (!type || json_object_get(one, "name"))
+		return;
+	snprintf(name, sizeof name, "%s", type);
+	for (unsigned n = 2;
+		source_find_named(listeners, name) < json_array_size(listeners);
+		n++)
+		snprintf(name, sizeof name, "%.50s-%u", type, n);
+	json_object_set_new(one, "name", json_string(name));
+}
+
+json_t *source_copy(const struct config_object *object)
+{
+	json_t *source =
+		json_deep_copy(json_object_get(object->value, "source"));
+	json_t *listeners = json_object_get(source, "listeners");
+	json_t *one;
+	size_t i;
+	if (!json_is_array(listeners)) {
+		json_object_set_new(source, "listeners", json_array());
+		return source;
+	}
+	json_array_foreach(listeners, i, one)
+	{
+		source_name_listener(listeners, one);
+	}
+	return source;
+}
+
+size_t source_find(const json_t *source, const char *name)
+{
+	return source_find_named(json_object_get(source, "listeners"), name);
+}
+
+size_t source_count(const json_t *source)
+{
+	return json_array_size(json_object_get(source, "listeners"));
+}
+
+json_t *source_listener(const json_t *source, size_t index)
+{
+	return json_array_get(json_object_get(source, "listeners"), index);
+}
+
+/* Where the core would put it: at the top of its band. */
+static size_t place_of(const json_t *listeners, const json_t *listener)
+{
+	const char *type = source_text(listener, "type");
+	const struct block_kind *kind =
+		type ? block_kind_find(BLOCK_LISTENER, type) : NULL;
+	size_t i;
+	for (i = 0; kind && i < json_array_size(listeners); i++) {
+		const char *other =
+			source_text(json_array_get(listeners, i), "type");
+		const struct block_kind *above =
+			other ? block_kind_find(BLOCK_LISTENER, other) : NULL;
+		if (!above || above->band >= kind->band)
+			break;
+	}
+	return kind ? i : 0;
+}
+
+size_t source_insert(json_t *source, json_t *listener)
+{
+	json_t *listeners = json_object_get(source, "listeners");
+	size_t place = place_of(listeners, listener);
+	json_array_insert_new(listeners, place, listener);
+	return place;
+}
+
+/* -- one change --------------------------------------------------------------- */
+
+bool source_change_co(struct api_request *request,
+	const struct config_object *object, json_t *source, const char *verb,
+	const char *prefix)
+{
+	char id[OBJECT_ID_BYTES];
+	struct object_edits *edits = calloc(1, sizeof *edits);
+	json_t *value = json_copy(object->value);
+	if (!edits || !value || !source) {
+		free(edits);
+		json_decref(value);
+		json_decref(source);
+		api_answer(request, 500, NULL);
+		return false;
+	}
+	json_t *listeners = json_object_get(source, "listeners");
+	if (json_is_array(listeners) && !json_array_size(listeners))
+		json_object_del(source, "listeners");
+	json_object_set_new(value, "source", source);
+	object_edit(edits, CONFIG_VOLUME, object->id, value);
+	bool done = object_change_co(request, edits, verb, prefix, id);
+	object_edits_free(edits);
+	return done;
+}
+
+const struct config_object *source_volume(struct api_request *request)
+{
+	return object_find(request, &object_volumes);
+}
+
+/* -- what runs ---------------------------------------------------------------- */
+
+struct block_source *source_running(
+	struct api_request *request, const char *volume)
+{
+	struct volume *found =
+		appliance_find_volume(request->parts->appliance, volume);
+	return found ? atomic_load(&found->source) : NULL;
+}
+
+/* As spec_print has it; NULL: it is offline. */
+json_t *source_running_json(
+	struct api_request *request, const char *volume, bool status)
+{
+	struct block_source *source = source_running(request, volume);
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = source ? open_memstream(&text, &bytes) : NULL;
+	if (!out)
+		return NULL;
+	spec_print(source, status, out);
+	json_t *json = fclose(out) ? NULL : json_loadb(text, bytes, 0, NULL);
+	free(text);
+	return json;
+}
+
+static void get_source_co(struct api_request *request)
+{
+	bool status;
+	const struct config_object *object = source_volume(request);
+	if (!object || !api_query_bool(request, "status", false, &status))
+		return;
+	object_set_etag(request, object);
+	if (!status) {
+		api_answer(request, 200,
+			json_incref(json_object_get(object->value, "source")));
+		return;
+	}
+	json_t *json = source_running_json(request, object->id, true);
+	if (json)
+		api_answer(request, 200, json);
+	else
+		api_problem(request, "storage",
+			"volume \"%s\" is offline: nothing runs", object->id);
+}
+
+static void answer_source(struct api_request *request, const char *volume)
+{
+	const struct config_object *object =
+		config_find(request->parts->config, CONFIG_VOLUME, volume);
+	if (!object) {
+		api_problem(request, "not-found", "the volume has gone since");
+		return;
+	}
+	object_set_etag(request, object);
+	api_answer(request, 200,
+		json_incref(json_object_get(object->value, "source")));
+}
+
+static void replace_source_co(struct api_request *request)
+{
+	const char *name = api_parameter(request, "name");
+	const struct config_object *object = source_volume(request);
+	if (!object || !object_match(request, object))
+		return;
+	if (!json_is_object(request->body)) {
+		api_problem_at(request, "", NULL, "an object is expected");
+		return;
+	}
+	if (source_change_co(request, object, json_deep_copy(request->body),
+		    "got another stack", "/source"))
+		answer_source(request, name);
+}
+
+/* -- size --------------------------------------------------------------------- */
+
+/* True if `to` is smaller than what the volume shows now. */
+static bool shrinks(
+	struct api_request *request, const char *volume, const json_t *to)
+{
+	struct volume_view view;
+	uint64_t bytes = 0;
+	struct volume *found =
+		appliance_find_volume(request->parts->appliance, volume);
+	struct doc *doc = json_to_doc(to, NULL);
+	bool is_size = doc && !doc_size(doc, 0, UINT64_MAX, &bytes, NULL);
+	doc_free(doc);
+	if (!found || !is_size)
+		return false;
+	volume_view_get(found, &view);
+	return view.online && bytes < view.size_bytes;
+}
+
+/* What has the size, if that can change beside running I/O: a file or an image. Its
+ * pointer in *pointer. */
+static json_t *sized_bottom(json_t *source, const char **pointer)
+{
+	json_t *protocol = json_object_get(source, "protocol");
+	json_t *format = json_object_get(source, "format");
+	const char *type = source_text(protocol ? protocol : format, "type");
+	*pointer = protocol ? "/source/protocol" : "/source/format";
+	if (!type || strcmp(type, protocol ? "file" : "qcow2"))
+		return NULL;
+	return protocol ? protocol : format;
+}
+
+static void resize_co(struct api_request *request)
+{
+	const char *name = api_parameter(request, "name");
+	json_t *size = json_object_get(request->body, "size");
+	bool may_shrink = false;
+	const struct config_object *object = source_volume(request);
+	if (!object || !body_has_only(request, "size shrink") ||
+		!body_may_bool(request, "shrink", &may_shrink))
+		return;
+	if (!size) {
+		api_problem_at(request, "/size", NULL, "a size is expected");
+		return;
+	}
+	if (!may_shrink && shrinks(request, object->id, size)) {
+		api_problem_at(request, "/size", NULL,
+			"it is smaller than the volume: what lies behind the "
+			"new end would be lost; say \"shrink\": true if that "
+			"is "
+			"meant");
+		return;
+	}
+	json_t *source =
+		json_deep_copy(json_object_get(object->value, "source"));
+	const char *pointer;
+	json_t *bottom = sized_bottom(source, &pointer);
+	if (!bottom) {
+		json_decref(source);
+		api_problem(request, "conflict",
+			"only a volume on a file or a qcow2 image has a size "
+			"that can change while it runs");
+		return;
+	}
+	json_object_set(bottom, "size", size);
+	if (source_change_co(request, object, source, "resized", pointer))
+		object_answer_co(request, &object_volumes, name);
+}
+
+#define VOLUME "/api/v1/volumes/{name}"
+#define CHANGE (API_DRY_RUN | API_NEEDS_MATCH)
+const struct api_route api_source_routes[] = {
+	{"getSource", "GET", VOLUME "/source", API_VIEWER, 0, "status",
+		get_source_co},
+	{"replaceSource", "PUT", VOLUME "/source", API_OPERATOR,
+		API_BODY | CHANGE, NULL, replace_source_co},
+	{"resizeVolume", "POST", VOLUME "/resize", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, resize_co},
+	{0},
+};

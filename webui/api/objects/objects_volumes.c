@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Volumes: what there is to export.
+ *
+ * Invariants
+ *  1. A volume's UUID is shown always and never changes by a request: it is the
+ *     identity that hosts see.
+ *  2. Nothing here touches a file, but for `purge`, after the volume has gone.
+ */
+#include "blockcore/base/log.h"
+#include "target/volume/view.h"
+#include "webui/api/live/faults.h"
+#include "webui/api/live/space.h"
+#include "webui/api/objects/new_file.h"
+#include "webui/api/objects/objects.h"
+#include "webui/api/objects/purge.h"
+#include "webui/api/objects/snapshot_locks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UUID_TEXT_BYTES 37
+
+static const char *uuid_text(const uint8_t uuid[16], char out[UUID_TEXT_BYTES])
+{
+	unsigned used = 0;
+	for (unsigned i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			out[used++] = '-';
+		used += (unsigned)snprintf(out + used, 3, "%02x", uuid[i]);
+	}
+	return out;
+}
+
+/* -- answers ---------------------------------------------------------------- */
+
+static const char *state_of(const struct volume_view *view)
+{
+	if (view->failed)
+		return "failed";
+	if (!view->online)
+		return "offline";
+	return view->ejected ? "ejected" : "online";
+}
+
+/* A rate may be a number or a size in a text; 0 is none. */
+static bool limits(const json_t *listener)
+{
+	static const char *const rates[] = {"iops", "iops_read", "iops_write",
+		"bytes_s", "bytes_read", "bytes_write"};
+	for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+		const json_t *rate = json_object_get(listener, rates[i]);
+		const char *text = json_string_value(rate);
+		if (text ? strtod(text, NULL) > 0
+			 : json_integer_value(rate) > 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_throttled(const json_t *value)
+{
+	json_t *one;
+	size_t i;
+	json_array_foreach(
+		json_object_get(json_object_get(value, "source"), "listeners"),
+		i, one)
+	{
+		const char *type =
+			json_string_value(json_object_get(one, "type"));
+		if (type && !strcmp(type, "throttle") && limits(one))
+			return true;
+	}
+	return false;
+}
+
+static json_t *status_json(const struct api *api, const struct volume *volume,
+	const struct config_object *object)
+{
+	struct volume_view view;
+	char naa[17];
+	volume_view_get(volume, &view);
+	for (unsigned i = 0; i < 8; i++)
+		snprintf(naa + 2 * i, 3, "%02x", volume->naa[i]);
+	json_t *status = json_pack("{ss, ss, ss, sI, sI, sI, sb, sb, sb}",
+		"state", state_of(&view), "serial", volume->serial, "naa", naa,
+		"block_bytes", (json_int_t)view.block_bytes, "sessions",
+		(json_int_t)view.nexuses, "faults",
+		(json_int_t)json_array_size(api_fault_rules(object)),
+		"write_cache", view.write_cache, "write_protected",
+		view.read_only, "throttled", is_throttled(object->value));
+	if (!view.online) {
+		json_object_set_new(
+			status, "reason", json_string(view.offline_reason));
+		return status;
+	}
+	json_object_set_new(status, "size_bytes",
+		json_integer((json_int_t)view.size_bytes));
+	json_object_set_new(status, "physical_block_bytes",
+		json_integer((json_int_t)view.physical_block_bytes));
+	json_t *space = api_space_json(api, volume);
+	if (space)
+		json_object_set_new(status, "space", space);
+	return status;
+}
+
+static void complete_volume(struct api_request *request,
+	const struct config_object *object, json_t *json)
+{
+	char uuid[UUID_TEXT_BYTES];
+	const struct volume *volume =
+		appliance_find_volume(request->parts->appliance, object->id);
+	if (!volume)
+		return;
+	json_object_set_new(json, "uuid",
+		json_string(uuid_text(volume->settings.uuid, uuid)));
+	json_object_set_new(
+		json, "status", status_json(request->api, volume, object));
+}
+
+static void measure_volumes_co(struct api_request *request, json_t *items)
+{
+	json_t *item;
+	size_t i;
+	json_array_foreach(items, i, item)
+	{
+		const char *name =
+			json_string_value(json_object_get(item, "name"));
+		json_t *status = json_object_get(item, "status");
+		uint64_t bytes;
+		if (name && status && api_space_co(request->api, name, &bytes))
+			json_object_set_new(status, "allocated_bytes",
+				json_integer((json_int_t)bytes));
+	}
+}
+
+/* -- requests --------------------------------------------------------------- */
+
+/* What may be said again must be what it is. */
+static bool check_uuid(struct api_request *request,
+	const struct config_object *present, json_t *value)
+{
+	char uuid[UUID_TEXT_BYTES];
+	json_t *given = json_object_get(value, "uuid");
+	const struct volume *volume =
+		appliance_find_volume(request->parts->appliance, present->id);
+	if (!json_is_string(given) || !volume)
+		return true; /* the document's checks look at it */
+	uuid_text(volume->settings.uuid, uuid);
+	if (strcasecmp(json_string_value(given), uuid) != 0) {
+		api_problem_at(request, "/uuid", NULL,
+			"the identity of a volume cannot change: it is %s",
+			uuid);
+		return false;
+	}
+	json_t *kept = json_object_get(present->value, "uuid");
+	if (kept)
+		json_object_set(value, "uuid", kept);
+	else
+		json_object_del(value, "uuid");
+	return true;
+}
+
+static bool check_name(struct api_request *request,
+	const struct config_object *present, json_t *value)
+{
+	const char *name = json_string_value(json_object_get(value, "name"));
+	if (!name) {
+		if (json_object_get(value, "name"))
+			return true; /* refused as no text */
+		json_object_set_new(value, "name", json_string(present->id));
+		return true;
+	}
+	if (!strcmp(name, present->id))
+		return true;
+	api_problem_at(request, "/name", NULL,
+		"it is \"%s\": an object keeps its name; make another one",
+		present->id);
+	return false;
+}
+
+bool object_check_name(struct api_request *request, enum config_kind kind,
+	const struct config_object *present, json_t *value)
+{
+	if (present)
+		return check_name(request, present, value);
+	const char *name = json_string_value(json_object_get(value, "name"));
+	if (!name || !config_find(request->parts->config, kind, name))
+		return true;
+	api_problem(request, "conflict", "a %s \"%s\" is there already",
+		config_kind_name(kind), name);
+	return false;
+}
+
+static bool prepare_volume(struct api_request *request,
+	const struct config_object *present, json_t *value)
+{
+	return object_check_name(request, CONFIG_VOLUME, present, value) &&
+		(!present || check_uuid(request, present, value));
+}
+
+/* -- who holds a volume ------------------------------------------------------ */
+
+static bool names_source(const json_t *source, const char *name)
+{
+	static const char *const below[] = {"source", "file", "backing"};
+	const json_t *format = json_object_get(source, "format");
+	for (size_t i = 0; i < sizeof below / sizeof *below; i++) {
+		const json_t *one =
+			json_object_get(i ? format : source, below[i]);
+		const char *text = json_string_value(one);
+		if (text ? !strcmp(text, name) : one && names_source(one, name))
+			return true;
+	}
+	return false;
+}
+
+static void hold(json_t *held_by, const struct config_object *object)
+{
+	char text[OBJECT_ID_BYTES + 16];
+	snprintf(text, sizeof text, "%s %s", config_kind_name(object->kind),
+		object->id);
+	json_array_append_new(held_by, json_string(text));
+}
+
+static void release_volume(struct api_request *request,
+	const struct config_object *object, struct object_edits *edits,
+	json_t *held_by)
+{
+	const struct config *config = request->parts->config;
+	const struct config_object *one = NULL;
+	while ((one = config_next(config, CONFIG_EXPORT, one))) {
+		const char *volume = json_string_value(
+			json_object_get(one->value, "volume"));
+		if (!volume || strcmp(volume, object->id) != 0)
+			continue;
+		hold(held_by, one);
+		object_edit(edits, CONFIG_EXPORT, one->id, NULL);
+	}
+	/* Volumes that stand on it never go along: the change is refused. */
+	for (one = NULL; (one = config_next(config, CONFIG_VOLUME, one));) {
+		if (names_source(
+			    json_object_get(one->value, "source"), object->id))
+			hold(held_by, one);
+	}
+}
+
+const struct object_kind object_volumes = {.kind = CONFIG_VOLUME,
+	.collection = "volumes",
+	.parameter = "name",
+	.id_member = "name",
+	.complete = complete_volume,
+	.measure_co = measure_volumes_co,
+	.prepare = prepare_volume,
+	.release = release_volume};
+
+/* -- create, with export ------------------------------------------------------ */
+
+/* The target that an export names, or one with the volume's name; made in the same
+ * change if it is not there. */
+static bool add_target(struct api_request *request, struct object_edits *edits,
+	const char *name, char iqn[ACCESS_NAME_BYTES])
+{
+	if (!object_target_iqn(request, name, iqn)) {
+		api_problem_at(request, "/export/target", NULL,
+			"\"%.100s\" is no name of a target", name);
+		return false;
+	}
+	if (!config_find(request->parts->config, CONFIG_TARGET, iqn))
+		object_edit(edits, CONFIG_TARGET, NULL,
+			json_pack("{ss}", "iqn", iqn));
+	return true;
+}
+
+/* Takes `export` over. */
+static bool add_export(struct api_request *request, struct object_edits *edits,
+	const char *volume, json_t *export)
+{
+	char iqn[ACCESS_NAME_BYTES];
+	const char *target =
+		json_string_value(json_object_get(export, "target"));
+	if (!json_is_object(export)) {
+		api_problem_at(
+			request, "/export", NULL, "an object is expected");
+		json_decref(export);
+		return false;
+	}
+	if (!add_target(request, edits, target ? target : volume, iqn)) {
+		json_decref(export);
+		return false;
+	}
+	json_object_set_new(export, "volume", json_string(volume));
+	json_object_set_new(export, "target", json_string(iqn));
+	if (!json_object_get(export, "lun"))
+		json_object_set_new(export, "lun",
+			json_integer(
+				(json_int_t)object_free_lun(request, iqn)));
+	object_edit(edits, CONFIG_EXPORT, NULL, export);
+	return true;
+}
+
+/* The edits of a new volume; NULL: answered. Takes `value` over. */
+static struct object_edits *new_volume(
+	struct api_request *request, json_t *value)
+{
+	const char *name = json_string_value(json_object_get(value, "name"));
+	json_t *export = json_incref(json_object_get(value, "export"));
+	struct object_edits *edits = NULL;
+	json_object_del(value, "export");
+	if (new_file_take_size(request, value) &&
+		prepare_volume(request, NULL, value)) {
+		edits = calloc(1, sizeof *edits);
+		if (!edits)
+			api_answer(request, 500, NULL);
+	}
+	if (!edits) {
+		json_decref(value);
+		json_decref(export);
+		return NULL;
+	}
+	object_edit(edits, CONFIG_VOLUME, NULL, value);
+	if (!export || add_export(request, edits, name ? name : "", export))
+		return edits;
+	object_edits_free(edits);
+	return NULL;
+}
+
+static void create_co(struct api_request *request)
+{
+	char id[OBJECT_ID_BYTES];
+	if (!json_is_object(request->body)) {
+		api_problem_at(request, "", NULL, "an object is expected");
+		return;
+	}
+	json_t *value = json_deep_copy(request->body);
+	json_object_del(value, "status");
+	json_object_del(value, "generation");
+	struct object_edits *edits = new_volume(request, value);
+	if (!edits)
+		return;
+	if (object_change_co(request, edits, "created", "", id))
+		object_created_co(request, &object_volumes, id);
+	object_edits_free(edits);
+}
+
+/* -- delete, with its files --------------------------------------------------- */
+
+static void delete_co(struct api_request *request)
+{
+	bool wants;
+	char id[OBJECT_ID_BYTES];
+	if (!api_query_bool(request, "purge", false, &wants))
+		return;
+	const struct config_object *object =
+		object_find(request, &object_volumes);
+	if (!object)
+		return;
+	if (wants && !snapshot_locks_may_purge(request, object->value))
+		return;
+	json_t *value = json_deep_copy(object->value);
+	snprintf(id, sizeof id, "%s", object->id);
+	object_delete_co(request, &object_volumes);
+	if (wants && request->dry_run)
+		purge_explain(request, id, value);
+	else if (wants &&
+		!config_find(request->parts->config, CONFIG_VOLUME, id))
+		purge_files_co(request, id, value);
+	json_decref(value);
+}
+
+/* -- the rest ---------------------------------------------------------------- */
+
+static void list_co(struct api_request *request)
+{
+	object_list_co(request, &object_volumes, NULL);
+}
+
+static void get_co(struct api_request *request)
+{
+	object_get_co(request, &object_volumes);
+}
+
+static void replace_co(struct api_request *request)
+{
+	object_replace_co(request, &object_volumes);
+}
+
+static void patch_co(struct api_request *request)
+{
+	object_patch_co(request, &object_volumes);
+}
+
+#define VOLUMES "/api/v1/volumes"
+static void plan_repair(
+	struct api_request *request, const char *name, bool reopens)
+{
+	char object[OBJECT_ID_BYTES + 8];
+	snprintf(object, sizeof object, "volume %s", name);
+	api_answer(request, 200,
+		json_pack("{sb, s[], s[{ss, ss, ss}]}", "dry_run", 1, "changes",
+			"impact", "object", object, "effect",
+			reopens ? "offline" : "live", "text",
+			reopens ? "its storage is opened anew, then hosts may "
+				  "write again"
+				: "hosts may write again"));
+}
+
+/* What was lost stays lost: an operator says that he has looked. */
+static void repair_co(struct api_request *request)
+{
+	const struct config_object *object =
+		object_find(request, &object_volumes);
+	struct appliance *appliance = request->parts->appliance;
+	struct err err = {0};
+	bool reopens;
+	if (!object)
+		return;
+	char name[OBJECT_ID_BYTES], path[OBJECT_ID_BYTES + 8];
+	snprintf(name, sizeof name, "%s", object->id);
+	snprintf(path, sizeof path, "volumes/%s", name);
+	if (appliance_repair_check(appliance, name, &reopens, &err)) {
+		api_fail(request, &err);
+		return;
+	}
+	if (request->dry_run) {
+		plan_repair(request, name, reopens);
+		return;
+	}
+	log_warning("api", "repaired",
+		"%s lets hosts use volume %s again after a failure",
+		request->who.name, name);
+	api_audit(request, path, NULL, NULL);
+	if (appliance_repair_co(appliance, name, &err))
+		api_fail(request, &err);
+	else
+		object_answer_co(request, &object_volumes, name);
+}
+
+const struct api_route api_volume_routes[] = {
+	{"listVolumes", "GET", VOLUMES, API_VIEWER, API_PAGED, NULL, list_co},
+	{"createVolume", "POST", VOLUMES, API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, create_co},
+	{"getVolume", "GET", VOLUMES "/{name}", API_VIEWER, 0, NULL, get_co},
+	{"replaceVolume", "PUT", VOLUMES "/{name}", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_NEEDS_MATCH, NULL, replace_co},
+	{"changeVolume", "PATCH", VOLUMES "/{name}", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_NEEDS_MATCH, NULL, patch_co},
+	{"deleteVolume", "DELETE", VOLUMES "/{name}", API_OPERATOR,
+		API_DRY_RUN | API_NEEDS_MATCH, "cascade purge", delete_co},
+	{"repairVolume", "POST", VOLUMES "/{name}/repair", API_OPERATOR,
+		API_DRY_RUN | API_IDEMPOTENT, NULL, repair_co},
+	{0},
+};

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Snapshots of a volume that its image keeps itself (qcow2): made, listed, deleted.
+ * Lists have those beside, too, of which the volume's document tells:
+ * snapshots_external.c.
+ *
+ * Invariants
+ *  1. What an image keeps stands in it alone: nothing here remembers a snapshot, so
+ *     one that others made is there, too.
+ *  2. A snapshot that a volume shows or stands on is not deleted, also while that
+ *     volume is offline: its document counts.
+ */
+#include "webui/api/objects/snapshots.h"
+#include "blockcore/base/log.h"
+#include "blockcore/spec.h"
+#include "webui/api/objects/snapshot_locks.h"
+#include "webui/api/server/body.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- what there is ------------------------------------------------------------ */
+
+/* As the image has it -> as answers have it. */
+static json_t *snapshot_json(const json_t *kept)
+{
+	json_int_t seconds =
+		json_integer_value(json_object_get(kept, "seconds"));
+	json_int_t nanoseconds =
+		json_integer_value(json_object_get(kept, "nanoseconds"));
+	return json_pack("{sO, sO, so, sO, sO}", "name",
+		json_object_get(kept, "name"), "id",
+		json_object_get(kept, "id"), "created",
+		api_time(seconds * 1000 + nanoseconds / 1000000), "size_bytes",
+		json_object_get(kept, "size_bytes"), "vm_state_bytes",
+		json_object_get(kept, "vm_state_bytes"));
+}
+
+json_t *snapshot_read_co(struct block_source *source, struct err *err)
+{
+	char *text = NULL;
+	size_t bytes = 0, i;
+	FILE *out = open_memstream(&text, &bytes);
+	json_t *items = json_array(), *kept = NULL, *one;
+	int failed = out ? spec_snapshots_print_co(source, out, err)
+			 : err_set(err, ENOMEM, "out of memory");
+	if (out && fclose(out) == 0 && !failed) {
+		kept = json_loadb(text, bytes, 0, NULL);
+		if (!kept)
+			failed = err_set(err, EIO,
+				"a name in the snapshot table is no text");
+	}
+	json_array_foreach(json_object_get(kept, "snapshots"), i, one)
+	{
+		json_array_append_new(items, snapshot_json(one));
+	}
+	json_decref(kept);
+	free(text);
+	if (!failed)
+		return items;
+	json_decref(items);
+	return NULL;
+}
+
+static bool snapshot_is_called(
+	const json_t *snapshot, const char *member, const char *name)
+{
+	const char *text = source_text(snapshot, member);
+	return text && !strcmp(text, name);
+}
+
+/* By its name, else by its id; borrowed; NULL: there is none. */
+json_t *snapshot_pick(const json_t *items, const char *name)
+{
+	static const char *const members[] = {"name", "id"};
+	for (unsigned m = 0; m < 2; m++) {
+		json_t *one;
+		size_t i;
+		json_array_foreach(items, i, one)
+		{
+			if (snapshot_is_called(one, members[m], name))
+				return one;
+		}
+	}
+	return NULL;
+}
+
+/* What runs of the volume of the path, with a reference; NULL: answered. */
+struct block_source *snapshot_source(struct api_request *request)
+{
+	const struct config_object *object = source_volume(request);
+	if (!object)
+		return NULL;
+	struct block_source *source = source_running(request, object->id);
+	if (!source)
+		api_problem(request, "storage",
+			"volume \"%s\" is offline: nothing runs", object->id);
+	else
+		block_source_get(source); /* the volume may let go of it */
+	return source;
+}
+
+/* All snapshots; NULL: answered. */
+json_t *snapshot_list_co(
+	struct api_request *request, struct block_source *source)
+{
+	struct err err = {0};
+	json_t *items = snapshot_read_co(source, &err);
+	if (items)
+		snapshot_make_tree(request, items);
+	else
+		api_fail(request, &err);
+	return items;
+}
+
+/* The snapshot of the path, a new reference; NULL: answered. */
+json_t *snapshot_find_co(
+	struct api_request *request, struct block_source *source)
+{
+	const char *name = api_parameter(request, "snapshot");
+	json_t *items = snapshot_list_co(request, source);
+	json_t *one = items ? json_incref(snapshot_pick(items, name)) : NULL;
+	if (items && !one)
+		api_problem(request, "not-found",
+			"volume \"%s\" has no snapshot \"%.255s\"",
+			api_parameter(request, "name"), name);
+	json_decref(items);
+	return one;
+}
+
+static void list_snapshots_co(struct api_request *request)
+{
+	struct block_source *source = snapshot_source(request);
+	if (!source)
+		return;
+	json_t *items = snapshot_list_co(request, source);
+	block_source_put_co(source);
+	if (items)
+		api_answer_list(request, items, "name");
+}
+
+static void get_snapshot_co(struct api_request *request)
+{
+	struct block_source *source = snapshot_source(request);
+	if (!source)
+		return;
+	json_t *one = snapshot_find_co(request, source);
+	block_source_put_co(source);
+	if (one)
+		api_answer(request, 200, one);
+}
+
+/* -- dry runs and records ------------------------------------------------------- */
+
+void snapshot_answer_plan(
+	struct api_request *request, const char *effect, const char *text)
+{
+	char object[OBJECT_ID_BYTES + 8];
+	snprintf(object, sizeof object, "volume %s",
+		api_parameter(request, "name"));
+	api_answer(request, 200,
+		json_pack("{sb, s[], s[{ss, ss, ss}]}", "dry_run", 1, "changes",
+			"impact", "object", object, "effect", effect, "text",
+			text));
+}
+
+void snapshot_announce(
+	struct api_request *request, const char *what, const char *snapshot)
+{
+	char name[256];
+	const char *volume = api_parameter(request, "name");
+	/* Whoever made the image may have called it anything. */
+	log_escape(name, sizeof name, snapshot, (unsigned)strlen(snapshot));
+	log_info("api", what, "%s: snapshot %s of volume %s", request->who.name,
+		name, volume);
+	api_emit(request->api, "volumes", what,
+		json_pack("{ss, ss}", "volume", volume, "snapshot", snapshot));
+}
+
+void snapshot_tell(struct api_request *request, const char *what,
+	const char *snapshot, json_t *before, json_t *after)
+{
+	char path[2 * OBJECT_ID_BYTES + 32];
+	snprintf(path, sizeof path, "volumes/%s/snapshots/%.255s",
+		api_parameter(request, "name"), snapshot);
+	api_audit(request, path, json_incref(before), json_incref(after));
+	snapshot_announce(request, what, snapshot);
+}
+
+/* -- create --------------------------------------------------------------------- */
+
+static void created_co(struct api_request *request, struct block_source *source,
+	const char *name)
+{
+	char location[2 * OBJECT_ID_BYTES + 32];
+	json_t *items = snapshot_list_co(request, source);
+	json_t *one = items ? snapshot_pick(items, name) : NULL;
+	if (one) {
+		snapshot_tell(request, "snapshot_created", name, NULL, one);
+		snprintf(location, sizeof location,
+			"/api/v1/volumes/%s/snapshots/%s",
+			api_parameter(request, "name"), name);
+		api_answer_created(request, location, json_incref(one));
+	} else if (items) {
+		api_problem(request, "not-found", "it has gone since");
+	}
+	json_decref(items);
+}
+
+/* In the words of the contract; false: answered. */
+bool snapshot_check_name(
+	struct api_request *request, const char *member, const char *name)
+{
+	char pointer[16];
+	if (body_is_name(name))
+		return true;
+	snprintf(pointer, sizeof pointer, "/%s", member);
+	api_problem_at(request, pointer, NULL,
+		"a letter or digit, then up to 62 letters, digits, \".\", "
+		"\"_\" or \"-\" are expected");
+	return false;
+}
+
+static void create_internal_co(struct api_request *request,
+	struct block_source *source, const char *name)
+{
+	struct err err = {0};
+	if (json_object_get(request->body, "placement"))
+		api_problem_at(request, "/placement", NULL,
+			"only an external snapshot places listeners: the image "
+			"keeps this one, and they stay where they are");
+	else if (!snapshot_check_free(
+			 request, api_parameter(request, "name"), name))
+		return;
+	else if (request->dry_run)
+		snapshot_answer_plan(request, "parked",
+			"a snapshot is made in the image; hosts wait for what "
+			"is in flight and one flush");
+	else if (spec_snapshot_create_co(
+			 source, name, SPEC_GATE_DEADLINE_NS, &err))
+		api_fail(request, &err);
+	else
+		created_co(request, source, name);
+}
+
+static void create_snapshot_co(struct api_request *request)
+{
+	const char *name;
+	bool external = false;
+	if (!body_has_only(request, "name external placement") ||
+		!(name = body_need_text(request, "name")) ||
+		!snapshot_check_name(request, "name", name) ||
+		!body_may_bool(request, "external", &external))
+		return;
+	struct block_source *source = snapshot_source(request);
+	if (!source)
+		return;
+	if (external)
+		snapshot_create_external_co(request, source, name);
+	else
+		create_internal_co(request, source, name);
+	block_source_put_co(source);
+}
+
+/* -- delete --------------------------------------------------------------------- */
+
+/* Whether a source's document shows that snapshot of the volume, anywhere. */
+static bool shows(
+	const json_t *source, const char *volume, const json_t *snapshot)
+{
+	static const char *const below[] = {"file", "backing"};
+	const json_t *format = json_object_get(source, "format");
+	const char *of = source_text(source, "source");
+	const char *name =
+		source_text(json_object_get(source, "view"), "snapshot");
+	if (of && name && !strcmp(of, volume) &&
+		(snapshot_is_called(snapshot, "name", name) ||
+			snapshot_is_called(snapshot, "id", name)))
+		return true;
+	if (!of && json_is_object(json_object_get(source, "source")))
+		return shows(
+			json_object_get(source, "source"), volume, snapshot);
+	for (unsigned i = 0; i < 2; i++) {
+		const json_t *one = json_object_get(format, below[i]);
+		if (json_is_object(one) && shows(one, volume, snapshot))
+			return true;
+	}
+	return false;
+}
+
+/* False: answered. */
+static bool check_unused(struct api_request *request, const json_t *snapshot)
+{
+	const char *volume = api_parameter(request, "name");
+	const struct config_object *one = NULL;
+	json_t *held_by = json_array();
+	while ((one = config_next(
+			request->parts->config, CONFIG_VOLUME, one))) {
+		char text[OBJECT_ID_BYTES + 16];
+		if (!shows(json_object_get(one->value, "source"), volume,
+			    snapshot))
+			continue;
+		snprintf(text, sizeof text, "volume %s", one->id);
+		json_array_append_new(held_by, json_string(text));
+	}
+	if (!json_array_size(held_by)) {
+		json_decref(held_by);
+		return true;
+	}
+	api_problem(request, "conflict",
+		"snapshot \"%.255s\" is in use: remove or flatten what shows "
+		"it or stands on it first",
+		source_text(snapshot, "name"));
+	api_problem_add(request, "held_by", held_by);
+	return false;
+}
+
+static void delete_found_co(struct api_request *request,
+	struct block_source *source, json_t *snapshot)
+{
+	struct err err = {0};
+	const char *name = source_text(snapshot, "name");
+	if (!snapshot_need_internal(request, snapshot) ||
+		!check_unused(request, snapshot))
+		return;
+	if (snapshot_lock_check(request->parts, source_text(snapshot, "image"),
+		    name, &err)) {
+		api_fail(request, &err);
+		return;
+	}
+	if (request->dry_run) {
+		snapshot_answer_plan(request, "none",
+			"the snapshot is deleted for good; what only it holds "
+			"becomes free, hosts stay");
+	} else if (spec_snapshot_delete_co(source, name, &err)) {
+		api_fail(request, &err);
+	} else {
+		snapshot_tell(
+			request, "snapshot_deleted", name, snapshot, NULL);
+		api_answer_empty(request);
+	}
+}
+
+static void delete_snapshot_co(struct api_request *request)
+{
+	struct block_source *source = snapshot_source(request);
+	if (!source)
+		return;
+	json_t *snapshot = snapshot_find_co(request, source);
+	if (snapshot)
+		delete_found_co(request, source, snapshot);
+	json_decref(snapshot);
+	block_source_put_co(source);
+}
+
+#define SNAPSHOTS "/api/v1/volumes/{name}/snapshots"
+#define SNAPSHOT SNAPSHOTS "/{snapshot}"
+const struct api_route api_snapshot_routes[] = {
+	{"listSnapshots", "GET", SNAPSHOTS, API_VIEWER, API_PAGED, NULL,
+		list_snapshots_co},
+	{"createSnapshot", "POST", SNAPSHOTS, API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
+		create_snapshot_co},
+	{"getSnapshot", "GET", SNAPSHOT, API_VIEWER, 0, NULL, get_snapshot_co},
+	{"deleteSnapshot", "DELETE", SNAPSHOT, API_OPERATOR, API_DRY_RUN, NULL,
+		delete_snapshot_co},
+	{0},
+};

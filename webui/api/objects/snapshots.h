@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of snapshots share. All answer when they return NULL or false.
+ */
+#ifndef WEBUI_API_SNAPSHOTS_H
+#define WEBUI_API_SNAPSHOTS_H
+
+#include "webui/api/objects/objects_source.h"
+
+/* What runs of the volume of the path, with a reference. */
+struct block_source *snapshot_source(struct api_request *request);
+/* A new list of all, as answers have them. */
+json_t *snapshot_list_co(
+	struct api_request *request, struct block_source *source);
+/* Only those that the image keeps, without members of the tree; NULL: *err, not
+ * answered. */
+json_t *snapshot_read_co(struct block_source *source, struct err *err);
+/* By its name, else by its id; borrowed; NULL: there is none (not answered). */
+json_t *snapshot_pick(const json_t *items, const char *name);
+/* The one of the path; a new reference. */
+json_t *snapshot_find_co(
+	struct api_request *request, struct block_source *source);
+/* A name for a new one, or for a volume, in the words of the contract. */
+bool snapshot_check_name(
+	struct api_request *request, const char *member, const char *name);
+
+/* The plan of a dry run. */
+void snapshot_answer_plan(
+	struct api_request *request, const char *effect, const char *text);
+/* Log, audit, event: `what` is "snapshot_created" ... References stay. */
+void snapshot_tell(struct api_request *request, const char *what,
+	const char *snapshot, json_t *before, json_t *after);
+/* The same without the audit record. */
+void snapshot_announce(
+	struct api_request *request, const char *what, const char *snapshot);
+
+/* -- external ones (snapshots_external.c) -------------------------------------- */
+
+/* Adds those of the volume of the path to a list of internal ones, and to all their
+ * place in the tree. */
+void snapshot_make_tree(struct api_request *request, json_t *items);
+/* False: it is external, and that cannot be done with one. */
+bool snapshot_need_internal(
+	struct api_request *request, const json_t *snapshot);
+/* False: an external snapshot of the volume has that name. */
+bool snapshot_check_free(
+	struct api_request *request, const char *volume, const char *name);
+/* Answers in any case. */
+void snapshot_create_external_co(struct api_request *request,
+	struct block_source *source, const char *name);
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Back to a snapshot of a volume's image, and a writable volume of one.
+ *
+ * Invariant: content under connected hosts goes back only if the request says so
+ * ("destroy": true), they are told, and what was there is always kept as another
+ * snapshot.
+ */
+#include "blockcore/spec.h"
+#include "target/volume/news.h"
+#include "target/volume/view.h"
+#include "webui/api/objects/new_file.h"
+#include "webui/api/objects/snapshots.h"
+#include "webui/api/server/body.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_BYTES 80u /* of a snapshot that is made here */
+
+/* -- revert --------------------------------------------------------------------- */
+
+static unsigned hosts_of(struct api_request *request)
+{
+	struct volume_view view;
+	struct volume *volume = appliance_find_volume(
+		request->parts->appliance, api_parameter(request, "name"));
+	if (!volume)
+		return 0;
+	volume_view_get(volume, &view);
+	return (unsigned)view.nexuses;
+}
+
+/* For what is there now: as asked, else "before-NAME", "before-NAME-2" ... False:
+ * answered. */
+static bool name_safety(struct api_request *request, const json_t *items,
+	const char *snapshot, char safety[NAME_BYTES])
+{
+	const char *given = NULL;
+	if (!body_may_text(request, "safety", &given))
+		return false;
+	if (given && *given) {
+		snprintf(safety, NAME_BYTES, "%s", given);
+		return snapshot_check_name(request, "safety", given);
+	}
+	snprintf(safety, NAME_BYTES, "before-%.48s", snapshot);
+	for (unsigned n = 2; snapshot_pick(items, safety); n++)
+		snprintf(safety, NAME_BYTES, "before-%.48s-%u", snapshot, n);
+	return true;
+}
+
+static void plan_revert(
+	struct api_request *request, const char *safety, unsigned hosts)
+{
+	char text[NAME_BYTES + 240];
+	snprintf(text, sizeof text,
+		"the content goes back to the snapshot; what is there now "
+		"becomes snapshot %s%s",
+		safety,
+		hosts ? "; connected hosts have other data under their feet: "
+			"a file system that is mounted there is damaged, "
+			"unmount it first (needs \"destroy\": true)"
+		      : "");
+	snapshot_answer_plan(request, "parked", text);
+}
+
+static bool may_destroy(
+	struct api_request *request, bool destroy, unsigned hosts)
+{
+	if (destroy || !hosts)
+		return true;
+	api_problem_at(request, "/destroy", NULL,
+		"%u sessions of hosts see the volume, and a file system that "
+		"one of them has mounted would be DAMAGED: unmount it and let "
+		"them log out, or say \"destroy\": true if that is meant",
+		hosts);
+	return false;
+}
+
+static void reverted_co(struct api_request *request,
+	struct block_source *source, const char *snapshot, const char *safety)
+{
+	struct volume *volume = appliance_find_volume(
+		request->parts->appliance, api_parameter(request, "name"));
+	if (volume)
+		volume_content_changed(volume);
+	json_t *items = snapshot_list_co(request, source);
+	json_t *one = items ? snapshot_pick(items, safety) : NULL;
+	snapshot_tell(request, "snapshot_reverted", snapshot, NULL, one);
+	if (items)
+		api_answer(request, 200, json_incref(one));
+	json_decref(items);
+}
+
+static void revert_found_co(struct api_request *request,
+	struct block_source *source, const json_t *items, const char *snapshot)
+{
+	struct err err = {0};
+	char safety[NAME_BYTES];
+	unsigned hosts = hosts_of(request);
+	bool destroy = false;
+	if (!body_may_bool(request, "destroy", &destroy) ||
+		!name_safety(request, items, snapshot, safety))
+		return;
+	if (request->dry_run)
+		plan_revert(request, safety, hosts);
+	else if (!may_destroy(request, destroy, hosts))
+		return;
+	else if (spec_snapshot_revert_co(
+			 source, snapshot, safety, SPEC_GATE_DEADLINE_NS, &err))
+		api_fail(request, &err);
+	else
+		reverted_co(request, source, snapshot, safety);
+}
+
+static void revert_snapshot_co(struct api_request *request)
+{
+	const char *name = api_parameter(request, "snapshot");
+	if (!body_has_only(request, "safety destroy"))
+		return;
+	struct block_source *source = snapshot_source(request);
+	if (!source)
+		return;
+	json_t *items = snapshot_list_co(request, source);
+	const json_t *one = items ? snapshot_pick(items, name) : NULL;
+	if (one && snapshot_need_internal(request, one))
+		revert_found_co(
+			request, source, items, source_text(one, "name"));
+	else if (items && !one)
+		api_problem(request, "not-found",
+			"volume \"%s\" has no snapshot \"%.255s\"",
+			api_parameter(request, "name"), name);
+	json_decref(items);
+	block_source_put_co(source);
+}
+
+/* -- clone ---------------------------------------------------------------------- */
+
+/* A new image over a view of the snapshot. It names that, so that nobody who opens
+ * the file alone takes it for all there is: no format knows such a name. */
+static json_t *clone_value(const char *name, const char *path,
+	const char *volume, const json_t *snapshot)
+{
+	const char *of = source_text(snapshot, "name");
+	char backing[400];
+	snprintf(backing, sizeof backing, "cairn:%.63s@%.255s", volume, of);
+	return json_pack("{ss, s{s{ss, sO, ss, ss, s{s{ss, ss, ss}}, s{ss, "
+			 "s{ss}}}}}",
+		"name", name, "source", "format", "type", "qcow2", "size",
+		json_object_get(snapshot, "size_bytes"), "backing_name",
+		backing, "backing_format", "raw", "file", "protocol", "type",
+		"file", "path", path, "size", "64KiB", "backing", "source",
+		volume, "view", "snapshot", of);
+}
+
+/* Takes `value` over. */
+static void clone_found_co(struct api_request *request, json_t *value)
+{
+	char id[OBJECT_ID_BYTES];
+	struct object_edits *edits = calloc(1, sizeof *edits);
+	if (!edits || !value) {
+		json_decref(value);
+		free(edits);
+		api_answer(request, 500, NULL);
+		return;
+	}
+	object_edit(edits, CONFIG_VOLUME, NULL, value);
+	if (object_change_co(request, edits, "created", "", id))
+		object_created_co(request, &object_volumes, id);
+	object_edits_free(edits);
+}
+
+static void clone_snapshot_co(struct api_request *request)
+{
+	char path[80];
+	const char *name;
+	if (!body_has_only(request, "name") ||
+		!(name = body_need_text(request, "name")) ||
+		!snapshot_check_name(request, "name", name) ||
+		!object_check_name(request, CONFIG_VOLUME, NULL, request->body))
+		return;
+	snprintf(path, sizeof path, "%s.qcow2", name);
+	if (!new_file_is_new(request, path))
+		return;
+	struct block_source *source = snapshot_source(request);
+	json_t *snapshot = source ? snapshot_find_co(request, source) : NULL;
+	if (source)
+		block_source_put_co(source);
+	if (snapshot && snapshot_need_internal(request, snapshot))
+		clone_found_co(request,
+			clone_value(name, path, api_parameter(request, "name"),
+				snapshot));
+	json_decref(snapshot);
+}
+
+#define SNAPSHOT "/api/v1/volumes/{name}/snapshots/{snapshot}"
+const struct api_route api_snapshot_back_routes[] = {
+	{"revertSnapshot", "POST", SNAPSHOT "/revert", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
+		revert_snapshot_co},
+	{"cloneSnapshot", "POST", SNAPSHOT "/clone", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
+		clone_snapshot_co},
+	{0},
+};

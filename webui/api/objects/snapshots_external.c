@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * External snapshots: a volume goes on in a new image, and what it was stays in the
+ * old one, which does not change from then on. They and those that an image keeps
+ * itself are one tree:
+ *
+ *	db01.raw  <--monday--  db01.monday.qcow2  <--tuesday--  db01.tuesday.qcow2
+ *	(path)		       (under)			 snapshots in the image
+ *
+ * The name and the time stand in the document, in `snapshots` of the volume: `path` is
+ * the image of the snapshot, `under` the one that was put over it. Making one is the
+ * change of a document as any other, which the appliance takes as a snapshot by what
+ * differs (live_overlay.c): the names are durable with the new source or not at all.
+ *
+ * Invariants
+ *  1. A name is there as long as its two images stand one right on the other in the
+ *     source. Jobs that merge images part them, so no name ever means content that a
+ *     merge has changed; records that have lost theirs go with the next snapshot.
+ *  2. A name means one snapshot of a volume, of either kind.
+ *  3. Each listener is placed before anything is asked of the appliance, by what the
+ *     request says, else by its kind; so a dry run shows where all go.
+ */
+#include "blockcore/base/log.h"
+#include "blockcore/spec.h"
+#include "webui/api/objects/new_file.h"
+#include "webui/api/objects/snapshot_locks.h"
+#include "webui/api/objects/snapshots.h"
+#include "webui/api/server/body.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* -- images of a source ------------------------------------------------------- */
+
+/* The file that its bottom is in; NULL: it is in none. */
+static const char *image_path(const json_t *source)
+{
+	const json_t *format = json_object_get(source, "format");
+	const json_t *file = format ? json_object_get(format, "file") : source;
+	const json_t *protocol = json_object_get(file, "protocol");
+	const char *type = source_text(protocol, "type");
+	return type && !strcmp(type, "file") ? source_text(protocol, "path")
+					     : NULL;
+}
+
+static const json_t *image_below(const json_t *source)
+{
+	return json_object_get(json_object_get(source, "format"), "backing");
+}
+
+static bool is_text(const json_t *object, const char *member, const char *text)
+{
+	const char *value = source_text(object, member);
+	return value && text && !strcmp(value, text);
+}
+
+/* Whether its two images still stand one on the other. */
+static bool is_there(const json_t *source, const json_t *record)
+{
+	const json_t *below;
+	for (; (below = image_below(source)); source = below) {
+		if (is_text(record, "under", image_path(source)) &&
+			is_text(record, "path", image_path(below)))
+			return true;
+	}
+	return false;
+}
+
+/* What stands in the document and is there still: a new list of records. */
+static json_t *records_of(const struct config_object *volume)
+{
+	const json_t *source = json_object_get(volume->value, "source");
+	const json_t *kept = json_object_get(volume->value, "snapshots");
+	json_t *list = json_array(), *one;
+	size_t i;
+	json_array_foreach(kept, i, one)
+	{
+		if (is_there(source, one))
+			json_array_append(list, one);
+	}
+	return list;
+}
+
+/* -- the tree ------------------------------------------------------------------ */
+
+/* Of the snapshot that the image stands on; null: it stands on none. */
+static json_t *parent_of(const json_t *records, const char *image)
+{
+	const json_t *one;
+	size_t i;
+	json_array_foreach(records, i, one)
+	{
+		if (is_text(one, "under", image))
+			return json_incref(json_object_get(one, "name"));
+	}
+	return json_null();
+}
+
+/* What a file takes up of its file system; null: that is not known. */
+static json_t *owned_by(struct api_request *request, const char *path)
+{
+	char whole[4096];
+	struct stat there;
+	const char *data = block_core_data_directory(request->parts->core);
+	int n = snprintf(whole, sizeof whole, "%s%s%s",
+		*path == '/' ? "" : data, *path == '/' ? "" : "/", path);
+	if (n >= (int)sizeof whole || stat(whole, &there) ||
+		!S_ISREG(there.st_mode))
+		return json_null();
+	return json_integer((json_int_t)there.st_blocks * 512);
+}
+
+static json_t *external_json(struct api_request *request, const json_t *records,
+	const json_t *record)
+{
+	const char *path = source_text(record, "path");
+	return json_pack("{sO, ss, sn, so, sO, si, ss, so, so}", "name",
+		json_object_get(record, "name"), "kind", "external", "id",
+		"created",
+		api_time(
+			json_integer_value(json_object_get(record, "created"))),
+		"size_bytes", json_object_get(record, "size"), "vm_state_bytes",
+		0, "image", path, "parent", parent_of(records, path),
+		"owned_bytes", owned_by(request, path));
+}
+
+void snapshot_make_tree(struct api_request *request, json_t *items)
+{
+	const struct config_object *volume = config_find(request->parts->config,
+		CONFIG_VOLUME, api_parameter(request, "name"));
+	json_t *one;
+	size_t i;
+	if (!volume)
+		return;
+	json_t *records = records_of(volume);
+	const char *image =
+		image_path(json_object_get(volume->value, "source"));
+	json_array_foreach(items, i, one)
+	{
+		json_object_set_new(one, "kind", json_string("internal"));
+		json_object_set_new(
+			one, "image", image ? json_string(image) : json_null());
+		json_object_set_new(one, "parent", parent_of(records, image));
+		json_object_set_new(one, "owned_bytes", json_null());
+	}
+	json_array_foreach(records, i, one)
+	{
+		json_array_append_new(
+			items, external_json(request, records, one));
+	}
+	json_array_foreach(items, i, one)
+	{
+		json_object_set_new(one, "locked_until",
+			snapshot_locked_until(request->parts,
+				source_text(one, "image"),
+				source_text(one, "name")));
+	}
+	json_decref(records);
+}
+
+bool snapshot_need_internal(struct api_request *request, const json_t *snapshot)
+{
+	if (!is_text(snapshot, "kind", "external"))
+		return true;
+	api_problem(request, "conflict",
+		"snapshot \"%.255s\" is external: %.255s, on which the volume "
+		"stands. Merge it by a job (commit or stream) to be rid of it",
+		source_text(snapshot, "name"), source_text(snapshot, "image"));
+	return false;
+}
+
+bool snapshot_check_free(
+	struct api_request *request, const char *volume, const char *name)
+{
+	const struct config_object *object =
+		config_find(request->parts->config, CONFIG_VOLUME, volume);
+	json_t *records = object ? records_of(object) : json_array();
+	bool taken = snapshot_pick(records, name);
+	json_decref(records);
+	if (taken)
+		api_problem(request, "conflict",
+			"volume \"%s\" has a snapshot \"%.63s\" already: "
+			"choose another name",
+			volume, name);
+	return !taken;
+}
+
+/* -- placement ------------------------------------------------------------------ */
+
+static bool is_place(const char *text)
+{
+	return text &&
+		(!strcmp(text, "head") || !strcmp(text, "image") ||
+			!strcmp(text, "both") || !strcmp(text, "drop"));
+}
+
+/* False: answered. */
+static bool check_placement(struct api_request *request, const json_t *now)
+{
+	json_t *placement = json_object_get(request->body, "placement"), *place;
+	const char *name;
+	char pointer[BLOCK_NAME_BYTES + 16];
+	if (placement && !json_is_object(placement)) {
+		api_problem_at(request, "/placement", NULL,
+			"a map of listeners and their places is expected");
+		return false;
+	}
+	json_object_foreach(placement, name, place)
+	{
+		bool known = source_find(now, name) < source_count(now);
+		if (known && is_place(json_string_value(place)))
+			continue;
+		snprintf(pointer, sizeof pointer, "/placement/%.50s", name);
+		api_problem_at(request, pointer,
+			known ? json_pack("[s, s, s, s]", "head", "image",
+					"both", "drop")
+			      : NULL,
+			known ? "a place is expected: head, image, both or drop"
+			      : "the volume has no listener \"%.63s\"",
+			name);
+		return false;
+	}
+	return true;
+}
+
+static const char *place_of(
+	const struct api_request *request, const json_t *listener)
+{
+	const char *said =
+		source_text(json_object_get(request->body, "placement"),
+			source_text(listener, "name"));
+	const struct block_kind *kind =
+		block_kind_find(BLOCK_LISTENER, source_text(listener, "type"));
+	if (said)
+		return said;
+	return kind && kind->anchor == BLOCK_HEAD ? "head" : "image";
+}
+
+static void set_listeners(json_t *source, json_t *listeners)
+{
+	if (json_array_size(listeners))
+		json_object_set(source, "listeners", listeners);
+	else
+		json_object_del(source, "listeners");
+	json_decref(listeners);
+}
+
+/* A new image in `path` over what the volume is now; `now` is taken over. */
+static json_t *source_over(
+	struct api_request *request, json_t *now, const char *path)
+{
+	json_t *head = json_array(), *image = json_array(), *one;
+	size_t i;
+	json_array_foreach(json_object_get(now, "listeners"), i, one)
+	{
+		const char *place = place_of(request, one);
+		if (!strcmp(place, "head") || !strcmp(place, "both"))
+			json_array_append_new(head, json_deep_copy(one));
+		if (!strcmp(place, "image") || !strcmp(place, "both"))
+			json_array_append_new(image, json_deep_copy(one));
+	}
+	set_listeners(now, image);
+	json_t *source = json_pack("{s{ss, s{s{ss, ss, ss}}, so}}", "format",
+		"type", "qcow2", "file", "protocol", "type", "file", "path",
+		path, "size", "64KiB", "backing", now);
+	set_listeners(source, head);
+	return source;
+}
+
+/* -- create --------------------------------------------------------------------- */
+
+/* The volume as it is to be; `now` is taken over. */
+static json_t *value_over(struct api_request *request,
+	const struct config_object *volume, json_t *now, const char *name,
+	const char *path, uint64_t size)
+{
+	json_t *value = json_copy(volume->value);
+	json_t *records = records_of(volume);
+	json_array_append_new(records,
+		json_pack("{ss, ss, ss, sI, sI}", "name", name, "path",
+			image_path(now), "under", path, "created",
+			(json_int_t)api_now_ms(), "size", (json_int_t)size));
+	json_object_set_new(value, "snapshots", records);
+	json_object_set_new(value, "source", source_over(request, now, path));
+	return value;
+}
+
+/* The audit record is the configuration's own, written with the change. */
+static void answer_made(struct api_request *request, const char *name)
+{
+	char location[2 * OBJECT_ID_BYTES + 32];
+	const char *volume = api_parameter(request, "name");
+	json_t *items = json_array();
+	snapshot_make_tree(request, items);
+	json_t *one = json_incref(snapshot_pick(items, name));
+	json_decref(items);
+	if (!one) {
+		api_problem(request, "not-found", "it has gone since");
+		return;
+	}
+	snapshot_announce(request, "snapshot_created", name);
+	snprintf(location, sizeof location, "/api/v1/volumes/%s/snapshots/%s",
+		volume, name);
+	api_answer_created(request, location, one);
+}
+
+/* `now` is taken over. */
+static void change_co(struct api_request *request,
+	const struct config_object *volume, json_t *now, const char *name,
+	uint64_t size)
+{
+	char path[2 * OBJECT_ID_BYTES], id[OBJECT_ID_BYTES];
+	struct object_edits *edits = calloc(1, sizeof *edits);
+	snprintf(path, sizeof path, "%s.%s.qcow2", volume->id, name);
+	if (!edits || !new_file_is_new(request, path)) {
+		if (!edits)
+			api_answer(request, 500, NULL);
+		json_decref(now);
+		free(edits);
+		return;
+	}
+	object_edit(edits, CONFIG_VOLUME, volume->id,
+		value_over(request, volume, now, name, path, size));
+	if (object_change_co(request, edits, "got a snapshot", "", id))
+		answer_made(request, name);
+	object_edits_free(edits);
+}
+
+/* False: answered. An image may have none that it keeps itself: then all are free. */
+static bool check_names_co(struct api_request *request,
+	struct block_source *source, const char *name)
+{
+	struct err ignored = {0};
+	json_t *items = snapshot_read_co(source, &ignored);
+	bool taken = items && snapshot_pick(items, name);
+	json_decref(items);
+	if (taken)
+		api_problem(request, "conflict",
+			"the image has a snapshot \"%.63s\" already: choose "
+			"another name",
+			name);
+	return !taken &&
+		snapshot_check_free(
+			request, api_parameter(request, "name"), name);
+}
+
+void snapshot_create_external_co(struct api_request *request,
+	struct block_source *source, const char *name)
+{
+	struct block_info info = block_source_info(
+		source, block_core_lane(request->parts->core, 0));
+	if (!check_names_co(request, source, name))
+		return;
+	const struct config_object *volume = source_volume(request);
+	if (!volume)
+		return;
+	json_t *now = source_copy(volume);
+	bool well = check_placement(request, now);
+	if (well && !image_path(now)) {
+		api_problem(request, "conflict",
+			"volume \"%s\" is not in a file of its own: only what "
+			"is can stay as it was under a new image",
+			volume->id);
+		well = false;
+	}
+	if (well)
+		change_co(request, volume, now, name, info.size_bytes);
+	else
+		json_decref(now);
+}
