@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The rows of handlers in ../api/*.c, as text: what the daemon says it serves. (That
+ * The rows of handlers in ../api, as text: what the daemon says it serves. (That
  * it does is found by asking it: access.mjs.)
  */
 import {readdirSync, readFileSync} from "node:fs";
@@ -19,7 +19,7 @@ function expand(text) {
 
 export function routes(directory) {
 	const rows = [];
-	for (const file of readdirSync(directory).filter((name) => name.endsWith(".c"))) {
+	for (const file of readdirSync(directory, {recursive: true}).filter((name) => name.endsWith(".c"))) {
 		const text = expand(readFileSync(join(directory, file), "utf8"));
 		for (const [, operation, method, path, role, rest] of text.matchAll(ROW)) {
 			const flags = [...rest.matchAll(/API_([A-Z_]+)/g)].map(([, name]) => name);
