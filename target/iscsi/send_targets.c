@@ -30,15 +30,17 @@ static bool may_ask(const struct iscsi_login_world *world,
 static bool list_fits(struct send_targets *list, const char *initiator)
 {
 	const struct access_table *table = list->table;
-	struct access_fit *shrunk,
-		*fit = malloc((table->hosts + 1) * sizeof *fit);
+	struct access_fit *shrunk;
 
-	if (!fit)
+	list->fit = malloc((table->hosts + 1) * sizeof *list->fit);
+	if (!list->fit)
 		return false;
-	list->fits = access_list_fits(table, initiator, list->world->peer, fit);
+	list->fits = access_list_fits(
+		table, initiator, list->world->peer, list->fit);
 	/* A host that never takes its list to the end keeps no more than this. */
-	shrunk = realloc(fit, (list->fits + 1) * sizeof *fit);
-	list->fit = shrunk ? shrunk : fit;
+	shrunk = realloc(list->fit, (list->fits + 1) * sizeof *list->fit);
+	if (shrunk)
+		list->fit = shrunk;
 	return true;
 }
 
