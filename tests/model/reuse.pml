@@ -98,7 +98,7 @@ byte seen[4];		/* set: since a read began */
 #define sound (ALL_COUNTED && SOUND(0, 0) && SOUND(0, 1) && SOUND(1, 0) && \
 	SOUND(1, 1))
 
-active proctype always()
+proctype always()
 {
 end:
 	atomic { !(sound) -> assert(false) }
@@ -463,14 +463,15 @@ end:
 /* -- share.c, unshare.c --------------------------------------------------- */
 
 #ifdef SNAPSHOT
+#ifdef BUG_REGAIN_UNCOUNTED
+#define SINGLE(g) true
+#else
+#define SINGLE(g) (cnt[ent[g]] == 1)
+#endif
 inline regain(guest)
 {
 	if
-	:: ent[guest] && !copied[guest]
-#ifndef BUG_REGAIN_UNCOUNTED
-		&& cnt[ent[guest]] == 1
-#endif
-		-> copied[guest] = true; dirty[guest] = true
+	:: ent[guest] && !copied[guest] && SINGLE(guest) -> copied[guest] = true; dirty[guest] = true
 	:: else
 	fi
 }
@@ -564,6 +565,7 @@ init
 		run reader(4, READS);
 		run flusher(FLUSHES);
 		run reclaimer();
+		run always();
 #ifdef SNAPSHOT
 		run snapshot();
 #endif
