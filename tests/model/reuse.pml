@@ -23,22 +23,22 @@
 /* How many requests of each kind: writes to unit 0 and unit 1 of guest cluster 0
  * and to guest cluster 1, discards and reads of guest cluster 0, flushes. */
 #ifndef WRITES_A
-#define WRITES_A 1
+#define WRITES_A 0
 #endif
 #ifndef WRITES_B
 #define WRITES_B 0
 #endif
 #ifndef WRITES_C
-#define WRITES_C 1
+#define WRITES_C 0
 #endif
 #ifndef DISCARDS
-#define DISCARDS 1
+#define DISCARDS 0
 #endif
 #ifndef READS
-#define READS 1
+#define READS 0
 #endif
 #ifndef FLUSHES
-#define FLUSHES 2
+#define FLUSHES 0
 #endif
 
 #define BIT(v) (1 << (v))
@@ -463,11 +463,7 @@ end:
 /* -- share.c, unshare.c --------------------------------------------------- */
 
 #ifdef SNAPSHOT
-#ifdef BUG_REGAIN_UNCOUNTED
-#define SINGLE(g) true
-#else
 #define SINGLE(g) (cnt[ent[g]] == 1)
-#endif
 inline regain(guest)
 {
 	if
@@ -486,9 +482,7 @@ proctype snapshot()
 #ifndef BUG_GATE_FORGOTTEN
 	atomic { IDLE(0) && IDLE(1) && IDLE(2) && IDLE(3) && IDLE(4) -> skip };
 #endif
-#ifndef BUG_TAKEN_UNCOMMITTED
 	commit();
-#endif
 	atomic {
 		for (i : 0 .. 1) {
 			sent[i] = ent[i];
