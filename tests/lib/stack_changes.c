@@ -140,7 +140,7 @@ static void insert(struct changer *changer, const struct listener *new)
 	changer->listeners++;
 }
 
-static void attach_co(struct changer *changer)
+static bool attach_co(struct changer *changer)
 {
 	unsigned kind = (unsigned)below(changer, KINDS);
 	struct listener new = {.kind = kind};
@@ -148,7 +148,7 @@ static void attach_co(struct changer *changer)
 
 	if (changer->listeners == LISTENERS_MOST ||
 		(kind == VERIFY && changer->bottom == CACHED))
-		return;
+		return false;
 	snprintf(new.name, sizeof new.name, "l%u", ++changer->named);
 	int result = spec_attach_co(changer->source,
 		document(changer, "{type: %s, name: %s%s}", kinds[kind].type,
@@ -156,32 +156,34 @@ static void attach_co(struct changer *changer)
 		NULL, &err);
 	if (kinds[kind].sees_all && changer->bottom == ALIAS) {
 		CHECK_INT(result, -EINVAL);
-		return;
+		return false;
 	}
 	if (settle(changer, result, &err))
-		return;
+		return false;
 	insert(changer, &new);
 	if (kind == DIRTY)
 		free(stack_rig_command_co(changer->rig, changer->source,
 			new.name, "add", "{consumer: a, clean: true}"));
+	return true;
 }
 
-static void detach_co(struct changer *changer)
+static bool detach_co(struct changer *changer)
 {
 	unsigned at;
 	struct err err = {0};
 
 	if (!changer->listeners)
-		return;
+		return false;
 	at = (unsigned)below(changer, changer->listeners);
 	if (settle(changer,
 		    spec_detach_co(changer->source, changer->listener[at].name,
 			    DEADLINE_NS, &err),
 		    &err))
-		return;
+		return false;
 	changer->listeners--;
 	memmove(&changer->listener[at], &changer->listener[at + 1],
 		(changer->listeners - at) * sizeof changer->listener[0]);
+	return true;
 }
 
 /* Some listener of the kind, or NULL. */
@@ -202,7 +204,7 @@ static struct listener *some(struct changer *changer, unsigned kind)
 	return NULL;
 }
 
-static void configure_co(struct changer *changer)
+static bool configure_co(struct changer *changer)
 {
 	static const char *const before[] = {[THROTTLE] = "{iops: ",
 		[DELAY] = "{jitter_us: 400, read_us: ",
@@ -212,8 +214,8 @@ static void configure_co(struct changer *changer)
 	struct err err = {0};
 
 	if (!listener || !before[kind])
-		return;
-	settle(changer,
+		return false;
+	return !settle(changer,
 		spec_configure_co(changer->source, listener->name,
 			document(changer, "%s%u%s", before[kind],
 				500 + (unsigned)below(changer, 3000),
@@ -223,7 +225,7 @@ static void configure_co(struct changer *changer)
 }
 
 /* Two neighbours of one band change places. */
-static void reorder_co(struct changer *changer)
+static bool reorder_co(struct changer *changer)
 {
 	char text[256] = "[";
 	struct listener swapped;
@@ -231,10 +233,10 @@ static void reorder_co(struct changer *changer)
 	unsigned i, at;
 
 	if (changer->listeners < 2)
-		return;
+		return false;
 	at = (unsigned)below(changer, changer->listeners - 1);
 	if (changer->listener[at].kind != changer->listener[at + 1].kind)
-		return;
+		return false;
 	swapped = changer->listener[at];
 	changer->listener[at] = changer->listener[at + 1];
 	changer->listener[at + 1] = swapped;
@@ -250,10 +252,12 @@ static void reorder_co(struct changer *changer)
 		swapped = changer->listener[at];
 		changer->listener[at] = changer->listener[at + 1];
 		changer->listener[at + 1] = swapped;
+		return false;
 	}
+	return true;
 }
 
-static void swap_co(struct changer *changer)
+static bool swap_co(struct changer *changer)
 {
 	unsigned bottom = (unsigned)below(changer, BOTTOMS);
 	struct spec_swap swap = {
@@ -263,15 +267,19 @@ static void swap_co(struct changer *changer)
 	struct err err = {0};
 
 	if (bottom == CACHED && some(changer, VERIFY))
-		return;
+		return false;
 	int result = spec_swap_bottom_co(changer->source, &swap, &err);
-	if (bottom == ALIAS && must_see_all(changer))
+	if (bottom == ALIAS && must_see_all(changer)) {
 		CHECK_INT(result, -EINVAL);
-	else if (!settle(changer, result, &err))
-		changer->bottom = bottom;
+		return false;
+	}
+	if (settle(changer, result, &err))
+		return false;
+	changer->bottom = bottom;
+	return true;
 }
 
-static void hold_co(struct changer *changer)
+static bool hold_co(struct changer *changer)
 {
 	struct listener *listener = some(changer, FAULT);
 
@@ -281,10 +289,11 @@ static void hold_co(struct changer *changer)
 			below(changer, 2) ? "{op: write, count: 3}"
 					  : "{op: any, count: 2, "
 					    "event: complete}"));
+	return listener != NULL;
 }
 
 /* What has changed since the last time is put aside, and copied. */
-static void consume_co(struct changer *changer)
+static bool consume_co(struct changer *changer)
 {
 	struct listener *listener = some(changer, DIRTY);
 
@@ -292,19 +301,30 @@ static void consume_co(struct changer *changer)
 		free(stack_rig_command_co(changer->rig, changer->source,
 			listener->name, i ? "done" : "freeze",
 			"{consumer: a}"));
+	return listener != NULL;
 }
 
-static void release_co(struct changer *changer)
+static bool release_co(struct changer *changer)
 {
 	struct listener *listener = some(changer, FAULT);
 
 	if (listener)
 		free(stack_rig_command_co(changer->rig, changer->source,
 			listener->name, "clear", NULL));
+	return listener != NULL;
 }
 
-static void (*const changes[])(struct changer *changer) = {attach_co, detach_co,
-	configure_co, reorder_co, swap_co, hold_co, release_co, consume_co};
+/* Each does nothing and returns false where it cannot be now. The last three are
+ * said to a driver: the stack stays what it is. */
+static bool (*const changes[])(struct changer *changer) = {
+	[STACK_ATTACH] = attach_co,
+	[STACK_DETACH] = detach_co,
+	[STACK_CONFIGURE] = configure_co,
+	[STACK_REORDER] = reorder_co,
+	[STACK_SWAP] = swap_co,
+	[STACK_HOLD] = hold_co,
+	[STACK_RELEASE] = release_co,
+	[STACK_CONSUME] = consume_co};
 #define CHANGES (sizeof changes / sizeof changes[0])
 
 static void release_all_co(struct changer *changer)
@@ -380,18 +400,19 @@ static void body_co(struct stack_rig *rig, void *argument)
 	struct stack_changes *public = changer->public;
 	struct loop *loop = block_core_lane(rig->core, 0)->loop;
 	struct block_source *base;
-	unsigned i;
+	unsigned i = 0;
 
 	changer->rig = rig;
 	base = stack_rig_source_co(rig,
 		"protocol: {type: file, path: disk, size: 1M, locking: false}");
 	changer->source = stack_rig_source_co(rig, bottoms[0]);
 	start_workers(changer);
-	for (i = 0; i < public->changes; i++) {
+	while (i < public->changes) {
 		unsigned kind = (unsigned)below(changer, CHANGES);
+		bool done = changes[kind](changer);
 
-		changes[kind](changer);
-		public->made[kind]++;
+		public->made[kind] += done;
+		i += done && kind <= STACK_SWAP;
 		if (below(changer, 8) == 0)
 			release_all_co(changer);
 		if (below(changer, 4) == 0)

@@ -10,11 +10,23 @@
 
 #include "tests/lib/stack_rig.h"
 
+/* After the swap: what is said to drivers, which changes no stack. */
+enum {
+	STACK_ATTACH,
+	STACK_DETACH,
+	STACK_CONFIGURE,
+	STACK_REORDER,
+	STACK_SWAP,
+	STACK_HOLD,
+	STACK_RELEASE,
+	STACK_CONSUME
+};
+
 struct stack_changes {
-	unsigned changes; /* to be made */
+	unsigned changes; /* to be made: those that took effect count */
 	uint64_t seed;
 	/* out */
-	unsigned made[8]; /* by kind of change */
+	unsigned made[8]; /* by kind: with effect */
 	unsigned late; /* gave up at a closed gate, as it may */
 	uint64_t requests; /* verified meanwhile */
 };

@@ -22,6 +22,8 @@ static void run(const char *world)
 	stack_changes_run(&setup, &changes);
 	printf("# %llu requests, %u changes given up at the gate\n",
 		(unsigned long long)changes.requests, changes.late);
+	for (unsigned kind = 0; kind <= STACK_CONSUME; kind++)
+		assert_true(changes.made[kind] > 0);
 	assert_true(changes.requests > 1000);
 	assert_true(changes.late < 250);
 }
