@@ -6,7 +6,8 @@
 #
 #   tests/model/test_model.sh [--long]	--long (or MODEL_LONG=1): the larger cases, too
 #
-# Needs spin and gcc. MODEL_MB: the memory that one search may take (default 2000).
+# Needs spin and gcc. MODEL_MB: the memory that one search may take (default 2000,
+# with --long 8000).
 
 set -uo pipefail
 cd "$(dirname "$0")" || exit 2
@@ -17,6 +18,7 @@ for tool in spin gcc; do
 	}
 done
 [ "${1:-}" = --long ] && MODEL_LONG=1
+MODEL_MB=${MODEL_MB:-${MODEL_LONG:+8000}}
 model=$PWD/reuse.pml mistakes=$PWD/mutants.txt
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
