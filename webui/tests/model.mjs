@@ -27,6 +27,12 @@ export function idOf(kind, object) {
 	return String(object.name);
 }
 
+/* What a volume that is made by its size stands on; the file of an image grows. */
+function newFile(name, format, size) {
+	const file = (size) => ({protocol: {type: "file", path: `${name}.${format}`, size}});
+	return format === "raw" ? file(size) : {format: {type: format, size, file: file("64KiB")}};
+}
+
 const DEFAULTS = {block_size: 512, read_only: false, removable: false, thin: false,
 	vendor: "CAIRN", product: "VOLUME", group: 1, weak_hashes: "allowed", cache: "direct", locking: true};
 /* Secrets are kept apart: null in what is answered, whatever was sent. */
@@ -198,8 +204,9 @@ function strip(kind, object) {
 	delete copy.export;
 	if (kind === "volume") {
 		if (copy.size !== undefined)
-			copy.source = {protocol: {type: "file", path: `${copy.name}.raw`, size: copy.size}};
+			copy.source = newFile(copy.name, copy.format ?? "raw", copy.size);
 		delete copy.size;
+		delete copy.format;
 	}
 	return copy;
 }
