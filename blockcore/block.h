@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The door of the block core: requests, drivers, sources.
+ * The door of the block core: requests, sources, lanes. Who writes a driver includes
+ * kind.h, too.
  *
  *	request     one command on its way through a stack
  *	driver      carries requests: a protocol (raw bits), a view (an image shown
@@ -53,7 +54,6 @@
 #define BLOCK_MAX_LANES 64u
 #define BLOCK_MAX_DRIVERS 16u /* in one source */
 #define BLOCK_FRAMES (BLOCK_MAX_DRIVERS + 2u)
-#define BLOCK_OTHERS_MOST 3u /* sources that a listener has beside */
 #define BLOCK_NAME_BYTES 64u
 #define BLOCK_SECTOR_BYTES 512u /* every offset and length is a multiple */
 #define BLOCK_MAX_DATA_BYTES (16u << 20) /* of one READ or WRITE */
@@ -80,6 +80,9 @@ enum block_opcode {
 	(BLOCK_OP(BLOCK_WRITE) | BLOCK_OP(BLOCK_WRITE_ZEROES) | \
 		BLOCK_OP(BLOCK_DISCARD) | BLOCK_OP(BLOCK_COMPARE_AND_WRITE))
 #define BLOCK_OPS_ALL (BLOCK_OP(BLOCK_OPCODES) - 1u)
+
+/* "read", "write_zeroes" ...: as in documents and figures. */
+const char *block_op_name(enum block_opcode op);
 
 enum block_flag {
 	BLOCK_FUA = 1, /* a change: durable before it completes */
@@ -110,6 +113,7 @@ struct block_extents {
 
 struct block_lane;
 struct block_source;
+struct block_stack;
 struct block_driver;
 struct block_request;
 
@@ -190,7 +194,7 @@ void block_cancel(struct block_request *request);
 
 /* On to the driver below the one that has the request now. */
 void block_pass(struct block_request *request);
-/* Ends it at this driver: frames above run from the completion list. */
+/* Ends the request at this driver: frames above run from the completion list. */
 void block_complete(struct block_request *request, int result);
 /* To be called before block_pass by who wants to see the end. */
 void block_push(struct block_request *request,
@@ -211,7 +215,8 @@ void block_unhold(struct block_request *request);
  * parent's generation; block_submit sends it to another source. It inherits the
  * parent's ticket and never waits at the gate, nor for range locks, of a source
  * in whose back part an ancestor is. The parent completes after its children.
- * NULL: fail the parent with -ENOMEM. Returned with block_child_put in done. */
+ * NULL: out of memory, fail the parent with -ENOMEM. Returned with
+ * block_child_put in its done. */
 struct block_request *block_child_get(struct block_request *parent);
 void block_child_put(struct block_request *child);
 
@@ -220,147 +225,7 @@ void block_child_put(struct block_request *child);
 void block_redirect(struct block_request *request, struct block_source *source,
 	uint64_t delta_bytes);
 
-/* -- drivers -------------------------------------------------------------- */
-
-enum block_role { BLOCK_PROTOCOL, BLOCK_VIEW, BLOCK_LISTENER, BLOCK_ALIAS };
-enum block_part { BLOCK_FRONT, BLOCK_BACK };
-/* At a live snapshot: with the name that consumers know, or with the image. */
-enum block_anchor { BLOCK_HEAD, BLOCK_IMAGE };
-/* Order from the top, enforced when a stack is built; free within a band. */
-enum block_band {
-	BAND_STATS,
-	BAND_READONLY,
-	BAND_THROTTLE,
-	BAND_DELAY,
-	BAND_JOB, /* first of the back part */
-	BAND_MIRROR,
-	BAND_DIRTY,
-	BAND_CACHE,
-	BAND_VERIFY,
-	BAND_FAULT,
-	BAND_BOTTOM
-};
-
-/* What a source shows; a value of its generation. */
-struct block_info {
-	uint64_t size_bytes;
-	uint32_t physical_block_bytes; /* good alignment of I/O */
-	uint32_t discard_bytes; /* granularity of DISCARD, 0: none */
-	uint32_t optimal_io_bytes; /* 0: nothing said */
-	uint32_t ops; /* mask of BLOCK_OP() offered */
-	bool read_only;
-	bool volatile_cache; /* a completed write needs FLUSH to be durable */
-	bool rotational;
-};
-
 struct block_core;
-struct ring_space;
-
-/* A kind of driver, stateless. What ends in _co runs on the control lane. */
-struct block_kind {
-	const char *name, *help;
-	enum block_role role;
-	enum block_part part;
-	enum block_anchor anchor;
-	enum block_band band;
-	bool observes; /* may be attached and detached without a gate */
-	bool ordered; /* overlapping requests come one after the other, reads too */
-	const char *
-		others; /* OPT_DOC: a list, opened as driver->others; or NULL */
-	bool of_job; /* a job's own: in no document, gone with the job */
-	uint32_t handles; /* operations its submit treats */
-	uint32_t transparent; /* operations it declares safe to let through */
-	const struct opt_spec *options;
-	size_t options_bytes;
-	size_t driver_bytes; /* struct that begins with struct block_driver */
-	size_t lane_bytes; /* its state on each lane, zeroed at the start */
-
-	/* What the table of options cannot say; `map` is for messages. Optional. */
-	int (*check)(
-		const struct doc *map, const void *options, struct err *err);
-	/* `driver->options` is parsed; sets driver->info if it is a bottom. */
-	int (*open_co)(struct block_driver *driver, struct err *err);
-	/* No request is in it. */
-	void (*close_co)(struct block_driver *driver);
-	/* On each lane before the first request and after the last; optional. */
-	int (*lane_start)(struct block_driver *driver, struct block_lane *lane);
-	void (*lane_stop)(struct block_driver *driver, struct block_lane *lane);
-	void (*submit)(struct block_driver *driver, struct block_request *r);
-	/* A listener may narrow what is below it (read_only ...); optional. */
-	void (*narrow)(struct block_driver *driver, struct block_info *info);
-	/* On each lane when it is detached (of the front: after the successor is
-	 * published), and in the back also whenever a gate has closed, for a
-	 * swap waits for what it holds: lets go of every request it holds,
-	 * holds no new one while driver->released. */
-	void (*release)(struct block_driver *driver, struct block_lane *lane);
-	/* New values of OPT_LIVE options (the others have their old ones), which
-	 * it swaps with *driver->options, so that the caller frees the old. On
-	 * the control lane; optional. */
-	int (*configure_co)(
-		struct block_driver *driver, void *options, struct err *err);
-	int (*resize_co)(
-		struct block_driver *driver, uint64_t bytes, struct err *err);
-	/* Space below a bottom; 0 or -errno. Optional. */
-	int (*space_co)(struct block_driver *driver, struct ring_space *space);
-	/* A verb of its own ("hold", "release" ...); text for people and JSON
-	 * members go to `out`. Optional. */
-	int (*command_co)(struct block_driver *driver, const char *verb,
-		const struct doc *arguments, FILE *out, struct err *err);
-	/* Live figures as JSON members, without braces. Control lane. */
-	void (*status)(struct block_driver *driver, FILE *out);
-	/* A swap changed what is read there, behind its gate; or it joins a source
-	 * in use, of which it has seen nothing. Optional. */
-	void (*content_changed)(struct block_driver *driver,
-		uint64_t offset_bytes, uint64_t length_bytes);
-	/* Writes the protocol document of `name` beside this. Optional. */
-	int (*beside)(struct block_driver *driver, const char *name, FILE *out,
-		struct err *err);
-	/* The sources that the driver holds, from index 0; NULL ends. Optional. */
-	struct block_source *(*below)(
-		struct block_driver *driver, unsigned index);
-};
-
-/* Base of every driver; counted by the stacks that hold it. */
-struct block_driver {
-	const struct block_kind *kind;
-	struct block_core *core;
-	char name[BLOCK_NAME_BYTES];
-	void *options; /* kind->options_bytes, parsed */
-	struct block_info info;
-	bool unwanted; /* its close takes away what its open has made */
-	bool detached; /* has left a source that goes on without it */
-	/* Sources beside what is below it, until it is closed. */
-	struct block_source *others[BLOCK_OTHERS_MOST];
-	unsigned others_count;
-	uint32_t references; /* control lane only */
-	_Atomic bool released; /* no new holds; set by the control lane */
-	_Atomic bool failed; /* block_driver_failed was called */
-	unsigned lanes_started; /* the core's */
-	struct doc *document; /* what OPT_DOC options borrow from; the core's */
-	uint8_t *lane_state; /* lane_stride_bytes for each lane */
-	size_t lane_stride_bytes;
-	struct block_driver_failure {
-		struct loop_message message;
-		int error;
-		char text[128];
-	} failure;
-};
-
-void *block_driver_lane(struct block_driver *driver, struct block_lane *lane);
-
-/* A driver that can no longer promise what it acknowledged (a failed flush)
- * says so once: logged, told to the core's watcher on the control lane. Any
- * thread. The driver itself refuses what follows. */
-void block_driver_failed(
-	struct block_driver *driver, int error, const char *text);
-
-/* What a driver shows (driver->info) has changed of itself: the source that
- * holds it gets a generation that shows it, soon. Control lane. */
-void block_driver_changed(struct block_driver *driver);
-
-extern const struct block_kind *const block_kinds[];
-const struct block_kind *block_kind_find(
-	enum block_role role, const char *name);
 
 /* -- lanes ---------------------------------------------------------------- */
 
@@ -368,8 +233,8 @@ struct ring;
 struct ring_world;
 struct buf_pool;
 
-/* What runs the block core. Lane 0 is the control lane: changes of stacks, jobs and
- * metadata I/O happen in coroutines on it. */
+/* What runs the block core. Lane 0 is the control lane: all changes of stacks
+ * happen in coroutines on it; it carries jobs and metadata I/O, too. */
 struct block_core *block_core_new(struct ring_world *world, unsigned lanes,
 	const char *data_directory, struct err *err);
 /* All sources are gone and all lanes stopped. */
@@ -393,6 +258,10 @@ unsigned block_core_lanes(const struct block_core *core);
 struct block_lane *block_core_lane(struct block_core *core, unsigned index);
 struct ring_world *block_core_world(struct block_core *core);
 const char *block_core_data_directory(const struct block_core *core);
+/* Where the file lies that a document names `path`: in the data directory, unless it
+ * begins with '/'. False: it does not fit into `out`, which is empty then. */
+bool block_core_path(const struct block_core *core, const char *path, char *out,
+	size_t bytes);
 
 struct block_lane {
 	struct block_core *core;
@@ -427,6 +296,18 @@ void block_broadcast_co(struct block_core *core,
 
 /* -- sources -------------------------------------------------------------- */
 
+/* What a source shows; a value of its generation. */
+struct block_info {
+	uint64_t size_bytes;
+	uint32_t physical_block_bytes; /* good alignment of I/O */
+	uint32_t discard_bytes; /* granularity of DISCARD, 0: none */
+	uint32_t optimal_io_bytes; /* 0: nothing said */
+	uint32_t ops; /* mask of BLOCK_OP() offered */
+	bool read_only;
+	bool volatile_cache; /* a completed write needs FLUSH to be durable */
+	bool rotational;
+};
+
 const char *block_source_name(const struct block_source *source);
 const uint8_t *block_source_uuid(const struct block_source *source); /* 16 */
 
@@ -434,11 +315,12 @@ const uint8_t *block_source_uuid(const struct block_source *source); /* 16 */
 struct block_info block_source_info(
 	struct block_source *source, struct block_lane *lane);
 
-/* The source of that name that spec_build_co made, or NULL. */
+/* The source of that name that spec_build_co made, or NULL; control lane. */
 struct block_source *block_source_find(
 	struct block_core *core, const char *name);
 
-/* What the source shows has changed, and all lanes see it; control lane. */
+/* Called on the control lane when what the source shows has changed (size,
+ * read_only ...), after all lanes see it. */
 struct block_source_watch {
 	void (*changed)(struct block_source_watch *watch);
 	LIST_ENTRY(block_source_watch) link;
@@ -447,8 +329,9 @@ void block_source_watch(
 	struct block_source *source, struct block_source_watch *watch);
 void block_source_unwatch(struct block_source_watch *watch);
 
-/* What a holder of a source does there, so that two uses that would damage each
- * other meet as an error when they are set up. Nothing is passed down or up. */
+/* What a holder of a source says it does there, so that two uses that would
+ * damage each other meet as an error when they are set up and not as damage.
+ * A source knows its own claims only; nothing is passed down or up. */
 enum block_claim_mode {
 	BLOCK_CLAIM_READ, /* reads; others may do as they like */
 	BLOCK_CLAIM_STABLE, /* reads; content must not change: a backing file */
@@ -472,26 +355,31 @@ void block_source_unclaim(struct block_claim *claim);
 int block_source_resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err);
 
-/* References. The last one closes it: all requests are waited for. */
+/* References; control lane only. The last one closes it (in a coroutine): what
+ * is held is let go, all requests are waited for, drivers are closed. */
 void block_source_get(struct block_source *source);
 void block_source_put_co(struct block_source *source);
 
-/* Control lane: `driver` is in it or below; one failed; others refer to it. */
+/* Whether `driver` is in it now, or in a source below. Control lane. */
 bool block_source_holds(
 	const struct block_source *source, const struct block_driver *driver);
+/* Whether a driver in it, or in a source below, has failed. Control lane. */
 bool block_source_failed(const struct block_source *source);
+/* Whether others than the caller have a reference to it. Control lane. */
 bool block_source_shared(const struct block_source *source);
 
-/* block_kind.beside of the source's bottom, or of what that stands on. */
+/* block_kind.beside of the source's bottom, or of what that stands on. Control
+ * lane. */
 int block_source_beside(struct block_source *source, const char *name,
 	FILE *out, struct err *err);
 
-/* In a coroutine on `lane`: one request. 0 or -errno. `data` holds length_bytes
- * (COMPARE_AND_WRITE: twice as much), or is NULL. */
+/* In a coroutine on `lane`: one request, as if it blocked. 0 or -errno. `data`
+ * holds length_bytes (COMPARE_AND_WRITE: twice as much), NULL without data. */
 int block_transfer_co(struct block_source *source, struct block_lane *lane,
 	enum block_opcode op, unsigned flags, uint64_t offset_bytes,
 	uint64_t length_bytes, void *data);
-/* The same; while it waits *note is the request: others on the lane can cancel it. */
+/* The same; while it waits *note is the request, so that others on the lane can
+ * cancel it. */
 int block_transfer_noted_co(struct block_source *source,
 	struct block_lane *lane, enum block_opcode op, unsigned flags,
 	uint64_t offset_bytes, uint64_t length_bytes, void *data,

@@ -6,7 +6,7 @@
 #ifndef BLOCKCORE_KINDS_H
 #define BLOCKCORE_KINDS_H
 
-#include "blockcore/block.h"
+#include "blockcore/kind.h"
 
 /* protocols */
 extern const struct block_kind file_kind;

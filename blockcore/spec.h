@@ -99,6 +99,8 @@ struct spec_overlay {
 /* 0, or -errno with everything as before: a file that was made for it stays, empty. */
 int spec_overlay_co(struct block_source *source,
 	const struct spec_overlay *overlay, struct err *err);
+/* "head", "image" ...; of SPEC_PLACE_ANCHOR "". */
+const char *spec_placement_name(enum spec_placement placement);
 /* The placement's name; NULL with *err: there is none of that name. */
 int spec_placement_parse(const struct doc *node, enum spec_placement *placement,
 	struct err *err);

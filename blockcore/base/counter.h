@@ -29,4 +29,21 @@ static inline void counter_add(struct counter *counter, uint64_t amount)
 	atomic_store_explicit(&counter->value, value, memory_order_relaxed);
 }
 
+/* Histograms whose buckets double: number n of `buckets` is for values up to
+ * unit << n, the last one for all that are larger. */
+static inline unsigned counter_bucket(
+	uint64_t value, uint64_t unit, unsigned buckets)
+{
+	uint64_t times = value ? (value - 1) / unit : 0;
+	unsigned bucket = times ? 64u - (unsigned)__builtin_clzll(times) : 0;
+
+	return bucket < buckets ? bucket : buckets - 1;
+}
+/* The largest value in a bucket; 0: it has no bound. */
+static inline uint64_t counter_bucket_bound(
+	unsigned bucket, uint64_t unit, unsigned buckets)
+{
+	return bucket < buckets - 1 ? unit << bucket : 0;
+}
+
 #endif

@@ -2,10 +2,10 @@
 /*
  * A source as the bottom of another one; see alias.c.
  */
-#ifndef BLOCKCORE_ALIAS_H
-#define BLOCKCORE_ALIAS_H
+#ifndef BLOCKCORE_CORE_ALIAS_H
+#define BLOCKCORE_CORE_ALIAS_H
 
-#include "blockcore/block.h"
+#include "blockcore/kind.h"
 
 struct block_alias {
 	struct block_driver driver;

@@ -9,8 +9,8 @@
  *  3. A change happens as a whole or not at all; where it does not, `next` is
  *     discarded and the drivers that were to leave stay.
  */
-#ifndef BLOCKCORE_CHANGE_H
-#define BLOCKCORE_CHANGE_H
+#ifndef BLOCKCORE_CORE_CHANGE_H
+#define BLOCKCORE_CORE_CHANGE_H
 
 #include "blockcore/core/core.h"
 

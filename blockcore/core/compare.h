@@ -3,8 +3,8 @@
  * Tracked sources: range locks for changes, COMPARE_AND_WRITE out of READ and
  * WRITE. See compare.c.
  */
-#ifndef BLOCKCORE_COMPARE_H
-#define BLOCKCORE_COMPARE_H
+#ifndef BLOCKCORE_CORE_COMPARE_H
+#define BLOCKCORE_CORE_COMPARE_H
 
 #include "blockcore/core/core.h"
 

@@ -9,8 +9,8 @@
  *     pool, one after the other still goes on.
  *  3. Who waits is served in order.
  */
-#ifndef BLOCKCORE_COMPARE_MEMORY_H
-#define BLOCKCORE_COMPARE_MEMORY_H
+#ifndef BLOCKCORE_CORE_COMPARE_MEMORY_H
+#define BLOCKCORE_CORE_COMPARE_MEMORY_H
 
 #include "blockcore/base/buf.h"
 #include "blockcore/block.h"

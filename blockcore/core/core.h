@@ -8,19 +8,19 @@
  *	     --> source --> channel	a lane's view of a source: stack, gate
  *			--> stack	a generation: drivers, counters per lane
  */
-#ifndef BLOCKCORE_CORE_H
-#define BLOCKCORE_CORE_H
+#ifndef BLOCKCORE_CORE_CORE_H
+#define BLOCKCORE_CORE_CORE_H
 
 #include "blockcore/base/buf.h"
 #include "blockcore/base/co.h"
 #include "blockcore/base/slab.h"
-#include "blockcore/block.h"
 #include "blockcore/core/compare_memory.h"
+#include "blockcore/kind.h"
 
 /* -- lanes ---------------------------------------------------------------- */
 
-/* One timed request (sample.h): the drivers that it is in now. Deeper ones than these are not
- * timed. */
+/* One timed request (sample.h): the drivers that it is in now. Deeper ones than
+ * these are not timed. */
 struct block_sample {
 	LIST_ENTRY(block_sample) link; /* while it is free */
 	unsigned layers;

@@ -3,9 +3,10 @@
  * The life of a driver: made, opened, started on each lane, counted by the
  * generations that hold it, stopped on each lane, closed. Control lane only.
  */
-#ifndef BLOCKCORE_DRIVER_H
-#define BLOCKCORE_DRIVER_H
+#ifndef BLOCKCORE_CORE_DRIVER_H
+#define BLOCKCORE_CORE_DRIVER_H
 
+#include "blockcore/kind.h"
 #include "blockcore/times.h"
 
 /* Memory and name only; `options` (kind->options_bytes, NULL: none) and the

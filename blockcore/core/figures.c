@@ -5,10 +5,29 @@
 #include "blockcore/core/core.h"
 #include "blockcore/core/driver.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+
+const char *block_op_name(enum block_opcode op)
+{
+	static const char *const names[BLOCK_OPCODES] = {
+		[BLOCK_READ] = "read",
+		[BLOCK_WRITE] = "write",
+		[BLOCK_WRITE_ZEROES] = "write_zeroes",
+		[BLOCK_DISCARD] = "discard",
+		[BLOCK_FLUSH] = "flush",
+		[BLOCK_COMPARE_AND_WRITE] = "compare_and_write",
+		[BLOCK_EXTENTS] = "extents",
+		[BLOCK_COPY] = "copy",
+		[BLOCK_META] = "meta",
+	};
+
+	assert(op < BLOCK_OPCODES);
+	return names[op];
+}
 
 static uint64_t thread_ns(void)
 {

@@ -9,8 +9,8 @@
  *     -ECANCELED.
  *  3. The deadline stands in a frame of the request, so nothing is allocated.
  */
-#ifndef BLOCKCORE_HOLD_H
-#define BLOCKCORE_HOLD_H
+#ifndef BLOCKCORE_CORE_HOLD_H
+#define BLOCKCORE_CORE_HOLD_H
 
 #include "blockcore/base/counter.h"
 #include "blockcore/block.h"

@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,6 +178,19 @@ struct ring_world *block_core_world(struct block_core *core)
 const char *block_core_data_directory(const struct block_core *core)
 {
 	return core->data_directory;
+}
+
+bool block_core_path(const struct block_core *core, const char *path, char *out,
+	size_t bytes)
+{
+	bool whole = *path == '/';
+	int length = snprintf(out, bytes, "%s%s%s",
+		whole ? "" : core->data_directory, whole ? "" : "/", path);
+
+	if (length >= 0 && (size_t)length < bytes)
+		return true;
+	*out = '\0';
+	return false;
 }
 
 /* -- broadcast ------------------------------------------------------------ */

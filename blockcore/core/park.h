@@ -4,8 +4,8 @@
  * a source is tracked, for memory. A cancel takes a request off its list and
  * completes it. On the request's lane.
  */
-#ifndef BLOCKCORE_PARK_H
-#define BLOCKCORE_PARK_H
+#ifndef BLOCKCORE_CORE_PARK_H
+#define BLOCKCORE_CORE_PARK_H
 
 #include "blockcore/block.h"
 

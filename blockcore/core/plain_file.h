@@ -3,8 +3,8 @@
  * Files that listeners keep: named by people, lying in the data directory itself.
  * A name is no way to reach anything else.
  */
-#ifndef BLOCKCORE_PLAIN_FILE_H
-#define BLOCKCORE_PLAIN_FILE_H
+#ifndef BLOCKCORE_CORE_PLAIN_FILE_H
+#define BLOCKCORE_CORE_PLAIN_FILE_H
 
 #include "blockcore/base/doc.h"
 

@@ -3,8 +3,8 @@
  * Range locks: order between overlapping changes of a tracked source, shared by
  * all lanes. See range_lock.c.
  */
-#ifndef BLOCKCORE_RANGE_LOCK_H
-#define BLOCKCORE_RANGE_LOCK_H
+#ifndef BLOCKCORE_CORE_RANGE_LOCK_H
+#define BLOCKCORE_CORE_RANGE_LOCK_H
 
 #include "blockcore/block.h"
 

@@ -19,8 +19,8 @@
  * Invariant: what is read is checked, for a file comes from anywhere: operations
  * are known, entries are in order, and the file is as long as it says.
  */
-#ifndef BLOCKCORE_RECORDING_H
-#define BLOCKCORE_RECORDING_H
+#ifndef BLOCKCORE_CORE_RECORDING_H
+#define BLOCKCORE_CORE_RECORDING_H
 
 #include "blockcore/block.h"
 

@@ -2,8 +2,8 @@
 /*
  * What the rest of blockcore/ needs of request.c beyond block.h.
  */
-#ifndef BLOCKCORE_REQUEST_H
-#define BLOCKCORE_REQUEST_H
+#ifndef BLOCKCORE_CORE_REQUEST_H
+#define BLOCKCORE_CORE_REQUEST_H
 
 #include "blockcore/block.h"
 

@@ -2,8 +2,8 @@
 /*
  * Making sources; for files of blockcore/ only.
  */
-#ifndef BLOCKCORE_SOURCE_H
-#define BLOCKCORE_SOURCE_H
+#ifndef BLOCKCORE_CORE_SOURCE_H
+#define BLOCKCORE_CORE_SOURCE_H
 
 #include "blockcore/core/core.h"
 

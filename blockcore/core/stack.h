@@ -17,8 +17,8 @@
  *  4. A generation holds a reference to each of its drivers; the last one to go
  *     closes the driver, in a coroutine on lane 0.
  */
-#ifndef BLOCKCORE_STACK_H
-#define BLOCKCORE_STACK_H
+#ifndef BLOCKCORE_CORE_STACK_H
+#define BLOCKCORE_CORE_STACK_H
 
 #include "blockcore/core/core.h"
 

@@ -4,18 +4,12 @@
 
 #include <assert.h>
 
-static unsigned bucket_of(uint64_t took_ns)
-{
-	uint64_t times = took_ns ? (took_ns - 1) / BLOCK_TIMES_NS : 0;
-	unsigned bucket = times ? 64u - (unsigned)__builtin_clzll(times) : 0;
-
-	return bucket < BLOCK_TIMES_BUCKETS ? bucket : BLOCK_TIMES_BUCKETS - 1;
-}
-
 void block_times_add(struct block_times *times, uint64_t took_ns)
 {
 	counter_add(&times->total_ns, took_ns);
-	counter_add(&times->bucket[bucket_of(took_ns)], 1);
+	counter_add(&times->bucket[counter_bucket(
+			    took_ns, BLOCK_TIMES_NS, BLOCK_TIMES_BUCKETS)],
+		1);
 }
 
 void block_times_sum(
@@ -33,5 +27,6 @@ void block_times_sum(
 uint64_t block_times_bound_ns(unsigned bucket)
 {
 	assert(bucket < BLOCK_TIMES_BUCKETS);
-	return bucket < BLOCK_TIMES_BUCKETS - 1 ? BLOCK_TIMES_NS << bucket : 0;
+	return counter_bucket_bound(
+		bucket, BLOCK_TIMES_NS, BLOCK_TIMES_BUCKETS);
 }

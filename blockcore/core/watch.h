@@ -3,8 +3,8 @@
  * Who wants to know of a source: coroutines that wait for its next event, and
  * watches of what it shows. Control lane only.
  */
-#ifndef BLOCKCORE_WATCH_H
-#define BLOCKCORE_WATCH_H
+#ifndef BLOCKCORE_CORE_WATCH_H
+#define BLOCKCORE_CORE_WATCH_H
 
 #include "blockcore/core/core.h"
 

@@ -20,7 +20,7 @@
 #ifndef BLOCKCORE_FORMAT_FORMAT_H
 #define BLOCKCORE_FORMAT_FORMAT_H
 
-#include "blockcore/block.h"
+#include "blockcore/kind.h"
 
 #define FORMAT_CURRENT "current"
 #define FORMAT_SNAPSHOT_BYTES 256u /* of a name, with its end */

@@ -11,7 +11,7 @@
 #define BLOCKCORE_LISTENER_DIRTY_H
 
 #include "blockcore/base/co.h"
-#include "blockcore/block.h"
+#include "blockcore/kind.h"
 
 #include <stdatomic.h>
 

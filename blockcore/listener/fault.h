@@ -14,6 +14,7 @@
 
 #include "blockcore/base/co.h"
 #include "blockcore/core/hold.h"
+#include "blockcore/kind.h"
 #include "blockcore/listener/fault_rules.h"
 
 struct fault_options {

@@ -21,7 +21,7 @@
 #ifndef BLOCKCORE_LISTENER_FOLLOW_H
 #define BLOCKCORE_LISTENER_FOLLOW_H
 
-#include "blockcore/block.h"
+#include "blockcore/kind.h"
 
 #include <stdatomic.h>
 

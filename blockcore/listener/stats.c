@@ -24,18 +24,6 @@ struct stats_lane {
 	struct stats_op op[BLOCK_OPCODES];
 };
 
-static const char *const op_names[BLOCK_OPCODES] = {
-	[BLOCK_READ] = "read",
-	[BLOCK_WRITE] = "write",
-	[BLOCK_WRITE_ZEROES] = "write_zeroes",
-	[BLOCK_DISCARD] = "discard",
-	[BLOCK_FLUSH] = "flush",
-	[BLOCK_COMPARE_AND_WRITE] = "compare_and_write",
-	[BLOCK_EXTENTS] = "extents",
-	[BLOCK_COPY] = "copy",
-	[BLOCK_META] = "meta",
-};
-
 static const struct opt_spec options[] = {OPT_END};
 
 static unsigned bucket_of(uint64_t ns)
@@ -143,7 +131,7 @@ static void stats_status(struct block_driver *driver, FILE *out)
 		if (!sum.op[i].requests)
 			continue;
 		fputs(comma, out);
-		print_op(op_names[i], &sum.op[i], out);
+		print_op(block_op_name(i), &sum.op[i], out);
 		comma = ", ";
 	}
 	fputs("}", out);

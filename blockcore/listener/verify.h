@@ -6,7 +6,7 @@
 #define BLOCKCORE_LISTENER_VERIFY_H
 
 #include "blockcore/base/counter.h"
-#include "blockcore/block.h"
+#include "blockcore/kind.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -10,12 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const op_names[BLOCK_OPCODES] = {[BLOCK_READ] = "read",
-	[BLOCK_WRITE] = "write",
-	[BLOCK_WRITE_ZEROES] = "write_zeroes",
-	[BLOCK_DISCARD] = "discard",
-	[BLOCK_FLUSH] = "flush"};
-
 static void print_difference(
 	const struct verify_driver *verify, char *text, size_t room)
 {
@@ -30,7 +24,8 @@ static void print_difference(
 			d->byte[1]);
 	else
 		snprintf(text, room, "%s at byte %llu: %s, in '%s' %s",
-			op_names[d->op], (unsigned long long)d->offset_bytes,
+			block_op_name(d->op),
+			(unsigned long long)d->offset_bytes,
 			d->result[0] ? strerror(-d->result[0]) : "done", other,
 			d->result[1] ? strerror(-d->result[1]) : "done");
 }

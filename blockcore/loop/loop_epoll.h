@@ -4,8 +4,8 @@
  * list of timers, one small worker pool for all loops of the process. For tools
  * and tests; reactors have libevent (target/reactor).
  */
-#ifndef BLOCKCORE_LOOP_EPOLL_H
-#define BLOCKCORE_LOOP_EPOLL_H
+#ifndef BLOCKCORE_LOOP_LOOP_EPOLL_H
+#define BLOCKCORE_LOOP_LOOP_EPOLL_H
 
 #include "blockcore/base/err.h"
 #include "blockcore/loop.h"

@@ -3,8 +3,8 @@
  * A sorted list of timers, for loops with few of them: setting one takes time
  * in proportion to those that expire before it. Reactors have libevent's heap.
  */
-#ifndef BLOCKCORE_LOOP_TIMERS_H
-#define BLOCKCORE_LOOP_TIMERS_H
+#ifndef BLOCKCORE_LOOP_LOOP_TIMERS_H
+#define BLOCKCORE_LOOP_LOOP_TIMERS_H
 
 #include "blockcore/loop.h"
 

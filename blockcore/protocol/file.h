@@ -22,7 +22,7 @@
 #include "blockcore/base/buf.h"
 #include "blockcore/base/counter.h"
 #include "blockcore/base/slab.h"
-#include "blockcore/block.h"
+#include "blockcore/kind.h"
 #include "blockcore/ring.h"
 
 #include <pthread.h>

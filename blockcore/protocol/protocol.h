@@ -5,7 +5,7 @@
 #ifndef BLOCKCORE_PROTOCOL_PROTOCOL_H
 #define BLOCKCORE_PROTOCOL_PROTOCOL_H
 
-#include "blockcore/block.h"
+#include "blockcore/kind.h"
 
 #include <errno.h>
 #include <inttypes.h>

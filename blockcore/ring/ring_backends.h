@@ -2,8 +2,8 @@
 /*
  * The two worlds of real files, between which ring.c chooses.
  */
-#ifndef BLOCKCORE_RING_BACKENDS_H
-#define BLOCKCORE_RING_BACKENDS_H
+#ifndef BLOCKCORE_RING_RING_BACKENDS_H
+#define BLOCKCORE_RING_RING_BACKENDS_H
 
 #include "blockcore/base/err.h"
 

@@ -12,8 +12,8 @@
  *  2. Locks go at ring_file_close even if a ring still keeps a reference to the
  *     open file.
  */
-#ifndef BLOCKCORE_RING_FILES_H
-#define BLOCKCORE_RING_FILES_H
+#ifndef BLOCKCORE_RING_RING_FILES_H
+#define BLOCKCORE_RING_RING_FILES_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -37,8 +37,8 @@ struct ring_files_file {
 	uint64_t serial; /* from 1 */
 	uint64_t taken, refused; /* locks held */
 	char *path;
-	_Atomic(char *)
-		mounted; /* where its file system begins; NULL: not known */
+	/* Where its file system begins; NULL: not known. */
+	_Atomic(char *) mounted;
 };
 
 static inline struct ring_files_file *ring_files_file(struct ring_file *file)

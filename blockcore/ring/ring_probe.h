@@ -3,8 +3,8 @@
  * Finds out what an open file or block device can do. Nothing here changes its
  * content or size.
  */
-#ifndef BLOCKCORE_RING_PROBE_H
-#define BLOCKCORE_RING_PROBE_H
+#ifndef BLOCKCORE_RING_RING_PROBE_H
+#define BLOCKCORE_RING_RING_PROBE_H
 
 #include <sys/stat.h>
 

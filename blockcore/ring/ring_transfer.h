@@ -9,8 +9,8 @@
  *     caller's array, or the rest of one slice.
  *  2. scratch[0] counts bytes moved, scratch[1] attempts that were repeated.
  */
-#ifndef BLOCKCORE_RING_TRANSFER_H
-#define BLOCKCORE_RING_TRANSFER_H
+#ifndef BLOCKCORE_RING_RING_TRANSFER_H
+#define BLOCKCORE_RING_RING_TRANSFER_H
 
 #include "blockcore/ring.h"
 

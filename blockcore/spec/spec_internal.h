@@ -2,8 +2,8 @@
 /*
  * What the files of spec share.
  */
-#ifndef BLOCKCORE_SPEC_INTERNAL_H
-#define BLOCKCORE_SPEC_INTERNAL_H
+#ifndef BLOCKCORE_SPEC_SPEC_INTERNAL_H
+#define BLOCKCORE_SPEC_SPEC_INTERNAL_H
 
 #include "blockcore/core/core.h"
 

@@ -3,8 +3,8 @@
  * What the files of spec_move share: spec_move_begin.c its life, spec_move_run.c chunks,
  * spec_move_pivot.c the end.
  */
-#ifndef BLOCKCORE_SPEC_MOVE_INTERNAL_H
-#define BLOCKCORE_SPEC_MOVE_INTERNAL_H
+#ifndef BLOCKCORE_SPEC_SPEC_MOVE_INTERNAL_H
+#define BLOCKCORE_SPEC_SPEC_MOVE_INTERNAL_H
 
 #include "blockcore/core/core.h"
 #include "blockcore/format/format.h"

@@ -153,14 +153,9 @@ static void space_take_path(struct block_core *core, const struct doc *source,
 	const char *path = source->kind == DOC_MAP ? space_path(source) : NULL;
 	struct statvfs fs;
 	char folder[4096];
-	int length;
 
-	if (!path || strlen(path) >= sizeof space->path)
-		return;
-	length = *path == '/' ? snprintf(folder, sizeof folder, "%s", path)
-			      : snprintf(folder, sizeof folder, "%s/%s",
-					block_core_data_directory(core), path);
-	if (length < 0 || (size_t)length >= sizeof folder)
+	if (!path || strlen(path) >= sizeof space->path ||
+		!block_core_path(core, path, folder, sizeof folder))
 		return;
 	*strrchr(folder, '/') = 0;
 	if (statvfs(*folder ? folder : "/", &fs))

@@ -52,18 +52,27 @@ struct overlay_run {
 
 /* -- placement ------------------------------------------------------------ */
 
+const char *spec_placement_name(enum spec_placement placement)
+{
+	static const char *const names[] = {[SPEC_PLACE_ANCHOR] = "",
+		[SPEC_PLACE_HEAD] = "head",
+		[SPEC_PLACE_IMAGE] = "image",
+		[SPEC_PLACE_BOTH] = "both",
+		[SPEC_PLACE_DROP] = "drop"};
+
+	return names[placement];
+}
+
 int spec_placement_parse(
 	const struct doc *node, enum spec_placement *placement, struct err *err)
 {
-	static const char *const names[] = {
-		"", "head", "image", "both", "drop"};
 	const char *text;
 	int error = doc_text(node, &text, err);
 
 	if (error)
 		return error;
 	for (unsigned i = SPEC_PLACE_HEAD; i <= SPEC_PLACE_DROP; i++) {
-		if (!strcmp(text, names[i])) {
+		if (!strcmp(text, spec_placement_name(i))) {
 			*placement = (enum spec_placement)i;
 			return 0;
 		}

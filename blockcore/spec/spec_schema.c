@@ -5,6 +5,7 @@
  * is parsed.
  */
 #include "blockcore/format/format.h"
+#include "blockcore/kind.h"
 #include "blockcore/spec.h"
 
 #include <stdlib.h>

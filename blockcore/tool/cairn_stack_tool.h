@@ -3,8 +3,8 @@
  * Inside of the tool cairn-stack: one source, the commands given to it, what
  * they left running.
  */
-#ifndef BLOCKCORE_CAIRN_STACK_TOOL_H
-#define BLOCKCORE_CAIRN_STACK_TOOL_H
+#ifndef BLOCKCORE_TOOL_CAIRN_STACK_TOOL_H
+#define BLOCKCORE_TOOL_CAIRN_STACK_TOOL_H
 
 #include "blockcore/block.h"
 #include "blockcore/job.h"

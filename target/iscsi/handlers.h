@@ -36,7 +36,8 @@ enum framing_plan text_header(
 	struct iscsi_connection *connection, const uint8_t *header);
 enum framing_plan login_header(
 	struct iscsi_connection *connection, const uint8_t *header);
-/* `header`: BHS and AHS (of a login: BHS). `intact` is false if the data digest is wrong. */
+/* `header`: BHS and AHS (of a login: BHS). `intact` is false if the data digest is
+ * wrong. */
 void command_body(struct iscsi_connection *connection, const uint8_t *header,
 	const uint8_t *data, bool intact);
 void data_out_body(struct iscsi_connection *connection, const uint8_t *header,

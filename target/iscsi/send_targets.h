@@ -23,8 +23,8 @@ struct send_targets {
 	const struct iscsi_login_world *world;
 	struct access_table *table; /* NULL: no list is under way */
 	const struct access_host *host;
-	struct access_fit
-		*fit; /* entries that fit the host, by name and address */
+	/* Entries that fit the host, by name and address. */
+	struct access_fit *fit;
 	unsigned fits;
 	const struct access_target *own, *only; /* NULL: none, all */
 	unsigned target, line; /* next: 0 the name, then the portals */

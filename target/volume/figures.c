@@ -59,7 +59,7 @@ const char *volume_layer_name(enum volume_layer layer)
 uint64_t volume_bucket_bound_ns(unsigned bucket)
 {
 	assert(bucket < VOLUME_BUCKETS);
-	return bucket < VOLUME_BUCKETS - 1 ? VOLUME_BUCKET_NS << bucket : 0;
+	return counter_bucket_bound(bucket, VOLUME_BUCKET_NS, VOLUME_BUCKETS);
 }
 
 /* -- the book ------------------------------------------------------------- */

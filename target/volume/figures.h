@@ -100,10 +100,7 @@ static inline void volume_page_begin(
 
 static inline unsigned volume_bucket_of(uint64_t took_ns)
 {
-	uint64_t times = took_ns ? (took_ns - 1) / VOLUME_BUCKET_NS : 0;
-	unsigned bucket = times ? 64u - (unsigned)__builtin_clzll(times) : 0;
-
-	return bucket < VOLUME_BUCKETS ? bucket : VOLUME_BUCKETS - 1;
+	return counter_bucket(took_ns, VOLUME_BUCKET_NS, VOLUME_BUCKETS);
 }
 
 /* `bytes`: read, written or discarded; 0 with an error. */

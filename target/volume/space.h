@@ -5,9 +5,9 @@
  * A thin volume promises hosts more than lies below it: its file grows as they
  * write, and so do the others on the same file system. So there is one threshold
  * for all of them, a percentage of the file system that is in use. Who asks is the
- * control lane (target/control/appliance/appliance_space.h): every ten seconds, and soon
- * after a host was refused because nothing was left. What it heard last stands
- * here, for every lane to read.
+ * control lane (appliance_space.h): every ten seconds, and soon after a host was
+ * refused because nothing was left. What it heard last stands here, for every lane
+ * to read.
  *
  *	             threshold reached
  *	room  ------------------------->  runs full: operator and hosts are told, once

@@ -6,6 +6,7 @@
 #ifndef TESTS_LIB_STACK_KINDS_H
 #define TESTS_LIB_STACK_KINDS_H
 
+#include "blockcore/kind.h"
 #include "tests/lib/stack_rig.h"
 
 /* Opens a driver of each kind, top first, named after the kind and its place,

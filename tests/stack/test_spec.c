@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "blockcore/kind.h"
 #include "tests/lib/stack_rig.h"
 
 #include <errno.h>

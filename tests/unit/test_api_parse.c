@@ -165,9 +165,25 @@ static void the_package_is_found(void **state)
 	assert_string_equal(version, "");
 }
 
+static void times_are_utc(void **state)
+{
+	static const char *const bad[] = {"", "2027-01-31",
+		"2027-01-31T00:00:00", "2027-01-31T00:00:00+01:00",
+		"2027-01-31T00:00:00Zulu", "2027-13-31T00:00:00Z", "soon"};
+	int64_t ms = 0;
+	(void)state;
+	assert_true(parse_time("1970-01-02T00:00:01Z", &ms));
+	assert_int_equal(ms, 86401000);
+	assert_true(parse_time("2027-01-31T00:00:00.250Z", &ms));
+	assert_int_equal(ms, 1801353600000);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(parse_time(bad[i], &ms));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(times_are_utc),
 		cmocka_unit_test(targets_are_split_and_decoded),
 		cmocka_unit_test(wrong_targets_are_refused),
 		cmocka_unit_test(templates_match_whole_paths),

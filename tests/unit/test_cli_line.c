@@ -3,6 +3,7 @@
  * Command lines, and the requests that come of them; small texts (sizes, times,
  * addresses, words that are nearly right).
  */
+#include "blockcore/base/size.h"
 #include "webui/cli/commands.h"
 #include "webui/cli/line.h"
 #include "webui/cli/link.h"
@@ -300,10 +301,10 @@ static void printed(void **state)
 {
 	char text[TEXT_SIZE_BYTES];
 	(void)state;
-	assert_string_equal(text_print_size(text, 0), "0 B");
-	assert_string_equal(text_print_size(text, 1536), "1.50 KiB");
-	assert_string_equal(text_print_size(text, 100ull << 30), "100 GiB");
-	assert_string_equal(text_print_size(text, UINT64_MAX), "16 EiB");
+	assert_string_equal(size_print(text, 0), "0 B");
+	assert_string_equal(size_print(text, 1536), "1.50 KiB");
+	assert_string_equal(size_print(text, 100ull << 30), "100 GiB");
+	assert_string_equal(size_print(text, UINT64_MAX), "16 EiB");
 	assert_string_equal(text_print_duration(text, 7), "7 s");
 	assert_string_equal(text_print_duration(text, 3601), "1 h");
 	assert_string_equal(text_print_duration(text, 93784), "1 d 2 h");

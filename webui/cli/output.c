@@ -3,6 +3,7 @@
  * Cells and tables. yaml.c prints documents.
  */
 #include "webui/cli/output.h"
+#include "blockcore/base/size.h"
 #include "webui/cli/text.h"
 
 #include <errno.h>
@@ -129,7 +130,7 @@ static bool print_number(FILE *out, const json_t *item, const json_t *value,
 	double number = json_number_value(value);
 	uint64_t whole = number > 0 ? (uint64_t)number : 0;
 	switch (column->kind) {
-	case COLUMN_SIZE: fputs(text_print_size(text, whole), out); return true;
+	case COLUMN_SIZE: fputs(size_print(text, whole), out); return true;
 	case COLUMN_COUNT:
 		fputs(text_print_count(text, number), out);
 		return true;
@@ -385,8 +386,8 @@ static json_t *with_units(const json_t *json, const char *key)
 	if (json_is_integer(json) && bytes > 6 &&
 		!strcmp(key + bytes - 6, "_bytes") &&
 		json_integer_value(json) >= 1024)
-		return json_string(text_print_size(
-			text, (uint64_t)json_integer_value(json)));
+		return json_string(
+			size_print(text, (uint64_t)json_integer_value(json)));
 	if (json_is_array(json)) {
 		copy = json_array();
 		json_array_foreach(json, i, item)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "webui/cli/plan.h"
+#include "blockcore/base/size.h"
 #include "webui/cli/text.h"
 
 #include <stdlib.h>
@@ -70,7 +71,7 @@ static void print_unit(FILE *out, const char *path, const json_t *value)
 			length >= end && !strcmp(path + length - end, ends[i]);
 	}
 	if (is_size && bytes >= 65536)
-		fprintf(out, " (%s)", text_print_size(text, (uint64_t)bytes));
+		fprintf(out, " (%s)", size_print(text, (uint64_t)bytes));
 }
 
 /* "      + source.protocol.size: 100" */

@@ -2,6 +2,7 @@
 /*
  * Following a job to its end.
  */
+#include "blockcore/base/size.h"
 #include "webui/cli/commands.h"
 #include "webui/cli/run.h"
 #include "webui/cli/text.h"
@@ -44,10 +45,9 @@ static void draw(const json_t *job)
 	bar[BAR] = '\0';
 	fprintf(stderr, "\r\033[K%s [%s] %5.1f%%  %s of %s  %s/s",
 		state_of(job), bar, share * 100,
-		text_print_size(done, (uint64_t)part),
-		text_print_size(total, (uint64_t)whole),
-		text_print_size(
-			rate, (uint64_t)number_at(job, "rate_bytes_s")));
+		size_print(done, (uint64_t)part),
+		size_print(total, (uint64_t)whole),
+		size_print(rate, (uint64_t)number_at(job, "rate_bytes_s")));
 	if (seconds)
 		fprintf(stderr, "  %s left",
 			text_print_duration(

@@ -11,6 +11,7 @@
  *
  * and the time that its layers take (layers.h).
  */
+#include "blockcore/base/size.h"
 #include "webui/cli/commands.h"
 #include "webui/cli/layers.h"
 #include "webui/cli/rates.h"
@@ -154,7 +155,7 @@ static void print_rate(FILE *out, const char *what, double per_s, double bytes,
 {
 	char count[TEXT_SIZE_BYTES], size[TEXT_SIZE_BYTES];
 	fprintf(out, "  %s %s/s %s/s", what, text_print_count(count, per_s),
-		text_print_size(size, (uint64_t)bytes));
+		size_print(size, (uint64_t)bytes));
 	if (latency_us > 0)
 		fprintf(out, " %.0f us", latency_us);
 }
@@ -199,7 +200,7 @@ static int show_stack(struct cli_run *run, const json_t *state)
 	fprintf(out, "%s", output_bold(&run->output));
 	output_text(out, run->line.argument[0]);
 	fprintf(out, "%s  %s  generation %lld", output_plain(&run->output),
-		text_print_size(size,
+		size_print(size,
 			(uint64_t)json_integer_value(
 				json_object_get(state, "size_bytes"))),
 		json_integer_value(json_object_get(state, "generation")));

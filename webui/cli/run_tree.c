@@ -2,6 +2,7 @@
 /*
  * Everything there is with its state, as a tree; and the whole in a few lines.
  */
+#include "blockcore/base/size.h"
 #include "webui/cli/commands.h"
 #include "webui/cli/run.h"
 #include "webui/cli/text.h"
@@ -51,8 +52,7 @@ static void print_size_of(const struct cli_run *run, const json_t *volume)
 	const json_t *size = output_find(volume, "status.size_bytes");
 	if (size)
 		fprintf(run->output.out, "  %s",
-			text_print_size(
-				text, (uint64_t)json_integer_value(size)));
+			size_print(text, (uint64_t)json_integer_value(size)));
 }
 
 /* "file", "throttle > qcow2": what it stands on, top first. */

@@ -100,25 +100,6 @@ bool text_read_duration(const char *text, uint64_t *seconds)
 	return true;
 }
 
-const char *text_print_size(char out[TEXT_SIZE_BYTES], uint64_t bytes)
-{
-	static const char *const units[] = {
-		"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-	double value = (double)bytes;
-	unsigned unit = 0;
-	while (value >= 1024 && unit < 6) {
-		value /= 1024;
-		unit++;
-	}
-	bool whole = value == (double)(uint64_t)value;
-	snprintf(out, TEXT_SIZE_BYTES, "%.*f %s",
-		whole		     ? 0
-			: value < 10 ? 2
-				     : 1,
-		value, units[unit]);
-	return out;
-}
-
 const char *text_print_duration(char out[TEXT_SIZE_BYTES], uint64_t seconds)
 {
 	static const struct {

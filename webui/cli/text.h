@@ -18,10 +18,8 @@ bool text_read_duration(const char *text, uint64_t *seconds);
 /* Digits only. */
 bool text_read_number(const char *text, uint64_t *number);
 
-/* "100 GiB", "1.5 TiB", "512 B". Returns `out`. */
-#define TEXT_SIZE_BYTES 24u
-const char *text_print_size(char out[TEXT_SIZE_BYTES], uint64_t bytes);
-/* "3 d 4 h", "12 m 5 s", "7 s" */
+/* These return `out`. "3 d 4 h", "12 m 5 s", "7 s" */
+#define TEXT_SIZE_BYTES 24u /* of a size, too (blockcore/base/size.h) */
 const char *text_print_duration(char out[TEXT_SIZE_BYTES], uint64_t seconds);
 /* "950", "12.3k", "4.56M" */
 const char *text_print_count(char out[TEXT_SIZE_BYTES], double count);

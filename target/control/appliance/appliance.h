@@ -22,8 +22,8 @@
  *  3. What hosts made durable is restored before a volume is seen; if that cannot
  *     be read the volume stays offline rather than forget a reservation.
  */
-#ifndef TARGET_CONTROL_APPLIANCE_H
-#define TARGET_CONTROL_APPLIANCE_H
+#ifndef TARGET_CONTROL_APPLIANCE_APPLIANCE_H
+#define TARGET_CONTROL_APPLIANCE_APPLIANCE_H
 
 #include "target/control/document/document.h"
 #include "target/control/settings.h"

@@ -84,15 +84,6 @@ static void drop_uses(
 
 /* -- a volume's files --------------------------------------------------------- */
 
-static void print_whole(
-	const struct appliance *appliance, const char *path, char out[4096])
-{
-	snprintf(out, 4096, "%s%s%s",
-		*path == '/' ? ""
-			     : block_core_data_directory(appliance->world.core),
-		*path == '/' ? "" : "/", path);
-}
-
 static bool print_identity(const char *whole, char out[64])
 {
 	struct stat found;
@@ -159,7 +150,8 @@ void appliance_note_files(
 	json_array_foreach(paths, i, path)
 	{
 		char whole[4096], identity[64];
-		print_whole(appliance, json_string_value(path), whole);
+		block_core_path(appliance->world.core, json_string_value(path),
+			whole, sizeof whole);
 		const struct file_use *known = known_as(before, whole);
 		add_use(appliance, v, &v->uses->file[i].path, whole);
 		if (known)
@@ -215,7 +207,7 @@ const char *appliance_file_user(
 {
 	const struct appliance_volume *v;
 	char whole[4096], identity[64];
-	print_whole(appliance, path, whole);
+	block_core_path(appliance->world.core, path, whole, sizeof whole);
 	const char *user = user_by(appliance, whole, name);
 	if (user || !print_identity(whole, identity))
 		return user;

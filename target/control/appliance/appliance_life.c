@@ -4,6 +4,7 @@
 
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "blockcore/kind.h"
 
 #include <assert.h>
 #include <errno.h>

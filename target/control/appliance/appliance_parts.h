@@ -9,8 +9,8 @@
  *	appliance_repair.c	one that failed is used again
  *	appliance_space.c	the file systems that they grow on
  */
-#ifndef TARGET_CONTROL_APPLIANCE_PARTS_H
-#define TARGET_CONTROL_APPLIANCE_PARTS_H
+#ifndef TARGET_CONTROL_APPLIANCE_APPLIANCE_PARTS_H
+#define TARGET_CONTROL_APPLIANCE_APPLIANCE_PARTS_H
 
 #include "blockcore/base/co.h"
 #include "blockcore/base/map.h"

@@ -70,6 +70,14 @@ static int refuse(
 	return -EBUSY;
 }
 
+/* As it is now. */
+static void keep(struct preparing *p, const struct appliance_portal *now)
+{
+	struct appliance_portal *kept =
+		add(p, now->as, now->wanted_port, now->socket, false);
+	memcpy(kept->why, now->why, sizeof kept->why);
+}
+
 static void add_closed(struct preparing *p, struct access_portal *wanted,
 	uint16_t wanted_port, const char *why)
 {
@@ -153,8 +161,7 @@ int appliance_portals_prepare(struct iscsi_server *server,
 	for (unsigned i = 0; document->part && i < now->count; i++) {
 		const struct appliance_portal *one = &now->portal[i];
 		if (!access_find_portal(table, one->as->name) && stays(&p, one))
-			*add(&p, one->as, one->wanted_port, one->socket,
-				false) = *one;
+			keep(&p, one);
 	}
 	for (unsigned i = 0; !failed && i < table->portals; i++)
 		failed = prepare_one(&p, table->portal[i], err);
@@ -257,16 +264,13 @@ static void try_again(
 		portal->as->address, portal->as->port);
 }
 
-bool appliance_portals_retry(
+void appliance_portals_retry(
 	struct iscsi_server *server, struct appliance_portals *portals)
 {
-	bool closed = false;
 	for (unsigned i = 0; i < portals->count; i++) {
 		if (!portals->portal[i].socket)
 			try_again(server, &portals->portal[i]);
-		closed |= !portals->portal[i].socket;
 	}
-	return closed;
 }
 
 const struct appliance_portal *appliance_portals_find(

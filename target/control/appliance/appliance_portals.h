@@ -16,8 +16,8 @@
  *     its socket over: no connection is refused meanwhile.
  *  3. Sessions that came through a portal go on when it is closed.
  */
-#ifndef TARGET_CONTROL_APPLIANCE_PORTALS_H
-#define TARGET_CONTROL_APPLIANCE_PORTALS_H
+#ifndef TARGET_CONTROL_APPLIANCE_APPLIANCE_PORTALS_H
+#define TARGET_CONTROL_APPLIANCE_APPLIANCE_PORTALS_H
 
 #include "target/control/document/document.h"
 #include "target/iscsi/iscsi.h"
@@ -47,8 +47,8 @@ int appliance_portals_check(const struct appliance_portals *now,
 void appliance_portals_commit(
 	struct appliance_portals *now, struct appliance_portals *next);
 void appliance_portals_undo(struct appliance_portals *next);
-/* Binds those that are closed, as far as that goes now; true: some are closed still. */
-bool appliance_portals_retry(
+/* Binds those that are closed, as far as that goes now. */
+void appliance_portals_retry(
 	struct iscsi_server *server, struct appliance_portals *portals);
 /* The one of that name, NULL: there is none. */
 const struct appliance_portal *appliance_portals_find(

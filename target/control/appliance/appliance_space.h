@@ -22,8 +22,8 @@
  *     heard of it last.
  *  3. There are as many file systems as volumes lie on, at most one for each.
  */
-#ifndef TARGET_CONTROL_APPLIANCE_SPACE_H
-#define TARGET_CONTROL_APPLIANCE_SPACE_H
+#ifndef TARGET_CONTROL_APPLIANCE_APPLIANCE_SPACE_H
+#define TARGET_CONTROL_APPLIANCE_APPLIANCE_SPACE_H
 
 #include "target/control/appliance/appliance.h"
 

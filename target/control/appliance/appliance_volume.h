@@ -3,8 +3,8 @@
  * One volume of the appliance: what it should be, and its source if it could be
  * opened. Control lane only.
  */
-#ifndef TARGET_CONTROL_APPLIANCE_VOLUME_H
-#define TARGET_CONTROL_APPLIANCE_VOLUME_H
+#ifndef TARGET_CONTROL_APPLIANCE_APPLIANCE_VOLUME_H
+#define TARGET_CONTROL_APPLIANCE_APPLIANCE_VOLUME_H
 
 #include "target/control/document/document.h"
 #include "target/control/state.h"

@@ -20,8 +20,8 @@
  *     is made durable. Documents are compared by values, not by spellings.
  *  4. After undo the source is as it was, but for what listeners remember.
  */
-#ifndef TARGET_CONTROL_LIVE_CHANGE_H
-#define TARGET_CONTROL_LIVE_CHANGE_H
+#ifndef TARGET_CONTROL_APPLIANCE_LIVE_CHANGE_H
+#define TARGET_CONTROL_APPLIANCE_LIVE_CHANGE_H
 
 #include "blockcore/spec.h"
 

@@ -5,6 +5,7 @@
  */
 #include "target/control/appliance/live_plan.h"
 
+#include "blockcore/spec.h"
 /* True if all of `list` are listeners of `from`, unchanged. */
 static bool all_known(
 	const struct live_names *list, const struct live_names *from)
@@ -28,13 +29,14 @@ static bool has(const struct live_names *list, const struct live_names *from,
 static json_t *place(const struct live_names *from,
 	const struct live_names *head, const struct live_names *image)
 {
-	static const char *const places[] = {"drop", "image", "head", "both"};
+	static const enum spec_placement places[] = {SPEC_PLACE_DROP,
+		SPEC_PLACE_IMAGE, SPEC_PLACE_HEAD, SPEC_PLACE_BOTH};
 	json_t *placement = json_object();
 	for (unsigned f = 0; f < from->count; f++) {
 		unsigned where = (has(head, from, f) ? 2u : 0) +
 			(has(image, from, f) ? 1u : 0);
 		json_object_set_new(placement, from->item[f].name,
-			json_string(places[where]));
+			json_string(spec_placement_name(places[where])));
 	}
 	return placement;
 }

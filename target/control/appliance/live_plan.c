@@ -8,6 +8,8 @@
  */
 #include "target/control/appliance/live_plan.h"
 
+#include "blockcore/kind.h"
+#include "blockcore/spec.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -361,19 +363,20 @@ bool live_change_swaps(const struct live_change *change)
 static void describe_placement(
 	const json_t *placement, char *text, size_t bytes)
 {
-	static const char *const what[][2] = {{"head", "stays on top"},
-		{"image", "goes down with the old image"},
-		{"both", "stays on top, another like it goes down"},
-		{"drop", "is dropped"}};
+	static const char *const what[] = {[SPEC_PLACE_HEAD] = "stays on top",
+		[SPEC_PLACE_IMAGE] = "goes down with the old image",
+		[SPEC_PLACE_BOTH] = "stays on top, another like it goes down",
+		[SPEC_PLACE_DROP] = "is dropped"};
 	const char *listener, *lead = "; ";
 	json_t *place;
 	json_object_foreach((json_t *)placement, listener, place)
 	{
 		size_t used = strlen(text);
-		for (unsigned i = 0; i < 4; i++) {
-			if (!strcmp(json_string_value(place), what[i][0]))
+		for (unsigned i = SPEC_PLACE_HEAD; i <= SPEC_PLACE_DROP; i++) {
+			if (!strcmp(json_string_value(place),
+				    spec_placement_name(i)))
 				snprintf(text + used, bytes - used, "%s%s %s",
-					lead, listener, what[i][1]);
+					lead, listener, what[i]);
 		}
 		lead = ", ";
 	}

@@ -2,8 +2,8 @@
 /*
  * The plan of a live change: its steps as values. Pure; no source is touched.
  */
-#ifndef TARGET_CONTROL_LIVE_PLAN_H
-#define TARGET_CONTROL_LIVE_PLAN_H
+#ifndef TARGET_CONTROL_APPLIANCE_LIVE_PLAN_H
+#define TARGET_CONTROL_APPLIANCE_LIVE_PLAN_H
 
 #include "target/control/appliance/live_change.h"
 

@@ -3,6 +3,7 @@
 #include "target/control/appliance/live_plan.h"
 
 #include "blockcore/base/opts.h"
+#include "blockcore/kind.h"
 #include "target/control/config/json_doc.h"
 
 #include <stdlib.h>

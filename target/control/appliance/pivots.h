@@ -10,8 +10,8 @@
  *  3. Control lane only; one pivot at a time, and no other change of the
  *     configuration meanwhile.
  */
-#ifndef TARGET_CONTROL_PIVOTS_H
-#define TARGET_CONTROL_PIVOTS_H
+#ifndef TARGET_CONTROL_APPLIANCE_PIVOTS_H
+#define TARGET_CONTROL_APPLIANCE_PIVOTS_H
 
 #include "blockcore/job.h"
 #include "target/control/config/config.h"

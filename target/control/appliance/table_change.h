@@ -8,8 +8,8 @@
  * keep their order, in which the first of equals counts; those of targets, and of
  * exports within one, have no meaning.
  */
-#ifndef TARGET_CONTROL_TABLE_CHANGE_H
-#define TARGET_CONTROL_TABLE_CHANGE_H
+#ifndef TARGET_CONTROL_APPLIANCE_TABLE_CHANGE_H
+#define TARGET_CONTROL_APPLIANCE_TABLE_CHANGE_H
 
 #include "target/control/document/document.h"
 

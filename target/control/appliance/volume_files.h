@@ -6,8 +6,8 @@
  * What is made is a file that the volume's source gives a `size`, wherever it
  * stands in the stack. Pure functions over JSON; any thread.
  */
-#ifndef TARGET_CONTROL_VOLUME_FILES_H
-#define TARGET_CONTROL_VOLUME_FILES_H
+#ifndef TARGET_CONTROL_APPLIANCE_VOLUME_FILES_H
+#define TARGET_CONTROL_APPLIANCE_VOLUME_FILES_H
 
 #include <jansson.h>
 #include <stdbool.h>

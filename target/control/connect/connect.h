@@ -14,8 +14,8 @@
  *  3. Names that documents may use: "192.0.2.1" and the like are never made up; what
  *     is not known is left out or said to be chosen by the reader.
  */
-#ifndef TARGET_CONTROL_CONNECT_H
-#define TARGET_CONTROL_CONNECT_H
+#ifndef TARGET_CONTROL_CONNECT_CONNECT_H
+#define TARGET_CONTROL_CONNECT_CONNECT_H
 
 #include "blockcore/base/err.h"
 

@@ -2,8 +2,8 @@
 /*
  * The texts themselves, one function for each row of connect_systems.
  */
-#ifndef TARGET_CONTROL_CONNECT_PRINT_H
-#define TARGET_CONTROL_CONNECT_PRINT_H
+#ifndef TARGET_CONTROL_CONNECT_CONNECT_PRINT_H
+#define TARGET_CONTROL_CONNECT_CONNECT_PRINT_H
 
 #include "target/control/connect/connect.h"
 

@@ -2,8 +2,8 @@
 /*
  * Values in the languages of connect texts: each writes one complete literal.
  */
-#ifndef TARGET_CONTROL_CONNECT_QUOTE_H
-#define TARGET_CONTROL_CONNECT_QUOTE_H
+#ifndef TARGET_CONTROL_CONNECT_CONNECT_QUOTE_H
+#define TARGET_CONTROL_CONNECT_CONNECT_QUOTE_H
 
 #include <stdint.h>
 #include <stdio.h>

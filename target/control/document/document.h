@@ -25,8 +25,8 @@
  *     `secret: null`, which says "the one that the daemon keeps".
  *  3. A document holds no pointer to anything that runs.
  */
-#ifndef TARGET_CONTROL_DOCUMENT_H
-#define TARGET_CONTROL_DOCUMENT_H
+#ifndef TARGET_CONTROL_DOCUMENT_DOCUMENT_H
+#define TARGET_CONTROL_DOCUMENT_DOCUMENT_H
 
 #include "blockcore/base/doc.h"
 #include "blockcore/base/map.h"

@@ -10,8 +10,8 @@
  *	document_targets.c	targets and exports
  *	document_secrets.c	secrets
  */
-#ifndef TARGET_CONTROL_DOCUMENT_PARTS_H
-#define TARGET_CONTROL_DOCUMENT_PARTS_H
+#ifndef TARGET_CONTROL_DOCUMENT_DOCUMENT_PARTS_H
+#define TARGET_CONTROL_DOCUMENT_DOCUMENT_PARTS_H
 
 #include "target/control/document/document.h"
 

@@ -101,7 +101,7 @@ struct snapshot_options {
 	uint64_t created, size;
 };
 
-/* An external snapshot, as the interface writes it (webui/api/objects/snapshots_external.c). */
+/* An external snapshot, as REST writes it (snapshots_external.c there). */
 #define SNAPSHOT(field) offsetof(struct snapshot_options, field)
 static const struct opt_spec snapshot_specs[] = {
 	{.name = "name",

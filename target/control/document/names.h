@@ -8,8 +8,8 @@
  *		authority must be: at most 223 bytes of letters, digits, '-', '.',
  *		':'. Names of hosts and targets: access_fold_name.
  */
-#ifndef TARGET_CONTROL_NAMES_H
-#define TARGET_CONTROL_NAMES_H
+#ifndef TARGET_CONTROL_DOCUMENT_NAMES_H
+#define TARGET_CONTROL_DOCUMENT_NAMES_H
 
 #include <stdbool.h>
 

@@ -3,8 +3,8 @@
  * One portal as settings and documents write it: {name, address, port, advertised,
  * group}.
  */
-#ifndef TARGET_CONTROL_PORTALS_H
-#define TARGET_CONTROL_PORTALS_H
+#ifndef TARGET_CONTROL_DOCUMENT_PORTALS_H
+#define TARGET_CONTROL_DOCUMENT_PORTALS_H
 
 #include "blockcore/base/doc.h"
 #include "target/volume/access.h"

@@ -2,8 +2,8 @@
 /*
  * The records of jobs in the daemon's state.
  */
-#ifndef WEBUI_API_JOB_STORE_H
-#define WEBUI_API_JOB_STORE_H
+#ifndef WEBUI_API_JOBS_JOB_STORE_H
+#define WEBUI_API_JOBS_JOB_STORE_H
 
 #include "blockcore/base/err.h"
 

@@ -18,8 +18,8 @@
  *  3. A volume's source that a job works on is held by the job; when the daemon
  *     stops, jobs stop first, after the chunk that they are at.
  */
-#ifndef WEBUI_API_JOBS_H
-#define WEBUI_API_JOBS_H
+#ifndef WEBUI_API_JOBS_JOBS_H
+#define WEBUI_API_JOBS_JOBS_H
 
 #include "webui/api/server/private.h"
 

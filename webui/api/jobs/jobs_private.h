@@ -4,8 +4,8 @@
  * job_plan.c what one would do and who is in its way, job_store.c what is durable,
  * job_keep.c what becomes durable while one runs.
  */
-#ifndef WEBUI_API_JOBS_PRIVATE_H
-#define WEBUI_API_JOBS_PRIVATE_H
+#ifndef WEBUI_API_JOBS_JOBS_PRIVATE_H
+#define WEBUI_API_JOBS_JOBS_PRIVATE_H
 
 #include "blockcore/job.h"
 #include "target/control/appliance/pivots.h"

@@ -7,8 +7,8 @@
  *     `left_out`, so a bundle never takes the daemon's memory.
  *  2. Names are plain, below 100 bytes; every file has mode 0600 and one time.
  */
-#ifndef WEBUI_API_ARCHIVE_H
-#define WEBUI_API_ARCHIVE_H
+#ifndef WEBUI_API_LIVE_ARCHIVE_H
+#define WEBUI_API_LIVE_ARCHIVE_H
 
 #include <stddef.h>
 #include <stdint.h>

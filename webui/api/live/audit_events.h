@@ -8,8 +8,8 @@
  *  2. What was refused is rationed, so that strangers cannot push what else has happened
  *     out of the ring of events; the next that is told says how many were not.
  */
-#ifndef WEBUI_API_AUDIT_EVENTS_H
-#define WEBUI_API_AUDIT_EVENTS_H
+#ifndef WEBUI_API_LIVE_AUDIT_EVENTS_H
+#define WEBUI_API_LIVE_AUDIT_EVENTS_H
 
 #include "blockcore/base/err.h"
 

@@ -13,8 +13,8 @@
  *     expired meanwhile is removed right after the start.
  *  3. Control thread.
  */
-#ifndef WEBUI_API_FAULTS_H
-#define WEBUI_API_FAULTS_H
+#ifndef WEBUI_API_LIVE_FAULTS_H
+#define WEBUI_API_LIVE_FAULTS_H
 
 #include "target/control/config/config.h"
 

@@ -2,8 +2,8 @@
 /*
  * What the files that show running things (live_*.c) share.
  */
-#ifndef WEBUI_API_LIVE_H
-#define WEBUI_API_LIVE_H
+#ifndef WEBUI_API_LIVE_LIVE_H
+#define WEBUI_API_LIVE_LIVE_H
 
 #include "target/iscsi/iscsi.h"
 

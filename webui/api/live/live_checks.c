@@ -3,6 +3,7 @@
  * What a doctor would look at: limits of the machine, room on its disks, volumes,
  * access that is wider than one may think. Looks only; changes nothing.
  */
+#include "blockcore/base/size.h"
 #include "blockcore/ring.h"
 #include "target/control/appliance/appliance.h"
 #include "target/volume/view.h"
@@ -36,19 +37,6 @@ static void find(struct finding *finding, int state, const char *cure,
 	va_start(arguments, format);
 	vsnprintf(finding->text, sizeof finding->text, format, arguments);
 	va_end(arguments);
-}
-
-#define SIZE_BYTES 32
-
-/* "65 GiB": whole numbers, as small as two digits tell enough. */
-static const char *print_size(char out[SIZE_BYTES], uint64_t bytes)
-{
-	static const char units[] = "KMGTP";
-	unsigned unit = 0;
-	for (bytes >>= 10; bytes >= 2048 && unit < 4; unit++)
-		bytes >>= 10;
-	snprintf(out, SIZE_BYTES, "%" PRIu64 " %ciB", bytes, units[unit]);
-	return out;
 }
 
 /* -- the machine ------------------------------------------------------------ */
@@ -87,7 +75,7 @@ static void check_memory(const struct api *api, struct finding *finding)
 	const struct settings *settings = api->parts.settings;
 	struct rlimit limit = {0};
 	uint64_t wanted = settings->buffer_bytes * settings->reactors;
-	char may[SIZE_BYTES], want[SIZE_BYTES];
+	char may[SIZE_TEXT_BYTES], want[SIZE_TEXT_BYTES];
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (limit.rlim_cur >= wanted)
 		find(finding, OK, "",
@@ -97,8 +85,8 @@ static void check_memory(const struct api *api, struct finding *finding)
 			"raise LimitMEMLOCK of the service (ulimit -l)",
 			"%s may be locked in memory, buffers want %s: each I/O "
 			"maps its own, which is slower",
-			print_size(may, limit.rlim_cur),
-			print_size(want, wanted));
+			size_print(may, limit.rlim_cur),
+			size_print(want, wanted));
 }
 
 static void check_clock(const struct api *api, struct finding *finding)
@@ -127,8 +115,8 @@ static void check_room(const char *path, struct finding *finding)
 	uint64_t all = (uint64_t)now.f_blocks * now.f_frsize;
 	uint64_t free_bytes = (uint64_t)now.f_bavail * now.f_frsize;
 	unsigned percent = all ? (unsigned)(free_bytes * 100 / all) : 0;
-	char left[SIZE_BYTES];
-	print_size(left, free_bytes);
+	char left[SIZE_TEXT_BYTES];
+	size_print(left, free_bytes);
 	if (free_bytes < 100u << 20)
 		find(finding, FAILED, "make room there now",
 			"%s: %s are left: writes will fail", path, left);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a host reaches a volume: the view that target/control/connect/connect.h wants, made
+ * How a host reaches a volume: the view that control/connect/connect.h wants, made
  * from the access table in force, and what the reader should be warned of.
  */
 #include "target/control/appliance/appliance.h"

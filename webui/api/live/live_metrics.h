@@ -3,8 +3,8 @@
  * The families of metrics about what runs; those about REST itself are the
  * server's.
  */
-#ifndef WEBUI_API_LIVE_METRICS_H
-#define WEBUI_API_LIVE_METRICS_H
+#ifndef WEBUI_API_LIVE_LIVE_METRICS_H
+#define WEBUI_API_LIVE_LIVE_METRICS_H
 
 #include "target/control/daemon.h"
 #include "webui/api/server/exposition.h"

@@ -2,15 +2,15 @@
 /*
  * Space that volumes take up below. The file system is asked, which takes a trip to
  * the worker pool: at most once a second for each volume, however many look. And how
- * their file systems stand, as target/control/appliance/appliance_space.h has looked last.
+ * their file systems stand, as control/appliance/appliance_space.h has looked last.
  *
  * Invariants
  *  1. Nobody waits for a change of a volume's stack: what was last known stands in
  *     meanwhile.
  *  2. Bounded: one entry for each name that was a volume's, SPACE_MAX in all.
  */
-#ifndef WEBUI_API_SPACE_H
-#define WEBUI_API_SPACE_H
+#ifndef WEBUI_API_LIVE_SPACE_H
+#define WEBUI_API_LIVE_SPACE_H
 
 #include "webui/api/handler.h"
 #include "webui/api/server/exposition.h"

@@ -32,14 +32,13 @@ bool new_file_is_new(struct api_request *request, const char *path)
 {
 	char whole[4096];
 	struct stat there;
-	snprintf(whole, sizeof whole, "%s/%s",
-		block_core_data_directory(request->parts->core), path);
+	block_core_path(request->parts->core, path, whole, sizeof whole);
 	if (strchr(path, '/') || lstat(whole, &there))
 		return true;
 	api_problem(request, "conflict",
 		"the file %s is there already, and a new volume would show "
-		"what "
-		"is in it: remove the file, choose another name, or take it "
+		"what is in it: remove the file, choose another name, or take "
+		"it "
 		"over on purpose with source: {protocol: {type: file, path: "
 		"%s}}",
 		whole, path);
@@ -49,15 +48,20 @@ bool new_file_is_new(struct api_request *request, const char *path)
 /* A file that has its size from its image grows with it. */
 #define IMAGE_FILE_BYTES (64 << 10)
 
+json_t *new_file_for_image(const char *path)
+{
+	return json_pack("{s{ss, ss, si}}", "protocol", "type", "file", "path",
+		path, "size", IMAGE_FILE_BYTES);
+}
+
 /* The source: a file at `path`, with an image of `format` in it, or as it is. */
 static json_t *new_source(const char *format, const char *path, json_t *size)
 {
 	if (!strcmp(format, "raw"))
 		return json_pack("{s{ss, ss, sO}}", "protocol", "type", "file",
 			"path", path, "size", size);
-	return json_pack("{s{ss, sO, s{s{ss, ss, si}}}}", "format", "type",
-		format, "size", size, "file", "protocol", "type", "file",
-		"path", path, "size", IMAGE_FILE_BYTES);
+	return json_pack("{s{ss, sO, so}}", "format", "type", format, "size",
+		size, "file", new_file_for_image(path));
 }
 
 /* "raw" if nothing is said; NULL: answered. */

@@ -4,14 +4,17 @@
  * directory. One that is there is never taken over unasked: it may hold the data of
  * a volume that was deleted.
  */
-#ifndef WEBUI_API_NEW_FILE_H
-#define WEBUI_API_NEW_FILE_H
+#ifndef WEBUI_API_OBJECTS_NEW_FILE_H
+#define WEBUI_API_OBJECTS_NEW_FILE_H
 
 #include "webui/api/handler.h"
 
 /* `size` and `format` of `value` become a source: the file NAME.raw, or NAME.qcow2
  * with an image of that size. False: answered. */
 bool new_file_take_size(struct api_request *request, json_t *value);
+
+/* What an image that is made in a new file at `path` has as its `file`. */
+json_t *new_file_for_image(const char *path);
 
 /* Whether there is no file of that name in the data directory; false: answered. */
 bool new_file_is_new(struct api_request *request, const char *path);

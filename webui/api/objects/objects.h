@@ -16,8 +16,8 @@
  *     is refused by the document's own checks, with its pointer.
  *  3. No answer has a secret: what is kept of an object has none.
  */
-#ifndef WEBUI_API_OBJECTS_H
-#define WEBUI_API_OBJECTS_H
+#ifndef WEBUI_API_OBJECTS_OBJECTS_H
+#define WEBUI_API_OBJECTS_OBJECTS_H
 
 #include "target/control/config/config.h"
 #include "webui/api/handler.h"

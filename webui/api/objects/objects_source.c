@@ -6,6 +6,7 @@
  * as the running stack calls it. Once one is changed all have their names.
  */
 #include "webui/api/objects/objects_source.h"
+#include "blockcore/kind.h"
 #include "blockcore/spec.h"
 #include "target/control/config/json_doc.h"
 #include "target/volume/view.h"

@@ -2,8 +2,8 @@
 /*
  * A volume's source document, to be looked at and changed.
  */
-#ifndef WEBUI_API_OBJECTS_SOURCE_H
-#define WEBUI_API_OBJECTS_SOURCE_H
+#ifndef WEBUI_API_OBJECTS_OBJECTS_SOURCE_H
+#define WEBUI_API_OBJECTS_OBJECTS_SOURCE_H
 
 #include "webui/api/objects/objects.h"
 

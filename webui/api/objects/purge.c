@@ -41,14 +41,6 @@ static const char *path_of(const json_t *file)
 
 /* -- what goes ---------------------------------------------------------------- */
 
-static void print_whole(
-	const struct block_core *core, const char *path, char out[4096])
-{
-	snprintf(out, 4096, "%s%s%s",
-		*path == '/' ? "" : block_core_data_directory(core),
-		*path == '/' ? "" : "/", path);
-}
-
 bool purge_is_same_file(
 	const struct block_core *core, const char *one, const char *other)
 {
@@ -56,10 +48,10 @@ bool purge_is_same_file(
 	struct stat a, b;
 	if (!strcmp(one, other))
 		return true;
-	print_whole(core, one, whole);
+	block_core_path(core, one, whole, sizeof whole);
 	if (stat(whole, &a))
 		return false;
-	print_whole(core, other, whole);
+	block_core_path(core, other, whole, sizeof whole);
 	return !stat(whole, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
@@ -152,7 +144,7 @@ static void purge_one_co(
 			why);
 		return;
 	}
-	print_whole(request->parts->core, path, whole);
+	block_core_path(request->parts->core, path, whole, sizeof whole);
 	int fd = open(whole, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (unlink(whole) && errno != ENOENT)
 		log_error("api", "purge", "%s: %s", whole, strerror(errno));

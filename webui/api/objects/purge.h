@@ -10,8 +10,8 @@
  * Invariant: files are compared by what they are (device and inode), not by how
  * they are spelt.
  */
-#ifndef WEBUI_API_PURGE_H
-#define WEBUI_API_PURGE_H
+#ifndef WEBUI_API_OBJECTS_PURGE_H
+#define WEBUI_API_OBJECTS_PURGE_H
 
 #include "webui/api/handler.h"
 

@@ -15,8 +15,8 @@
  *
  * Control thread. An `image` is a file as a source names it; NULL: in none.
  */
-#ifndef WEBUI_API_SNAPSHOT_LOCKS_H
-#define WEBUI_API_SNAPSHOT_LOCKS_H
+#ifndef WEBUI_API_OBJECTS_SNAPSHOT_LOCKS_H
+#define WEBUI_API_OBJECTS_SNAPSHOT_LOCKS_H
 
 #include "webui/api/handler.h"
 

@@ -2,8 +2,8 @@
 /*
  * What the files of snapshots share. All answer when they return NULL or false.
  */
-#ifndef WEBUI_API_SNAPSHOTS_H
-#define WEBUI_API_SNAPSHOTS_H
+#ifndef WEBUI_API_OBJECTS_SNAPSHOTS_H
+#define WEBUI_API_OBJECTS_SNAPSHOTS_H
 
 #include "webui/api/objects/objects_source.h"
 

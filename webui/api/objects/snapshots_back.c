@@ -145,13 +145,12 @@ static json_t *clone_value(const char *name, const char *path,
 	const char *of = source_text(snapshot, "name");
 	char backing[400];
 	snprintf(backing, sizeof backing, "cairn:%.63s@%.255s", volume, of);
-	return json_pack("{ss, s{s{ss, sO, ss, ss, s{s{ss, ss, ss}}, s{ss, "
-			 "s{ss}}}}}",
-		"name", name, "source", "format", "type", "qcow2", "size",
+	return json_pack("{ss, s{s{ss, sO, ss, ss, so, s{ss, s{ss}}}}}", "name",
+		name, "source", "format", "type", "qcow2", "size",
 		json_object_get(snapshot, "size_bytes"), "backing_name",
-		backing, "backing_format", "raw", "file", "protocol", "type",
-		"file", "path", path, "size", "64KiB", "backing", "source",
-		volume, "view", "snapshot", of);
+		backing, "backing_format", "raw", "file",
+		new_file_for_image(path), "backing", "source", volume, "view",
+		"snapshot", of);
 }
 
 /* Takes `value` over. */

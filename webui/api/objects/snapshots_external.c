@@ -21,6 +21,8 @@
  *     request says, else by its kind; so a dry run shows where all go.
  */
 #include "blockcore/base/log.h"
+
+#include "blockcore/kind.h"
 #include "blockcore/spec.h"
 #include "webui/api/objects/new_file.h"
 #include "webui/api/objects/snapshot_locks.h"
@@ -103,11 +105,8 @@ static json_t *owned_by(struct api_request *request, const char *path)
 {
 	char whole[4096];
 	struct stat there;
-	const char *data = block_core_data_directory(request->parts->core);
-	int n = snprintf(whole, sizeof whole, "%s%s%s",
-		*path == '/' ? "" : data, *path == '/' ? "" : "/", path);
-	if (n >= (int)sizeof whole || stat(whole, &there) ||
-		!S_ISREG(there.st_mode))
+	if (!block_core_path(request->parts->core, path, whole, sizeof whole) ||
+		stat(whole, &there) || !S_ISREG(there.st_mode))
 		return json_null();
 	return json_integer((json_int_t)there.st_blocks * 512);
 }
@@ -189,11 +188,24 @@ bool snapshot_check_free(
 
 /* -- placement ------------------------------------------------------------------ */
 
-static bool is_place(const char *text)
+/* The names of all places, a new list. */
+static json_t *places(void)
 {
-	return text &&
-		(!strcmp(text, "head") || !strcmp(text, "image") ||
-			!strcmp(text, "both") || !strcmp(text, "drop"));
+	json_t *list = json_array();
+	for (unsigned i = SPEC_PLACE_HEAD; i <= SPEC_PLACE_DROP; i++)
+		json_array_append_new(
+			list, json_string(spec_placement_name(i)));
+	return list;
+}
+
+/* SPEC_PLACE_ANCHOR: it is none. */
+static enum spec_placement place_named(const char *text)
+{
+	for (unsigned i = SPEC_PLACE_HEAD; text && i <= SPEC_PLACE_DROP; i++) {
+		if (!strcmp(text, spec_placement_name(i)))
+			return (enum spec_placement)i;
+	}
+	return SPEC_PLACE_ANCHOR;
 }
 
 /* False: answered. */
@@ -210,13 +222,10 @@ static bool check_placement(struct api_request *request, const json_t *now)
 	json_object_foreach(placement, name, place)
 	{
 		bool known = source_find(now, name) < source_count(now);
-		if (known && is_place(json_string_value(place)))
+		if (known && place_named(json_string_value(place)))
 			continue;
 		snprintf(pointer, sizeof pointer, "/placement/%.50s", name);
-		api_problem_at(request, pointer,
-			known ? json_pack("[s, s, s, s]", "head", "image",
-					"both", "drop")
-			      : NULL,
+		api_problem_at(request, pointer, known ? places() : NULL,
 			known ? "a place is expected: head, image, both or drop"
 			      : "the volume has no listener \"%.63s\"",
 			name);
@@ -225,17 +234,18 @@ static bool check_placement(struct api_request *request, const json_t *now)
 	return true;
 }
 
-static const char *place_of(
+static enum spec_placement place_of(
 	const struct api_request *request, const json_t *listener)
 {
-	const char *said =
+	enum spec_placement said = place_named(
 		source_text(json_object_get(request->body, "placement"),
-			source_text(listener, "name"));
+			source_text(listener, "name")));
 	const struct block_kind *kind =
 		block_kind_find(BLOCK_LISTENER, source_text(listener, "type"));
 	if (said)
 		return said;
-	return kind && kind->anchor == BLOCK_HEAD ? "head" : "image";
+	return kind && kind->anchor == BLOCK_HEAD ? SPEC_PLACE_HEAD
+						  : SPEC_PLACE_IMAGE;
 }
 
 static void set_listeners(json_t *source, json_t *listeners)
@@ -255,16 +265,15 @@ static json_t *source_over(
 	size_t i;
 	json_array_foreach(json_object_get(now, "listeners"), i, one)
 	{
-		const char *place = place_of(request, one);
-		if (!strcmp(place, "head") || !strcmp(place, "both"))
+		enum spec_placement place = place_of(request, one);
+		if (place == SPEC_PLACE_HEAD || place == SPEC_PLACE_BOTH)
 			json_array_append_new(head, json_deep_copy(one));
-		if (!strcmp(place, "image") || !strcmp(place, "both"))
+		if (place == SPEC_PLACE_IMAGE || place == SPEC_PLACE_BOTH)
 			json_array_append_new(image, json_deep_copy(one));
 	}
 	set_listeners(now, image);
-	json_t *source = json_pack("{s{ss, s{s{ss, ss, ss}}, so}}", "format",
-		"type", "qcow2", "file", "protocol", "type", "file", "path",
-		path, "size", "64KiB", "backing", now);
+	json_t *source = json_pack("{s{ss, so, so}}", "format", "type", "qcow2",
+		"file", new_file_for_image(path), "backing", now);
 	set_listeners(source, head);
 	return source;
 }

@@ -44,10 +44,8 @@ static bool read_until(struct api_request *request, int64_t *ms)
 static void audit_lock(
 	struct api_request *request, json_t *snapshot, json_t *after)
 {
-	json_t *before = json_copy(snapshot);
 	snapshot_tell(request, after ? "snapshot_locked" : "snapshot_unlocked",
-		source_text(snapshot, "name"), before, after);
-	json_decref(before);
+		source_text(snapshot, "name"), snapshot, after);
 }
 
 static void lock_found_co(

@@ -4,8 +4,8 @@
  * quotes only where YAML would take them for something else. Our own strict reader
  * reads the same back.
  */
-#ifndef WEBUI_API_YAML_PRINT_H
-#define WEBUI_API_YAML_PRINT_H
+#ifndef WEBUI_API_OBJECTS_YAML_PRINT_H
+#define WEBUI_API_OBJECTS_YAML_PRINT_H
 
 #include <jansson.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
  * What is built into the daemon: files of this folder, as the Makefile made them,
  * in read-only memory. Each ends with a NUL that `bytes` does not count.
  */
-#ifndef WEBUI_API_ASSETS_H
-#define WEBUI_API_ASSETS_H
+#ifndef WEBUI_API_SERVER_ASSETS_H
+#define WEBUI_API_SERVER_ASSETS_H
 
 #include <stddef.h>
 

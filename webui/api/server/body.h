@@ -3,8 +3,8 @@
  * Members of small bodies, strictly: each call answers 422 with the pointer when
  * it returns false (or NULL where it says so).
  */
-#ifndef WEBUI_API_BODY_H
-#define WEBUI_API_BODY_H
+#ifndef WEBUI_API_SERVER_BODY_H
+#define WEBUI_API_SERVER_BODY_H
 
 #include "webui/api/handler.h"
 

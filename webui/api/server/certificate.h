@@ -5,8 +5,8 @@
  *
  * New connections get a new pair; those that are there keep theirs.
  */
-#ifndef WEBUI_API_CERTIFICATE_H
-#define WEBUI_API_CERTIFICATE_H
+#ifndef WEBUI_API_SERVER_CERTIFICATE_H
+#define WEBUI_API_SERVER_CERTIFICATE_H
 
 #include "target/control/trust/certificate.h"
 #include "webui/api/server/private.h"

@@ -25,8 +25,8 @@
  *  2. Idle means idle: the timer runs only while a handshake or a request is on
  *     its way in.
  */
-#ifndef WEBUI_API_CONNECTION_H
-#define WEBUI_API_CONNECTION_H
+#ifndef WEBUI_API_SERVER_CONNECTION_H
+#define WEBUI_API_SERVER_CONNECTION_H
 
 #include <stddef.h>
 #include <stdint.h>

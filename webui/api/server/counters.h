@@ -3,8 +3,8 @@
  * What the server counts of itself. A line for each operation and status that
  * occurred; both come from tables of ours, so there are few.
  */
-#ifndef WEBUI_API_COUNTERS_H
-#define WEBUI_API_COUNTERS_H
+#ifndef WEBUI_API_SERVER_COUNTERS_H
+#define WEBUI_API_SERVER_COUNTERS_H
 
 #include <stdint.h>
 #include <string.h>

@@ -10,8 +10,8 @@
  * 2.2), so its page is known by what it begins and ends with; nothing of ours is
  * text/html without a charset. The connection is closed after it, as before.
  */
-#ifndef WEBUI_API_EARLY_H
-#define WEBUI_API_EARLY_H
+#ifndef WEBUI_API_SERVER_EARLY_H
+#define WEBUI_API_SERVER_EARLY_H
 
 struct api;
 struct bufferevent;

@@ -11,8 +11,8 @@
  *  3. Who may read a topic stands in one table; one that is not in it is for
  *     admins.
  */
-#ifndef WEBUI_API_EVENTS_H
-#define WEBUI_API_EVENTS_H
+#ifndef WEBUI_API_SERVER_EVENTS_H
+#define WEBUI_API_SERVER_EVENTS_H
 
 #include "webui/api/handler.h"
 

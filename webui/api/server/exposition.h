@@ -11,8 +11,8 @@
  *     lines that begin with # differ.
  *  3. Label values may hold anything: they are escaped.
  */
-#ifndef WEBUI_API_EXPOSITION_H
-#define WEBUI_API_EXPOSITION_H
+#ifndef WEBUI_API_SERVER_EXPOSITION_H
+#define WEBUI_API_SERVER_EXPOSITION_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -13,8 +13,8 @@
  *  2. Kept in memory only: at most 1,024 answers and 8 MiB; the oldest gives way.
  *     Answers of 500 and above, and dry runs, are not kept: try again.
  */
-#ifndef WEBUI_API_KEYS_H
-#define WEBUI_API_KEYS_H
+#ifndef WEBUI_API_SERVER_KEYS_H
+#define WEBUI_API_SERVER_KEYS_H
 
 #include "webui/api/server/private.h"
 

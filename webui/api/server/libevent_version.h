@@ -6,8 +6,8 @@
  * version of the library itself, so there the package's revision is what tells:
  * from 2.1.12-stable-8+deb12u1 (or another +debNuM) on.
  */
-#ifndef WEBUI_API_LIBEVENT_VERSION_H
-#define WEBUI_API_LIBEVENT_VERSION_H
+#ifndef WEBUI_API_SERVER_LIBEVENT_VERSION_H
+#define WEBUI_API_SERVER_LIBEVENT_VERSION_H
 
 #include <stdbool.h>
 #include <stddef.h>

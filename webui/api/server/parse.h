@@ -4,8 +4,8 @@
  * (path and query), path templates, lists in headers. Everything here comes from
  * whoever can reach the port: no length is believed, nothing is allocated.
  */
-#ifndef WEBUI_API_PARSE_H
-#define WEBUI_API_PARSE_H
+#ifndef WEBUI_API_SERVER_PARSE_H
+#define WEBUI_API_SERVER_PARSE_H
 
 #include "webui/api/handler.h"
 

@@ -13,8 +13,8 @@
  *	guard.c		who asks, and whether he may
  *	answer.c	answers; problem.c problems
  */
-#ifndef WEBUI_API_PRIVATE_H
-#define WEBUI_API_PRIVATE_H
+#ifndef WEBUI_API_SERVER_PRIVATE_H
+#define WEBUI_API_SERVER_PRIVATE_H
 
 #include "blockcore/loop.h"
 #include "target/control/appliance/appliance_space.h"

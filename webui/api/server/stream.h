@@ -13,8 +13,8 @@
  *     stats) every second while somebody wants them. Figures are not kept and have
  *     no number.
  */
-#ifndef WEBUI_API_STREAM_H
-#define WEBUI_API_STREAM_H
+#ifndef WEBUI_API_SERVER_STREAM_H
+#define WEBUI_API_SERVER_STREAM_H
 
 #include "webui/api/server/private.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a change of users, tokens or certificates would do: no I/O notices. */
-#ifndef WEBUI_API_TRUST_PLAN_H
-#define WEBUI_API_TRUST_PLAN_H
+#ifndef WEBUI_API_TRUST_TRUST_PLAN_H
+#define WEBUI_API_TRUST_TRUST_PLAN_H
 
 #include "webui/api/handler.h"
 
