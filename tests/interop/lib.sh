@@ -9,6 +9,7 @@ set -u
 BUILD=${BUILD:-build/asan}
 work=$(mktemp -d "${TMPDIR:-/tmp}/cairn.XXXXXX")
 daemon_pid=
+daemon_under=() # a program that becomes the daemon, if it is to be started by one
 tee_pid=
 test_number=0
 failures=0
@@ -144,7 +145,7 @@ start_daemon() { start_daemon_with --apply "$work/document.yaml"; }
 start_kept_daemon() { start_daemon_with; }
 start_daemon_with() {
 	rm -f "$work/ports"
-	"$BUILD/cairnd" --config "$work/cairn.yaml" "$@" \
+	"${daemon_under[@]}" "$BUILD/cairnd" --config "$work/cairn.yaml" "$@" \
 		--port-file "$work/ports" >>"$work/daemon.log" 2>&1 &
 	daemon_pid=$!
 	wait_until port_known

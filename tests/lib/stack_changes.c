@@ -426,11 +426,7 @@ static void body_co(struct stack_rig *rig, void *argument)
 void stack_changes_run(
 	const struct stack_rig_setup *setup, struct stack_changes *public)
 {
-	struct changer *changer = calloc(1, sizeof *changer);
+	struct changer changer = {.public = public, .random = public->seed};
 
-	CHECK(changer != NULL);
-	changer->public = public;
-	changer->random = public->seed;
-	stack_rig_test(setup, body_co, changer);
-	free(changer);
+	stack_rig_test(setup, body_co, &changer);
 }

@@ -131,21 +131,31 @@ static void test_allocations_co(struct stack_rig *rig, void *bottom)
 	}
 }
 
-static void test_allocations(void **state)
+static void no_allocations(const char *world, const char *bottom)
 {
-	struct stack_rig_setup setup = {.world = "threads", .lanes = 1};
+	struct stack_rig_setup setup = {.world = world, .lanes = 1};
 
-	(void)state;
 	if (!__sanitizer_install_malloc_and_free_hooks)
 		skip();
-	__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
-	stack_rig_test(
-		&setup, test_allocations_co, (void *)"type: null, size: 1M");
-	stack_rig_test(&setup, test_allocations_co,
-		(void *)"type: file, path: disk, size: 1M");
-	setup.world = "io_uring";
-	stack_rig_test(&setup, test_allocations_co,
-		(void *)"type: file, path: disk, size: 1M");
+	stack_rig_test(&setup, test_allocations_co, (void *)bottom);
+}
+
+static void test_allocations_null(void **state)
+{
+	(void)state;
+	no_allocations("threads", "type: null, size: 1M");
+}
+
+static void test_allocations_threads(void **state)
+{
+	(void)state;
+	no_allocations("threads", "type: file, path: disk, size: 1M");
+}
+
+static void test_allocations_uring(void **state)
+{
+	(void)state;
+	no_allocations("io_uring", "type: file, path: disk, size: 1M");
 }
 
 /* -- time ----------------------------------------------------------------- */
@@ -202,10 +212,14 @@ static void test_time_co(struct stack_rig *rig, void *argument)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_allocations),
+		cmocka_unit_test(test_allocations_null),
+		cmocka_unit_test(test_allocations_threads),
+		cmocka_unit_test(test_allocations_uring),
 		STACK_RIG_CASE(
 			test_time_co, threads, .world = "threads", .lanes = 1),
 	};
 
+	if (__sanitizer_install_malloc_and_free_hooks)
+		__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
