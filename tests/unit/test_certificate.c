@@ -59,18 +59,26 @@ static struct certificate *load(struct place *place, int64_t now_s)
 	return c;
 }
 
+/* What was written to `out`, which is freed; the caller frees the text. */
+static char *take_text(BIO *out)
+{
+	char *data;
+	long bytes = BIO_get_mem_data(out, &data);
+	assert_true(bytes > 0);
+	char *text = strndup(data, (size_t)bytes);
+	BIO_free(out);
+	return text;
+}
+
 /* The two texts of a pair; the caller frees. */
 static void print(const struct certificate *c, char **chain, char **key)
 {
-	char *text;
 	BIO *out = BIO_new(BIO_s_mem());
 	PEM_write_bio_X509(out, c->leaf);
-	*chain = strndup(text, (size_t)BIO_get_mem_data(out, &text));
-	BIO_free(out);
+	*chain = take_text(out);
 	out = BIO_new(BIO_s_mem());
 	PEM_write_bio_PKCS8PrivateKey(out, c->key, NULL, NULL, 0, NULL, NULL);
-	*key = strndup(text, (size_t)BIO_get_mem_data(out, &text));
-	BIO_free(out);
+	*key = take_text(out);
 }
 
 static void first_start_makes_one(void **state)
