@@ -366,15 +366,23 @@ static int read_tree(
 	return result ? result : read_portals(settings, top.portals, err);
 }
 
+int settings_read(
+	const struct doc *root, struct settings *settings, struct err *err)
+{
+	memset(settings, 0, sizeof *settings);
+	int result = read_tree(settings, root, err);
+	if (result)
+		settings_free(settings);
+	return result;
+}
+
 int settings_load(const char *path, struct settings *settings, struct err *err)
 {
 	memset(settings, 0, sizeof *settings);
 	struct doc *root = doc_parse_file(path, err);
 	if (!root)
 		return -EINVAL;
-	int result = read_tree(settings, root, err);
-	if (result)
-		settings_free(settings);
+	int result = settings_read(root, settings, err);
 	doc_free(root);
 	return result;
 }

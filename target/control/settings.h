@@ -15,6 +15,7 @@
 #ifndef TARGET_CONTROL_SETTINGS_H
 #define TARGET_CONTROL_SETTINGS_H
 
+#include "blockcore/base/doc.h"
 #include "blockcore/base/err.h"
 #include "blockcore/base/log.h"
 #include "target/iscsi/iscsi.h"
@@ -53,6 +54,9 @@ struct settings {
 
 /* 0, or -errno with *err set and *settings empty. */
 int settings_load(const char *path, struct settings *settings, struct err *err);
+/* The same of a tree, which stays the caller's. No file is touched. */
+int settings_read(
+	const struct doc *root, struct settings *settings, struct err *err);
 void settings_free(struct settings *settings);
 
 /* Every key with its range, default and meaning. */

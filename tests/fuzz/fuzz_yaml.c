@@ -2,10 +2,15 @@
 /*
  * Any bytes as a document. What is taken must be printed as JSON that is taken
  * again and means the same; every typed reader and the options parser see every
- * node.
+ * node. Then it is read as what it may be: the daemon's settings, a source, an
+ * appliance document, which is kept as JSON that reads back as the same. No file is
+ * touched.
  */
 #include "blockcore/base/doc.h"
 #include "blockcore/base/opts.h"
+#include "blockcore/spec.h"
+#include "target/control/document/document.h"
+#include "target/control/settings.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -102,17 +107,89 @@ static void round_trip(const struct doc *root)
 	free(json);
 }
 
+/* -- what a document may be ---------------------------------------------------- */
+
+/* A reader that refuses says why. */
+static void check_outcome(bool taken, const struct err *err)
+{
+	assert(taken || (err->code && strnlen(err->text, sizeof err->text)));
+}
+
+static void read_as_settings(const struct doc *root)
+{
+	struct settings settings;
+	struct err err = {.code = 0};
+	bool taken = settings_read(root, &settings, &err) == 0;
+
+	check_outcome(taken, &err);
+	if (!taken)
+		return;
+	assert(settings.portals && settings.reactors && settings.run_directory);
+	settings_free(&settings);
+}
+
+static void read_as_source(const struct doc *root)
+{
+	struct err err = {.code = 0};
+
+	check_outcome(spec_check(root, &err) == 0, &err);
+}
+
+static struct document *document_of(const void *text, size_t bytes)
+{
+	static struct access_portal portals[] = {
+		{.name = "main",
+			.address = "127.0.0.1",
+			.port = 3260,
+			.group = 1},
+	};
+	static const struct settings settings = {
+		.naming_authority = "iqn.2026-11.example.cairn",
+		.portal = portals,
+		.portals = 1};
+	struct err err = {.code = 0};
+	struct doc *root = doc_parse("fuzz", text, bytes, &err);
+	struct document *document =
+		root ? document_read(root, &settings, &err) : NULL;
+
+	check_outcome(document != NULL, &err);
+	return document;
+}
+
+static void read_as_document(const uint8_t *data, size_t size)
+{
+	struct document *document = document_of(data, size), *again;
+	char *kept, *kept_again;
+
+	if (!document)
+		return;
+	kept = document_json(document);
+	assert(kept);
+	again = document_of(kept, strlen(kept));
+	assert(again);
+	kept_again = document_json(again);
+	assert(kept_again && !strcmp(kept, kept_again));
+	free(kept_again);
+	free(kept);
+	document_free(again);
+	document_free(document);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct err err = {.code = 0};
 	struct doc *root = doc_parse("fuzz", data, size, &err);
 
 	if (!root) {
-		assert(err.code && strnlen(err.text, sizeof err.text));
+		check_outcome(false, &err);
 		return 0;
 	}
-	if (visit(root) < KEY_MAX)
+	if (visit(root) < KEY_MAX) {
 		round_trip(root);
+		read_as_document(data, size);
+	}
+	read_as_settings(root);
+	read_as_source(root);
 	doc_free(root);
 	return 0;
 }
