@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # For shell tests: a daemon of their own on free ports, TAP lines, waiting for
-# events. Sourced with BUILD set to the folder of the build.
+# events (wait.sh). Sourced with BUILD set to the folder of the build.
 #
 # Invariants: everything lives in $work and is gone at the end; the daemon is
 # ended by its process id; nothing waits for time to pass, only for events.
 
 set -u
+. "$(dirname "${BASH_SOURCE[0]}")/wait.sh"
 BUILD=${BUILD:-build/asan}
 work=$(mktemp -d "${TMPDIR:-/tmp}/cairn.XXXXXX")
 daemon_pid=
@@ -87,7 +88,9 @@ finish() {
 	exit $((failures > 0))
 }
 
-# Waits until COMMAND succeeds, at most 60 s; looks 20 times a second.
+# Waits until COMMAND succeeds, at most 60 s: for states that nobody tells of, asked for
+# 20 times a second. What stands in a log or a file is waited for by line_comes, what
+# another process does by a gate (wait.sh).
 wait_until() {
 	local tries=0
 	until "$@" 2>/dev/null; do
@@ -136,7 +139,10 @@ write_document() {
 	} >"$work/document.yaml"
 }
 
-port_known() { [ -s "$work/ports" ] || ! kill -0 "$daemon_pid" 2>/dev/null; }
+# daemon_says PATTERN: waits for a line of its log; 1: it ends without it.
+daemon_says() { line_comes "$1" "$work/daemon.log" "$daemon_pid"; }
+# is_ready LOG FROM: waits until $daemon_pid is; it says so when all is there.
+is_ready() { line_comes '^Ctrl-C ends it' "$1" "$daemon_pid" "$2" >/dev/null; }
 
 # Starts the daemon with the files written before; $port is where it listens,
 # $port6 where its portal at ::1 does.
@@ -144,12 +150,13 @@ start_daemon() { start_daemon_with --apply "$work/document.yaml"; }
 # The same with what was kept.
 start_kept_daemon() { start_daemon_with; }
 start_daemon_with() {
+	local from
 	rm -f "$work/ports"
+	from=$(next_line "$work/daemon.log")
 	"${daemon_under[@]}" "$BUILD/cairnd" --config "$work/cairn.yaml" "$@" \
 		--port-file "$work/ports" >>"$work/daemon.log" 2>&1 &
 	daemon_pid=$!
-	wait_until port_known
-	if ! [ -s "$work/ports" ]; then
+	if ! is_ready "$work/daemon.log" "$from"; then
 		echo "# the daemon does not start:"
 		sed 's/^/#   /' "$work/daemon.log"
 		return 1

@@ -41,7 +41,7 @@ sign_in() { # USER PASSWORD
 
 check "the daemon starts" start_daemon
 token=$(cat "$work/run/bootstrap-token")
-check "the token is printed" wait_until grep -q "$token" "$work/daemon.log"
+check "the token is printed" daemon_says "$token"
 check "its file is private" \
 	[ "$(stat -c %a "$work/run/bootstrap-token")" = 600 ]
 check "nobody is signed in" answers 401 /api/v1/login

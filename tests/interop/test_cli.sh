@@ -132,10 +132,11 @@ linux_names_what_is_there() {
 check "Linux finds what its text names" linux_names_what_is_there
 
 # Changes under I/O.
+make_gate "$work/enough"
 timeout 300 qemu-io -f raw "$url:db01/0" >"$work/io" 2>&1 < <(
 	for i in $(seq 400); do echo "write -P $((i % 251)) $((i % 64 * 64))k 64k"; done
 	echo "aio_flush"
-	until [ -e "$work/enough" ]; do read -r -t 0.05 <> <(:) || true; done
+	pass_gate "$work/enough"
 	echo "read -P 149 1024k 64k") &
 io=$!
 check "a host that writes" wait_until shows length 1 session list
@@ -193,13 +194,13 @@ check "the volume says so" shows '.status.throttled' true volume show db01
 check "limits of nothing" exits 0 qos set db01
 check "limit nothing" shows '.status.throttled' false volume show db01
 check "no limits" exits 0 qos remove db01
-touch "$work/enough"
+open_gate "$work/enough"
 io_went_well() { wait $io && ! grep -q 'failed\|error' "$work/io"; }
 check "the host saw no error" io_went_well
 
 # A session, kicked.
-timeout 300 qemu-io -f raw "$url:db01/0" >"$work/io" 2>&1 < <(
-	until [ -e "$work/kicked" ]; do read -r -t 0.05 <> <(:) || true; done) &
+make_gate "$work/kicked"
+timeout 300 qemu-io -f raw "$url:db01/0" >"$work/io" 2>&1 < <(pass_gate "$work/kicked") &
 io=$!
 check "a session" wait_until shows length 1 session list
 session=$(cairn session list -o name)
@@ -219,7 +220,7 @@ check "all that was negotiated" shows '.host' '"web1"' session show "$session"
 check "kicked" exits 0 session kick "$session" --yes
 gone() { ! cairn session list -o name | grep -qx "$session"; }
 check "it is gone" wait_until gone
-touch "$work/kicked"
+open_gate "$work/kicked"
 wait $io
 
 # The whole configuration.

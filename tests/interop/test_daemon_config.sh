@@ -120,7 +120,7 @@ kept() {
 	"$BUILD/cairnd" --config "$work/cairn.yaml" --port-file "$work/ports" \
 		>"$work/daemon.log" 2>&1 &
 	daemon_pid=$!
-	wait_until port_known
+	is_ready "$work/daemon.log" 1
 	port=$(sed -n 's/.*:\([0-9]*\)$/\1/p' "$work/ports")
 	timeout 30 iscsi-ls -s "iscsi://127.0.0.1:$port" | grep -q "$iqn:a"
 }

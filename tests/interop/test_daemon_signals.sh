@@ -32,7 +32,7 @@ stuck_host() {
 	start_daemon || return 1
 	coproc QEMU { exec qemu-io -f raw "$url:disk/0" 2>&1; }
 	host=$QEMU_PID
-	wait_until grep -q 'host any login' "$work/daemon.log"
+	daemon_says 'host any login'
 	kill -STOP "$host"
 }
 busy_host() {
@@ -41,7 +41,7 @@ busy_host() {
 	qemu-img bench -w -c 100000 -d 8 -f raw "$url:disk/0" \
 		>/dev/null 2>&1 &
 	host=$!
-	wait_until grep -q 'host any login' "$work/daemon.log"
+	daemon_says 'host any login'
 }
 end_host() {
 	kill -KILL "$host" 2>/dev/null
@@ -57,7 +57,7 @@ pressed() {
 second_signal() {
 	local status=0
 	kill -TERM "$daemon_pid"
-	wait_until grep -q 'cairnd stop' "$work/daemon.log" || return 1
+	daemon_says 'cairnd stop' || return 1
 	wait_until pressed || return 1
 	wait "$daemon_pid" || status=$?
 	daemon_pid=

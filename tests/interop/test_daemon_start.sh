@@ -16,8 +16,7 @@ start() {
 	"$BUILD/cairnd" --config "$work/cairn.yaml" "$@" \
 		--port-file "$work/ports" >"$work/daemon.log" 2>&1 &
 	daemon_pid=$!
-	wait_until port_known
-	[ -s "$work/ports" ] || { cat "$work/daemon.log"; return 1; }
+	is_ready "$work/daemon.log" 1 || { cat "$work/daemon.log"; return 1; }
 	v4=$(sed -n 's/^main=//p' "$work/ports")
 	v6=$(sed -n 's/^main6=//p' "$work/ports")
 	disk=iscsi://$v4/$iqn:demo/0
@@ -60,8 +59,8 @@ policies() {
 			END { exit !(control == "B" && reactors && !others) }' <<<"$found"
 }
 check "the control thread gives way to those that carry I/O" policies
-check "a login is told" wait_until says 'info host loopback login:'
-check "a logout is told" wait_until says 'info host loopback logout:'
+check "a login is told" daemon_says 'info host loopback login:'
+check "a logout is told" daemon_says 'info host loopback logout:'
 serial >"$work/serial.1"
 check "it ends in good order" stop_daemon
 check "it starts again with the document that it keeps" start

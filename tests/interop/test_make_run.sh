@@ -24,10 +24,8 @@ begin() {
 		--no-print-directory O="$(dirname "$BUILD")" V="$variant" \
 		CONFIG="$work/cairn.yaml" run >"$log" 2>&1 &
 	daemon_pid=$!
-	wait_until begun
-	grep -q 'Ctrl-C ends it' "$log" || { cat "$log"; return 1; }
+	is_ready "$log" 1 || { cat "$log"; return 1; }
 }
-begun() { grep -q 'Ctrl-C ends it' "$log" || ! kill -0 "$daemon_pid"; }
 printed() { # WORDS: runs the command that was printed and that begins so
 	local line
 	line=$(grep -F -- "    $1 " "$log" | head -n 1)
@@ -54,8 +52,8 @@ check "and how the first admin is made" grep -qF 'cairn setup' "$log"
 check "not that anything was left out" is_not_logged 'not applied'
 check "qemu-img as printed" printed 'qemu-img info'
 check "iscsi-ls as printed" printed 'iscsi-ls -s'
-check "a host that logs in is told" wait_until grep -q 'host loopback login:' "$log"
-check "and that it has left" wait_until grep -q 'host loopback logout:' "$log"
+check "a host that logs in is told" line_comes 'host loopback login:' "$log"
+check "and that it has left" line_comes 'host loopback logout:' "$log"
 check "Ctrl-C ends make and daemon" pressed
 check "in good order" grep -q 'cairnd stop' "$log"
 check "it starts again" begin

@@ -37,12 +37,12 @@ check "its port again" gets 409 POST /portals "{\"name\": \"b\", \"address\": \"
 check "that is said" says '.detail | contains("address and port already")' true
 
 # What cannot be bound refuses the whole.
+make_gate "$work/done"
 python3 -c 'import socket, sys, time
 s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(1)
-print(s.getsockname()[1], flush=True); sys.stdin.read()' < <(
-	until [ -e "$work/done" ]; do read -r -t 0.05 <> <(:) || true; done) >"$work/taken" &
+print(s.getsockname()[1], flush=True); sys.stdin.read()' < <(pass_gate "$work/done") >"$work/taken" &
 holder=$!
-check "another program listens" wait_until test -s "$work/taken"
+check "another program listens" line_comes . "$work/taken" $holder
 taken=$(cat "$work/taken")
 check "a dry run with its port" gets 409 POST '/portals?dryRun=true' "{\"name\": \"b\", \"address\": \"127.0.0.1\", \"port\": $taken}"
 check "says so before" says ".detail | contains(\"port $taken: Address already in use\")" true
@@ -118,16 +118,15 @@ check "it comes again" gets 201 POST /portals "{\"name\": \"side\", \"address\":
 
 # One that cannot be bound at the start keeps nobody else out.
 hold() { # PORT: another program listens there until release
-	rm -f "$work/released" "$work/held"
+	make_gate "$work/released" && rm -f "$work/held"
 	python3 -c 'import socket, sys
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(1)
-print("held", flush=True); sys.stdin.read()' "$1" < <(
-		until [ -e "$work/released" ]; do read -r -t 0.05 <> <(:) || true; done) >"$work/held" &
+print("held", flush=True); sys.stdin.read()' "$1" < <(pass_gate "$work/released") >"$work/held" &
 	held_by=$!
-	wait_until grep -q held "$work/held"
+	line_comes held "$work/held" $held_by
 }
-release() { touch "$work/released" && wait $held_by; }
+release() { open_gate "$work/released" && wait $held_by; }
 check "the daemon ends, and another takes the port" eval 'stop_daemon && hold "$side"'
 check "the daemon starts all the same" start_kept_daemon
 check "with the other portal" finds "$port"
@@ -170,6 +169,6 @@ check "and starts with another port in the settings" start_kept_daemon
 check "which it does not use" refused "$moved"
 check "but says what to do" grep -q \
 	"portal main of the settings (127.0.0.1 port $moved) is not what is kept" "$work/daemon.log"
-touch "$work/done"
+open_gate "$work/done"
 wait $holder
 finish

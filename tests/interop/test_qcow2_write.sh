@@ -231,7 +231,7 @@ leaks() { # what a killed process leaves is found and mended
 	local pid=$!
 	exec 7>"$work/commands"
 	echo 'write -f -P 1 0 1M' >&7
-	wait_until grep -q '^write' "$work/said" || return
+	line_comes '^write' "$work/said" $pid || return
 	kill -KILL $pid
 	wait $pid 2>/dev/null
 	exec 7>&-

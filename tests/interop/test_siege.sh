@@ -108,7 +108,7 @@ sed 's/^/# /' "$work/count"
 
 # -- meanwhile, and afterwards ---------------------------------------------------
 
-check "all idle connections came" wait_until test -s "$work/idle"
+check "all idle connections came" line_comes . "$work/idle"
 echo "# idle connections made: $(cat "$work/idle")"
 check "an administrator gets through" answers 200 local_api /api/v1/system
 check "and sees what is there" answers 200 local_api /api/v1/volumes/disk

@@ -87,7 +87,7 @@ check "that is looked at and warned of" wait_until warned 2
 check "as an event again" event space_low 2
 qemu-io -f raw -c 'write -P 9 0 8M' -c flush -c 'read -P 9 0 8M' "$url:two/0" >"$work/waiter.log" 2>&1 &
 waiter=$!
-check "a write to the other one waits" wait_until grep -q 'volume two no space:' "$work/daemon.log"
+check "a write to the other one waits" daemon_says 'volume two no space:'
 check "it is not answered" kill -0 "$waiter"
 rm "$work/data/ballast"
 check "with room it goes on" wait "$waiter"
