@@ -88,6 +88,10 @@ struct block_kind {
 	 * members go to `out`. Optional. */
 	int (*command_co)(struct block_driver *driver, const char *verb,
 		const struct doc *arguments, FILE *out, struct err *err);
+	/* Whether command_co would do it: 0, or what that would refuse. Changes
+	 * nothing and touches no request. Who has verbs has it, too. */
+	int (*rehearse_co)(struct block_driver *driver, const char *verb,
+		const struct doc *arguments, struct err *err);
 	/* Live figures as JSON members, without braces. Control lane; figures
 	 * of other lanes may be a little old. Optional. */
 	void (*status)(struct block_driver *driver, FILE *out);

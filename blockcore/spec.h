@@ -141,6 +141,9 @@ int spec_resize_co(
 int spec_command_co(struct block_source *source, const char *driver,
 	const char *verb, const struct doc *arguments, FILE *out,
 	struct err *err);
+/* Whether it would; see block_kind.rehearse_co. */
+int spec_command_rehearse_co(struct block_source *source, const char *driver,
+	const char *verb, const struct doc *arguments, struct err *err);
 
 /* The source as one JSON object; with `status` also live figures. Control lane. */
 void spec_print(struct block_source *source, bool status, FILE *out);

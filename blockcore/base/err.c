@@ -52,3 +52,11 @@ int err_wrap(struct err *err, const char *format, ...)
 	memcpy(err->text, text, sizeof text);
 	return -err->code;
 }
+
+int err_point(struct err *err, const char *pointer)
+{
+	if (!err)
+		return -EINVAL;
+	snprintf(err->pointer, sizeof err->pointer, "%s", pointer);
+	return -err->code;
+}

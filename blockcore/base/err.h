@@ -33,4 +33,7 @@ int err_set(struct err *err, int code, const char *format, ...)
 int err_wrap(struct err *err, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Says what of a document is meant (a JSON Pointer). Returns as err_wrap does. */
+int err_point(struct err *err, const char *pointer);
+
 #endif

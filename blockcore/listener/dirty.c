@@ -221,5 +221,6 @@ const struct block_kind dirty_kind = {
 	.narrow = dirty_narrow,
 	.content_changed = dirty_content_changed,
 	.command_co = dirty_verbs_co,
+	.rehearse_co = dirty_verbs_rehearse_co,
 	.status = dirty_verbs_status,
 };

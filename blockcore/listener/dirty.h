@@ -61,9 +61,11 @@ void dirty_consumer_free(struct dirty_consumer *consumer);
 /* A consumer's, of at most `room` bytes with its end. */
 bool dirty_name_is_good(const void *name, size_t room);
 
-/* block_kind.command_co and .status */
+/* block_kind.command_co, .rehearse_co and .status */
 int dirty_verbs_co(struct block_driver *driver, const char *verb,
 	const struct doc *arguments, FILE *out, struct err *err);
+int dirty_verbs_rehearse_co(struct block_driver *driver, const char *verb,
+	const struct doc *arguments, struct err *err);
 void dirty_verbs_status(struct block_driver *driver, FILE *out);
 
 /* dirty_file.c. */

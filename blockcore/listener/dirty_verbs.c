@@ -12,7 +12,7 @@ struct dirty_call {
 	struct dirty_driver *dirty;
 	const struct doc *arguments;
 	const char *name; /* the consumer's */
-	FILE *out;
+	FILE *out; /* NULL: a rehearsal */
 	struct err *err;
 };
 
@@ -85,6 +85,10 @@ static struct dirty_consumer *call_consumer(struct dirty_call *call)
 static int change_co(struct dirty_call *call, struct dirty_table *table)
 {
 	struct dirty_driver *dirty = call->dirty;
+	if (!call->out) {
+		free(table);
+		return 0;
+	}
 	int error = dirty->fd >= 0 ? dirty_file_note_co(dirty, table, call->err)
 				   : 0;
 
@@ -162,7 +166,7 @@ static int verb_add_co(struct dirty_call *call)
 	}
 	table->consumer[table->count++] = c;
 	error = change_co(call, table);
-	if (error)
+	if (error || !call->out)
 		dirty_consumer_free(c);
 	return error;
 }
@@ -178,7 +182,7 @@ static int verb_remove_co(struct dirty_call *call)
 	int at = table_find(table, call->name);
 	table->consumer[at] = table->consumer[--table->count];
 	int error = change_co(call, table);
-	if (!error)
+	if (!error && call->out)
 		dirty_consumer_free(gone);
 	return error;
 }
@@ -191,7 +195,7 @@ static int verb_freeze_co(struct dirty_call *call)
 
 	if (!c)
 		return -call->err->code;
-	for (uint64_t i = 0; i < words(c); i++)
+	for (uint64_t i = 0; call->out && i < words(c); i++)
 		c->aside[i] |= atomic_exchange(&c->now[i], 0);
 	return 0;
 }
@@ -202,7 +206,8 @@ static int verb_done_co(struct dirty_call *call)
 
 	if (!c)
 		return -call->err->code;
-	memset(c->aside, 0, words(c) * sizeof *c->aside);
+	if (call->out)
+		memset(c->aside, 0, words(c) * sizeof *c->aside);
 	return 0;
 }
 
@@ -266,7 +271,7 @@ static int verb_list_co(struct dirty_call *call)
 		error = doc_size(offset, 0, INT64_MAX, &from, call->err);
 	if (extents && !error)
 		error = doc_uint(extents, 1, DIRTY_PAGE_MOST, &room, call->err);
-	if (!error)
+	if (!error && call->out)
 		print_extents(call, from, room);
 	return error;
 }
@@ -341,6 +346,12 @@ int dirty_verbs_co(struct block_driver *driver, const char *verb,
 	if (error && err)
 		*err = own;
 	return error;
+}
+
+int dirty_verbs_rehearse_co(struct block_driver *driver, const char *verb,
+	const struct doc *arguments, struct err *err)
+{
+	return dirty_verbs_co(driver, verb, arguments, NULL, err);
 }
 
 static uint64_t count_bits(const struct dirty_consumer *c, bool aside)

@@ -188,5 +188,6 @@ const struct block_kind fault_kind = {
 	.release = fault_release,
 	.configure_co = fault_change_configure_co,
 	.command_co = fault_change_command_co,
+	.rehearse_co = fault_change_rehearse_co,
 	.status = fault_status,
 };

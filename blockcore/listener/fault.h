@@ -62,5 +62,7 @@ int fault_change_configure_co(
 	struct block_driver *driver, void *values, struct err *err);
 int fault_change_command_co(struct block_driver *driver, const char *verb,
 	const struct doc *arguments, FILE *out, struct err *err);
+int fault_change_rehearse_co(struct block_driver *driver, const char *verb,
+	const struct doc *arguments, struct err *err);
 
 #endif

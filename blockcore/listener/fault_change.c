@@ -155,7 +155,7 @@ struct fault_call {
 	const char *name; /* of a rule, if given */
 	struct fault_table *table; /* a copy of the one of now */
 	struct fault_change change;
-	FILE *out;
+	FILE *out; /* NULL: a rehearsal */
 	struct err *err;
 };
 
@@ -259,6 +259,12 @@ static const struct {
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 
+/* The copy goes, and the rules that only it has. */
+static void forget(struct fault_call *call)
+{
+	table_retire(call->table, call->fault->table);
+}
+
 static int run_verb_co(struct fault_call *call, size_t verb)
 {
 	struct fault_driver *fault = call->fault;
@@ -275,6 +281,10 @@ static int run_verb_co(struct fault_call *call, size_t verb)
 	if (result) {
 		free(call->table);
 		return result;
+	}
+	if (!call->out) {
+		forget(call);
+		return 0;
 	}
 	publish_co(fault, call->table, call->change);
 	fputs("\"rules\": ", call->out);
@@ -304,4 +314,10 @@ int fault_change_command_co(struct block_driver *driver, const char *verb,
 	result = run_verb_co(&call, i);
 	co_mutex_unlock(&call.fault->changing);
 	return result;
+}
+
+int fault_change_rehearse_co(struct block_driver *driver, const char *verb,
+	const struct doc *arguments, struct err *err)
+{
+	return fault_change_command_co(driver, verb, arguments, NULL, err);
 }

@@ -140,6 +140,12 @@ static int save_work(void *argument)
 	return recording_write(&s->recording, s->path, &s->err);
 }
 
+static int refuse_verb(const char *verb, struct err *err)
+{
+	return err_set(
+		err, EINVAL, "%s: no such verb; there are save, clear", verb);
+}
+
 static int save_arguments(struct trace_saving *s, const struct doc *arguments,
 	const char **name, struct err *err)
 {
@@ -199,6 +205,21 @@ static int trace_save_co(struct block_driver *driver,
 	return error;
 }
 
+static int trace_rehearse_co(struct block_driver *driver, const char *verb,
+	const struct doc *arguments, struct err *err)
+{
+	struct trace_saving s = {.driver = driver};
+	const char *name = NULL;
+
+	if (!strcmp(verb, "clear"))
+		return 0;
+	if (strcmp(verb, "save"))
+		return refuse_verb(verb, err);
+	int error = save_arguments(&s, arguments, &name, err);
+	free(s.path);
+	return error;
+}
+
 static void clear_lane(struct block_lane *lane, void *argument)
 {
 	struct trace_lane *l = block_driver_lane(argument, lane);
@@ -214,8 +235,7 @@ static int trace_command_co(struct block_driver *driver, const char *verb,
 	if (!strcmp(verb, "save"))
 		return trace_save_co(driver, arguments, out, err);
 	if (strcmp(verb, "clear"))
-		return err_set(err, EINVAL,
-			"%s: no such verb; there are save, clear", verb);
+		return refuse_verb(verb, err);
 	block_broadcast_co(driver->core, clear_lane, driver);
 	fputs("\"remembered\": 0", out);
 	return 0;
@@ -257,5 +277,6 @@ const struct block_kind trace_kind = {
 	.lane_stop = trace_lane_stop,
 	.submit = trace_submit,
 	.command_co = trace_command_co,
+	.rehearse_co = trace_rehearse_co,
 	.status = trace_status,
 };

@@ -148,6 +148,20 @@ int spec_configure_co(struct block_source *source, const char *name,
 
 /* -- verbs ---------------------------------------------------------------- */
 
+/* `out` NULL: it is rehearsed. */
+static int command_driver_co(struct block_driver *driver, const char *verb,
+	const struct doc *arguments, FILE *out, struct err *err)
+{
+	const struct block_kind *kind = driver->kind;
+
+	if (!kind->command_co)
+		return err_set(err, EOPNOTSUPP,
+			"%s '%s' has no verbs of its own", kind->name,
+			driver->name);
+	return out ? kind->command_co(driver, verb, arguments, out, err)
+		   : kind->rehearse_co(driver, verb, arguments, err);
+}
+
 /* Not in the source's turn: a verb may be what lets a change go on. */
 int spec_command_co(struct block_source *source, const char *name,
 	const char *verb, const struct doc *arguments, FILE *out,
@@ -158,13 +172,13 @@ int spec_command_co(struct block_source *source, const char *name,
 
 	if (error)
 		return err_wrap(err, "source '%s'", source->name);
-	if (driver->kind->command_co)
-		error = driver->kind->command_co(
-			driver, verb, arguments, out, err);
-	else
-		error = err_set(err, EOPNOTSUPP,
-			"%s '%s' has no verbs of its own", driver->kind->name,
-			driver->name);
+	error = command_driver_co(driver, verb, arguments, out, err);
 	block_driver_put_co(driver);
 	return error;
+}
+
+int spec_command_rehearse_co(struct block_source *source, const char *name,
+	const char *verb, const struct doc *arguments, struct err *err)
+{
+	return spec_command_co(source, name, verb, arguments, NULL, err);
 }

@@ -16,7 +16,7 @@ END
 # The first "NAME":VALUE of the answer, without quotes.
 value() { sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p" "$work/body"; }
 start_job() { sends local_api POST /api/v1/jobs "$@"; }
-change_job() { sends local_api PATCH "/api/v1/jobs/$1" "$2"; }
+change_job() { sends local_api PATCH "/api/v1/jobs/$1" "$2" -H 'If-Match: *'; }
 is() { # NAME VALUE
 	[ "$(value "$1")" = "$2" ] && return 0
 	cat "$work/body"
@@ -73,7 +73,7 @@ check "far too large" answers 413 huge
 check "a wrong dryRun" problem syntax 400 sends local_api POST '/api/v1/jobs?dryRun=yes' '{}'
 check "a mistyped one starts nothing" problem syntax 400 sends local_api POST '/api/v1/jobs?dryrun=true' '{"volume": "disk", "kind": "fill"}'
 check "a dry run" answers 200 sends local_api POST '/api/v1/jobs?dryRun=true' '{"volume": "disk", "kind": "fill"}'
-check "says what hosts notice" body_has '"effect":"none"'
+check "says what hosts notice" body_has '"effect":"live"'
 check "and what is lost" body_has 'DESTROYS all data of disk: write a pattern over all data, read it back'
 check "and starts nothing" answers 404 local_api /api/v1/jobs/2
 

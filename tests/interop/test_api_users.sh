@@ -104,8 +104,8 @@ check "but no token list" answers 403 as "$scoped" /tokens
 check "his own tokens" answers 200 as "$viewer" /tokens
 check "only these" eval '[ "$(grep -o "\"id\"" "$work/body" | wc -l)" = 1 ]'
 check "not those of others" answers 404 as "$viewer" "/tokens/$admin_id"
-check "nor to revoke" answers 404 as "$viewer" -X DELETE "/tokens/$admin_id"
-check "his own he may" answers 204 as "$viewer" -X DELETE "/tokens/$viewer_id"
+check "nor to revoke" answers 404 as "$viewer" -X DELETE -H 'If-Match: *' "/tokens/$admin_id"
+check "his own he may" answers 204 as "$viewer" -X DELETE -H 'If-Match: *' "/tokens/$viewer_id"
 check "gone at once" answers 401 as "$viewer" /system
 
 check "the certificate" answers 200 root /certificate

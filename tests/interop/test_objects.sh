@@ -143,8 +143,8 @@ check "they strike" reads_fail
 no_short() { ask GET /volumes/a/faults && says '[.items[].id]' '["f1"]' >/dev/null; }
 check "the short one ends by itself" wait_until no_short
 check "the other strikes on" reads_fail
-check "it is removed" gets 204 DELETE /volumes/a/faults/f1
-check "once only" gets 404 DELETE /volumes/a/faults/f1
+check "it is removed" changes 204 DELETE /volumes/a/faults/f1
+check "once only" changes 404 DELETE /volumes/a/faults/f1
 check "reads are well" reads_work
 check "the stack is as before" runs f
 check "a fault that ends while the daemon is away" gets 201 POST /volumes/a/faults \

@@ -76,7 +76,7 @@ check "with parents" said monday
 check "a killed daemon comes back" comes_back
 check "with both" tree "monday external a.raw null, tuesday external a.monday.qcow2 monday"
 check "and the content" content
-check "it is not deleted by name" gets 409 DELETE $at/tuesday
+check "it is not deleted by name" changes 409 DELETE $at/tuesday
 check "nor gone back to" gets 409 POST $at/tuesday/revert '{}'
 check "nor cloned" gets 409 POST $at/tuesday/clone '{"name": "copy"}'
 check "its image is merged" merged

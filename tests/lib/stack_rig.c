@@ -275,11 +275,13 @@ char *stack_rig_command_co(struct stack_rig *rig, struct block_source *source,
 	char *text = NULL;
 	size_t bytes;
 	FILE *out = open_memstream(&text, &bytes);
+	const struct doc *doc =
+		arguments ? stack_rig_doc(rig, arguments) : NULL;
 
 	CHECK(out != NULL);
-	if (spec_command_co(source, driver, verb,
-		    arguments ? stack_rig_doc(rig, arguments) : NULL, out,
-		    &err))
+	/* What did it would leave nothing for the second one. */
+	if (spec_command_rehearse_co(source, driver, verb, doc, &err) ||
+		spec_command_co(source, driver, verb, doc, out, &err))
 		check_fail(__FILE__, __LINE__, "%s: %s", verb, err.text);
 	CHECK(fclose(out) == 0);
 	return text;

@@ -115,7 +115,10 @@ struct setup {
 static int setup_call(struct trust_rig *rig, void *arg)
 {
 	struct setup *s = arg;
-	struct trust_attempt attempt = {"admin", s->password, "192.0.2.1", "1"};
+	struct trust_attempt attempt = {.user = "admin",
+		.password = s->password,
+		.address = "192.0.2.1",
+		.request_id = "1"};
 	return trust_setup_co(rig->trust, s->token, &attempt, &rig->in,
 		&rig->wait_s, &rig->err);
 }
@@ -150,7 +153,10 @@ static int sign_in_call(struct trust_rig *rig, void *arg)
 int trust_rig_sign_in(struct trust_rig *rig, const char *user,
 	const char *password, const char *address)
 {
-	struct trust_attempt attempt = {user, password, address, "7"};
+	struct trust_attempt attempt = {.user = user,
+		.password = password,
+		.address = address,
+		.request_id = "7"};
 	return trust_rig_run(rig, sign_in_call, &attempt);
 }
 

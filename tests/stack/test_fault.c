@@ -193,6 +193,13 @@ static void test_verbs_co(struct stack_rig *rig, void *argument)
 			  stack_rig_doc(rig, "{name: first}"), stderr, &err),
 		-ENOENT);
 	CHECK_ERR(&err, "no such rule");
+	CHECK_INT(spec_command_rehearse_co(source, "bad", "remove",
+			  stack_rig_doc(rig, "{name: first}"), &err),
+		-ENOENT);
+	CHECK_INT(spec_command_rehearse_co(source, "bad", "hold",
+			  stack_rig_doc(rig, "{op: write}"), &err),
+		0);
+	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), 0);
 	CHECK_INT(spec_command_co(source, "bad", "break", NULL, stderr, &err),
 		-EINVAL);
 	CHECK_ERR(&err, "there are add, hold");

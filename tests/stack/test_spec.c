@@ -238,6 +238,14 @@ static void test_schema(void **state)
 	free(text);
 }
 
+static void verbs_can_be_rehearsed(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; block_kinds[i]; i++)
+		assert_true(!block_kinds[i]->command_co ==
+			!block_kinds[i]->rehearse_co);
+}
+
 static void test_help(void **state)
 {
 	char *text = NULL;
@@ -264,6 +272,7 @@ int main(void)
 		ROW(names_co),
 		ROW(halfway_co),
 		cmocka_unit_test(test_schema),
+		cmocka_unit_test(verbs_can_be_rehearsed),
 		cmocka_unit_test(test_help),
 	};
 

@@ -258,8 +258,9 @@ struct crowd {
 static void one_of_crowd_co(void *arg)
 {
 	struct crowd *crowd = arg;
-	struct trust_attempt attempt = {
-		"admin", TRUST_RIG_PASSWORD, "unix", NULL};
+	struct trust_attempt attempt = {.user = "admin",
+		.password = TRUST_RIG_PASSWORD,
+		.address = "unix"};
 	struct trust_signed_in in;
 	uint32_t wait_s;
 	int failed = trust_sign_in_co(
@@ -333,8 +334,9 @@ static void last_admin_stays(void **state)
 
 static int change_own(struct trust_rig *rig, void *arg)
 {
-	struct trust_attempt attempt = {
-		"admin", TRUST_RIG_PASSWORD, HOME, NULL};
+	struct trust_attempt attempt = {.user = "admin",
+		.password = TRUST_RIG_PASSWORD,
+		.address = HOME};
 	return trust_change_password_co(rig->trust, &attempt,
 		"other words of mine", arg, &rig->wait_s, &rig->err);
 }

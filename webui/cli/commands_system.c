@@ -77,7 +77,7 @@ static const struct cli_command job_commands[] = {
 		"GET", "/jobs/{id}", "viewer", .argument = {JOB},
 		.run = run_job_wait},
 	{"set", "pause a job, go on, or limit its rate", "changeJob", "PATCH",
-		"/jobs/{id}", "operator",
+		"/jobs/{id}", "operator", CLI_DRY_RUN | CLI_MATCH,
 		.argument = {JOB,
 			{"KEY=VALUE", .value = VALUE_PAIRS, .place = "",
 				.flags = CLI_REST,
@@ -85,8 +85,8 @@ static const struct cli_command job_commands[] = {
 					"rate_bytes=100M"}},
 		.done = "changed"},
 	{"cancel", "end a job before it is done", "cancelJob", "POST",
-		"/jobs/{id}/cancel", "operator", CLI_KEYED, .argument = {JOB},
-		.done = "is being cancelled"},
+		"/jobs/{id}/cancel", "operator", CLI_DRY_RUN | CLI_KEYED,
+		.argument = {JOB}, .done = "is being cancelled"},
 	{0},
 };
 

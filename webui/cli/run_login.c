@@ -70,16 +70,7 @@ int run_setup(struct cli_run *run)
 		json_object_set_new(body, "token", token);
 	if (!json_object_get(body, "user"))
 		json_object_set_new(body, "user", json_string("admin"));
-	struct client_request request = {
-		.method = "POST", .path = "/setup", .body = body};
-	struct client_answer answer;
-	status = run_call(run, &request, &answer);
-	if (!status) {
-		fprintf(run->output.out,
-			"user %s is admin; you can sign in now\n",
-			json_string_value(json_object_get(body, "user")));
-		client_answer_free(&answer);
-	}
+	status = run_send(run, "/setup", body);
 	json_decref(body);
 	return status;
 }
@@ -233,7 +224,7 @@ int run_logout(struct cli_run *run)
 		if (asprintf(&path, "/tokens/%s", id) < 0)
 			abort();
 		struct client_request request = {
-			.method = "DELETE", .path = path};
+			.method = "DELETE", .path = path, .if_match = "*"};
 		status = run_call(run, &request, &answer);
 		if (!status)
 			client_answer_free(&answer);

@@ -82,7 +82,8 @@ async function addBad(cookie) {
 
 async function addEnded() {
 	const revoked = await token("the-admin", "admin");
-	await must(204, root.send("DELETE", `/api/v1/tokens/${revoked.id}`));
+	await must(204, root.send("DELETE", `/api/v1/tokens/${revoked.id}`,
+		{headers: {"if-match": "*"}}));
 	add("a token that was revoked", "public", tls.as(revoked.headers));
 	const resting = await addDisabled();
 	add("a token of a disabled user", "public", tls.as(resting.headers));

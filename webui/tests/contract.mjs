@@ -35,8 +35,23 @@ const SHARED = {
 	"Idempotency-Key": [409, 422],
 };
 
-function ruleFaults(o) {
+/* Signing in and out opens and closes a session of the caller: nothing of the
+ * appliance changes. (info.description says so.) */
+const OF_SESSIONS = ["signIn", "signOut"];
+/* Nothing of what has a password in it is kept for a second time. */
+const OF_PASSWORDS = ["setup", "signIn", "changeOwnPassword", "setPassword"];
+
+function changeFaults(o) {
 	const faults = [];
+	const wants = (good, text) => good || faults.push(`${o.id}: ${text}`);
+	wants(o.method === "get" || o.takes("dryRun") !== OF_SESSIONS.includes(o.id), "dryRun");
+	wants(["get", "post"].includes(o.method) || o.takes("If-Match") !== OF_SESSIONS.includes(o.id), "If-Match");
+	wants(o.method !== "post" || o.takes("Idempotency-Key") !== OF_PASSWORDS.includes(o.id), "Idempotency-Key");
+	return faults;
+}
+
+function ruleFaults(o) {
+	const faults = changeFaults(o);
 	const answers = Object.keys(o.spec.responses).map(Number);
 	const wants = (good, text) => good || faults.push(`${o.id}: ${text}`);
 	wants(["public", "viewer", "operator", "admin"].includes(o.role), "x-cairn-role");

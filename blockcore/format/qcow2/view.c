@@ -287,19 +287,31 @@ static int check_arguments(
 	return 0;
 }
 
+static int rehearse_co(struct block_driver *driver, const char *verb,
+	const struct doc *arguments, struct err *err)
+{
+	struct qcow2_check check = {0};
+
+	(void)driver;
+	if (!strcmp(verb, "snapshots"))
+		return 0;
+	if (strcmp(verb, "check"))
+		return err_set(err, EINVAL,
+			"'%s' is no verb; there are: check, snapshots", verb);
+	return check_arguments(arguments, &check, err);
+}
+
 static int command_co(struct block_driver *driver, const char *verb,
 	const struct doc *arguments, FILE *out, struct err *err)
 {
 	struct qcow2 *image = view_of(driver)->image;
 	struct qcow2_check check = {0};
-	int error;
+	int error = rehearse_co(driver, verb, arguments, err);
 
-	if (!strcmp(verb, "snapshots"))
+	if (!error && !strcmp(verb, "snapshots"))
 		return qcow2_snapshots_print_co(&image->format, out, err);
-	if (strcmp(verb, "check"))
-		return err_set(err, EINVAL,
-			"'%s' is no verb; there are: check, snapshots", verb);
-	error = check_arguments(arguments, &check, err);
+	if (!error)
+		error = check_arguments(arguments, &check, err);
 	if (!error)
 		error = qcow2_check_live_co(image, &check, err);
 	if (!error)
@@ -361,6 +373,7 @@ const struct block_kind qcow2_view_kind = {
 	.resize_co = resize_co,
 	.space_co = space_co,
 	.command_co = command_co,
+	.rehearse_co = rehearse_co,
 	.status = status,
 	.below = below,
 };

@@ -37,7 +37,7 @@ int password_hash_co(struct passwords *passwords, const char *password,
 int password_check_co(struct passwords *passwords, const char *password,
 	const char *hash, bool *right, struct err *err);
 
-/* -EINVAL with the rule that it breaks. */
+/* -EINVAL with the rule that it breaks; its pointer is /password. */
 int password_rules(const char *user, const char *password, struct err *err);
 
 #endif

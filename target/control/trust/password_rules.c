@@ -75,7 +75,7 @@ static bool has_control(const char *text)
 	return false;
 }
 
-int password_rules(const char *user, const char *password, struct err *err)
+static int check_rules(const char *user, const char *password, struct err *err)
 {
 	if (strlen(password) > PASSWORD_MOST_BYTES)
 		return err_set(err, EINVAL, "a password has at most %u bytes",
@@ -101,4 +101,10 @@ int password_rules(const char *user, const char *password, struct err *err)
 		return err_set(err, EINVAL,
 			"a password is not the user's name and a little more");
 	return 0;
+}
+
+int password_rules(const char *user, const char *password, struct err *err)
+{
+	int failed = check_rules(user, password, err);
+	return failed ? err_point(err, "/password") : 0;
 }

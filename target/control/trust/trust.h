@@ -154,6 +154,7 @@ struct trust_attempt {
 	const char *user, *password;
 	const char *address; /* "unix": not limited */
 	const char *request_id; /* for the audit; NULL: none */
+	bool rehearsal; /* all is checked (and limited), nothing changed */
 };
 struct trust_signed_in {
 	struct trust_identity who;
@@ -169,7 +170,8 @@ int trust_sign_out(struct trust *trust, const char *cookie, struct err *err);
 
 /* The first admin, by the bootstrap token, signed in at once. -ENOENT: there is
  * an admin, or the token's hour is over; -EACCES: not the token (limited as
- * passwords are); -EINVAL: name or password will not do, the token stays good. */
+ * passwords are); -EINVAL: name or password will not do, the token stays good. A
+ * rehearsal leaves the token good, and *out as it is. */
 int trust_setup_co(struct trust *trust, const char *token,
 	const struct trust_attempt *attempt, struct trust_signed_in *out,
 	uint32_t *retry_after_s, struct err *err);
@@ -206,11 +208,18 @@ int trust_user_create_co(struct trust *trust, const struct trust_user *user,
 int trust_user_check(struct trust *trust, const struct trust_user *user,
 	const char *password, struct err *err);
 /* Role, enabled, certificate. -ENOENT, -EBUSY (the last admin). */
+int trust_user_check_change(/* would it do? */
+	struct trust *trust, const struct trust_user *user, struct err *err);
 int trust_user_change(
 	struct trust *trust, const struct trust_user *user, struct err *err);
+/* Checks all that the next one checks, without changing anything. */
+int trust_user_check_password(struct trust *trust, const char *name,
+	const char *password, struct err *err);
 /* NULL takes the password away. */
 int trust_user_set_password_co(struct trust *trust, const char *name,
 	const char *password, struct err *err);
+int trust_user_check_delete(/* would it do? */
+	struct trust *trust, const char *name, struct err *err);
 int trust_user_delete(struct trust *trust, const char *name, struct err *err);
 
 /* -- tokens ----------------------------------------------------------------- */

@@ -127,18 +127,27 @@ static int check_role(const struct trust_user *user, struct err *err)
 	return err_set(err, EINVAL, "a user is viewer, operator or admin");
 }
 
+static int check_name(const char *name, struct err *err)
+{
+	if (!name_is_plain(name))
+		err_set(err, EINVAL, NAME_PLAIN_RULE, name);
+	else if (!strcmp(name, "root") || !strcmp(name, "cairnd"))
+		err_set(err, EINVAL,
+			"\"%s\" is whoever uses the unix socket: take another "
+			"name",
+			name);
+	else
+		return 0;
+	return err_point(err, "/name");
+}
+
 int trust_user_check(struct trust *trust, const struct trust_user *user,
 	const char *password, struct err *err)
 {
 	struct trust_user found;
-	if (!name_is_plain(user->name))
-		return err_set(err, EINVAL, NAME_PLAIN_RULE, user->name);
-	if (!strcmp(user->name, "root") || !strcmp(user->name, "cairnd"))
-		return err_set(err, EINVAL,
-			"\"%s\" is whoever uses the unix socket: take another "
-			"name",
-			user->name);
-	int failed = check_role(user, err);
+	int failed = check_name(user->name, err);
+	if (!failed)
+		failed = check_role(user, err);
 	if (!failed && password)
 		failed = password_rules(user->name, password, err);
 	if (!failed)
@@ -234,7 +243,7 @@ static int update(
 	return statement_end(&s, err);
 }
 
-int trust_user_change(
+int trust_user_check_change(
 	struct trust *trust, const struct trust_user *user, struct err *err)
 {
 	struct trust_user now;
@@ -246,6 +255,16 @@ int trust_user_change(
 	if (!failed)
 		failed = check_last_admin(trust, &now,
 			user->enabled && user->role == TRUST_ADMIN, err);
+	return failed;
+}
+
+int trust_user_change(
+	struct trust *trust, const struct trust_user *user, struct err *err)
+{
+	struct trust_user now;
+	int failed = trust_user_check_change(trust, user, err);
+	if (!failed)
+		failed = trust_user_find(trust, user->name, &now, err);
 	if (!failed)
 		failed = database_savepoint(trust->db, err);
 	if (failed)
@@ -278,14 +297,20 @@ int trust_user_set_hash(struct trust *trust, const char *name, const char *hash,
 	return failed ? failed : write_hash(trust, name, hash, err);
 }
 
+int trust_user_check_password(struct trust *trust, const char *name,
+	const char *password, struct err *err)
+{
+	struct trust_user now;
+	int failed = trust_user_find(trust, name, &now, err);
+	return failed || !password ? failed
+				   : password_rules(name, password, err);
+}
+
 int trust_user_set_password_co(struct trust *trust, const char *name,
 	const char *password, struct err *err)
 {
 	char hash[PASSWORD_HASH_BYTES] = "";
-	struct trust_user now;
-	int failed = trust_user_find(trust, name, &now, err);
-	if (!failed && password)
-		failed = password_rules(name, password, err);
+	int failed = trust_user_check_password(trust, name, password, err);
 	if (!failed && password)
 		failed =
 			password_hash_co(trust->passwords, password, hash, err);
@@ -311,13 +336,18 @@ int trust_user_stamp(struct trust *trust, const char *name, struct err *err)
 	return statement_end(&s, err);
 }
 
+int trust_user_check_delete(
+	struct trust *trust, const char *name, struct err *err)
+{
+	struct trust_user now;
+	int failed = trust_user_find(trust, name, &now, err);
+	return failed ? failed : check_last_admin(trust, &now, false, err);
+}
+
 int trust_user_delete(struct trust *trust, const char *name, struct err *err)
 {
 	struct statement s;
-	struct trust_user now;
-	int failed = trust_user_find(trust, name, &now, err);
-	if (!failed)
-		failed = check_last_admin(trust, &now, false, err);
+	int failed = trust_user_check_delete(trust, name, err);
 	if (failed)
 		return failed;
 	statement_begin(&s, trust->db, "DELETE FROM trust_user WHERE name = ?");

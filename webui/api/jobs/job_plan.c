@@ -2,17 +2,15 @@
 /*
  * What a job would do, and whose file it would change under him.
  *
- * Invariant: files are compared by what they are (device and inode); what runs is
- * looked at, and of a volume that is offline its document. So an image that stands on
- * a file which only the image itself names is known while its volume is online.
+ * Invariant: files are compared by what they are (device and inode), in the
+ * appliance's index: so that costs the same with one volume as with a thousand.
  */
 #include "blockcore/spec.h"
 #include "target/control/appliance/appliance.h"
-#include "target/control/appliance/volume_files.h"
 #include "target/control/config/json_doc.h"
 #include "target/volume/volume.h"
 #include "webui/api/jobs/jobs_private.h"
-#include "webui/api/objects/purge.h"
+#include "webui/api/live/live_impact.h"
 #include "webui/api/objects/snapshot_locks.h"
 
 #include <errno.h>
@@ -79,51 +77,21 @@ static const char *changed_file(
 
 /* -- who is in the way ---------------------------------------------------------- */
 
-struct search {
-	struct api *api;
-	const char *path;
-	bool found;
-};
-
-static bool look(
-	json_t *protocol, const char *path, bool backing, void *argument)
-{
-	struct search *search = argument;
-	(void)protocol;
-	(void)backing;
-	search->found =
-		purge_is_same_file(search->api->parts.core, path, search->path);
-	return !search->found;
-}
-
-static bool uses(struct api *api, const char *volume, const char *path)
-{
-	struct search search = {.api = api, .path = path};
-	json_t *stack = stack_of(api, volume);
-	if (stack)
-		volume_files_each(stack, false, look, &search);
-	json_decref(stack);
-	return search.found;
-}
-
 static int check_file(struct api *api, const char *kind, const char *volume,
 	const char *path, struct err *err)
 {
-	const struct config_object *one = NULL;
 	/* A commit changes what its own volume stands on; no target may be that. */
 	bool commits = !strcmp(kind, "commit");
-	while ((one = config_next(api->parts.config, CONFIG_VOLUME, one))) {
-		if ((!commits || strcmp(one->id, volume) != 0) &&
-			uses(api, one->id, path))
-			return err_set(err, EBUSY,
-				"%s of volume %s would change %s, which volume "
-				"%s stands on: %s",
-				kind, volume, path, one->id,
-				commits ? "flatten that one first, or this "
-					  "one instead"
-					: "take another file");
-	}
-	return 0;
+	const char *user = appliance_file_user(
+		api->parts.appliance, commits ? volume : "", path);
+	if (!user)
+		return 0;
+	return err_set(err, EBUSY,
+		"%s of volume %s would change %s, which volume %s stands on: "
+		"%s",
+		kind, volume, path, user,
+		commits ? "flatten that one first, or this one instead"
+			: "take another file");
 }
 
 int api_job_check_files(struct api *api, const char *kind, const char *volume,
@@ -192,23 +160,6 @@ static void print_text(const struct job_kind *kind, const char *volume,
 			: "");
 }
 
-static void answer(struct api_request *request, const struct job_kind *kind,
-	const char *volume, const char *text)
-{
-	char object[80];
-	snprintf(object, sizeof object, "volume %s", volume);
-	json_t *impact = json_pack("{ss, ss, ss, s[]}", "object", object,
-		"effect", kind->pivots ? "parked" : "none", "text", text,
-		"sessions");
-	if (kind->pivots)
-		json_object_set_new(impact, "parked_ms_max",
-			json_integer(
-				(json_int_t)(SPEC_GATE_DEADLINE_NS / 1000000)));
-	api_answer(request, 200,
-		json_pack("{sb, s[], s[o]}", "dry_run", 1, "changes", "impact",
-			impact));
-}
-
 void api_job_plan_co(struct api_request *request, const char *name,
 	const char *volume, const struct doc *options)
 {
@@ -231,5 +182,5 @@ void api_job_plan_co(struct api_request *request, const char *name,
 		return;
 	}
 	print_text(kind, volume, options, &space, text, sizeof text);
-	answer(request, kind, volume, text);
+	live_plan_co(request, volume, kind->pivots ? "parked" : "live", text);
 }

@@ -78,7 +78,7 @@ json_t *api_jobs_stats(struct api *api)
 
 /* -- reading ---------------------------------------------------------------- */
 
-static struct api_job *find(struct api_request *request)
+struct api_job *api_job_of(struct api_request *request)
 {
 	const char *text = api_parameter(request, "id");
 	char *end;
@@ -129,15 +129,23 @@ static void list_co(struct api_request *request)
 	api_page_answer(request, &page);
 }
 
+void api_job_answer(struct api_request *request, const struct api_job *job)
+{
+	char tag[24];
+	snprintf(tag, sizeof tag, "%" PRIu64, job->record.generation);
+	api_set_etag(request, tag);
+	api_answer(request, 200, api_job_json(job));
+}
+
 static void get_co(struct api_request *request)
 {
 	uint64_t seconds;
-	struct api_job *job = find(request);
+	struct api_job *job = api_job_of(request);
 	if (!job ||
 		!api_query_uint(request, "wait", 0, WAIT_MAX_S, 0, &seconds))
 		return;
 	api_job_wait_co(job, seconds);
-	api_answer(request, 200, api_job_json(job));
+	api_job_answer(request, job);
 }
 
 /* -- starting --------------------------------------------------------------- */
@@ -345,106 +353,16 @@ static void start_co(struct api_request *request)
 	doc_free(body);
 }
 
-/* -- changing --------------------------------------------------------------- */
-
-static bool refuse_ended(struct api_request *request, const struct api_job *job)
-{
-	if (!api_job_ended(job))
-		return false;
-	api_problem(request, "conflict", "job %" PRIu64 " has ended: %s",
-		job->record.id, api_job_states[job->record.state]);
-	return true;
-}
-
-static void set_paused(struct api_job *job, bool paused)
-{
-	if (job->record.state == API_JOB_CANCELLING)
-		return;
-	if (job->job && paused)
-		job_pause(job->job);
-	else if (job->job)
-		job_resume(job->job);
-	job->record.state = paused ? API_JOB_PAUSED
-		: job->job	   ? API_JOB_RUNNING
-				   : API_JOB_QUEUED;
-}
-
-static const struct doc *member(
-	const struct doc *body, const char *name, struct err *err)
-{
-	(void)err;
-	const struct doc *node = doc_find(body, name);
-	return node && node->kind != DOC_NULL ? node : NULL;
-}
-
-static int change(struct api_job *job, const struct doc *body, struct err *err)
-{
-	const struct doc *paused = member(body, "paused", err);
-	const struct doc *rate = member(body, "rate_bytes", err);
-	uint64_t rate_bytes = job->record.rate_bytes;
-	bool pause = false;
-	if (body->kind != DOC_MAP || !body->first)
-		return doc_error(
-			body, err, EINVAL, "paused or rate_bytes is expected");
-	for (const struct doc *node = body->first; node; node = node->next) {
-		if (strcmp(node->key, "paused") &&
-			strcmp(node->key, "rate_bytes"))
-			return doc_key_error(node, err, EINVAL,
-				"unknown key; allowed are: paused, rate_bytes");
-	}
-	if ((paused && doc_bool(paused, &pause, err)) ||
-		(rate && doc_size(rate, 0, 1ull << 50, &rate_bytes, err)))
-		return -EINVAL;
-	if (paused)
-		set_paused(job, pause);
-	job->record.rate_bytes = rate_bytes;
-	if (rate && job->job)
-		job_set_rate(job->job, rate_bytes);
-	return 0;
-}
-
-static void change_co(struct api_request *request)
-{
-	struct err err = {0};
-	struct api_job *job = find(request);
-	if (!job || refuse_ended(request, job))
-		return;
-	json_t *before = api_job_json(job);
-	struct doc *body =
-		doc_parse("", request->text, request->text_bytes, &err);
-	if (!body || change(job, body, &err)) {
-		api_fail(request, &err);
-		json_decref(before);
-	} else {
-		api_job_save(job);
-		api_job_tell(job, api_job_states[job->record.state]);
-		json_t *after = api_job_json(job);
-		api_audit(request, "job", before, json_incref(after));
-		api_answer(request, 200, after);
-	}
-	doc_free(body);
-}
-
-static void cancel_co(struct api_request *request)
-{
-	struct api_job *job = find(request);
-	if (!job || refuse_ended(request, job))
-		return;
-	api_job_cancel(job);
-	json_t *json = api_job_json(job);
-	api_audit(request, "job", NULL, json_incref(json));
-	api_answer(request, 202, json);
-}
-
 const struct api_route api_jobs_routes[] = {
 	{"listJobs", "GET", "/api/v1/jobs", API_VIEWER, API_PAGED,
 		"volume state", list_co},
 	{"startJob", "POST", "/api/v1/jobs", API_OPERATOR,
 		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, start_co},
 	{"getJob", "GET", "/api/v1/jobs/{id}", API_VIEWER, 0, "wait", get_co},
-	{"changeJob", "PATCH", "/api/v1/jobs/{id}", API_OPERATOR, API_BODY,
-		NULL, change_co},
+	{"changeJob", "PATCH", "/api/v1/jobs/{id}", API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_NEEDS_MATCH, NULL,
+		api_job_change_co},
 	{"cancelJob", "POST", "/api/v1/jobs/{id}/cancel", API_OPERATOR,
-		API_IDEMPOTENT, NULL, cancel_co},
+		API_DRY_RUN | API_IDEMPOTENT, NULL, api_job_cancel_co},
 	{0},
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of jobs share: jobs.c their life, jobs_api.c the handlers,
- * job_plan.c what one would do and who is in its way, job_store.c what is durable,
- * job_keep.c what becomes durable while one runs.
+ * What the files of jobs share: jobs.c their life, jobs_api.c and jobs_change.c the
+ * handlers, job_plan.c what one would do and who is in its way, job_store.c what is
+ * durable, job_keep.c what becomes durable while one runs.
  */
 #ifndef WEBUI_API_JOBS_JOBS_PRIVATE_H
 #define WEBUI_API_JOBS_JOBS_PRIVATE_H
@@ -71,6 +71,15 @@ int api_job_check_files(struct api *api, const char *kind, const char *volume,
 void api_job_plan_co(struct api_request *request, const char *kind,
 	const char *volume, const struct doc *options);
 
+/* -- jobs_api.c, jobs_change.c ------------------------------------------------- */
+
 json_t *api_job_json(const struct api_job *job);
+/* The job of the path; NULL: answered. */
+struct api_job *api_job_of(struct api_request *request);
+/* 200, with its ETag. */
+void api_job_answer(struct api_request *request, const struct api_job *job);
+/* Handlers. */
+void api_job_change_co(struct api_request *request);
+void api_job_cancel_co(struct api_request *request);
 
 #endif

@@ -253,11 +253,21 @@ static bool find_session_co(
 	return false;
 }
 
+/* What changes of a session are figures: it is the same one for life. */
+static void tag_of(const struct iscsi_session_info *info, char tag[24])
+{
+	snprintf(tag, 24, "%" PRIu64, info->id);
+}
+
 static void get_session_co(struct api_request *request)
 {
 	struct iscsi_session_info info;
-	if (find_session_co(request, &info))
-		api_answer(request, 200, live_session_json(&info));
+	char tag[24];
+	if (!find_session_co(request, &info))
+		return;
+	tag_of(&info, tag);
+	api_set_etag(request, tag);
+	api_answer(request, 200, live_session_json(&info));
 }
 
 static json_t *end_plan(
@@ -285,11 +295,14 @@ static void end_session_co(struct api_request *request)
 {
 	struct iscsi_session_info info;
 	uint64_t block_seconds;
-	char reason[128], object[40];
+	char reason[128], object[40], tag[24];
 	struct err err = {0};
 	if (!api_query_uint(
 		    request, "block_seconds", 0, 86400, 0, &block_seconds) ||
 		!find_session_co(request, &info))
+		return;
+	tag_of(&info, tag);
+	if (!api_match(request, tag))
 		return;
 	if (request->dry_run) {
 		api_answer(request, 200, end_plan(&info, block_seconds));
@@ -314,7 +327,7 @@ const struct api_route api_session_routes[] = {
 	{"getSession", "GET", "/api/v1/sessions/{id}", API_VIEWER, 0, NULL,
 		get_session_co},
 	{"endSession", "DELETE", "/api/v1/sessions/{id}", API_OPERATOR,
-		API_DRY_RUN, "block_seconds", end_session_co},
+		API_DRY_RUN | API_NEEDS_MATCH, "block_seconds", end_session_co},
 	{"listRefusedLogins", "GET", "/api/v1/logins/refused", API_VIEWER,
 		API_PAGED, NULL, list_refused_co},
 	{0},

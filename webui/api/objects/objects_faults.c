@@ -95,6 +95,7 @@ static void list_co(struct api_request *request)
 				items, fault_json(rule, fault, running));
 	}
 	json_decref(running);
+	object_set_etag(request, volume);
 	api_answer(request, 200, json_pack("{so, sn}", "items", items, "next"));
 }
 
@@ -242,16 +243,16 @@ static void add_co(struct api_request *request)
 
 /* -- remove ------------------------------------------------------------------ */
 
-/* With id NULL all of them. */
+/* With id NULL all of them. They are part of the volume, which has the ETag. */
 static void remove_rules_co(struct api_request *request, const char *id)
 {
 	char object[OBJECT_ID_BYTES];
 	const struct config_object *volume = source_volume(request);
-	json_t *value = volume ? api_fault_without(volume, id) : NULL;
+	if (!volume || !object_match(request, volume))
+		return;
+	json_t *value = api_fault_without(volume, id);
 	struct object_edits *edits = value ? calloc(1, sizeof *edits) : NULL;
 	char name[BLOCK_NAME_BYTES];
-	if (!volume)
-		return;
 	if (!value) {
 		api_problem(request, "not-found",
 			id ? "volume \"%s\" has no fault \"%.64s\""
@@ -290,9 +291,9 @@ const struct api_route api_fault_routes[] = {
 	{"listFaults", "GET", FAULTS, API_VIEWER, 0, NULL, list_co},
 	{"addFault", "POST", FAULTS, API_OPERATOR,
 		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, add_co},
-	{"removeFaults", "DELETE", FAULTS, API_OPERATOR, API_DRY_RUN, NULL,
-		remove_all_co},
-	{"removeFault", "DELETE", FAULTS "/{id}", API_OPERATOR, API_DRY_RUN,
-		NULL, remove_one_co},
+	{"removeFaults", "DELETE", FAULTS, API_OPERATOR,
+		API_DRY_RUN | API_NEEDS_MATCH, NULL, remove_all_co},
+	{"removeFault", "DELETE", FAULTS "/{id}", API_OPERATOR,
+		API_DRY_RUN | API_NEEDS_MATCH, NULL, remove_one_co},
 	{0},
 };

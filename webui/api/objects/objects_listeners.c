@@ -7,6 +7,7 @@
  */
 #include "blockcore/spec.h"
 #include "target/control/config/json_doc.h"
+#include "webui/api/live/live_impact.h"
 #include "webui/api/objects/objects_source.h"
 #include "webui/api/server/body.h"
 
@@ -224,6 +225,26 @@ static json_t *result_json(const char *text, size_t bytes)
 	return json ? json : json_null();
 }
 
+static void rehearse_co(struct api_request *request,
+	struct block_source *source, const char *verb,
+	const struct doc *arguments)
+{
+	const char *listener = api_parameter(request, "listener");
+	struct err err = {0};
+	char text[2 * BLOCK_NAME_BYTES + 32];
+	block_source_get(source);
+	int failed = spec_command_rehearse_co(
+		source, listener, verb, arguments, &err);
+	block_source_put_co(source);
+	snprintf(text, sizeof text, "listener %.63s is told: %.63s", listener,
+		verb);
+	if (failed)
+		api_fail(request, &err);
+	else
+		live_plan_co(
+			request, api_parameter(request, "name"), "live", text);
+}
+
 static void tell_co(struct api_request *request, struct block_source *source,
 	const char *verb, const struct doc *arguments)
 {
@@ -269,6 +290,8 @@ static void command_co(struct api_request *request)
 		given && !json_is_null(given) ? json_to_doc(given, &err) : NULL;
 	if (given && !json_is_null(given) && !arguments)
 		api_fail(request, &err);
+	else if (request->dry_run)
+		rehearse_co(request, source, verb, arguments);
 	else
 		tell_co(request, source, verb, arguments);
 	doc_free(arguments);
@@ -288,6 +311,6 @@ const struct api_route api_listener_routes[] = {
 	{"detachListener", "DELETE", LISTENER, API_OPERATOR, CHANGE, NULL,
 		detach_co},
 	{"commandListener", "POST", LISTENER "/commands", API_OPERATOR,
-		API_BODY | API_IDEMPOTENT, NULL, command_co},
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, command_co},
 	{0},
 };

@@ -10,6 +10,7 @@
 #include "blockcore/base/log.h"
 #include "target/volume/view.h"
 #include "webui/api/live/faults.h"
+#include "webui/api/live/live_impact.h"
 #include "webui/api/live/space.h"
 #include "webui/api/objects/new_file.h"
 #include "webui/api/objects/objects.h"
@@ -391,19 +392,13 @@ static void patch_co(struct api_request *request)
 	object_patch_co(request, &object_volumes);
 }
 
-#define VOLUMES "/api/v1/volumes"
-static void plan_repair(
+static void plan_repair_co(
 	struct api_request *request, const char *name, bool reopens)
 {
-	char object[OBJECT_ID_BYTES + 8];
-	snprintf(object, sizeof object, "volume %s", name);
-	api_answer(request, 200,
-		json_pack("{sb, s[], s[{ss, ss, ss}]}", "dry_run", 1, "changes",
-			"impact", "object", object, "effect",
-			reopens ? "offline" : "live", "text",
-			reopens ? "its storage is opened anew, then hosts may "
-				  "write again"
-				: "hosts may write again"));
+	live_plan_co(request, name, reopens ? "offline" : "live",
+		reopens ? "its storage is opened anew, then hosts may write "
+			  "again"
+			: "hosts may write again");
 }
 
 /* What was lost stays lost: an operator says that he has looked. */
@@ -424,7 +419,7 @@ static void repair_co(struct api_request *request)
 		return;
 	}
 	if (request->dry_run) {
-		plan_repair(request, name, reopens);
+		plan_repair_co(request, name, reopens);
 		return;
 	}
 	log_warning("api", "repaired",
@@ -437,6 +432,7 @@ static void repair_co(struct api_request *request)
 		object_answer_co(request, &object_volumes, name);
 }
 
+#define VOLUMES "/api/v1/volumes"
 const struct api_route api_volume_routes[] = {
 	{"listVolumes", "GET", VOLUMES, API_VIEWER, API_PAGED, NULL, list_co},
 	{"createVolume", "POST", VOLUMES, API_OPERATOR,

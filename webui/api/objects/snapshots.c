@@ -13,6 +13,7 @@
 #include "webui/api/objects/snapshots.h"
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
+#include "webui/api/live/live_impact.h"
 #include "webui/api/objects/snapshot_locks.h"
 #include "webui/api/server/body.h"
 
@@ -130,6 +131,28 @@ json_t *snapshot_find_co(
 	return one;
 }
 
+static void tag_of(const json_t *snapshot, char tag[64])
+{
+	const char *created = source_text(snapshot, "created");
+	const char *locked = source_text(snapshot, "locked_until");
+	snprintf(tag, 64, "%.30s%s%.30s", created ? created : "",
+		locked ? "/" : "", locked ? locked : "");
+}
+
+void snapshot_set_etag(struct api_request *request, const json_t *snapshot)
+{
+	char tag[64];
+	tag_of(snapshot, tag);
+	api_set_etag(request, tag);
+}
+
+bool snapshot_match(struct api_request *request, const json_t *snapshot)
+{
+	char tag[64];
+	tag_of(snapshot, tag);
+	return api_match(request, tag);
+}
+
 static void list_snapshots_co(struct api_request *request)
 {
 	struct block_source *source = snapshot_source(request);
@@ -148,22 +171,18 @@ static void get_snapshot_co(struct api_request *request)
 		return;
 	json_t *one = snapshot_find_co(request, source);
 	block_source_put_co(source);
-	if (one)
-		api_answer(request, 200, one);
+	if (!one)
+		return;
+	snapshot_set_etag(request, one);
+	api_answer(request, 200, one);
 }
 
 /* -- dry runs and records ------------------------------------------------------- */
 
-void snapshot_answer_plan(
+void snapshot_answer_plan_co(
 	struct api_request *request, const char *effect, const char *text)
 {
-	char object[OBJECT_ID_BYTES + 8];
-	snprintf(object, sizeof object, "volume %s",
-		api_parameter(request, "name"));
-	api_answer(request, 200,
-		json_pack("{sb, s[], s[{ss, ss, ss}]}", "dry_run", 1, "changes",
-			"impact", "object", object, "effect", effect, "text",
-			text));
+	live_plan_co(request, api_parameter(request, "name"), effect, text);
 }
 
 void snapshot_announce(
@@ -235,7 +254,7 @@ static void create_internal_co(struct api_request *request,
 			 request, api_parameter(request, "name"), name))
 		return;
 	else if (request->dry_run)
-		snapshot_answer_plan(request, "parked",
+		snapshot_answer_plan_co(request, "parked",
 			"a snapshot is made in the image; hosts wait for what "
 			"is in flight and one flush");
 	else if (spec_snapshot_create_co(
@@ -322,7 +341,8 @@ static void delete_found_co(struct api_request *request,
 {
 	struct err err = {0};
 	const char *name = source_text(snapshot, "name");
-	if (!snapshot_need_internal(request, snapshot) ||
+	if (!snapshot_match(request, snapshot) ||
+		!snapshot_need_internal(request, snapshot) ||
 		!check_unused(request, snapshot))
 		return;
 	if (snapshot_lock_check(request->parts, source_text(snapshot, "image"),
@@ -331,7 +351,7 @@ static void delete_found_co(struct api_request *request,
 		return;
 	}
 	if (request->dry_run) {
-		snapshot_answer_plan(request, "none",
+		snapshot_answer_plan_co(request, "none",
 			"the snapshot is deleted for good; what only it holds "
 			"becomes free, hosts stay");
 	} else if (spec_snapshot_delete_co(source, name, &err)) {
@@ -364,7 +384,7 @@ const struct api_route api_snapshot_routes[] = {
 		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
 		create_snapshot_co},
 	{"getSnapshot", "GET", SNAPSHOT, API_VIEWER, 0, NULL, get_snapshot_co},
-	{"deleteSnapshot", "DELETE", SNAPSHOT, API_OPERATOR, API_DRY_RUN, NULL,
-		delete_snapshot_co},
+	{"deleteSnapshot", "DELETE", SNAPSHOT, API_OPERATOR,
+		API_DRY_RUN | API_NEEDS_MATCH, NULL, delete_snapshot_co},
 	{0},
 };

@@ -24,8 +24,13 @@ json_t *snapshot_find_co(
 bool snapshot_check_name(
 	struct api_request *request, const char *member, const char *name);
 
+/* Its ETag: another one of the same name, or another lock, is another. */
+void snapshot_set_etag(struct api_request *request, const json_t *snapshot);
+/* False: 412 is answered. */
+bool snapshot_match(struct api_request *request, const json_t *snapshot);
+
 /* The plan of a dry run. */
-void snapshot_answer_plan(
+void snapshot_answer_plan_co(
 	struct api_request *request, const char *effect, const char *text);
 /* Log, audit, event: `what` is "snapshot_created" ... References stay. */
 void snapshot_tell(struct api_request *request, const char *what,

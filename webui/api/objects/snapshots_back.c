@@ -62,7 +62,7 @@ static void plan_revert(
 			"a file system that is mounted there is damaged, "
 			"unmount it first (needs \"destroy\": true)"
 		      : "");
-	snapshot_answer_plan(request, "parked", text);
+	snapshot_answer_plan_co(request, "parked", text);
 }
 
 static bool may_destroy(

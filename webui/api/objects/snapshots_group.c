@@ -7,6 +7,7 @@
  */
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
+#include "webui/api/live/live_impact.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 
@@ -67,19 +68,16 @@ static bool take_all(
 	return true;
 }
 
-static json_t *plan_json(const json_t *volumes)
+static json_t *plan_json_co(struct api_request *request, const json_t *volumes)
 {
 	json_t *impact = json_array();
 	const json_t *one;
 	size_t i;
 	json_array_foreach(volumes, i, one)
 	{
-		char object[80];
-		snprintf(object, sizeof object, "volume %.63s",
-			json_string_value(one));
 		json_array_append_new(impact,
-			json_pack("{ss, ss, ss}", "object", object, "effect",
-				"parked", "text",
+			live_impact_co(request, json_string_value(one),
+				"parked",
 				"a snapshot is made in the image; hosts wait "
 				"until nothing is in flight in any of them"));
 	}
@@ -114,8 +112,9 @@ static void create_group_co(struct api_request *request)
 	if (take_all(request, &group, name)) {
 		if (request->dry_run)
 			api_answer(request, 200,
-				plan_json(json_object_get(
-					request->body, "volumes")));
+				plan_json_co(request,
+					json_object_get(
+						request->body, "volumes")));
 		else if (spec_snapshot_group_co(group.source, group.count, name,
 				 SPEC_GATE_DEADLINE_NS, &err))
 			api_fail(request, &err);

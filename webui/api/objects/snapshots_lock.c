@@ -17,13 +17,13 @@ static json_t *find_snapshot_co(struct api_request *request)
 		return NULL;
 	json_t *one = snapshot_find_co(request, source);
 	block_source_put_co(source);
-	if (one && !source_text(one, "image")) {
+	if (one && !source_text(one, "image"))
 		api_problem(request, "conflict",
 			"only what is kept in a file can be locked");
-		json_decref(one);
-		return NULL;
-	}
-	return one;
+	else if (one && snapshot_match(request, one))
+		return one;
+	json_decref(one);
+	return NULL;
 }
 
 /* False: answered. */
@@ -68,7 +68,7 @@ static void lock_found_co(
 			"can be lengthened, and only an admin lifts it",
 			lock.name, source_text(snapshot, "locked_until"));
 	} else if (request->dry_run) {
-		snapshot_answer_plan(request, "none",
+		snapshot_answer_plan_co(request, "none",
 			"the snapshot cannot be deleted until then; only an "
 			"admin lifts the lock");
 	} else if (snapshot_lock_set(request->parts, &lock, &err)) {
@@ -77,6 +77,7 @@ static void lock_found_co(
 		json_t *after = json_copy(snapshot);
 		json_object_set_new(after, "locked_until", api_time(until_ms));
 		audit_lock(request, snapshot, after);
+		snapshot_set_etag(request, after);
 		api_answer(request, 200, after);
 	}
 }
@@ -104,7 +105,7 @@ static void unlock_found_co(struct api_request *request, json_t *snapshot)
 			"snapshot \"%.63s\" is not locked",
 			source_text(snapshot, "name"));
 	else if (request->dry_run)
-		snapshot_answer_plan(request, "none",
+		snapshot_answer_plan_co(request, "none",
 			"the snapshot can be deleted again, from now on");
 	else if (snapshot_lock_lift(request->parts, &lock, &err))
 		api_fail(request, &err);
@@ -124,9 +125,10 @@ static void unlock_snapshot_co(struct api_request *request)
 
 #define LOCK "/api/v1/volumes/{name}/snapshots/{snapshot}/lock"
 const struct api_route api_snapshot_lock_routes[] = {
-	{"lockSnapshot", "PUT", LOCK, API_OPERATOR, API_BODY | API_DRY_RUN,
-		NULL, lock_snapshot_co},
-	{"unlockSnapshot", "DELETE", LOCK, API_ADMIN, API_DRY_RUN, NULL,
-		unlock_snapshot_co},
+	{"lockSnapshot", "PUT", LOCK, API_OPERATOR,
+		API_BODY | API_DRY_RUN | API_NEEDS_MATCH, NULL,
+		lock_snapshot_co},
+	{"unlockSnapshot", "DELETE", LOCK, API_ADMIN,
+		API_DRY_RUN | API_NEEDS_MATCH, NULL, unlock_snapshot_co},
 	{0},
 };

@@ -4,6 +4,7 @@
  */
 #include "webui/api/server/body.h"
 #include "webui/api/server/private.h"
+#include "webui/api/trust/trust_plan.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,6 +31,13 @@ static json_t *login_json(const struct trust_identity *who, const char *csrf)
 		"expires",
 		who->expires_s ? api_time(who->expires_s * 1000) : json_null(),
 		"csrf_token", csrf, "volumes", scope_json(who));
+}
+
+/* What rules of users call so is called otherwise here. */
+static void rename_pointer(struct err *err, const char *there, const char *here)
+{
+	if (!strcmp(err->pointer, there))
+		err_point(err, here);
 }
 
 /* Credentials that are wrong are 401, whatever they were for. */
@@ -62,8 +70,9 @@ static void answer_signed_in(
 
 static void setup_co(struct api_request *request)
 {
-	struct trust_attempt attempt = {
-		.address = request->who.address, .request_id = request->id};
+	struct trust_attempt attempt = {.address = request->who.address,
+		.request_id = request->id,
+		.rehearsal = request->dry_run};
 	struct trust_signed_in in;
 	struct err err = {0};
 	uint32_t wait_s;
@@ -73,11 +82,17 @@ static void setup_co(struct api_request *request)
 		!(attempt.user = body_need_text(request, "user")) ||
 		!(attempt.password = body_need_text(request, "password")))
 		return;
-	if (trust_setup_co(
-		    request->parts->trust, token, &attempt, &in, &wait_s, &err))
+	if (trust_setup_co(request->parts->trust, token, &attempt, &in, &wait_s,
+		    &err)) {
+		rename_pointer(&err, "/name", "/user");
 		fail(request, &err, wait_s);
-	else
+	} else if (request->dry_run) {
+		trust_plan_answer(request, "user", attempt.user, NULL,
+			json_pack("{ss, ss, sb}", "name", attempt.user, "role",
+				"admin", "enabled", 1));
+	} else {
 		answer_signed_in(request, 201, &in);
+	}
 }
 
 static void sign_in_co(struct api_request *request)
@@ -128,7 +143,8 @@ static void change_own_password_co(struct api_request *request)
 	struct api_call *call = api_call_of(request);
 	struct trust_attempt attempt = {.user = call->identity.name,
 		.address = request->who.address,
-		.request_id = request->id};
+		.request_id = request->id,
+		.rehearsal = request->dry_run};
 	struct err err = {0};
 	uint32_t wait_s;
 	const char *wanted;
@@ -136,16 +152,20 @@ static void change_own_password_co(struct api_request *request)
 		!(attempt.password = body_need_text(request, "old")) ||
 		!(wanted = body_need_text(request, "new")))
 		return;
-	if (call->identity.how == TRUST_UNIX)
+	if (call->identity.how == TRUST_UNIX) {
 		api_problem(request, "conflict",
 			"root at the socket has no password: set a user's with "
 			"POST /api/v1/users/NAME/password");
-	else if (trust_change_password_co(request->parts->trust, &attempt,
-			 wanted, call->cookie[0] ? call->cookie : NULL, &wait_s,
-			 &err))
+	} else if (trust_change_password_co(request->parts->trust, &attempt,
+			   wanted, call->cookie[0] ? call->cookie : NULL,
+			   &wait_s, &err)) {
+		rename_pointer(&err, "/password", "/new");
 		fail(request, &err, wait_s);
-	else
+	} else if (request->dry_run) {
+		trust_plan_password(request, attempt.user, true);
+	} else {
 		api_answer_empty(request);
+	}
 }
 
 static void list_roles_co(struct api_request *request)
@@ -159,8 +179,8 @@ static void list_roles_co(struct api_request *request)
 }
 
 const struct api_route api_login_routes[] = {
-	{"setup", "POST", "/api/v1/setup", API_PUBLIC, API_BODY | API_UNAUDITED,
-		.handle_co = setup_co},
+	{"setup", "POST", "/api/v1/setup", API_PUBLIC,
+		API_BODY | API_DRY_RUN | API_UNAUDITED, .handle_co = setup_co},
 	{"signIn", "POST", "/api/v1/login", API_PUBLIC,
 		API_BODY | API_UNAUDITED, .handle_co = sign_in_co},
 	{"getLogin", "GET", "/api/v1/login", API_VIEWER,
@@ -168,7 +188,8 @@ const struct api_route api_login_routes[] = {
 	{"signOut", "DELETE", "/api/v1/login", API_VIEWER,
 		.handle_co = sign_out_co},
 	{"changeOwnPassword", "POST", "/api/v1/login/password", API_VIEWER,
-		API_BODY | API_UNAUDITED, .handle_co = change_own_password_co},
+		API_BODY | API_DRY_RUN | API_UNAUDITED,
+		.handle_co = change_own_password_co},
 	{"listRoles", "GET", "/api/v1/roles", API_VIEWER,
 		.handle_co = list_roles_co},
 	{0},

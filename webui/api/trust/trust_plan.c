@@ -16,3 +16,12 @@ void trust_plan_answer(struct api_request *request, const char *kind,
 		json_pack("{sb, s[o], s[]}", "dry_run", true, "changes", change,
 			"impact"));
 }
+
+void trust_plan_password(
+	struct api_request *request, const char *user, bool has_password)
+{
+	trust_plan_answer(request, "user", user,
+		json_pack("{ss}", "name", user),
+		json_pack("{ss, sb}", "name", user, "has_password",
+			has_password));
+}

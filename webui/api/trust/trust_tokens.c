@@ -88,11 +88,14 @@ static bool find(struct api_request *request, struct trust_token *token)
 	return !failed;
 }
 
+/* What a token may never changes; it is made, and revoked. */
 static void get_token_co(struct api_request *request)
 {
 	struct trust_token token;
-	if (find(request, &token))
-		api_answer(request, 200, token_json(&token));
+	if (!find(request, &token))
+		return;
+	api_set_etag(request, token.id);
+	api_answer(request, 200, token_json(&token));
 }
 
 /* -- making ----------------------------------------------------------------- */
@@ -259,7 +262,7 @@ static void revoke_token_co(struct api_request *request)
 	struct trust_token token;
 	struct err err = {0};
 	char object[40];
-	if (!find(request, &token))
+	if (!find(request, &token) || !api_match(request, token.id))
 		return;
 	if (request->dry_run) {
 		trust_plan_answer(
@@ -284,6 +287,6 @@ const struct api_route api_tokens_routes[] = {
 	{"getToken", "GET", "/api/v1/tokens/{id}", API_VIEWER,
 		.handle_co = get_token_co},
 	{"revokeToken", "DELETE", "/api/v1/tokens/{id}", API_VIEWER,
-		API_DRY_RUN, .handle_co = revoke_token_co},
+		API_DRY_RUN | API_NEEDS_MATCH, .handle_co = revoke_token_co},
 	{0},
 };

@@ -196,8 +196,11 @@ static void change(struct api_request *request, struct trust_user *before,
 	struct err err = {0};
 	bool well;
 	if (request->dry_run) {
-		trust_plan_answer(request, "user", after->name,
-			user_json(before), user_json(after));
+		if (trust_user_check_change(request->parts->trust, after, &err))
+			api_fail(request, &err);
+		else
+			trust_plan_answer(request, "user", after->name,
+				user_json(before), user_json(after));
 		return;
 	}
 	if (trust_user_change(request->parts->trust, after, &err) ||
@@ -255,8 +258,12 @@ static void delete_user_co(struct api_request *request)
 	if (!well)
 		return;
 	if (request->dry_run) {
-		trust_plan_answer(
-			request, "user", user.name, user_json(&user), NULL);
+		if (trust_user_check_delete(
+			    request->parts->trust, user.name, &err))
+			api_fail(request, &err);
+		else
+			trust_plan_answer(request, "user", user.name,
+				user_json(&user), NULL);
 		return;
 	}
 	if (trust_user_delete(request->parts->trust, user.name, &err)) {
@@ -270,6 +277,7 @@ static void delete_user_co(struct api_request *request)
 
 static void set_password_co(struct api_request *request)
 {
+	struct trust *trust = request->parts->trust;
 	const char *password = NULL;
 	struct trust_user user;
 	struct err err = {0};
@@ -277,12 +285,20 @@ static void set_password_co(struct api_request *request)
 		!body_may_text(request, "password", &password) ||
 		!find(request, &user))
 		return;
-	if (!password)
+	if (!password) {
 		api_problem_at(request, "/password", NULL,
 			"a text, or null to take it away, is expected here");
-	else if (trust_user_set_password_co(request->parts->trust, user.name,
-			 *password ? password : NULL, &err))
+		return;
+	}
+	if (!*password)
+		password = NULL;
+	int failed = request->dry_run
+		? trust_user_check_password(trust, user.name, password, &err)
+		: trust_user_set_password_co(trust, user.name, password, &err);
+	if (failed)
 		api_fail(request, &err);
+	else if (request->dry_run)
+		trust_plan_password(request, user.name, password != NULL);
 	else
 		api_answer_empty(request);
 }
@@ -304,6 +320,6 @@ const struct api_route api_users_routes[] = {
 	{"deleteUser", "DELETE", "/api/v1/users/{name}", API_ADMIN,
 		API_NEEDS_MATCH | API_DRY_RUN, .handle_co = delete_user_co},
 	{"setPassword", "POST", "/api/v1/users/{name}/password", API_ADMIN,
-		API_BODY, .handle_co = set_password_co},
+		API_BODY | API_DRY_RUN, .handle_co = set_password_co},
 	{0},
 };

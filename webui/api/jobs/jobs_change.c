@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A job that runs or waits: paused, resumed, slowed, cancelled.
+ */
+#include "webui/api/jobs/jobs_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool refuse_ended(struct api_request *request, const struct api_job *job)
+{
+	if (!api_job_ended(job))
+		return false;
+	api_problem(request, "conflict", "job %" PRIu64 " has ended: %s",
+		job->record.id, api_job_states[job->record.state]);
+	return true;
+}
+
+static void set_paused(struct api_job *job, bool paused)
+{
+	if (job->record.state == API_JOB_CANCELLING)
+		return;
+	if (job->job && paused)
+		job_pause(job->job);
+	else if (job->job)
+		job_resume(job->job);
+	job->record.state = paused ? API_JOB_PAUSED
+		: job->job	   ? API_JOB_RUNNING
+				   : API_JOB_QUEUED;
+}
+
+static const struct doc *member(
+	const struct doc *body, const char *name, struct err *err)
+{
+	(void)err;
+	const struct doc *node = doc_find(body, name);
+	return node && node->kind != DOC_NULL ? node : NULL;
+}
+
+/* What a patch says; what it leaves out is as it was. */
+struct wanted {
+	bool sets_paused, paused, sets_rate;
+	uint64_t rate_bytes;
+};
+
+static int read_wanted(
+	const struct doc *body, struct wanted *wanted, struct err *err)
+{
+	const struct doc *paused = member(body, "paused", err);
+	const struct doc *rate = member(body, "rate_bytes", err);
+	*wanted = (struct wanted){
+		.sets_paused = paused != NULL, .sets_rate = rate != NULL};
+	if (body->kind != DOC_MAP || !body->first)
+		return doc_error(
+			body, err, EINVAL, "paused or rate_bytes is expected");
+	for (const struct doc *node = body->first; node; node = node->next) {
+		if (strcmp(node->key, "paused") &&
+			strcmp(node->key, "rate_bytes"))
+			return doc_key_error(node, err, EINVAL,
+				"unknown key; allowed are: paused, rate_bytes");
+	}
+	if ((paused && doc_bool(paused, &wanted->paused, err)) ||
+		(rate &&
+			doc_size(
+				rate, 0, 1ull << 50, &wanted->rate_bytes, err)))
+		return -EINVAL;
+	return 0;
+}
+
+static void change(struct api_request *request, struct api_job *job,
+	const struct wanted *wanted)
+{
+	json_t *before = api_job_json(job);
+	if (wanted->sets_paused)
+		set_paused(job, wanted->paused);
+	if (wanted->sets_rate)
+		job->record.rate_bytes = wanted->rate_bytes;
+	if (wanted->sets_rate && job->job)
+		job_set_rate(job->job, wanted->rate_bytes);
+	api_job_save(job);
+	api_job_tell(job, api_job_states[job->record.state]);
+	api_audit(request, "job", before, api_job_json(job));
+	api_job_answer(request, job);
+}
+
+/* Hosts notice nothing of what a job is told, but what it takes of the disks. */
+static void plan(struct api_request *request, const struct api_job *job,
+	json_t *after, const char *text)
+{
+	char object[32], id[24];
+	snprintf(object, sizeof object, "job %" PRIu64, job->record.id);
+	snprintf(id, sizeof id, "%" PRIu64, job->record.id);
+	json_t *change = json_pack("{ss, ss, ss, so, so}", "kind", "job", "id",
+		id, "operation", "update", "before", api_job_json(job), "after",
+		after);
+	api_answer(request, 200,
+		json_pack("{sb, s[o], s[{ss, ss, ss, s[], s[]}]}", "dry_run", 1,
+			"changes", change, "impact", "object", object, "effect",
+			"none", "text", text, "sessions", "hosts"));
+}
+
+static void plan_change(struct api_request *request, const struct api_job *job,
+	const struct wanted *wanted)
+{
+	json_t *after = api_job_json(job);
+	if (wanted->sets_paused && job->record.state != API_JOB_CANCELLING)
+		json_object_set_new(after, "state",
+			json_string(
+				api_job_states[wanted->paused ? API_JOB_PAUSED
+						: job->job    ? API_JOB_RUNNING
+							   : API_JOB_QUEUED]));
+	if (wanted->sets_rate)
+		json_object_set_new(after, "rate_bytes",
+			json_integer((json_int_t)wanted->rate_bytes));
+	plan(request, job, after,
+		wanted->sets_paused && wanted->paused
+			? "it rests until it is resumed"
+			: "it goes on");
+}
+
+void api_job_change_co(struct api_request *request)
+{
+	char tag[24];
+	struct err err = {0};
+	struct wanted wanted;
+	struct api_job *job = api_job_of(request);
+	if (!job)
+		return;
+	snprintf(tag, sizeof tag, "%" PRIu64, job->record.generation);
+	if (!api_match(request, tag) || refuse_ended(request, job))
+		return;
+	struct doc *body =
+		doc_parse("", request->text, request->text_bytes, &err);
+	if (!body || read_wanted(body, &wanted, &err))
+		api_fail(request, &err);
+	else if (request->dry_run)
+		plan_change(request, job, &wanted);
+	else
+		change(request, job, &wanted);
+	doc_free(body);
+}
+
+void api_job_cancel_co(struct api_request *request)
+{
+	struct api_job *job = api_job_of(request);
+	if (!job || refuse_ended(request, job))
+		return;
+	if (request->dry_run) {
+		json_t *after = api_job_json(job);
+		json_object_set_new(after, "state",
+			json_string(api_job_states[API_JOB_CANCELLING]));
+		plan(request, job, after,
+			"it ends soon, and leaves what it has done so far");
+		return;
+	}
+	api_job_cancel(job);
+	json_t *json = api_job_json(job);
+	api_audit(request, "job", NULL, json_incref(json));
+	api_answer(request, 202, json);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which hosts notice what happens to a volume; see live_impact.h. */
+#include "webui/api/live/live_impact.h"
+
+#include "blockcore/spec.h"
+#include "target/control/appliance/appliance.h"
+#include "webui/api/live/live.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool lists(const json_t *hosts, const char *name)
+{
+	json_t *host;
+	size_t i;
+	json_array_foreach((json_t *)hosts, i, host)
+	{
+		if (!strcmp(json_string_value(host), name))
+			return true;
+	}
+	return false;
+}
+
+/* Those that see the volume now, and each of their hosts once. */
+static void add_sessions_co(
+	struct api_request *request, const char *name, json_t *impact)
+{
+	const struct volume *volume =
+		appliance_find_volume(request->parts->appliance, name);
+	struct iscsi_session_list *list = volume
+		? iscsi_sessions_co(request->parts->server, volume)
+		: NULL;
+	json_t *hosts = json_object_get(impact, "hosts");
+	for (unsigned i = 0; list && i < list->count; i++) {
+		const struct iscsi_session_info *info = &list->session[i];
+		json_array_append_new(json_object_get(impact, "sessions"),
+			json_integer((json_int_t)info->id));
+		json_t *host = live_text(info->host);
+		if (!lists(hosts, json_string_value(host)))
+			json_array_append(hosts, host);
+		json_decref(host);
+	}
+	free(list);
+}
+
+json_t *live_impact_co(struct api_request *request, const char *volume,
+	const char *effect, const char *text)
+{
+	char object[BLOCK_NAME_BYTES + 8];
+	snprintf(object, sizeof object, "volume %s", volume);
+	json_t *impact = json_pack("{ss, ss, ss, s[], s[]}", "object", object,
+		"effect", effect, "text", text, "sessions", "hosts");
+	if (strcmp(effect, "none") != 0)
+		add_sessions_co(request, volume, impact);
+	if (!strcmp(effect, "parked"))
+		json_object_set_new(impact, "parked_ms_max",
+			json_integer(
+				(json_int_t)(SPEC_GATE_DEADLINE_NS / 1000000)));
+	return impact;
+}
+
+void live_plan_co(struct api_request *request, const char *volume,
+	const char *effect, const char *text)
+{
+	json_t *impact = live_impact_co(request, volume, effect, text);
+	api_answer(request, 200,
+		json_pack("{sb, s[], s[o]}", "dry_run", 1, "changes", "impact",
+			impact));
+}

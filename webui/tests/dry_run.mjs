@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Every change of the contract, as a dry run: it is answered with a plan, which names
+ * whom it touches, and nothing is another than before: neither the document and its
+ * history nor users, tokens, jobs, sessions, snapshots, the certificate, the audit.
+ *
+ * An operation that is new needs a row in `rows`.
+ */
+import {execFileSync, spawn} from "node:child_process";
+import {once} from "node:events";
+import {mkdtempSync, readFileSync, rmSync} from "node:fs";
+import {createServer} from "node:net";
+import {tmpdir} from "node:os";
+import {join} from "node:path";
+import {Client} from "./http.mjs";
+import {Daemon, open} from "./daemon.mjs";
+import {finish, none, ok} from "./tap.mjs";
+
+const PASSWORD = "Rather-long-and-not-guessed-7";
+const OTHER = "Another-one-that-is-long-8";
+const IQN = "iqn.2026-11.example.cairn:db01";
+
+const daemon = new Daemon();
+await daemon.start(`
+volumes:
+  - name: db01
+    source: {listeners: [{type: fault, name: bad}], protocol: {type: mem, size: 4MiB}}
+  - {name: kept, source: {format: {type: qcow2, size: 4MiB, file: {protocol: {type: file, path: kept.qcow2, size: 64KiB}}}}}
+  - {name: spare, source: {protocol: {type: mem, size: 4MiB}}}
+hosts:
+  - {name: web1, iscsi: {iqn: ["*"]}}
+  - {name: web9, iscsi: {iqn: ["iqn.1993-08.org.debian:01:ef"]}}
+targets: [{name: db01}, {name: kept}]
+exports:
+  - {volume: db01, target: db01, lun: 0, hosts: [web1]}
+  - {volume: kept, target: kept, lun: 0, hosts: [web1]}
+`);
+const {contract, recorder, root} = await open(daemon);
+const tls = new Client(recorder, {port: daemon.ports.api});
+
+async function must(status, promise) {
+	const answer = await promise;
+	if (answer.status !== status)
+		throw new Error(`${answer.method} ${answer.url}: ${answer.status} ${answer.body}`);
+	return answer.json;
+}
+const make = (path, json) => root.send("POST", `/api/v1${path}`, {json});
+
+/* -- hosts --------------------------------------------------------------------- */
+
+/* A session that lasts until its input ends. */
+async function connect(volume) {
+	const host = spawn("qemu-io", ["-f", "raw",
+		`iscsi://127.0.0.1:${daemon.ports.main}/iqn.2026-11.example.cairn:${volume}/0`]);
+	const there = new Promise((resolve, reject) => {
+		host.stdout.on("data", (text) => /read 512\/512/.test(text) && resolve());
+		host.once("exit", () => reject(new Error(`qemu-io: no session with ${volume}`)));
+	});
+	host.stdin.write("read 0 512\n");
+	await there;
+	return {host, end: () => new Promise((resolve) => {
+		host.removeAllListeners("exit");
+		host.once("exit", resolve);
+		host.stdin.end();
+	})};
+}
+
+async function freePort() {
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	const {port} = server.address();
+	server.close();
+	await once(server, "close");
+	return port;
+}
+
+/* -- what there is ----------------------------------------------------------------- */
+
+function pemPair() {
+	const folder = mkdtempSync(join(tmpdir(), "cairn-pem."));
+	const [key, certificate] = ["key.pem", "cert.pem"].map((name) => join(folder, name));
+	execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+		"-nodes", "-days", "30", "-subj", "/CN=cairn.example", "-addext", "subjectAltName=DNS:cairn.example",
+		"-keyout", key, "-out", certificate], {stdio: "ignore"});
+	const pair = {certificate: readFileSync(certificate, "utf8"), key: readFileSync(key, "utf8")};
+	rmSync(folder, {recursive: true});
+	return pair;
+}
+
+const bootstrap = readFileSync(join(daemon.directory, "run/bootstrap-token"), "utf8").trim();
+const first = {token: bootstrap, user: "alice", password: PASSWORD};
+
+async function prepare() {
+	await must(201, make("/users", {name: "alice", role: "admin", password: PASSWORD}));
+	const token = await must(201, make("/tokens", {user: "alice", role: "admin"}));
+	await must(201, make("/portals", {name: "second", address: "127.0.0.1", port: await freePort()}));
+	await must(201, make("/volumes/kept/snapshots", {name: "monday"}));
+	await must(200, root.send("PUT", "/api/v1/volumes/kept/snapshots/monday/lock",
+		{json: {until: "2100-01-01T00:00:00Z"}, headers: {"if-match": "*"}}));
+	await must(201, make("/volumes/kept/snapshots", {name: "tuesday"}));
+	await must(201, make("/volumes/kept/faults", {op: "read", offset: 0, length: 512, count: 0,
+		duration_seconds: 3600, name: "f1", delay_us: 1}));
+	await must(200, root.send("PUT", "/api/v1/volumes/kept/qos", {json: {iops: 100000}, headers: {"if-match": "*"}}));
+	await must(200, root.send("PUT", "/api/v1/hosts/web1/secret", {json: {user: "web1", secret: "a-secret-of-16-bytes"}, headers: {"if-match": "*"}}));
+	const job = await must(202, make("/jobs", {volume: "spare", kind: "fill", options: {seed: 1},
+		rate_bytes: 4096, destroy: true}));
+	await must(200, root.send("PATCH", `/api/v1/jobs/${job.id}`, {json: {paused: true}, headers: {"if-match": "*"}}));
+	return {token, job};
+}
+
+/* Everything that a change could leave behind. Figures and times of use go on. */
+async function everything() {
+	const get = async (path) => (await root.send("GET", `/api/v1${path}`)).json;
+	const list = (path) => root.list(`/api/v1${path}`);
+	const all = {config: await get("/config"), history: await list("/history"),
+		users: (await list("/users")), tokens: (await list("/tokens")).map(({used, used_from, ...rest}) => rest),
+		jobs: await list("/jobs"), sessions: (await list("/sessions")).map((s) => s.id),
+		snapshots: await list("/volumes/kept/snapshots"), certificate: await get("/certificate"),
+		listeners: (await list("/volumes/db01/listeners")).map(({status, ...rest}) => [rest, status.rules]),
+		portals: (await list("/portals")).map(({name, status}) => [name, status.state]),
+		audit: (await list("/audit?limit=1000")).length};
+	return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, JSON.stringify(value)]));
+}
+
+function changed(before, after) {
+	return Object.keys(before).filter((name) => before[name] !== after[name])
+		.map((name) => `${name}: ${before[name].slice(0, 200)} -> ${after[name].slice(0, 200)}`);
+}
+
+/* -- a request for each -------------------------------------------------------------- */
+
+/* Parts of paths; `json`; `client`; whose host must be named. */
+function rowsOf({token, job, session, exported, config}) {
+	const listener = {name: "kept", listener: "limit"}, bad = {name: "db01", listener: "bad"};
+	const monday = {name: "kept", snapshot: "monday"}, tuesday = {name: "kept", snapshot: "tuesday"};
+	const throttle = {type: "throttle", name: "limit", iops: 5};
+	const db01 = config.volumes.find((v) => v.name === "db01");
+	const alice = tls.as({authorization: `Bearer ${token.token}`});
+	const row = (at, json, more = {}) => ({at: typeof at === "string" ? {name: at} : at, json, ...more});
+	const seen = {hosts: ["web1"]};
+	return {
+		changeOwnPassword: row({}, {old: PASSWORD, new: OTHER}, {client: alice}),
+		setPassword: row("alice", {password: OTHER}),
+		createUser: row({}, {name: "bob", role: "viewer", password: OTHER}),
+		replaceUser: row("alice", {role: "admin", enabled: true}),
+		changeUser: row("alice", {certificate: "alice.example"}),
+		deleteUser: row("alice", undefined, {status: 409}), // the last administrator
+		createToken: row({}, {user: "alice", role: "viewer"}),
+		revokeToken: row({id: token.id}),
+		replaceCertificate: row({}, pemPair()),
+		renewCertificate: row({}),
+		createVolume: row({}, {name: "new", size: "1MiB", export: {hosts: ["web1"]}}),
+		replaceVolume: row("db01", {...db01, read_only: true}, seen),
+		changeVolume: row("db01", {read_only: true}, seen),
+		deleteVolume: row("spare"),
+		replaceSource: row("db01", {...db01.source, listeners: []}, seen),
+		resizeVolume: row("kept", {size: "8MiB"}, seen),
+		repairVolume: row("db01", undefined, {status: 409}), // nothing has failed
+		createSnapshot: row("kept", {name: "wednesday"}, seen),
+		deleteSnapshot: row(tuesday),
+		revertSnapshot: row(tuesday, {}, seen),
+		lockSnapshot: row(tuesday, {until: "2100-01-01T00:00:00Z"}),
+		unlockSnapshot: row(monday),
+		cloneSnapshot: row(tuesday, {name: "cloned"}),
+		createSnapshotGroup: row({}, {name: "all", volumes: ["kept"]}, seen),
+		attachListener: row("db01", throttle, seen),
+		configureListener: row(bad, {rules: [{op: "write"}]}, seen),
+		detachListener: row(bad, undefined, seen),
+		commandListener: row(bad, {verb: "hold", arguments: {op: "write", name: "held"}}, seen),
+		setQos: row("kept", {iops: 50}, seen),
+		removeQos: row("kept", undefined, seen),
+		addFault: row("db01", {op: "write", error: "EIO", duration_seconds: 3600}, seen),
+		removeFaults: row("kept", undefined, seen),
+		removeFault: row({name: "kept", id: "f1"}, undefined, seen),
+		createHost: row({}, {name: "web2", iscsi: {iqn: ["iqn.1993-08.org.debian:01:cd"]}}),
+		replaceHost: row("web1", {iscsi: {iqn: ["iqn.1993-08.org.debian:01:ab"]}}, seen),
+		changeHost: row("web1", {iscsi: {iqn: ["iqn.1993-08.org.debian:01:ab"]}}, seen),
+		deleteHost: row("web1", undefined, {query: "cascade=true", ...seen}),
+		setSecret: row("web1", {user: "web1", secret: "another-of-16-byte"}, seen),
+		removeSecret: row("web1", undefined, seen),
+		createTarget: row({}, {name: "other"}),
+		replaceTarget: row({iqn: IQN}, {portals: ["main"]}, seen),
+		changeTarget: row({iqn: IQN}, {portals: ["main"]}, seen),
+		deleteTarget: row({iqn: IQN}, undefined, {query: "cascade=true", ...seen}),
+		createPortal: row({}, {name: "other", address: "127.0.0.1", port: 3999}),
+		replacePortal: row("main", {address: "127.0.0.1", port: 3998}, seen),
+		changePortal: row("main", {port: 3998}, seen),
+		deletePortal: row("second"),
+		openPortal: row("main"),
+		createExport: row({}, {volume: "spare", target: "db01", lun: 5, hosts: ["web1"]}, seen),
+		replaceExport: row({id: exported}, {volume: "db01", target: "db01", lun: 0, hosts: ["web9"]}, seen),
+		changeExport: row({id: exported}, {hosts: ["web9"]}, seen),
+		deleteExport: row({id: exported}, undefined, seen),
+		endSession: row({id: session}, undefined, seen),
+		startJob: row({}, {volume: "kept", kind: "check"}, seen),
+		changeJob: row({id: job.id}, {paused: false, rate_bytes: 8192}),
+		cancelJob: row({id: job.id}),
+		restoreHistory: row({number: 1}),
+		replaceConfig: row({}, {volumes: [], hosts: [], targets: [], exports: []}, seen),
+	};
+}
+
+const send = (operation, row, headers, extra) => (row.client ?? root).send(operation.method.toUpperCase(),
+	operation.path.replace(/\{([^}]*)\}/g, (_, name) => encodeURIComponent(row.at[name])) +
+	`?${[row.query, extra].filter(Boolean).join("&")}`,
+	{...(row.json !== undefined && {json: row.json}), headers});
+
+/* -- the walk ------------------------------------------------------------------------- */
+
+const faults = [];
+
+function judge(operation, row, answer) {
+	const blame = (text) => faults.push(`${operation.id}: ${text}: ${answer.status} ${answer.body.slice(0, 300)}`);
+	const wanted = row.status ?? 200;
+	if (answer.status !== wanted)
+		return blame(`${wanted} was expected`);
+	if (wanted !== 200)
+		return;
+	const {dry_run: dry, changes, impact} = answer.json;
+	if (dry !== true || changes.length + impact.length === 0)
+		blame("no plan");
+	if (row.hosts && !row.hosts.every((host) => impact.some((one) =>
+		one.hosts?.includes(host) && one.sessions.length > 0)))
+		blame(`${row.hosts} is not named, which has a session`);
+	if (impact.some((one) => one.effect === "parked" && !(one.parked_ms_max > 0)))
+		blame("for how long I/O is parked is not said");
+}
+
+async function walk(operation, row) {
+	const before = await everything();
+	const match = operation.takes("If-Match");
+	judge(operation, row, await send(operation, row, match ? {"if-match": "*"} : {}, "dryRun=true"));
+	if (match) {
+		for (const [headers, status] of [[{}, 428], [{"if-match": "\"nonsense\""}, 412]])
+			judge(operation, {...row, status}, await send(operation, row, headers, "dryRun=true"));
+	}
+	for (const text of changed(before, await everything()))
+		faults.push(`${operation.id} has changed ${text}`);
+	if (match && row.status !== 409) // that is refused for what it is
+		judge(operation, {...row, status: 412}, await send(operation, row, {"if-match": "\"nonsense\""}));
+}
+
+const operations = contract.operations.filter((o) => o.takes("dryRun"));
+let failure = "", count = 0;
+const hosts = [];
+try {
+	const setup = operations.find((o) => o.id === "setup");
+	const row = {at: {}, json: first, client: tls};
+	judge(setup, row, await send(setup, row, {}, "dryRun=true"));
+	judge(setup, {...row, json: {...first, token: "0".repeat(32)}, status: 401},
+		await send(setup, {...row, json: {...first, token: "0".repeat(32)}}, {}, "dryRun=true"));
+	ok((await root.list("/api/v1/users")).length === 0, "setup as a dry run makes nobody");
+	hosts.push(await connect("db01"), await connect("kept"));
+	const made = await prepare();
+	const sessions = await root.list("/api/v1/sessions");
+	const exports = await root.list("/api/v1/exports");
+	const rows = rowsOf({...made, session: sessions[0].id, exported: exports.find((e) => e.volume === "db01").id,
+		config: await must(200, root.send("GET", "/api/v1/config"))});
+	none(operations.filter((o) => o.id !== "setup" && !rows[o.id]).map((o) => o.id), "every change has a row here");
+	for (const operation of operations.filter((o) => rows[o.id])) {
+		await walk(operation, rows[operation.id]);
+		count++;
+	}
+} catch (error) {
+	failure = error.stack;
+}
+ok(failure === "" && count > 50, `${count} changes were rehearsed`, failure);
+none(faults, "each says what it would do and whom it touches, and does nothing");
+none(recorder.faults, "every answer is as the contract says");
+await Promise.all(hosts.map((host) => host.end()));
+root.close();
+tls.close();
+const end = await daemon.stop();
+ok(end === "", "the daemon ends in good order", end);
+finish();
