@@ -31,6 +31,9 @@ enum scsi_command_flag {
 	SCSI_CHANGES_MEDIUM = 8, /* refused when write protected */
 	SCSI_PROTECT_FIELD = 16, /* byte 1 bits 7..5: must be 0 */
 	SCSI_NEEDS_UNMAP = 32, /* only where the volume is thin */
+	/* Done by ways whose state forbids all others (port_groups.h). */
+	SCSI_ON_STANDBY = 64, /* standby */
+	SCSI_ON_ANY_PATH = 128, /* standby, unavailable, transitioning */
 };
 
 struct scsi_field {

@@ -32,12 +32,12 @@ void scsi_put_text(uint8_t *to, const char *text, size_t width)
 	memset(to + length, ' ', width - length);
 }
 
-/* Peripheral qualifier 3, type 1Fh where there is no unit; the REPORT LUNS well
- * known unit is of type 1Eh. */
+/* Peripheral qualifier 3, type 1Fh where there is no unit, 1 where it cannot be
+ * reached by this way; the REPORT LUNS well known unit is of type 1Eh. */
 uint8_t scsi_peripheral(const struct scsi_task *task)
 {
 	if (task->logical_unit)
-		return 0;
+		return scsi_path_unavailable(task->logical_unit) ? 0x20 : 0;
 	return scsi_lun_is_well_known(task->lun) ? 0x1e : 0x7f;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * REPORT TARGET PORT GROUPS (SPC-4 6.37): each portal group of the target is a
- * target port group with one port. All are active/optimized; states change
+ * REPORT TARGET PORT GROUPS (SPC-4 6.37), and what a state allows (SPC-4 5.15.2.4).
+ * Each portal group of the target is a target port group with one port. States change
  * implicitly only.
  */
 #include "target/scsi/port_groups.h"
@@ -11,60 +11,58 @@
 
 #include <string.h>
 
-enum {
+enum { /* SPC-4 tables 306, 308 */
 	GROUP_BYTES = 12,
-	GROUP_ACTIVE_OPTIMIZED = 0,
-	GROUP_SUPPORTS_ACTIVE = 1,
+	GROUP_SUPPORTS_ALL = 0x8f, /* all five states that there are */
+	GROUP_STATUS_IMPLICIT = 2,
 };
-_Static_assert(8 + PORT_GROUPS_MOST * GROUP_BYTES <= BUF_MIN_BYTES,
+_Static_assert(8 + VOLUME_PATHS_MOST * GROUP_BYTES <= BUF_MIN_BYTES,
 	"all groups fit into the smallest buffer");
 
-static unsigned portal_count(const struct scsi_nexus *nexus)
+static const struct path_row {
+	uint8_t state; /* SPC-4 table 307 */
+	uint16_t code; /* of NOT READY */
+	uint8_t permitted; /* flag of the commands that are still done */
+} path_rows[] = {
+	[VOLUME_PATH_OPTIMIZED] = {0x0, ASC_NONE, 0},
+	[VOLUME_PATH_NON_OPTIMIZED] = {0x1, ASC_NONE, 0},
+	[VOLUME_PATH_STANDBY] = {0x2, ASC_PATH_STANDBY, SCSI_ON_STANDBY},
+	[VOLUME_PATH_UNAVAILABLE] = {0x3, ASC_PATH_UNAVAILABLE,
+		SCSI_ON_ANY_PATH},
+	[VOLUME_PATH_TRANSITIONING] = {0xf, ASC_PATH_TRANSITION,
+		SCSI_ON_ANY_PATH},
+};
+
+/* -- groups ----------------------------------------------------------------- */
+
+unsigned scsi_port_groups(
+	const struct scsi_nexus *nexus, uint16_t group[VOLUME_PATHS_MOST])
 {
-	return nexus->target->portals ? nexus->target->portals
-				      : nexus->table->portals;
+	return volume_path_groups(nexus->table, nexus->target,
+		nexus->initiator.target_portal_group, group);
 }
 
-static uint16_t portal_group(const struct scsi_nexus *nexus, unsigned i)
+bool scsi_has_port_group(const struct scsi_nexus *nexus, uint16_t wanted)
 {
-	return nexus->target->portals ? nexus->target->portal[i]->group
-				      : nexus->table->portal[i]->group;
-}
+	uint16_t group[VOLUME_PATHS_MOST];
+	unsigned count = scsi_port_groups(nexus, group);
 
-static bool group_known(const uint16_t *group, unsigned count, uint16_t wanted)
-{
 	for (unsigned i = 0; i < count; i++)
 		if (group[i] == wanted)
 			return true;
 	return false;
 }
 
-unsigned scsi_port_groups(
-	const struct scsi_nexus *nexus, uint16_t group[PORT_GROUPS_MOST])
+static uint8_t *put_group(
+	const struct volume *volume, uint16_t group, uint8_t *to)
 {
-	unsigned count = 1, portals = portal_count(nexus);
+	struct volume_path path = volume_path_get(volume, group);
 
-	group[0] = nexus->initiator.target_portal_group;
-	for (unsigned i = 0; i < portals && count < PORT_GROUPS_MOST; i++)
-		if (!group_known(group, count, portal_group(nexus, i)))
-			group[count++] = portal_group(nexus, i);
-	return count;
-}
-
-bool scsi_has_port_group(const struct scsi_nexus *nexus, uint16_t wanted)
-{
-	uint16_t group[PORT_GROUPS_MOST];
-	unsigned count = scsi_port_groups(nexus, group);
-
-	return group_known(group, count, wanted);
-}
-
-static uint8_t *put_group(uint8_t *to, uint16_t group)
-{
 	memset(to, 0, GROUP_BYTES);
-	to[0] = GROUP_ACTIVE_OPTIMIZED;
-	to[1] = GROUP_SUPPORTS_ACTIVE;
+	to[0] = path_rows[path.state].state;
+	to[1] = GROUP_SUPPORTS_ALL;
 	put_be16(to + 2, group);
+	to[5] = path.changed ? GROUP_STATUS_IMPLICIT : 0;
 	to[7] = 1; /* port */
 	put_be16(to + 10, group); /* its relative identifier */
 	return to + GROUP_BYTES;
@@ -73,7 +71,7 @@ static uint8_t *put_group(uint8_t *to, uint16_t group)
 uint32_t scsi_target_port_groups(struct scsi_task *task, uint8_t *to)
 {
 	unsigned format = task->cdb[1] >> 5, count;
-	uint16_t group[PORT_GROUPS_MOST];
+	uint16_t group[VOLUME_PATHS_MOST];
 	uint8_t *at = to + 4;
 
 	if (format > 1) {
@@ -87,7 +85,37 @@ uint32_t scsi_target_port_groups(struct scsi_task *task, uint8_t *to)
 	}
 	count = scsi_port_groups(task->nexus, group);
 	for (unsigned i = 0; i < count; i++)
-		at = put_group(at, group[i]);
+		at = put_group(scsi_volume(task), group[i], at);
 	put_be32(to, (uint32_t)(at - to) - 4);
 	return (uint32_t)(at - to);
+}
+
+/* -- the way of a nexus ------------------------------------------------------ */
+
+static unsigned path_state(const struct volume_nexus *nexus)
+{
+	return volume_path_get(
+		nexus->volume, nexus->initiator->target_portal_group)
+		.state;
+}
+
+uint16_t scsi_path_code(const struct volume_nexus *nexus)
+{
+	return path_rows[path_state(nexus)].code;
+}
+
+bool scsi_path_unavailable(const struct volume_nexus *nexus)
+{
+	return path_state(nexus) == VOLUME_PATH_UNAVAILABLE;
+}
+
+bool scsi_path_permits(struct scsi_task *task)
+{
+	const struct path_row *row = &path_rows[path_state(task->logical_unit)];
+	unsigned flags = task->command->flags;
+
+	if (!row->permitted || flags & (row->permitted | SCSI_ON_ANY_PATH))
+		return true;
+	scsi_sense_set(task, SENSE_NOT_READY, row->code);
+	return false;
 }

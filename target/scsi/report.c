@@ -71,6 +71,9 @@ uint32_t scsi_request_sense(struct scsi_task *task, uint8_t *to)
 		sense.code = ASC_LUN_NOT_SUPPORTED;
 	} else if (volume_nexus_owed(nexus)) {
 		sense = scsi_sense_of_attention(volume_nexus_told(nexus));
+	} else if (scsi_path_code(nexus)) {
+		sense.key = SENSE_NOT_READY;
+		sense.code = scsi_path_code(nexus);
 	} else if (volume_flags(nexus->volume) & VOLUME_FORMATTING) {
 		sense = scsi_sense_of_format(nexus->volume);
 	}

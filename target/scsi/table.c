@@ -8,8 +8,11 @@
 #define WRITES RESERVATION_WRITES
 #define PR_OUT RESERVATION_PR_OUT
 
-#define ALWAYS (SCSI_WITHOUT_UNIT | SCSI_KEEPS_ATTENTION | SCSI_WITHOUT_MEDIUM)
+#define ALWAYS \
+	(SCSI_WITHOUT_UNIT | SCSI_KEEPS_ATTENTION | SCSI_WITHOUT_MEDIUM | \
+		SCSI_ON_ANY_PATH)
 #define NO_MEDIUM SCSI_WITHOUT_MEDIUM
+#define STANDBY (SCSI_WITHOUT_MEDIUM | SCSI_ON_STANDBY)
 #define PROTECT SCSI_PROTECT_FIELD
 #define CHANGES SCSI_CHANGES_MEDIUM
 #define DPO_FUA 0x18u /* used bits of byte 1 */
@@ -117,14 +120,14 @@
 		.cdb_bytes = 10, \
 		.moves = SCSI_MOVES_REPLY, \
 		.access = PR_OUT, \
-		.flags = NO_MEDIUM, \
+		.flags = STANDBY, \
 		.length = {7, 2}, \
 		.reply_bytes = 65535, \
 		.reply = scsi_persistent_in, \
 		.usage = {action, 0, 0, 0, 0, 0, 255, 255}}
 #define PERSISTENT_OUT(text, action) \
 	[action] = PARAMETERS("PERSISTENT RESERVE OUT, " text, 10, PR_OUT, \
-		NO_MEDIUM, 5, 4, scsi_persistent_out, NULL, action, 255, 0, 0, \
+		STANDBY, 5, 4, scsi_persistent_out, NULL, action, 255, 0, 0, \
 		255, 255, 255, 255)
 
 static const struct scsi_command table_persistent_in[] = {
@@ -152,6 +155,7 @@ static const struct scsi_command table_in16[] = {
 		.cdb_bytes = 16,
 		.moves = SCSI_MOVES_REPLY,
 		.access = ALLOWED,
+		.flags = SCSI_ON_STANDBY,
 		.lba = {2, 8},
 		.length = {10, 4},
 		.reply = scsi_read_capacity_16,
@@ -171,9 +175,9 @@ static const struct scsi_command table_in16[] = {
 
 /* MAINTENANCE IN. */
 static const struct scsi_command table_maintenance_in[] = {
-	[0x0a] = REPLY("REPORT TARGET PORT GROUPS", 12, ALLOWED, NO_MEDIUM, 6,
-		4, scsi_target_port_groups, 0xea, 0, 0, 0, 0, 255, 255, 255,
-		255),
+	[0x0a] = REPLY("REPORT TARGET PORT GROUPS", 12, ALLOWED,
+		NO_MEDIUM | SCSI_ON_ANY_PATH, 6, 4, scsi_target_port_groups,
+		0xea, 0, 0, 0, 0, 255, 255, 255, 255),
 	[0x0c] = REPLY("REPORT SUPPORTED OPERATION CODES", 12, READS, NO_MEDIUM,
 		6, 4, scsi_supported_opcodes, 0x0c, 0x87, 255, 255, 255, 255,
 		255, 255, 255),
@@ -215,13 +219,13 @@ const struct scsi_command scsi_commands[256] = {
 		.reply_bytes = 65535, /* VPD page 88h */
 		.reply = scsi_inquiry,
 		.usage = {0x01, 255, 255, 255}},
-	[0x15] = PARAMETERS("MODE SELECT(6)", 6, WRITES, NO_MEDIUM, 4, 1,
+	[0x15] = PARAMETERS("MODE SELECT(6)", 6, WRITES, STANDBY, 4, 1,
 		scsi_mode_select, scsi_check_mode_select, 0x11, 0, 0, 255),
 	[0x16] = PARAMETERS("RESERVE(6)", 6, ALLOWED, NO_MEDIUM, 0, 0,
 		scsi_reserve, NULL, 0),
 	[0x17] = PARAMETERS("RELEASE(6)", 6, ALLOWED, NO_MEDIUM, 0, 0,
 		scsi_release, NULL, 0),
-	[0x1a] = REPLY("MODE SENSE(6)", 6, READS, NO_MEDIUM, 4, 1,
+	[0x1a] = REPLY("MODE SENSE(6)", 6, READS, STANDBY, 4, 1,
 		scsi_mode_sense, 0x08, 255, 255, 255),
 	[0x1b] = {.name = "START STOP UNIT",
 		.cdb_bytes = 6,
@@ -229,9 +233,9 @@ const struct scsi_command scsi_commands[256] = {
 		.flags = NO_MEDIUM,
 		.execute = scsi_start_stop,
 		.usage = {0x01, 0, 0x0f, 0xf7}},
-	[0x1c] = REPLY("RECEIVE DIAGNOSTIC RESULTS", 6, READS, NO_MEDIUM, 3, 2,
+	[0x1c] = REPLY("RECEIVE DIAGNOSTIC RESULTS", 6, READS, STANDBY, 3, 2,
 		scsi_receive_diagnostic, 0x01, 255, 255, 255),
-	[0x1d] = PARAMETERS("SEND DIAGNOSTIC", 6, WRITES, NO_MEDIUM, 3, 2,
+	[0x1d] = PARAMETERS("SEND DIAGNOSTIC", 6, WRITES, STANDBY, 3, 2,
 		scsi_send_diagnostic, NULL, 0xe4, 0, 255, 255),
 	[0x1e] = {.name = "PREVENT ALLOW MEDIUM REMOVAL",
 		.cdb_bytes = 6,
@@ -243,6 +247,7 @@ const struct scsi_command scsi_commands[256] = {
 		.cdb_bytes = 10,
 		.moves = SCSI_MOVES_CAPACITY,
 		.access = ALLOWED,
+		.flags = SCSI_ON_STANDBY,
 		.lba = {2, 4},
 		.reply = scsi_read_capacity_10,
 		.usage = {0, 255, 255, 255, 255, 0, 0, 1}},
@@ -264,16 +269,16 @@ const struct scsi_command scsi_commands[256] = {
 	[0x42] = PARAMETERS("UNMAP", 10, WRITES, CHANGES | SCSI_NEEDS_UNMAP, 7,
 		2, scsi_unmap, scsi_check_unmap, 0x01, 0, 0, 0, 0, 0x1f, 255,
 		255),
-	[0x4d] = REPLY("LOG SENSE", 10, ALLOWED, NO_MEDIUM, 7, 2,
-		scsi_log_sense, 0x01, 255, 255, 0, 255, 255, 255, 255),
-	[0x55] = PARAMETERS("MODE SELECT(10)", 10, WRITES, NO_MEDIUM, 7, 2,
+	[0x4d] = REPLY("LOG SENSE", 10, ALLOWED, STANDBY, 7, 2, scsi_log_sense,
+		0x01, 255, 255, 0, 255, 255, 255, 255),
+	[0x55] = PARAMETERS("MODE SELECT(10)", 10, WRITES, STANDBY, 7, 2,
 		scsi_mode_select, scsi_check_mode_select, 0x11, 0, 0, 0, 0, 0,
 		255, 255),
 	[0x56] = PARAMETERS("RESERVE(10)", 10, ALLOWED, NO_MEDIUM, 7, 2,
 		scsi_reserve, NULL, 0, 0, 0, 0, 0, 0, 255, 255),
 	[0x57] = PARAMETERS("RELEASE(10)", 10, ALLOWED, NO_MEDIUM, 7, 2,
 		scsi_release, NULL, 0, 0, 0, 0, 0, 0, 255, 255),
-	[0x5a] = REPLY("MODE SENSE(10)", 10, READS, NO_MEDIUM, 7, 2,
+	[0x5a] = REPLY("MODE SENSE(10)", 10, READS, STANDBY, 7, 2,
 		scsi_mode_sense, 0x18, 255, 255, 0, 0, 0, 255, 255),
 	[0x5e] = ACTIONS(table_persistent_in, COUNT(table_persistent_in)),
 	[0x5f] = ACTIONS(table_persistent_out, COUNT(table_persistent_out)),

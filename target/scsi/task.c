@@ -118,7 +118,7 @@ static bool task_check_unit(struct scsi_task *task)
 {
 	const struct scsi_command *command = task->command;
 
-	if (!scsi_check_format(task))
+	if (!scsi_check_path(task) || !scsi_check_format(task))
 		return false;
 	if (!reservation_permits(task->logical_unit, command->access)) {
 		task->status = SCSI_RESERVATION_CONFLICT;

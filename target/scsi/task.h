@@ -108,6 +108,21 @@ void scsi_format_end(struct scsi_task *task);
  * not wait. */
 bool scsi_space_abort(struct scsi_task *task);
 
+/* -- port_groups.c -------------------------------------------------------- */
+
+/* Why commands for the medium end with NOT READY by the way that the nexus came in
+ * (04h/0Ah..0Ch); ASC_NONE: they do not. */
+uint16_t scsi_path_code(const struct volume_nexus *nexus);
+/* INQUIRY's peripheral qualifier is 001b by this way. */
+bool scsi_path_unavailable(const struct volume_nexus *nexus);
+bool scsi_path_permits(struct scsi_task *task);
+/* False, with sense, unless the command may be done by the way that it came. */
+static inline bool scsi_check_path(struct scsi_task *task)
+{
+	return !(volume_flags(scsi_volume(task)) & VOLUME_PATHS_LIMITED) ||
+		scsi_path_permits(task);
+}
+
 /* -- manage.c ------------------------------------------------------------- */
 
 /* Answers that function and those after it in the list, in the next turn. */

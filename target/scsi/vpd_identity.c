@@ -161,7 +161,7 @@ static uint32_t put_port(
 uint32_t vpd_ports(const struct scsi_task *task, uint8_t *to)
 {
 	uint32_t room = task->data_bytes, bytes = 0;
-	uint16_t group[PORT_GROUPS_MOST];
+	uint16_t group[VOLUME_PATHS_MOST];
 	unsigned count = scsi_port_groups(task->nexus, group);
 
 	if (room < BUF_MIN_BYTES)

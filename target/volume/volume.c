@@ -167,6 +167,7 @@ void volume_free_co(struct volume *volume)
 	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++)
 		assert(TAILQ_EMPTY(&volume->lane[i].nexuses));
 	free(atomic_load(&volume->reservations));
+	free(atomic_load(&volume->paths));
 	volume_book_fini(&volume->book);
 	free(volume);
 }

@@ -28,6 +28,7 @@
 
 struct reservation_table;
 struct volume_nexus;
+struct volume_paths;
 TAILQ_HEAD(volume_nexus_list, volume_nexus);
 
 enum volume_flag {
@@ -41,6 +42,8 @@ enum volume_flag {
 	VOLUME_FORMAT_CORRUPT = 256,
 	VOLUME_THRESHOLD = 512, /* ENABLED: hosts are told (space.h) ... */
 	VOLUME_SINGLE_ATTENTION = 1024, /* SITUA: one of them */
+	VOLUME_PATHS_LIMITED =
+		2048, /* some way forbids commands, see paths.h */
 };
 #define VOLUME_THRESHOLD_FLAGS (VOLUME_THRESHOLD | VOLUME_SINGLE_ATTENTION)
 /* What hosts may change through mode pages, and what of it can be saved. */
@@ -97,6 +100,7 @@ struct volume {
 	char offline_reason[256]; /* control lane */
 	atomic_uint flags;
 	_Atomic(struct reservation_table *) reservations;
+	_Atomic(struct volume_paths *) paths; /* NULL: all optimized */
 	/* Counts changes that hosts must hear of: size, mode pages ... */
 	atomic_uint capacity_generation;
 	/* Control lane: what `source` showed last, what of its changes hosts are

@@ -47,7 +47,8 @@ static void port_groups_co(struct stack_rig *stack, void *argument)
 		const uint8_t *group = data + 4 + 12 * i;
 
 		CHECK_INT(group[0], 0); /* active/optimized */
-		CHECK_INT(group[1], 1); /* that is all there is */
+		CHECK_INT(group[1], 0x8f); /* what there can be */
+		CHECK_INT(group[5], 0); /* it never changed */
 		CHECK_INT(get_be16(group + 2), i + 1);
 		CHECK_INT(group[7], 1); /* port */
 		CHECK_INT(get_be16(group + 10), i + 1);
