@@ -8,16 +8,28 @@
 #include "blockcore/base/list.h"
 #include "target/scsi/sense.h"
 
+/* What the device server moved, or would have, the way that the host expects: of what
+ * goes the other way nothing is. A command for both ways was refused. */
+static uint32_t moved_bytes(const struct iscsi_task *task)
+{
+	const struct scsi_task *scsi = &task->scsi;
+	bool in = scsi->direction == SCSI_DATA_IN;
+	bool against = in ? task->write : task->read;
+
+	if (task->read && task->write)
+		return 0;
+	if (scsi->direction == SCSI_NO_DATA ||
+		(against && task->expected_bytes))
+		return 0;
+	return in ? scsi->in_bytes : scsi->data_bytes;
+}
+
 uint8_t answer_residual(const struct iscsi_task *task, uint8_t *header)
 {
 	uint32_t expected =
 		task->read || task->write ? task->expected_bytes : 0;
-	uint32_t moved = 0;
+	uint32_t moved = moved_bytes(task);
 
-	if (task->scsi.direction == SCSI_DATA_IN)
-		moved = task->scsi.in_bytes;
-	else if (task->scsi.direction == SCSI_DATA_OUT)
-		moved = task->scsi.data_bytes;
 	if (moved == expected)
 		return 0;
 	if (moved > expected) {
@@ -53,6 +65,10 @@ void answer_send(struct iscsi_task *task)
 	task_leave(task);
 	pdu_init(header, PDU_SCSI_RESPONSE, PDU_FINAL);
 	header[1] |= answer_residual(task, header);
+	if (task->read_bytes) { /* nothing came back */
+		header[1] |= PDU_READ_UNDERFLOW;
+		pdu_put_read_residual(header, task->read_bytes);
+	}
 	pdu_put_status(header, scsi->status);
 	pdu_put_task_tag(header, scsi->tag);
 	pdu_put_exp_data_sn(header, task->in_sn + task->r2t_sn);

@@ -113,6 +113,7 @@ static void fill(struct iscsi_task *task, const uint8_t *header,
 	task->read = flags & PDU_READ;
 	task->write = flags & PDU_WRITE;
 	task->expected_bytes = pdu_get_expected_bytes(header);
+	task->read_bytes = command->read_bytes;
 	scsi->expected_bytes = task->write ? task->expected_bytes : 0;
 }
 

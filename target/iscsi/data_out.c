@@ -5,7 +5,8 @@
  * Invariants
  *  1. PDUs come in order (DataPDUInOrder and DataSequenceInOrder are always
  *     Yes): `received` is the only place where data may be put next.
- *  2. What does not fit its sequence (DataSN, offset, length, tag, F) is never
+ *  2. What does not fit its sequence (DataSN, offset, length, tag, F, and the LUN
+ *     where data was asked for: of unsolicited data it is reserved, 11.7.4) is never
  *     stored: Reject, and the command ends with 0Bh/47h/05h, when all that it was
  *     asked for has come and been thrown away (11.17.1).
  *  3. Data for a task that is gone (aborted, failed) is thrown away in silence:
@@ -191,6 +192,9 @@ static enum pdu_reject check_sequence(
 	if (task->unsolicited
 			? tag != PDU_NO_TAG
 			: tag != task->first_transfer_tag + task->r2ts_answered)
+		return PDU_REJECT_FIELD;
+	if (!task->unsolicited &&
+		pdu_get_lun(header) != get_be64(task->scsi.lun))
 		return PDU_REJECT_FIELD;
 	if (pdu_get_data_sn(header) != task->data_sn ||
 		pdu_get_offset(header) != task->received || bytes > left)

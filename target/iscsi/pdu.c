@@ -44,6 +44,7 @@ static bool take_ahs(
 			command->read_length)
 			return false;
 		command->read_length = true;
+		command->read_bytes = get_be32(ahs + 4);
 		return true;
 	default: return false;
 	}
@@ -57,6 +58,7 @@ bool pdu_get_command(const uint8_t *header, struct pdu_command *command)
 	memcpy(command->cdb, header + 32, 16);
 	command->cdb_bytes = 16;
 	command->read_length = false;
+	command->read_bytes = 0;
 	command->bidirectional = (pdu_get_flags(header) & both) == both;
 	while (at < end) {
 		uint32_t bytes = get_be16(header + at);

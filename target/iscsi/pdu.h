@@ -53,6 +53,7 @@ enum pdu_flag {
 	PDU_READ = 0x40, /* SCSI Command: 11.3.1 */
 	PDU_WRITE = 0x20,
 	PDU_ATTRIBUTE_MASK = 0x07,
+	PDU_READ_UNDERFLOW = 0x08, /* SCSI Response: 11.4.1 */
 	PDU_OVERFLOW = 0x04, /* SCSI Response and Data-In: 11.4.1 */
 	PDU_UNDERFLOW = 0x02,
 	PDU_STATUS = 0x01, /* Data-In: 11.7.3 */
@@ -121,6 +122,7 @@ PDU_FIELD(32, uint32_t, expected_bytes, 20) /* EDTL */
 /* SCSI Response and Data-In: 11.4, 11.7 */
 PDU_BYTE(status, 3)
 PDU_FIELD(32, uint32_t, exp_data_sn, 36)
+PDU_FIELD(32, uint32_t, read_residual, 40)
 PDU_FIELD(32, uint32_t, residual, 44)
 /* Data-In, Data-Out, R2T, Reject: 11.7.5, 11.8.4 */
 PDU_FIELD(32, uint32_t, data_sn, 36)
@@ -200,7 +202,8 @@ struct pdu_command {
 	uint8_t cdb[SCSI_CDB_BYTES];
 	uint8_t cdb_bytes; /* 16, or more with an extended CDB */
 	bool bidirectional; /* both R and W */
-	bool read_length; /* ... with an Expected Read-Data Length */
+	bool read_length; /* ... with an Expected Read-Data Length: */
+	uint32_t read_bytes; /* 0 without one */
 };
 /* The additions of a command that is taken: both kinds, each once. */
 #define PDU_COMMAND_AHS_BYTES (4u + SCSI_CDB_BYTES - 16 + 8u)

@@ -33,6 +33,8 @@ struct iscsi_task {
 	struct iscsi_task *next; /* in its bucket */
 	STAILQ_ENTRY(iscsi_task) wait_link;
 	uint32_t expected_bytes; /* EDTL */
+	uint32_t
+		read_bytes; /* the same of the way back of a bidirectional one */
 	uint32_t buffer_bytes; /* to be taken before it can go on */
 	uint8_t state;
 	bool immediate, read, write;

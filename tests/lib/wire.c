@@ -212,6 +212,7 @@ void wire_send_data(struct wire *wire, const struct wire_data_out *out)
 
 	wire_begin(wire, bhs, WIRE_DATA_OUT);
 	bhs[1] = out->final ? WIRE_F : 0;
+	bhs[9] = out->lun;
 	wire_put32(bhs + 16, out->tag);
 	wire_put32(bhs + 20, out->transfer_tag);
 	wire_put32(bhs + 24, 0);

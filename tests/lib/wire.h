@@ -127,6 +127,7 @@ uint32_t wire_send_write(struct wire *wire, uint32_t lba, uint16_t blocks,
 struct wire_data_out {
 	uint32_t tag, transfer_tag, data_sn, offset;
 	bool final;
+	uint8_t lun;
 	const void *data;
 	uint32_t bytes;
 };

@@ -153,6 +153,7 @@ static void a_bidirectional_length_is_seen(void **state)
 	header[1] = PDU_READ | PDU_WRITE;
 	assert_true(pdu_get_command(header, &command));
 	assert_true(command.bidirectional);
+	assert_int_equal(command.read_bytes, 512);
 	/* Of a command that does not move data both ways it is a lie. */
 	header[1] = PDU_READ;
 	assert_false(pdu_get_command(header, &command));

@@ -25,17 +25,20 @@ struct broken {
 	uint8_t reason;
 	uint32_t transfer_tag_plus, data_sn, offset, bytes;
 	bool final;
+	uint8_t lun;
 };
 
 static const struct broken broken[] = {
-	{"another transfer tag", FIELD, 7, 0, 0, 4096, true},
-	{"DataSN does not start at 0", PROTOCOL, 0, 1, 0, 4096, true},
-	{"offset", PROTOCOL, 0, 0, 512, 512, false},
-	{"more than asked for", PROTOCOL, 0, 0, 0, 8192, true},
-	{"ends early", PROTOCOL, 0, 0, 0, 512, true},
-	{"does not end", PROTOCOL, 0, 0, 0, 4096, false},
+	{"another transfer tag", FIELD, 7, 0, 0, 4096, true, 0},
+	{"DataSN does not start at 0", PROTOCOL, 0, 1, 0, 4096, true, 0},
+	{"offset", PROTOCOL, 0, 0, 512, 512, false, 0},
+	{"more than asked for", PROTOCOL, 0, 0, 0, 8192, true, 0},
+	{"ends early", PROTOCOL, 0, 0, 0, 512, true, 0},
+	{"does not end", PROTOCOL, 0, 0, 0, 4096, false, 0},
+	{"another LUN", FIELD, 0, 0, 0, 4096, true, 1},
+	{"another LUN, and more to come", FIELD, 0, 0, 0, 512, false, 1},
 	{"offset near the end of 32 bits", PROTOCOL, 0, 0, 0xfffffe00, 4096,
-		true},
+		true, 0},
 };
 
 static void broken_sequences_fail_the_command_only(void **state)
@@ -52,6 +55,7 @@ static void broken_sequences_fail_the_command_only(void **state)
 		struct wire_data_out out = {.data_sn = b->data_sn,
 			.offset = b->offset,
 			.final = b->final,
+			.lun = b->lun,
 			.data = data,
 			.bytes = b->bytes};
 
