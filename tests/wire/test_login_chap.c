@@ -21,6 +21,7 @@
 #define STRICT "iqn.1994-05.com.redhat:strict"
 #define SECRET "a secret of sixteen"
 #define MUTUAL "another of sixteen"
+#define CHALLENGE_MOST 1024u /* RFC 7143 12.1.3 */
 #define RESPONSE_BYTES 67u /* 0x, 32 bytes as hexadecimal digits, the end */
 
 static struct wire_pdu pdu;
@@ -102,7 +103,7 @@ static unsigned say(struct client *client, uint8_t flags, const char *text)
 static void respond(const struct hash *hash, unsigned id, const char *secret,
 	const uint8_t *challenge, size_t bytes, char value[RESPONSE_BYTES])
 {
-	uint8_t text[256], digest[EVP_MAX_MD_SIZE];
+	uint8_t text[64 + CHALLENGE_MOST], digest[EVP_MAX_MD_SIZE];
 	size_t length = strlen(secret);
 	unsigned digest_bytes;
 
@@ -279,6 +280,92 @@ static void test_weak_hashes_are_forbidden(void **state)
 	expect_one_way(*state, &client, "7");
 }
 
+/* -- lengths and bounds ------------------------------------------------------ */
+
+static const struct bound {
+	const char *name; /* CHAP_N; NULL: the right one */
+	size_t name_bytes; /* ... or so long */
+	size_t response_bytes; /* CHAP_R in hexadecimal; 0: the right one */
+	const char *id; /* CHAP_I; NULL: not mutual */
+	size_t challenge_bytes; /* of CHAP_C */
+	unsigned status;
+} bounds[] = {
+	{"0xname", 0, 0, NULL, 0, 0},
+	{"", 0, 0, NULL, 0, 0x201},
+	{NULL, 255, 0, NULL, 0, 0x201},
+	{NULL, 256, 0, NULL, 0, 0x200}, /* 6.1: no value is longer */
+	{"0xname", 0, 1, NULL, 0, 0x201},
+	{"0xname", 0, 31, NULL, 0, 0x201},
+	{"0xname", 0, 33, NULL, 0, 0x201},
+	{"0xname", 0, 126, NULL, 0, 0x201}, /* 254 letters */
+	{"0xname", 0, 127, NULL, 0, 0x200},
+	{"0xname", 0, 0, "0", 1, 0},
+	{"0xname", 0, 0, "255", CHALLENGE_MOST, 0},
+	{"0xname", 0, 0, "0x7f", CHALLENGE_MOST - 1, 0},
+	{"0xname", 0, 0, "255", CHALLENGE_MOST + 1, 0x200},
+	{"0xname", 0, 0, "256", 16, 0x201},
+	{"0xname", 0, 0, "-1", 16, 0x201},
+	{"0xname", 0, 0, "4294967296", 16, 0x201},
+	{"0xname", 0, 0, "", 16, 0x201},
+	{"0xname", 0, 0, "9", 0, 0x201},
+};
+
+/* CHAP_N and CHAP_R as the row says, and the host's own challenge. */
+static void make_proof(const struct client *client, const struct bound *b,
+	const uint8_t *challenge, char *text, size_t room)
+{
+	size_t at = (size_t)snprintf(
+		text, room, "CHAP_N=%s", b->name ? b->name : "");
+
+	for (size_t i = 0; i < b->name_bytes; i++)
+		text[at++] = 'n';
+	at += (size_t)snprintf(text + at, room - at, "\nCHAP_R=%s",
+		b->response_bytes ? "0x" : client->response);
+	for (size_t i = 0; i < 2 * b->response_bytes; i++)
+		text[at++] = '1';
+	at += (size_t)snprintf(text + at, room - at, "\n");
+	if (!b->id)
+		return;
+	at += (size_t)snprintf(
+		text + at, room - at, "CHAP_I=%s\nCHAP_C=0x", b->id);
+	for (size_t i = 0; i < b->challenge_bytes; i++)
+		at += (size_t)snprintf(
+			text + at, room - at, "%02x", challenge[i]);
+	snprintf(text + at, room - at, "\n");
+}
+
+static void test_lengths_and_bounds(void **state)
+{
+	static uint8_t challenge[CHALLENGE_MOST + 1];
+	char text[4096], owed[RESPONSE_BYTES];
+
+	for (size_t i = 0; i < sizeof challenge; i++)
+		challenge[i] = (uint8_t)(i * 7 + 1);
+	for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+		const struct bound *b = &bounds[i];
+		struct client client = {.host = LOCKED,
+			.secret = SECRET,
+			.offer = "7",
+			.hash = &hashes[2]};
+
+		get_challenge(*state, &client, "7");
+		make_proof(&client, b, challenge, text, sizeof text);
+		if (b->status) {
+			wire_expect_login_refused(&client.wire,
+				WIRE_TO_OPERATIONAL, text, b->status);
+			continue;
+		}
+		assert_int_equal(say(&client, WIRE_TO_OPERATIONAL, text), 0);
+		if (b->id) {
+			respond(client.hash, (unsigned)strtoul(b->id, NULL, 0),
+				MUTUAL, challenge, b->challenge_bytes, owed);
+			assert_string_equal(
+				wire_value_of(&pdu, "CHAP_R"), owed);
+		}
+		expect_session(&client);
+	}
+}
+
 int main(void)
 {
 #define TEST(name) \
@@ -288,6 +375,7 @@ int main(void)
 		TEST(test_each_hash_with_wrong_answers),
 		TEST(test_the_strongest_is_chosen),
 		TEST(test_weak_hashes_are_forbidden),
+		TEST(test_lengths_and_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
