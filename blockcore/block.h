@@ -53,7 +53,10 @@
 
 #define BLOCK_MAX_LANES 64u
 #define BLOCK_MAX_DRIVERS 16u /* in one source */
-#define BLOCK_FRAMES (BLOCK_MAX_DRIVERS + 2u)
+/* What one request can need, on its way through one source (into another it goes as a
+ * child, with frames of its own): one of whose child it is, one of each listener, one
+ * of the gate, two of a bottom. Documents with more drivers are refused. */
+#define BLOCK_FRAMES (1u + (BLOCK_MAX_DRIVERS - 1u) + 1u + 2u)
 #define BLOCK_NAME_BYTES 64u
 #define BLOCK_SECTOR_BYTES 512u /* every offset and length is a multiple */
 #define BLOCK_MAX_DATA_BYTES (16u << 20) /* of one READ or WRITE */

@@ -67,6 +67,8 @@ struct block_kind {
 	/* On each lane before the first request and after the last; optional. */
 	int (*lane_start)(struct block_driver *driver, struct block_lane *lane);
 	void (*lane_stop)(struct block_driver *driver, struct block_lane *lane);
+	/* A listener pushes at most one frame on it at a time, a bottom two
+	 * (BLOCK_FRAMES). */
 	void (*submit)(struct block_driver *driver, struct block_request *r);
 	/* A listener may narrow what is below it (read_only ...); optional. */
 	void (*narrow)(struct block_driver *driver, struct block_info *info);

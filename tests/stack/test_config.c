@@ -299,7 +299,7 @@ static void test_dry_run_touches_nothing_co(
 		0);
 	CHECK_INT(json_array_size(outcome.changes), 1);
 	CHECK(!strcmp(text_of(outcome.changes, 0, "operation"), "update"));
-	CHECK(!strcmp(text_of(outcome.impact, 0, "effect"), "parked"));
+	CHECK(!strcmp(text_of(outcome.impact, 0, "effect"), "live"));
 	CHECK_FIND(text_of(outcome.impact, 0, "text"),
 		"attach listener stats (stats)");
 	config_outcome_free(&outcome);

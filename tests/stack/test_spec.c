@@ -94,6 +94,8 @@ static void too_many_co(struct stack_rig *rig, void *argument)
 	strcpy(end, ", {type: fault}], protocol: {type: null}}");
 	CHECK_INT(stack_rig_build_co(rig, document, &source, &err), -EINVAL);
 	CHECK_ERR(&err, "at most 15 on one source");
+	/* That is what a request has frames for. */
+	assert_true(BLOCK_FRAMES >= BLOCK_MAX_DRIVERS + 3);
 }
 
 /* -- printing ------------------------------------------------------------- */

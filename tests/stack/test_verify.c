@@ -379,6 +379,30 @@ static void test_refusals_co(struct stack_rig *rig, void *argument)
 	pair_end_co(&pair);
 }
 
+/* The most frames that a request can need: one of the listener above whose child it
+ * is, one of each of its own, that of the gate, two of an image. */
+static void test_deepest_co(struct stack_rig *rig, void *argument)
+{
+	char document[2048] = "{listeners: [{type: stats}";
+	uint8_t *data = stack_rig_pattern(BLOCK, 1);
+
+	(void)argument;
+	for (unsigned i = 1; i < BLOCK_MAX_DRIVERS - 1; i++)
+		strcat(document, ", {type: stats}");
+	strcat(document,
+		"], format: {type: qcow2, size: 1M, file: {protocol: "
+		"{type: mem, size: 64K, max_size: 4M}}}}");
+	struct pair pair = pair_co(rig, "fail", document);
+	for (unsigned i = 0; i < 2; i++) /* allocates, then writes in place */
+		CHECK_INT(block_transfer_co(pair.source,
+				  block_core_lane(rig->core, 0), BLOCK_WRITE,
+				  BLOCK_FUA, 0, BLOCK, data),
+			0);
+	stack_rig_expect_co(rig, pair.other, 0, BLOCK, data);
+	free(data);
+	pair_end_co(&pair);
+}
+
 #define ROWS(name) \
 	STACK_RIG_CASE(name, threads, .world = "threads", .lanes = 3), \
 		STACK_RIG_CASE(name, simulated, .world = "simulated", \
@@ -395,6 +419,7 @@ int main(void)
 		ROWS(test_many_co),
 		ROWS(test_detach_co),
 		ROWS(test_resize_co),
+		ROWS(test_deepest_co),
 		ROWS(test_refusals_co),
 	};
 

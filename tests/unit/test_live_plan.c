@@ -67,8 +67,67 @@ static void test_listeners(void **state)
 	expect("{'listeners': [" LIMIT("1") "], " MEM "}",
 		"{'listeners': [{'type': 'throttle', 'name': 'limit'}], " MEM
 		"}",
-		"detach listener limit (throttle);"
+		"configure listener limit (throttle);");
+	expect("{'listeners': [{'type': 'throttle', 'name': 'limit'}], " MEM
+	       "}",
+		"{'listeners': [" LIMIT("1") "], " MEM "}",
+		"configure listener limit (throttle);");
+	expect("{'listeners': [{'type': 'throttle', 'name': 'limit'}], " MEM
+	       "}",
+		"{'listeners': [" LIMIT("0") "], " MEM "}", "");
+}
+
+#define STATS "{'type': 'stats'}"
+#define FAULT "{'type': 'fault'}"
+
+/* What comes to its default place stands there already. */
+static void test_places(void **state)
+{
+	(void)state;
+	expect("{'listeners': [" STATS ", " FAULT "], " MEM "}",
+		"{'listeners': [" STATS ", " LIMIT("1") ", " FAULT "], " MEM
+							"}",
 		"attach listener limit (throttle);");
+	expect("{'listeners': [" FAULT "], " MEM "}",
+		"{'listeners': [{'type': 'stats', 'name': 'a'}, {'type': "
+		"'stats', 'name': 'b'}, " FAULT "], " MEM "}",
+		"attach listener b (stats);attach listener a (stats);");
+	expect("{'listeners': [" STATS "], " MEM "}",
+		"{'listeners': [" STATS
+		", {'type': 'stats', 'name': 'b'}], " MEM "}",
+		"attach listener b (stats);change the order of listeners;");
+}
+
+static void parks(const char *from, const char *to, bool does)
+{
+	json_t *a = read_json(from), *b = read_json(to);
+	struct live_change *change = live_change_plan(a, b);
+	assert_non_null(change);
+	assert_int_equal(live_change_parks(change), does);
+	live_change_free(change);
+	json_decref(a);
+	json_decref(b);
+}
+
+/* Only what lies behind the gate makes hosts wait. */
+static void test_who_waits(void **state)
+{
+	(void)state;
+	parks("{" MEM "}", "{'listeners': [" LIMIT("1") "], " MEM "}", false);
+	parks("{" MEM "}", "{'listeners': [" FAULT "], " MEM "}", true);
+	parks("{'listeners': [" LIMIT("1") "], " MEM "}",
+		"{'listeners': [" LIMIT("2") "], " MEM "}", false);
+	parks("{'listeners': [{'type': 'stats', 'name': 'a'}, " STATS ", " FAULT
+	      "], " MEM "}",
+		"{'listeners': [" STATS
+		", {'type': 'stats', 'name': 'a'}, " FAULT "], " MEM "}",
+		false);
+	parks("{'listeners': [{'type': 'fault', 'name': 'a'}, " FAULT "], " MEM
+	      "}",
+		"{'listeners': [" FAULT
+		", {'type': 'fault', 'name': 'a'}], " MEM "}",
+		true);
+	parks("{" MEM "}", "{'source': 'other'}", true);
 }
 
 /* Without names they are called by their types, and stay the same ones. */
@@ -191,6 +250,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_listeners),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_who_waits),
 		cmocka_unit_test(test_names_that_are_left_out),
 		cmocka_unit_test(test_snapshots),
 		cmocka_unit_test(test_order),

@@ -4,7 +4,7 @@
  * steps, while hosts go on.
  *
  *	listeners   gone: detach; new: attach; other live options: configure; other
- *		    options: detach and attach; then the order
+ *		    options: detach and attach; then the order, if it is another
  *	bottom	    the same but for its size: resize; a new image over the same
  *		    bottom and listeners: a snapshot (spec_overlay_co), the only
  *		    step; any other difference: swap
@@ -50,6 +50,8 @@ void live_change_free(struct live_change *change);
 bool live_change_describe(const struct live_change *change, unsigned step,
 	enum live_step_kind *kind, char *text, size_t bytes);
 bool live_change_swaps(const struct live_change *change);
+/* Hosts wait at the gate for a moment. */
+bool live_change_parks(const struct live_change *change);
 
 /* All steps but the swap. On failure what was done is undone. */
 int live_change_begin_co(struct live_change *change,

@@ -89,12 +89,20 @@ static json_t *with_name(const json_t *document, const char *name)
 	return copy;
 }
 
+/* As spec.h does it. */
+static bool needs_gate(const char *type)
+{
+	const struct block_kind *kind = block_kind_find(BLOCK_LISTENER, type);
+	return !kind || (kind->part == BLOCK_BACK && !kind->observes);
+}
+
 static void add_detach(
 	struct live_change *change, const struct live_names *list, unsigned i)
 {
 	struct live_step *step = add_step(
 		change, LIVE_DETACH, list->item[i].name, list->item[i].type);
 	step->before = with_name(list->item[i].document, list->item[i].name);
+	step->parks = needs_gate(list->item[i].type);
 }
 
 static void add_attach(
@@ -103,6 +111,7 @@ static void add_attach(
 	struct live_step *step = add_step(
 		change, LIVE_ATTACH, list->item[i].name, list->item[i].type);
 	step->after = with_name(list->item[i].document, list->item[i].name);
+	step->parks = needs_gate(list->item[i].type);
 }
 
 /* -- options ---------------------------------------------------------------- */
@@ -116,8 +125,16 @@ static bool is_live(const struct block_kind *kind, const char *option)
 	return false;
 }
 
-/* True if what differs can be set while it runs: live options that both name, for
- * leaving one out means its default. The values of those in *before, *after. */
+/* The listener as it runs: with its name, and with what it leaves out. */
+static json_t *whole(const struct live_names *list, unsigned i)
+{
+	json_t *copy = with_name(list->item[i].document, list->item[i].name);
+	live_values_complete(copy);
+	return copy;
+}
+
+/* True if what differs can be set while it runs. The values of that in *before,
+ * *after. What has no default and one of them leaves out cannot be. */
 static bool differs_live(const char *type, const json_t *from, const json_t *to,
 	json_t *before, json_t *after)
 {
@@ -148,8 +165,7 @@ static bool add_configure(struct live_change *change,
 	unsigned t)
 {
 	json_t *before = json_object(), *after = json_object();
-	json_t *old = with_name(from->item[f].document, from->item[f].name);
-	json_t *new = with_name(to->item[t].document, to->item[t].name);
+	json_t *old = whole(from, f), *new = whole(to, t);
 	bool live = differs_live(from->item[f].type, old, new, before, after);
 	if (live) {
 		struct live_step *step = add_step(change, LIVE_CONFIGURE,
@@ -169,8 +185,7 @@ static bool add_configure(struct live_change *change,
 bool live_names_same(const struct live_names *from, unsigned f,
 	const struct live_names *to, unsigned t)
 {
-	json_t *old = with_name(from->item[f].document, from->item[f].name);
-	json_t *new = with_name(to->item[t].document, to->item[t].name);
+	json_t *old = whole(from, f), *new = whole(to, t);
 	bool equal = json_equal(old, new);
 	json_decref(old);
 	json_decref(new);
@@ -205,19 +220,69 @@ static json_t *names_of(const struct live_names *list)
 	return names;
 }
 
-/* After detaching and attaching, the order is asked for whenever what stays or
- * comes could stand elsewhere; an order that is right already costs nothing. */
-static void plan_order(struct live_change *change,
-	const struct live_names *from, const struct live_names *to)
+static void drop_name(struct live_names *list, unsigned i)
 {
-	json_t *before = names_of(from), *after = names_of(to);
-	if (to->count > 1 && !json_equal(before, after)) {
+	list->count--;
+	memmove(&list->item[i], &list->item[i + 1],
+		(list->count - i) * sizeof list->item[0]);
+}
+
+static unsigned band_of(const char *type)
+{
+	const struct block_kind *kind = block_kind_find(BLOCK_LISTENER, type);
+	return kind ? kind->band : BAND_BOTTOM;
+}
+
+/* At the top of its band, as spec.h puts it. */
+static void insert_name(
+	struct live_names *list, const struct live_names *from, unsigned index)
+{
+	unsigned i = 0, band = band_of(from->item[index].type);
+	if (list->count == BLOCK_MAX_DRIVERS)
+		return;
+	while (i < list->count && band_of(list->item[i].type) < band)
+		i++;
+	memmove(&list->item[i + 1], &list->item[i],
+		(list->count - i) * sizeof list->item[0]);
+	list->item[i] = from->item[index];
+	list->count++;
+}
+
+/* Detaches what goes, attaches what comes: from the lowest up, so that what shares a
+ * band stands as it is asked to. `now` is where all stand then. */
+static void plan_attach(struct live_change *change, struct live_names *now,
+	const struct live_names *to, const bool *attach)
+{
+	for (unsigned f = now->count; f-- > 0;) {
+		unsigned t = live_names_find(
+			to, now->item[f].name, now->item[f].type);
+		if (t == to->count || attach[t])
+			drop_name(now, f);
+	}
+	for (unsigned t = to->count; t-- > 0;) {
+		if (!attach[t])
+			continue;
+		add_attach(change, to, t);
+		insert_name(now, to, t);
+	}
+}
+
+/* The order is asked for if they do not stand in it by themselves. */
+static void plan_order(struct live_change *change, const struct live_names *now,
+	const struct live_names *to)
+{
+	json_t *names = names_of(now), *wanted = names_of(to);
+	if (!json_equal(names, wanted)) {
 		struct live_step *step =
 			add_step(change, LIVE_REORDER, "order", "");
-		step->after = json_incref(after);
+		step->after = json_incref(wanted);
+		for (unsigned i = 0; i < to->count && i < now->count; i++)
+			step->parks |=
+				strcmp(now->item[i].name, to->item[i].name) &&
+				needs_gate(to->item[i].type);
 	}
-	change->order = before;
-	json_decref(after);
+	json_decref(names);
+	json_decref(wanted);
 }
 
 static void plan_listeners(struct live_change *change,
@@ -228,11 +293,9 @@ static void plan_listeners(struct live_change *change,
 	live_names_read(from_source, &from);
 	live_names_read(to_source, &to);
 	memset(attach, true, sizeof attach);
+	change->order = names_of(&from);
 	plan_old(change, &from, &to, attach);
-	for (unsigned t = 0; t < to.count; t++) {
-		if (attach[t])
-			add_attach(change, &to, t);
-	}
+	plan_attach(change, &from, &to, attach);
 	plan_order(change, &from, &to);
 }
 
@@ -283,6 +346,7 @@ static bool plan_size(
 		return false;
 	struct live_step *step =
 		add_step(change, grows ? LIVE_RESIZE : LIVE_SHRINK, "size", "");
+	step->parks = !grows;
 	step->bytes_before = before;
 	step->bytes_after = after;
 	step->keeps_data = image;
@@ -295,6 +359,7 @@ static void plan_bottom(
 	if (json_equal(from, to) || plan_size(change, from, to))
 		return;
 	struct live_step *step = add_step(change, LIVE_SWAP, "bottom", "");
+	step->parks = true;
 	step->before = json_incref((json_t *)from);
 	step->after = json_incref((json_t *)to);
 }
@@ -308,6 +373,7 @@ static void plan_all(
 	if (live_overlay_find(from, to, &document, &placement)) {
 		struct live_step *step =
 			add_step(change, LIVE_OVERLAY, "snapshot", "");
+		step->parks = true;
 		step->after = document;
 		step->placement = placement;
 		return;
@@ -351,6 +417,15 @@ void live_change_free(struct live_change *change)
 	}
 	json_decref(change->order);
 	free(change);
+}
+
+bool live_change_parks(const struct live_change *change)
+{
+	for (unsigned i = 0; i < change->steps; i++) {
+		if (change->step[i].parks)
+			return true;
+	}
+	return false;
 }
 
 bool live_change_swaps(const struct live_change *change)

@@ -19,6 +19,7 @@ struct live_step {
 	json_t *before, *after;
 	json_t *placement; /* OVERLAY: {listener: head|image|both|drop} */
 	uint64_t bytes_before, bytes_after; /* RESIZE; SHRINK: only after */
+	bool parks; /* hosts wait at the gate meanwhile */
 	bool keeps_data; /* SHRINK: a size that would cut data off is refused */
 };
 
@@ -58,6 +59,8 @@ bool live_names_same(const struct live_names *from, unsigned f,
  * what a protocol or a format leaves out as its default. Then two documents that
  * mean the same are equal. */
 void live_values_take(json_t *source);
+/* A listener with the defaults that it leaves out. */
+void live_values_complete(json_t *listener);
 /* The opposite, of what runs (spec_print): leaves out options that say their default,
  * names that are types, and the view that is current anyway; so that it reads as
  * somebody would write it. */

@@ -115,7 +115,7 @@ static void visit_source(json_t *source, const struct visit *visit)
 
 /* -- as values -------------------------------------------------------------- */
 
-/* A listener's option that is left out is no live change: those stay so. */
+/* What a listener leaves out is left out: it is attached as it is written. */
 static void take_driver(json_t *map, enum block_role role)
 {
 	const struct block_kind *kind = block_kind_find(role, type_of(map));
@@ -135,6 +135,14 @@ void live_values_take(json_t *source)
 	static const struct visit visit = {
 		.driver = take_driver, .options = take_options};
 	visit_source(source, &visit);
+}
+
+void live_values_complete(json_t *listener)
+{
+	const struct block_kind *kind =
+		block_kind_find(BLOCK_LISTENER, type_of(listener));
+	if (kind && kind->options)
+		take_values(listener, kind->options, kind->options_bytes, true);
 }
 
 /* -- as somebody would write it --------------------------------------------- */

@@ -135,7 +135,6 @@ static void add_steps(
 	const struct impact *impact, const struct config_item *item)
 {
 	enum live_step_kind kind;
-	enum effect effect = LIVE;
 	char all[480] = "", one[400];
 	struct live_change *change = live_change_plan(
 		json_object_get(item->present->value, "source"),
@@ -146,9 +145,9 @@ static void add_steps(
 		size_t used = strlen(all);
 		snprintf(all + used, sizeof all - used, "%s%s",
 			used ? "; " : "", one);
-		if (kind != LIVE_CONFIGURE && kind != LIVE_RESIZE)
-			effect = PARKED;
 	}
+	enum effect effect =
+		change && live_change_parks(change) ? PARKED : LIVE;
 	live_change_free(change);
 	if (!*all)
 		add(impact, CONFIG_VOLUME, item->id, NONE,

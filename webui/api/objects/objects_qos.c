@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Limits of a volume: a throttle of its own, called `qos`, in its source. All its
- * options are written always, so that a new value is a live change of options.
+ * Limits of a volume: a throttle of its own, called `qos`, in its source, which says
+ * what is limited and nothing of the rest.
  */
 #include "target/control/config/json_doc.h"
 #include "webui/api/objects/objects_source.h"
@@ -83,20 +83,10 @@ static bool take(
 	}
 	if (!number_of(member, value, &number))
 		return false;
-	json_object_set_new(listener, member->option, json_integer(number));
+	if (number != member->fallback)
+		json_object_set_new(
+			listener, member->option, json_integer(number));
 	return true;
-}
-
-static json_t *defaults(void)
-{
-	json_t *listener =
-		json_pack("{ss, ss}", "type", "throttle", "name", QOS);
-	for (size_t i = 0; i < MEMBERS; i++) {
-		if (members[i].type != QOS_NAME)
-			json_object_set_new(listener, members[i].option,
-				json_integer(members[i].fallback));
-	}
-	return listener;
 }
 
 static void refuse(struct api_request *request, const char *name,
@@ -124,7 +114,8 @@ static json_t *throttle_of(struct api_request *request)
 		api_problem_at(request, "", NULL, "an object is expected");
 		return NULL;
 	}
-	json_t *listener = defaults();
+	json_t *listener =
+		json_pack("{ss, ss}", "type", "throttle", "name", QOS);
 	json_object_foreach(request->body, name, value)
 	{
 		const struct qos_member *member = find_member(name);
