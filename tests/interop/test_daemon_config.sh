@@ -53,30 +53,33 @@ check "an unknown setting, by the check" refused_with \
 check "an unknown setting, at start" refused_with \
 	"$work/bad.yaml:8:1: colour: unknown key" --config "$work/bad.yaml"
 settings_with 'spin_us: [1'
-check "broken YAML" refused_with "$work/bad.yaml:" --config "$work/bad.yaml"
-check "no settings" refused_with "$work/none.yaml" --config "$work/none.yaml"
+check "broken YAML" refused_with "$work/bad.yaml:9:1: did not find expected" --config "$work/bad.yaml"
+check "no settings" refused_with "$work/none.yaml: No such file" --config "$work/none.yaml"
 
 document_with 's/volume: a/volume: b/'
 check "an export of no volume, by the check" refused_with \
-	'exports[0].volume: there is no volume "b"' \
+	"$work/bad-document.yaml:8:14: exports[0].volume: there is no volume \"b\"" \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml" --check-config
 check "an export of no volume, at start" refused_with \
 	"$work/bad-document.yaml:8:14: exports[0].volume" \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
 document_with 's/type: mem/type: tape/'
 check "a source that does not exist" refused_with \
-	"$work/bad-document.yaml:2:" \
+	"$work/bad-document.yaml:2:41: volumes[0].source.protocol.type: there is no protocol 'tape'" \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml" --check-config
 document_with 's/portals: \[main\]/portals: [side]/'
-check "a portal that does not exist" refused_with 'no portal "side"' \
+check "a portal that does not exist" refused_with \
+	"$work/bad-document.yaml:6:52: targets[0].portals[0]: there is no portal \"side\"" \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
 document_with "s/iqn: \['\*'\]/iqn: ['*'], chap: {user: u, secret: short}/"
-check "a weak secret" refused_with '12 to 255 bytes' \
+check "a weak secret" refused_with \
+	"$work/bad-document.yaml:4:94: hosts[0].iscsi.chap.secret: a CHAP secret has 12 to 255 bytes" \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
 printf 'secret-of-a-host\n' >"$work/open.chap"
 chmod 644 "$work/open.chap"
 document_with "s|iqn: \['\*'\]|iqn: ['*'], chap: {user: u, secret_file: $work/open.chap}|"
-check "a secret that others can read" refused_with 'chmod 600' \
+check "a secret that others can read" refused_with \
+	"$work/bad-document.yaml:4:99: hosts[0].iscsi.chap.secret_file: $work/open.chap can be read by others: chmod 600 it" \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
 
 
@@ -106,14 +109,16 @@ check "space for a file that is not made" refused_with \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml" --check-config
 # Mistakes that only the start finds have a place too.
 document_with 's/source:/block_size: 4096, source:/; s/size: 1M/size: 512/'
-check "a source smaller than a block" refused_with 'not one block of 4096' \
+check "a source smaller than a block" refused_with \
+	"$work/bad-document.yaml:2:41: volumes[0].source: volume a: the source has 512 bytes, not one block of 4096" \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
 
 # What is refused leaves what was in force.
 check "a good document" start_daemon
 check "it ends" stop_daemon
 document_with 's/size: 1M/size: 1M, colour: red/'
-check "then a bad one is refused" refused_with 'colour' \
+check "then a bad one is refused" refused_with \
+	"$work/bad-document.yaml:2:56: volumes[0].source.protocol.colour: unknown key" \
 	--config "$work/cairn.yaml" --apply "$work/bad-document.yaml"
 kept() {
 	rm -f "$work/ports"

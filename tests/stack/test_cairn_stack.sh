@@ -31,8 +31,35 @@ mem='protocol: {type: mem, size: 4M, max_size: 8M}'
 data() {
 	status 0 stack "$mem" 'write -P 7 4K 8K' 'read -P 7 4K 8K' \
 		'zero 4K 4K' 'read -P 0 4K 4K' 'discard 8K 4K' \
-		'read -P 0 4K 8K' flush 'resize 8M' 'write 7M 1M' map &&
-		says 'read 8192 bytes at 4096'
+		'read -P 0 4K 8K' flush 'resize 8M' 'write 7M 1M' map info &&
+		says 'read 8192 bytes at 4096' &&
+		maps '0 65536 data' '65536 7274496 hole zero' '7340032 1048576 data' &&
+		says '"size_bytes": 8388608,' &&
+		says '"source": {"protocol": {"type": "mem", "name": "mem", "size": 8388608,' &&
+		info_is_json
+}
+maps() { # "OFFSET LENGTH WHAT"...: these extents and no others
+	printf '%s\n' "$@" >"$work/extents"
+	diff "$work/extents" <(sed -nE 's/^ *([0-9]+) +([0-9]+) ((data|hole).*)/\1 \2 \3/p' "$work/said")
+}
+info_is_json() { # with no key twice in one object
+	grep '^{' "$work/said" | python3 -c '
+import json, sys
+def once(pairs):
+    keys = [key for key, _ in pairs]
+    twice = {key for key in keys if keys.count(key) > 1}
+    if twice:
+        sys.exit("%s stands twice in %s" % (twice, keys))
+    return dict(pairs)
+json.loads(sys.stdin.read(), object_pairs_hook=once)'
+}
+images_info() { # each kind of driver tells of itself once
+	status 0 stack 'listeners: [{type: stats, name: s}, {type: delay, name: d}]
+format: {type: qcow2, size: 4M, file: {protocol: {type: file, path: info.qcow2, size: 4K}}}' \
+		'write 1M 64K' map info &&
+		maps '0 1048576 hole zero' '1048576 65536 data' '1114112 3080192 hole zero' &&
+		info_is_json && says '"allocated_clusters": ' &&
+		says '"path": "info.qcow2", "size": 4096'
 }
 bench() {
 	status 0 stack "$mem" 'bench write -d 8 -f 8 -n 100' \
@@ -61,7 +88,12 @@ change() {
 		'attach {type: fault, name: f}' 'command f hold {op: write}' \
 		'aio-write 0 4K' 'aio-write 4K 4K' 'detach f' wait \
 		'swap {protocol: {type: null, size: 1M}}' 'read -P 0 0 4K' \
-		'attach {type: delay, name: d}' 'configure d {write_us: 5}' info
+		'attach {type: delay, name: d}' 'configure d {write_us: 5}' info &&
+		says '"size_bytes": 1048576,' && says '"gate": {"closed": 3,' &&
+		says '"source": {"listeners": [{"type": "stats", "name": "s",' &&
+		says '"write": {"requests": 2, "bytes": 8192, "errors": 0,' &&
+		says '{"type": "delay", "name": "d", "read_us": 0, "write_us": 5,' &&
+		says '"protocol": {"type": "null",' && ! says '"name": "f",' && info_is_json
 }
 let_go() { # the swap's gate ends the hold, nothing is left to wait for
 	status 0 stack "$mem" 'attach {type: fault, name: f}' \
@@ -132,6 +164,7 @@ image() {
 }
 
 check 'reads, writes, zeroes, discards, resizes' data
+check 'map and info of an image' images_info
 check 'bench' bench
 check 'a pattern that is not there is an error' differs
 check 'compare and write' compare

@@ -349,9 +349,9 @@ static void status(struct block_driver *driver, FILE *out)
 		image->loads);
 	fprintf(out,
 		", \"slow_writes\": %" PRIu64 ", \"commits\": %" PRIu64
-		", \"allocated_clusters\": %" PRIu64 ", \"failed\": %s",
+		", \"allocated_clusters\": %" PRIu64,
 		image->slow_writes, image->epochs.commits,
-		image->allocated_clusters, image->failed ? "true" : "false");
+		image->allocated_clusters);
 }
 
 const struct block_kind qcow2_view_kind = {
