@@ -140,7 +140,7 @@ static void transfer_region(struct ring_rig *rig, struct ring_file *file,
 	enum ring_opcode opcode, void *region)
 {
 	struct ring_rig_op op = {.single = {region, PIECE}};
-	op.op = (struct ring_op){.opcode = opcode,
+	op.op = (struct ring_op){.opcode = (uint8_t)opcode,
 		.registered_buffer = true,
 		.file = file,
 		.iov = &op.single,
