@@ -2,6 +2,8 @@
 /*
  * Asymmetric access: what hosts are told and what they may do by a way in each state.
  * Hosts 0 and 2 come in by group 1, hosts 1 and 3 by group 2, whose state changes.
+ *
+ * TSAN: yes
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -288,6 +290,46 @@ static void many_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* -- at the same time ---------------------------------------------------------- */
+
+static bool is_owed(unsigned host, const struct scsi_rig_command *sent)
+{
+	uint32_t sense = scsi_rig_sense(sent);
+
+	if (sent->task.status == SCSI_GOOD || sense == 0x062a06)
+		return true;
+	return host % 2 && sense >= 0x02040a && sense <= 0x02040c;
+}
+
+/* States change while all lanes look at them: each command ends as by one of them. */
+static void racing_co(struct stack_rig *stack, void *argument)
+{
+	static struct scsi_rig_command ready[SCSI_RIG_HOSTS];
+	static struct scsi_rig_command report[SCSI_RIG_HOSTS];
+
+	(void)argument;
+	open_co(stack);
+	for (unsigned i = 0; i < 50 * STATES; i++) {
+		for (unsigned host = 0; host < SCSI_RIG_HOSTS; host++) {
+			scsi_rig_send(&rig, host, &ready[host],
+				SCSI_RIG_CDB(0x00), NULL, 0);
+			scsi_rig_send(&rig, host, &report[host],
+				SCSI_RIG_CDB(0xa3, 0x0a, [8] = 1), NULL, 0);
+		}
+		CHECK_INT(volume_path_set_co(
+				  rig.volume, 2, states[i % STATES].state),
+			0);
+		for (unsigned host = 0; host < SCSI_RIG_HOSTS; host++) {
+			scsi_rig_wait_co(&ready[host]);
+			scsi_rig_wait_co(&report[host]);
+			CHECK(is_owed(host, &ready[host]));
+			CHECK(is_owed(0, &report[host]));
+		}
+	}
+	CHECK_INT(volume_path_changes(rig.volume), 50 * STATES);
+	scsi_rig_close_co(&rig);
+}
+
 #define ROW(body) STACK_RIG_CASE(body, sim, .world = "simulated", .lanes = 3)
 
 int main(void)
@@ -301,6 +343,9 @@ int main(void)
 		ROW(explicit_co),
 		ROW(inquiry_co),
 		ROW(many_co),
+		ROW(racing_co),
+		STACK_RIG_CASE(
+			racing_co, threads, .world = "threads", .lanes = 3),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
