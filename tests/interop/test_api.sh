@@ -52,7 +52,14 @@ check "a body above 16 MiB, by its length" problem too-large 413 \
 	tls_api -X PUT -H 'Expect: 100-continue' --data-binary @"$work/large" /api/v1/config
 check "at the socket" problem too-large 413 \
 	local_api -X PUT --data-binary @"$work/large" /api/v1/config
+unasked() { tls_api -X PUT -H 'Expect:' --data-binary @"$work/large" /api/v1/config; }
+check "to who sends it without asking, and reads then" problem too-large 413 unasked
+check "each time" eval 'for _ in 1 2 3 4 5 6 7 8 9; do answers 413 unasked || return 1; done'
 rm "$work/large"
+check "http where https is spoken" problem syntax 400 request "http://127.0.0.1:$api_port/healthz"
+check "which is said" body_has 'ask for https://'
+check "the root leads to the page" answers 200 tls_api /
+check "that describes the interface" body_has 'href="/docs"'
 check "headers that forbid" answers 200 tls_api /healthz
 check "no sniffing" has_header 'x-content-type-options: nosniff'
 check "no keeping" has_header 'cache-control: no-store'

@@ -51,6 +51,9 @@ check "a wrong token" answers 401 -d "{\"token\":\"no\",$first}" /api/v1/setup
 check "an unknown member" \
 	answers 422 -d "{\"token\":\"no\",\"more\":1,$first}" /api/v1/setup
 check "it is named" body_has '"pointer":"/more"'
+weak='"user":"alice","password":"short"'
+check "a short password" answers 422 -d "{\"token\":\"$token\",$weak}" /api/v1/setup
+check "is named" body_has '"pointer":"/password"'
 check "from another site" answers 403 -H 'Origin: https://other.example' \
 	-d "{\"token\":\"$token\",$first}" /api/v1/setup
 check "the first administrator" \

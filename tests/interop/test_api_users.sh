@@ -44,6 +44,9 @@ check "is said" body_has '"operation":"create"'
 check "and not done" answers 404 root /users/eve
 check "a weak password" answers 422 root \
 	-d '{"name":"eve","role":"viewer","password":"12345678901234"}' /users
+check "is where it stands" body_has '"pointer":"/password"'
+check "a name that is none" answers 422 root -d '{"name":"-","role":"viewer"}' /users
+check "is where it stands" body_has '"pointer":"/name"'
 check "a role that is none" answers 422 root \
 	-d '{"name":"eve","role":"god"}' /users
 check "those that are" body_has '"allowed":["viewer","operator","admin"]'

@@ -16,6 +16,7 @@
 #include "webui/api/server/connection.h"
 #include "webui/api/server/events.h"
 #include "webui/api/server/keys.h"
+#include "webui/api/server/linger.h"
 #include "webui/api/server/private.h"
 #include "webui/api/server/stream.h"
 
@@ -39,6 +40,7 @@ static void free_api(struct api *api)
 	api_certificate_stop(api);
 	audit_events_free(api->audit_events);
 	api_connections_free(api->connections);
+	lingers_free(api->lingers);
 	api_streams_free(api->streams);
 	api_events_free(api->events);
 	api_keys_free(api->keys);
@@ -49,12 +51,13 @@ static void free_api(struct api *api)
 static int open_api(struct api *api, struct err *err)
 {
 	api->connections = api_connections_new(api);
+	api->lingers = lingers_new(api);
 	api->streams = api_streams_new(api);
 	api->events = api_events_new(api->started_ms);
 	api->keys = api_keys_new();
 	api->space = json_object();
-	if (!api->connections || !api->streams || !api->events || !api->keys ||
-		!api->space)
+	if (!api->connections || !api->lingers || !api->streams ||
+		!api->events || !api->keys || !api->space)
 		return err_set(err, ENOMEM, "out of memory");
 	api->audit_events = audit_events_new(api, err);
 	if (!api->audit_events)

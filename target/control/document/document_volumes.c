@@ -170,13 +170,16 @@ static bool parse_uuid(const char *text, uint8_t uuid[16])
 	return digits == 32;
 }
 
-static bool is_inquiry_text(const char *text)
+/* What INQUIRY shows is printable ASCII. */
+static int check_inquiry_text(const struct doc *node, const char *member,
+	const char *text, struct err *err)
 {
 	for (; *text; text++) {
 		if (*text < 0x20 || *text > 0x7e)
-			return false;
+			return doc_error(doc_find(node, member), err, EINVAL,
+				"only printable ASCII is expected");
 	}
-	return true;
+	return 0;
 }
 
 /* -- references ------------------------------------------------------------- */
@@ -274,10 +277,11 @@ static int check_volume(const struct document *document, const struct doc *node,
 		return doc_error(doc_find(node, "physical_block_size"), err,
 			EINVAL,
 			"a power of two is expected, not below block_size");
-	if (!is_inquiry_text(o->vendor) || !is_inquiry_text(o->product))
-		return doc_error(node, err, EINVAL,
-			"vendor and product may only hold printable ASCII");
-	int failed = check_snapshots(o->snapshots, err);
+	int failed = check_inquiry_text(node, "vendor", o->vendor, err);
+	if (!failed)
+		failed = check_inquiry_text(node, "product", o->product, err);
+	if (!failed)
+		failed = check_snapshots(o->snapshots, err);
 	if (!failed)
 		failed = spec_check(o->source, err);
 	return failed ? failed : check_references(document, o->source, err);

@@ -63,13 +63,30 @@ void portals_print_schema(FILE *out)
 	opts_print_schema_with(specs, more, out);
 }
 
+/* "192.0.2.1:3260", "[::1]:3260": the address alone in `alone` (of 64 bytes). */
+static bool has_port(const char *address, char *alone)
+{
+	const char *colon = strrchr(address, ':');
+	if (!colon || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")])
+		return false;
+	bool bracketed = *address == '[' && colon > address && colon[-1] == ']';
+	snprintf(alone, 64, "%.*s", (int)(colon - address) - 2 * bracketed,
+		address + bracketed);
+	return bracketed || !strchr(alone, ':');
+}
+
 int portals_check_address(
 	const struct doc *node, const char *address, struct err *err)
 {
 	uint8_t bytes[sizeof(struct in6_addr)];
+	char alone[64];
 	if (inet_pton(AF_INET, address, bytes) == 1 ||
 		inet_pton(AF_INET6, address, bytes) == 1)
 		return 0;
+	if (has_port(address, alone))
+		return doc_error(doc_find(node, "address"), err, EINVAL,
+			"a port stands beside it: address: \"%s\", port: %s",
+			alone, strrchr(address, ':') + 1);
 	return doc_error(doc_find(node, "address"), err, EINVAL,
 		"\"%s\" is no numeric address, such as 192.0.2.1 or \"::1\"",
 		address);

@@ -4,6 +4,7 @@
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
 #include "webui/api/server/early.h"
+#include "webui/api/server/linger.h"
 #include "webui/api/server/private.h"
 
 #include <event2/buffer.h>
@@ -26,6 +27,7 @@ struct connection {
 	uint64_t request_ns; /* first byte of a request; 0: none on its way */
 	size_t input; /* bytes in the bufferevent */
 	bool counted, busy, doomed;
+	struct api_early early;
 	TAILQ_ENTRY(connection) link; /* longest idle first */
 };
 TAILQ_HEAD(connection_list, connection);
@@ -230,8 +232,16 @@ static void ssl_freed(void *parent, void *pointer, CRYPTO_EX_DATA *data,
 		self->open--;
 	self->input -= connection->input;
 	TAILQ_REMOVE(&self->list, connection, link);
+	linger_begin(&connection->early.linger);
 	free(connection);
 	free_if_over(self);
+}
+
+static void handshake_moved(const SSL *ssl, int where, int result)
+{
+	struct connection *connection = SSL_get_ex_data(ssl, ssl_index);
+	if (connection)
+		api_early_handshake(&connection->early, where, result);
 }
 
 static struct connection *connection_of(struct bufferevent *bev)
@@ -275,6 +285,8 @@ static struct bufferevent *open_bev(
 	}
 	connection->all = self;
 	connection->ssl = ssl;
+	connection->early = (struct api_early){.api = self->api, .ssl = ssl};
+	SSL_set_info_callback(ssl, handshake_moved);
 	connection->accepted_ns = now_ns(self);
 	TAILQ_INSERT_TAIL(&self->list, connection, link);
 	/* Frees the SSL, and so our object, when it fails. */
@@ -283,7 +295,7 @@ static struct bufferevent *open_bev(
 	if (connection->bev) {
 		evbuffer_add_cb(bufferevent_get_input(connection->bev),
 			input_changed, connection);
-		api_early_watch(self->api, connection->bev);
+		api_early_watch(&connection->early, connection->bev);
 	}
 	return connection->bev;
 }

@@ -52,7 +52,19 @@ static void docs_co(struct api_request *request)
 		(size_t)(page->end - page->data));
 }
 
+/* Until the panel is there. */
+static void root_co(struct api_request *request)
+{
+	static const char page[] =
+		"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">"
+		"<title>Cairn</title><p>The interface is described at "
+		"<a href=\"/docs\">/docs</a>.</html>\n";
+	api_answer_static(
+		request, "text/html; charset=utf-8", page, sizeof page - 1);
+}
+
 const struct api_route api_docs_routes[] = {
+	{"getRoot", "GET", "/", API_PUBLIC, .handle_co = root_co},
 	{"getDocs", "GET", "/docs", API_PUBLIC, .handle_co = docs_co},
 	{0},
 };

@@ -8,7 +8,7 @@
  *	events.h	the latest events; stream.h those who listen
  *	keys.h		answers kept for Idempotency-Key
  *	call.c		one request, from evhttp to its answer
- *	early.h		what libevent refuses before that
+ *	early.h		what libevent refuses before that; linger.h how it ends
  *	parse.c		path, query, templates: pure functions
  *	guard.c		who asks, and whether he may
  *	answer.c	answers; problem.c problems
@@ -41,6 +41,7 @@ struct api_connections;
 struct api_events;
 struct api_streams;
 struct api_key;
+struct lingers;
 struct api_keys;
 struct api_jobs;
 struct api_faults;
@@ -54,6 +55,7 @@ struct api {
 	struct loop_timer renew; /* looks twice a day */
 	char socket_path[108];
 	struct api_connections *connections;
+	struct lingers *lingers;
 	struct api_events *events;
 	struct audit_events *audit_events;
 	struct api_streams *streams;
