@@ -22,7 +22,10 @@ int tool_size(const char *word, uint64_t *bytes, struct err *err)
 		.text = word,
 	};
 
-	return doc_size(&node, 0, UINT64_MAX, bytes, err);
+	if (!doc_size(&node, 0, UINT64_MAX, bytes, NULL))
+		return 0;
+	return err_set(err, EINVAL,
+		"'%s' is no size: a size is such as 4096, 64K or 10GiB", word);
 }
 
 static struct doc *tool_doc(const char *text, struct err *err)

@@ -171,24 +171,55 @@ static int io_start_co(struct tool_io *io, bool wait, struct err *err)
 	return 0;
 }
 
+/* Failures of one kind, one after the other, are told once. */
+struct io_failures {
+	struct err err; /* of the first of them */
+	int error; /* 0: there was none */
+	uint8_t op;
+	unsigned more;
+};
+
+static void io_failures_end(struct io_failures *failures)
+{
+	struct err *err = &failures->err;
+
+	if (failures->more)
+		err_set(err, err->code, "%s (and %u more like it)", err->text,
+			failures->more);
+}
+
+static void io_failed(struct tool *tool, struct io_failures *failures,
+	uint8_t op, int error, const struct err *err)
+{
+	if (failures->error == error && failures->op == op) {
+		failures->more++;
+		return;
+	}
+	if (failures->error) {
+		io_failures_end(failures);
+		fprintf(tool->out, "%s\n", failures->err.text);
+	}
+	*failures = (struct io_failures){*err, error, op, 0};
+}
+
 int tool_io_wait_co(struct tool *tool, struct err *err)
 {
+	struct io_failures failures = {0};
 	struct tool_io *io;
-	int first = 0;
 
 	while ((io = TAILQ_FIRST(&tool->running))) {
 		struct err own = {0};
+		uint8_t op = io->request.op;
 
 		TAILQ_REMOVE(&tool->running, io, link);
 		int error = io_end_co(io, &own);
-		if (error && first)
-			fprintf(tool->out, "%s\n", own.text);
-		if (error && !first) {
-			first = error;
-			*err = own;
-		}
+		if (error)
+			io_failed(tool, &failures, op, error, &own);
 	}
-	return first;
+	io_failures_end(&failures);
+	if (failures.error)
+		*err = failures.err;
+	return failures.error;
 }
 
 /* -- arguments ------------------------------------------------------------ */

@@ -103,7 +103,7 @@ static void signal_caught(int number, void *argument)
 		return;
 	daemon->stopping = true;
 	arm_second_signal();
-	log_info("cairnd", "stop", "%s: closing sessions, flushing volumes",
+	log_info("cairnd", "stop", "%s: ending sessions, closing volumes",
 		strsignal(number));
 	daemon->story = NULL;
 	if (story)
@@ -280,18 +280,24 @@ static int start_co(struct daemon *daemon, struct err *err)
 
 static void stop_co(struct daemon *daemon)
 {
+	struct report_end end = {0};
+	if (daemon->server)
+		end.connections = iscsi_server_connections(daemon->server);
 	if (daemon->face)
 		daemon->orders->face->stop_co(daemon->face);
 	if (daemon->server)
 		iscsi_server_stop_co(daemon->server, GRACE_NS);
 	pivots_close(&daemon->pivots);
-	if (daemon->appliance)
+	if (daemon->appliance) {
+		report_end_look(&end, daemon->appliance);
 		appliance_close_co(daemon->appliance);
+	}
 	config_close(daemon->config);
 	if (daemon->server)
 		iscsi_server_free(daemon->server);
 	trust_close(daemon->trust);
 	lanes_stop_co(daemon->lanes);
+	report_end(&end);
 	reactor_stop(daemon->control);
 }
 

@@ -159,6 +159,38 @@ void report_setup(FILE *out, const struct settings *settings, const char *token)
 	fflush(out);
 }
 
+/* -- the end ------------------------------------------------------------------ */
+
+void report_end_look(struct report_end *end, const struct appliance *appliance)
+{
+	const void *cursor = NULL;
+	const struct volume *volume;
+	while ((volume = appliance_next_volume(appliance, &cursor))) {
+		size_t used = strlen(end->names);
+		end->volumes += atomic_load(&volume->source) != NULL;
+		if (!(volume_flags(volume) & VOLUME_FAILED))
+			continue;
+		snprintf(end->names + used, sizeof end->names - used, "%s%s",
+			end->failed++ ? ", " : "", volume->settings.name);
+	}
+}
+
+void report_end(const struct report_end *end)
+{
+	if (end->failed)
+		log_error("cairnd", "stopped",
+			"%u connections of hosts ended, %u volumes closed; "
+			"NOT durable is perhaps what hosts had flushed on %u: "
+			"%s; check the storage below",
+			end->connections, end->volumes, end->failed,
+			end->names);
+	else
+		log_info("cairnd", "stopped",
+			"%u connections of hosts ended, %u volumes closed; all "
+			"that hosts had flushed is durable",
+			end->connections, end->volumes);
+}
+
 /* -- who comes and goes ----------------------------------------------------- */
 
 /* Names may hold any byte above ASCII. */

@@ -6,6 +6,7 @@
 #ifndef TARGET_CONTROL_REPORT_H
 #define TARGET_CONTROL_REPORT_H
 
+#include "target/control/appliance/appliance.h"
 #include "target/control/settings.h"
 #include "target/iscsi/iscsi.h"
 
@@ -20,6 +21,18 @@ void report_start(FILE *out, const struct settings *settings,
 /* How the first administrator comes in, if `token` is not NULL. */
 void report_setup(
 	FILE *out, const struct settings *settings, const char *token);
+
+/* What the last line of the log says. */
+struct report_end {
+	unsigned connections; /* of hosts, when the end began */
+	unsigned volumes; /* that were online and are closed */
+	unsigned failed; /* of which a flush had failed */
+	char names[256]; /* of those, as many as fit */
+};
+/* Sessions are gone, volumes still open: looks at those. */
+void report_end_look(struct report_end *end, const struct appliance *appliance);
+/* All is closed: logs the line. */
+void report_end(const struct report_end *end);
 
 /* Logs logins and logouts. */
 extern struct iscsi_watcher report_watcher;

@@ -85,7 +85,24 @@ check "is told where it belongs" said 'it goes with size'
 check "a format that is none" exits 2 volume create other --size 8M --format vmdk
 check "what has no image cannot" exits 4 snapshot create db01 monday
 check "and is told what can" said 'qcow2'
+check "it moves to another file" exits 0 volume migrate img img2.qcow2 --format qcow2
+check "the old one stays, with the command that removes it" said "rm -- $work/data/img.qcow2"
+remove_as_told() {
+	sh -c "$(sed -n 's/^  \(rm -- .*\)/\1/p' "$work/said")"
+	[ ! -e "$work/data/img.qcow2" ] && [ -e "$work/data/img2.qcow2" ]
+}
+check "which does" remove_as_told
+echo "{format: {type: qcow2, file: {protocol: {type: file, path: \"it's.qcow2\", size: 64K}},
+	backing: {protocol: {type: file, path: img2.raw, size: 8M}}}}" >"$work/image.yaml"
+echo "source: $(cat "$work/image.yaml")" >"$work/volume.yaml"
+check "an image on a file" exits 0 volume create top -f "$work/volume.yaml"
+check "is written down" exits 0 volume commit top
+check "and stays, itself" said "rm -- '$work/data/it'\\''s.qcow2'"
+check "but not what it stands on" is_not_said 'img2.raw'
+check "without its files it goes" exits 0 volume delete top --yes
+check "which are named" said "rm -- $work/data/img2.raw"
 check "the image goes" exits 0 volume delete img --purge --yes
+check "with its file: nothing stays" is 'volume img deleted'
 
 # Mistakes: what, where, what to do; each with its exit status.
 check "no size: refused" exits 1 volume create db02
@@ -187,6 +204,16 @@ check "of all hosts" said "$(printf '*\twrite')"
 check "and of one" said "$(printf 'web1\twrite')"
 check "top" exits 0 top -c 1
 check "has the volume" said 'db01'
+check "and no layers unless it is named" is_not_said 'OWN_US'
+check "top of one volume" exits 0 top db01 --once
+check "has the time in its layers" said 'db01: time in layers'
+check "each below the other" said '  limit '
+check "with what each takes itself" said 'OWN_US'
+check "for scripts" shows '[.volumes[0].layers[] | select(.kind == "throttle").layer]' \
+	'["limit"]' top db01 --once
+check "the busiest first, or by name" shows '[.volumes[].volume] == ([.volumes[].volume] | sort)' \
+	true top --once --sort name
+check "or by nothing else" exits 2 top --sort size
 check "detach" exits 0 listener detach db01 limit --yes
 check "limits" exits 0 qos set db01 --iops 9000 --rate 100M
 check "are in force" shows '.iops' 9000 qos show db01

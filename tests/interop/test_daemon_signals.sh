@@ -25,7 +25,12 @@ ends_by() {
 	local took=$(($(now_ms) - begun))
 	echo "status $status after $took ms"
 	tail -n 20 "$work/daemon.log"
-	[ $status -eq 0 ] && [ $took -le $limit_ms ]
+	[ $status -eq 0 ] && [ $took -le $limit_ms ] && says_the_end
+}
+# The last line: what was ended, and that nothing is owed.
+says_the_end() {
+	tail -n 1 "$work/daemon.log" | grep -qE \
+		'cairnd stopped.* [01] connections of hosts ended, 1 volumes closed; all that hosts had flushed is durable'
 }
 # A host that is logged in and does not answer any more.
 stuck_host() {

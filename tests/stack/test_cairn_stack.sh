@@ -104,6 +104,18 @@ let_go() { # the swap's gate ends the hold, nothing is left to wait for
 unaligned() {
 	status 1 stack "$mem" 'read 0 1' && says 'multiples of 512'
 }
+no_size() { # the word is told
+	status 1 stack "$mem" 'write 0 4k' 'resize many' &&
+		says "'4k' is no size" && says "'many' is no size"
+}
+once() { # eight writes that all fail alike
+	local commands=() i
+	for i in $(seq 8); do commands+=("aio-write $((i * 512)) 512"); done
+	status 1 stack "listeners: [{type: fault, name: f, rules: [{op: write, error: ENOSPC, count: 8}]}]
+$mem" "${commands[@]}" wait 'write 0 4K' &&
+		says '(and 7 more like it)' &&
+		[ "$(grep -c 'No space left' "$work/said")" = 1 ]
+}
 beyond() {
 	status 1 stack "$mem" 'read 1G 4K' && says 'beyond the end'
 }
@@ -172,6 +184,8 @@ check 'a stack changes under requests' change
 check 'a swap ends what a fault holds' let_go
 check 'pieces of blocks are refused in words' unaligned
 check 'so is what lies beyond the end' beyond
+check 'a size that is none is named' no_size
+check 'failures of one kind are told once' once
 check 'jobs' job
 check 'a recording is played on another stack' replay
 check 'commands from standard input' input

@@ -26,6 +26,8 @@ extern const struct cli_noun cli_top;
 /* Commands with code of their own: exit status. */
 int run_source_show(struct cli_run *run); /* run_source.c */
 int run_migrate(struct cli_run *run); /* run_migrate.c */
+int run_delete_volume(struct cli_run *run); /* left_files.c */
+int run_commit(struct cli_run *run);
 int run_figures(struct cli_run *run); /* run_figures.c */
 int run_tree(struct cli_run *run); /* run_tree.c */
 int run_status(struct cli_run *run);

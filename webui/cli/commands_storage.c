@@ -161,7 +161,11 @@ static const struct cli_command volume_commands[] = {
 	{"delete", "remove a volume", "deleteVolume", "DELETE",
 		"/volumes/{name}", "operator",
 		CLI_DRY_RUN | CLI_MATCH | CLI_ASKS, .argument = {VOLUME},
-		.options = volume_delete_options, .done = "deleted"},
+		.options = volume_delete_options, .done = "deleted",
+		.run = run_delete_volume,
+		.also = "getVolume listVolumes getSystem",
+		.more = "Without --purge its files stay, and are named with "
+			"the command that removes them."},
 	{"resize", "give a volume another size, under I/O", "resizeVolume",
 		"POST", "/volumes/{name}/resize", "operator",
 		CLI_DRY_RUN | CLI_KEYED | CLI_ASKS, .asks_if = "shrink",
@@ -181,17 +185,19 @@ static const struct cli_command volume_commands[] = {
 					"directory; it is made"}},
 		.options = volume_migrate_options, .done = "migrates",
 		.columns = volume_job_columns, .run = run_migrate,
-		.also = "getVolume",
+		.also = "getVolume listVolumes getSystem",
 		.more = "Hosts read and write all the time; at the end they "
 			"wait for a moment while the volume comes to stand on "
-			"its copy, which is durable then. The old file stays. "
+			"its copy, which is durable then. The old file stays "
+			"and is named with the command that removes it. "
 			"--dry-run says how many bytes that needs and how many "
 			"are free."},
 	{"commit", "write an image down into its backing file, under I/O",
 		"startJob", "POST", "/jobs", "operator", JOB_FLAGS,
 		.argument = {JOB_VOLUME}, .options = volume_job_options,
 		.columns = volume_job_columns, .done = "commits",
-		.sets = "kind=commit",
+		.sets = "kind=commit", .run = run_commit,
+		.also = "getVolume listVolumes getSystem",
 		.more = "The volume goes on in its backing file: the snapshot "
 			"that this was is given up. The image stays as a file. "
 			"It is refused, naming the volume, while another one "

@@ -15,6 +15,12 @@ static const struct cli_option top_options[] = {
 		"how often, in whole seconds (1s)"},
 	{"count", 'c', VALUE_NUMBER, "N", NULL,
 		"so many times, then end (until Ctrl-C)"},
+	{"once", '1', VALUE_FLAG, NULL, NULL,
+		"one look, after one interval: for scripts, with -o json"},
+	{"sort", 0, VALUE_CHOICE, "BY", NULL,
+		"which volumes come first (requests): those with the most, or "
+		"by name",
+		.choices = "requests|bytes|latency|name"},
 	CLI_END,
 };
 
@@ -79,8 +85,14 @@ static const struct cli_command top_commands[] = {
 	{"top", "live rates of volumes and sessions", NULL, NULL, NULL,
 		"viewer",
 		.argument = {{"VOLUME", .flags = CLI_OPTIONAL | CLI_REST,
-			.names_of = "volume", .help = "only these"}},
+			.names_of = "volume",
+			.help = "only these, with the "
+				"time in their layers"}},
 		.options = top_options, .run = run_top,
+		.more = "On a terminal it is shown in place, until Ctrl-C. "
+			"The time in layers is of about one request in 64: "
+			"mean and 99th percentile with what lies below, and "
+			"the layer's own.",
 		.also = "listVolumes getFigures listSessions"},
 	{"connect", "how a host reaches a volume", "getConnect", "GET",
 		"/volumes/{name}/connect", "viewer", .argument = {VOLUME},

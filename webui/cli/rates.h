@@ -19,6 +19,14 @@ void rates_compute(struct rates *rates, const json_t *before,
 	const json_t *after, double seconds);
 /* What `rates` says, as members for a table. */
 json_t *rates_json(const char *volume, const struct rates *rates);
+/* Sorts what rates_json made: "requests", "bytes", "latency" (the most first) or
+ * "name"; equal ones by name. */
+void rates_sort(json_t *volumes, const char *by);
+/* Of two histograms (OperationFigures.latency): microseconds within which `part` of
+ * what was counted between them ended, as a new number; `before` NULL: ever. NULL:
+ * nothing was, or longer than the last bound. */
+json_t *rates_percentile_us(
+	const json_t *before, const json_t *after, double part);
 /* Seconds since some time in the past. */
 double rates_clock(void);
 /* Sleeps; false if a signal came. */

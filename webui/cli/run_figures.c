@@ -5,6 +5,7 @@
  * many waited at most as long.
  */
 #include "webui/cli/commands.h"
+#include "webui/cli/rates.h"
 #include "webui/cli/run.h"
 
 #include <stdlib.h>
@@ -12,25 +13,6 @@
 static double number_at(const json_t *json, const char *key)
 {
 	return json_number_value(json_object_get(json, key));
-}
-
-/* NULL (shown as a dash) where it is beyond the last bound. */
-static json_t *percentile(const json_t *operation, double part)
-{
-	double seen = 0, wanted = part * number_at(operation, "requests");
-	json_t *bucket;
-	size_t i;
-	json_array_foreach(json_object_get(operation, "latency"), i, bucket)
-	{
-		seen += number_at(bucket, "count");
-		if (seen < wanted)
-			continue;
-		json_t *bound = json_object_get(bucket, "le_ns");
-		return json_is_number(bound)
-			? json_real(json_number_value(bound) / 1000)
-			: NULL;
-	}
-	return NULL;
 }
 
 static double errors_of(const json_t *operation)
@@ -60,8 +42,12 @@ static void add_operation(json_t *items, const char *host, const char *name,
 		(json_int_t)errors_of(operation));
 	if (!item)
 		return; /* not what the contract says */
-	json_object_set_new(item, "p50_us", percentile(operation, 0.5));
-	json_object_set_new(item, "p99_us", percentile(operation, 0.99));
+	json_object_set_new(item, "p50_us",
+		rates_percentile_us(
+			NULL, json_object_get(operation, "latency"), 0.5));
+	json_object_set_new(item, "p99_us",
+		rates_percentile_us(
+			NULL, json_object_get(operation, "latency"), 0.99));
 	json_array_append_new(items, item);
 }
 

@@ -4,6 +4,7 @@
  * the volume.
  */
 #include "webui/cli/commands.h"
+#include "webui/cli/left_files.h"
 #include "webui/cli/run.h"
 #include "webui/cli/text.h"
 
@@ -73,7 +74,7 @@ static int read_target(struct cli_run *run, json_t **to)
 		   : run_fail(EXIT_USAGE, "\"%s\" is no text in UTF-8", path);
 }
 
-int run_migrate(struct cli_run *run)
+static int migrate(struct cli_run *run)
 {
 	const char *rate = cli_line_value(&run->line, "rate");
 	json_t *to = NULL;
@@ -90,4 +91,9 @@ int run_migrate(struct cli_run *run)
 	status = run_send(run, run->line.command->path, body);
 	json_decref(body);
 	return status;
+}
+
+int run_migrate(struct cli_run *run)
+{
+	return left_files_around(run, migrate);
 }

@@ -214,7 +214,8 @@ static int show_stack(struct cli_run *run, const json_t *state)
 		print_rates(run, &looks);
 	print_source(run, json_object_get(state, "source"), 1);
 	if (looks.after)
-		layers_print(&run->output, looks.before, looks.after);
+		layers_print(&run->output, "time in layers", looks.before,
+			looks.after);
 	json_decref(looks.before);
 	json_decref(looks.after);
 	return status;

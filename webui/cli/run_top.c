@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Live rates of volumes and of sessions, again and again.
+ * Live rates of volumes and of sessions, again and again; of volumes that were named
+ * also the time in their layers. On a terminal each look takes the place of the one
+ * before and is cut to the window; elsewhere they come one below the other.
  */
 #include "webui/cli/commands.h"
+#include "webui/cli/layers.h"
 #include "webui/cli/rates.h"
 #include "webui/cli/run.h"
 #include "webui/cli/text.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 static const struct cli_column volume_columns[] = {
 	{"VOLUME", "volume"},
@@ -136,18 +141,32 @@ static json_t *session_rates(
 		grown(before, after, "out_bytes", s));
 }
 
-static json_t *compute(const struct look *before, const struct look *after)
+static json_t *volume_rates(const struct cli_run *run, const char *name,
+	const json_t *before, const json_t *after, double s)
+{
+	struct rates rates;
+	rates_compute(&rates, before, after, s);
+	json_t *item = rates_json(name, &rates);
+	if (run->line.arguments)
+		json_object_set_new(item, "layers", layers_rows(before, after));
+	return item;
+}
+
+static json_t *compute(const struct cli_run *run, const struct look *before,
+	const struct look *after)
 {
 	json_t *volumes = json_array(), *sessions = json_array(), *item;
 	double seconds = after->time - before->time;
+	const char *by = cli_line_value(&run->line, "sort");
 	const char *key;
 	json_object_foreach(after->volumes, key, item)
 	{
-		struct rates rates;
 		const json_t *old = json_object_get(before->volumes, key);
-		rates_compute(&rates, old ? old : item, item, seconds);
-		json_array_append_new(volumes, rates_json(key, &rates));
+		json_array_append_new(volumes,
+			volume_rates(
+				run, key, old ? old : item, item, seconds));
 	}
+	rates_sort(volumes, by ? by : "requests");
 	json_object_foreach(after->sessions, key, item)
 	{
 		const json_t *old = json_object_get(before->sessions, key);
@@ -157,45 +176,108 @@ static json_t *compute(const struct look *before, const struct look *after)
 	return json_pack("{so, so}", "volumes", volumes, "sessions", sessions);
 }
 
-static void show(struct cli_run *run, const json_t *rates)
+/* -- shown ------------------------------------------------------------------ */
+
+static void print_layers(const struct cli_run *run, const struct output *output,
+	const struct look *before, const struct look *after)
 {
-	FILE *out = run->output.out;
-	if (run->output.format != OUTPUT_TABLE) {
-		output_object(&run->output, NULL, rates);
-		fflush(out);
-		return;
+	for (unsigned a = 0; a < run->line.arguments; a++) {
+		const char *name = run->line.argument[a];
+		char title[300];
+		snprintf(title, sizeof title, "%.250s: time in layers", name);
+		layers_print(output, title,
+			json_object_get(before->volumes, name),
+			json_object_get(after->volumes, name));
 	}
-	if (run->output.width)
-		fputs("\033[H\033[J", out);
-	output_table(&run->output, volume_columns,
-		json_object_get(rates, "volumes"));
+}
+
+static void print_tables(const struct cli_run *run, const struct output *output,
+	const json_t *rates, const struct look *before,
+	const struct look *after)
+{
+	output_table(output, volume_columns, json_object_get(rates, "volumes"));
+	print_layers(run, output, before, after);
 	if (json_array_size(json_object_get(rates, "sessions"))) {
-		fputc('\n', out);
-		output_table(&run->output, session_columns,
+		fputc('\n', output->out);
+		output_table(output, session_columns,
 			json_object_get(rates, "sessions"));
 	}
-	fflush(out);
+}
+
+/* Over what was there, line by line so that nothing flickers; at most `rows`. */
+static void print_frame(FILE *out, const char *text, unsigned rows)
+{
+	unsigned lines = 0, left;
+	for (const char *at = text; *at; at++)
+		lines += *at == '\n';
+	left = rows && lines >= rows ? rows - 2 : lines;
+	fputs("\033[H", out);
+	for (unsigned i = 0; i < left; i++) {
+		size_t n = strcspn(text, "\n");
+		fprintf(out, "%.*s\033[K\n", (int)n, text);
+		text += n + 1;
+	}
+	fputs("\033[J", out);
+	if (left < lines)
+		fprintf(out, "~ and %u more lines", lines - left);
+}
+
+static void show_on_terminal(struct cli_run *run, const json_t *rates,
+	const struct look *before, const struct look *after)
+{
+	struct output frame = run->output;
+	struct winsize size = {0};
+	char *text = NULL;
+	size_t bytes;
+	if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
+		frame.width = size.ws_col;
+	frame.out = open_memstream(&text, &bytes);
+	if (!frame.out)
+		abort();
+	print_tables(run, &frame, rates, before, after);
+	fclose(frame.out);
+	print_frame(run->output.out, text, size.ws_row);
+	free(text);
+}
+
+static void show(struct cli_run *run, const struct look *before,
+	const struct look *after)
+{
+	json_t *rates = compute(run, before, after);
+	if (run->output.format != OUTPUT_TABLE)
+		output_object(&run->output, NULL, rates);
+	else if (run->output.width && !cli_line_flag(&run->line, "once"))
+		show_on_terminal(run, rates, before, after);
+	else
+		print_tables(run, &run->output, rates, before, after);
+	fflush(run->output.out);
+	json_decref(rates);
+}
+
+static uint64_t looks_wanted(const struct cli_run *run)
+{
+	uint64_t count = UINT64_MAX;
+	const char *given = cli_line_value(&run->line, "count");
+	if (given)
+		text_read_number(given, &count);
+	return cli_line_flag(&run->line, "once") ? 1 : count;
 }
 
 int run_top(struct cli_run *run)
 {
 	struct look before = {0}, after = {0};
-	uint64_t count = UINT64_MAX, interval = 1;
-	const char *given = cli_line_value(&run->line, "count");
+	uint64_t count = looks_wanted(run), interval = 1;
 	const char *every = cli_line_value(&run->line, "interval");
-	if (given)
-		text_read_number(given, &count);
 	if (every)
 		text_read_duration(every, &interval);
 	int status = look_take(run, &before);
+	if (run->output.width && !cli_line_flag(&run->line, "once"))
+		fputs("\033[2J", run->output.out);
 	while (!status && count-- && !ferror(run->output.out) &&
 		rates_wait((double)(interval ? interval : 1))) {
 		status = look_take(run, &after);
-		if (!status) {
-			json_t *rates = compute(&before, &after);
-			show(run, rates);
-			json_decref(rates);
-		}
+		if (!status)
+			show(run, &before, &after);
 		look_free(&before);
 		before = after;
 		after = (struct look){0};

@@ -34,18 +34,21 @@ static void system_co(struct api_request *request)
 		appliance ? appliance_table(appliance) : NULL;
 	struct utsname kernel;
 	char host[65] = "";
+	char *data = realpath(settings->data_directory, NULL);
 	gethostname(host, sizeof host - 1);
 	uname(&kernel);
 	api_answer(request, 200,
-		json_pack("{ss, ss, so, ss, ss, si, so, s{ss, ss, ss}}",
+		json_pack("{ss, ss, so, ss, ss, ss, si, so, s{ss, ss, ss}}",
 			"version", CAIRN_VERSION, "hostname", host, "started",
 			api_time(api->started_ms), "kernel", kernel.release,
 			"naming_authority", settings->naming_authority,
-			"reactors", (int)settings->reactors, "portals",
-			portals_json(table), "libraries", "libevent",
-			event_get_version(), "openssl",
+			"data_directory",
+			data ? data : settings->data_directory, "reactors",
+			(int)settings->reactors, "portals", portals_json(table),
+			"libraries", "libevent", event_get_version(), "openssl",
 			OpenSSL_version(OPENSSL_VERSION), "jansson",
 			jansson_version_str()));
+	free(data);
 }
 
 const struct api_route api_system_routes[] = {
