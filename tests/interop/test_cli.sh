@@ -92,7 +92,7 @@ remove_as_told() {
 	[ ! -e "$work/data/img.qcow2" ] && [ -e "$work/data/img2.qcow2" ]
 }
 check "which does" remove_as_told
-echo "{format: {type: qcow2, file: {protocol: {type: file, path: \"it's.qcow2\", size: 64K}},
+echo "{format: {type: qcow2, size: 8M, file: {protocol: {type: file, path: \"it's.qcow2\", size: 64K}},
 	backing: {protocol: {type: file, path: img2.raw, size: 8M}}}}" >"$work/image.yaml"
 echo "source: $(cat "$work/image.yaml")" >"$work/volume.yaml"
 check "an image on a file" exits 0 volume create top -f "$work/volume.yaml"
@@ -296,7 +296,7 @@ check "and that it is read back" said 'reads it back and'
 check "a job, to its end" exits 0 job start db01 fill length=1MiB --yes
 check "done" said 'state: done'
 check "a job in the list" exits 0 job list -H --columns volume,kind,state
-check "with its end" is "$(printf 'db01\tfill\tdone')"
+check "with its end" said "$(printf 'db01\tfill\tdone')"
 check "events" exits 0 events
 check "of volumes" said 'db01'
 follows() { # the first event of a stream, while something changes
