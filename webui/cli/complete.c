@@ -202,13 +202,19 @@ static const char zsh_script[] =
 	"if [ \"$funcstack[1]\" = _cairn ]; then _cairn \"$@\"; else "
 	"compdef _cairn cairn; fi\n";
 
+/* Files only where nothing is proposed, as in the other shells. */
 static const char fish_script[] =
 	"# completion of cairn for fish: cairn completion fish | source\n"
 	"function __cairn_complete\n"
 	"\tset -l typed (commandline -opc) (commandline -ct)\n"
-	"\tcairn __complete $typed[2..-1] 2>/dev/null\n"
+	"\tset -l found (cairn __complete $typed[2..-1] 2>/dev/null)\n"
+	"\tif test (count $found) -gt 0\n"
+	"\t\tprintf '%s\\n' $found\n"
+	"\telse\n"
+	"\t\t__fish_complete_path (commandline -ct)\n"
+	"\tend\n"
 	"end\n"
-	"complete -c cairn -a '(__cairn_complete)'\n";
+	"complete -c cairn -f -a '(__cairn_complete)'\n";
 
 int run_completion(struct cli_run *run)
 {
