@@ -22,14 +22,15 @@ static json_t *json(const char *source)
 	return json;
 }
 
-static char *text;
-
-static void print_layers(const json_t *before, const json_t *after)
+/* To be freed. */
+static char *print_layers(const json_t *before, const json_t *after)
 {
+	char *text = NULL;
 	size_t bytes;
 	struct output output = {.out = open_memstream(&text, &bytes)};
 	layers_print(&output, "db01", before, after);
 	fclose(output.out);
+	return text;
 }
 
 static void busiest_first(void **state)
@@ -68,14 +69,14 @@ static void layers(void **state)
 	json_t *after = json("{\"layers\": [" LAYER("command", "command", "0",
 		"110", "960000", "100", "10") "," LAYER("old", "stats", "1",
 		"10", "50000", "10", "0") "]}");
-	print_layers(before, after);
+	char *text = print_layers(before, after);
 	assert_string_equal(text,
 		"\ndb01, of a few requests just now:\n"
 		"LAYER    KIND     TIMED  MEAN_US  P99_US  OWN_US\n"
 		"command  command     10        6       8       1\n"
 		"  old    stats       10        5       1       5\n");
 	free(text);
-	print_layers(after, after);
+	text = print_layers(after, after);
 	assert_non_null(strstr(text, "until now"));
 	free(text);
 	json_t *rows = layers_rows(after, after);
