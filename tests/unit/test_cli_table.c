@@ -19,8 +19,9 @@
 static struct doc *contract;
 
 /* Operations that are for browsers, monitors and programs, not for a person. */
-static const char *const not_for_people[] = {"getHealth", "getReady", "getDocs",
-	"getProblem", "getVersions", "getContract", "getSchema", "getMetrics"};
+static const char *const not_for_people[] = {"getRoot", "getHealth", "getReady",
+	"getDocs", "getProblem", "getVersions", "getContract", "getSchema",
+	"getMetrics"};
 
 static const char *text_of(const struct doc *map, const char *key)
 {
