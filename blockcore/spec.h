@@ -112,11 +112,21 @@ int spec_placement_parse(const struct doc *node, enum spec_placement *placement,
 int spec_snapshot_create_co(struct block_source *source, const char *name,
 	uint64_t deadline_ns, struct err *err);
 /* The same of several sources, which all show one moment: no request is in any of them
- * then. If one cannot be made none stays. A source that lies on another comes before
- * that. */
+ * then. If one cannot be made none stays, as far as that can be written; a process
+ * that ends meanwhile leaves some. A source that lies on another comes before that. */
 #define SPEC_GROUP_MOST 16u
-int spec_snapshot_group_co(struct block_source *const *sources, unsigned count,
-	const char *name, uint64_t deadline_ns, struct err *err);
+struct spec_moment {
+	struct block_source *const *source;
+	unsigned count;
+	const char *name;
+	uint64_t deadline_ns;
+	/* NULL, or called before the first image changes: from then until the call
+	 * returns nobody else makes or deletes a snapshot of the sources. What is
+	 * not 0 ends it. */
+	int (*begin_co)(void *argument, struct err *err);
+	void *argument;
+};
+int spec_snapshot_group_co(const struct spec_moment *moment, struct err *err);
 /* {"snapshots": [...]} as struct block_format_kind says, of the image on top. */
 int spec_snapshots_print_co(
 	struct block_source *source, FILE *out, struct err *err);

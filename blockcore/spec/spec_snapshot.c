@@ -324,47 +324,57 @@ static void spec_group_lock_co(struct spec_group *group)
 }
 
 static int spec_group_fill(struct spec_group *group,
-	struct block_source *const *sources, const char *name,
-	uint64_t deadline_ns, struct err *err)
+	const struct spec_moment *moment, struct err *err)
 {
+	if (!moment->count || moment->count > SPEC_GROUP_MOST)
+		return err_set(err, EINVAL, "a group has 1 to %u sources",
+			SPEC_GROUP_MOST);
+	group->count = moment->count;
 	for (unsigned i = 0; i < group->count; i++) {
+		struct block_source *source = moment->source[i];
+
 		for (unsigned j = 0; j < i; j++) {
-			if (sources[i] == sources[j])
+			if (source == moment->source[j])
 				return err_set(err, EINVAL,
 					"source '%s' is named twice",
-					sources[i]->name);
+					source->name);
 		}
-		group->shot[i] = (struct spec_shot){.source = sources[i],
-			.name = name,
-			.deadline_ns = deadline_ns};
+		group->shot[i] = (struct spec_shot){.source = source,
+			.name = moment->name,
+			.deadline_ns = moment->deadline_ns};
 	}
 	return 0;
 }
 
-int spec_snapshot_group_co(struct block_source *const *sources, unsigned count,
-	const char *name, uint64_t deadline_ns, struct err *err)
+static int spec_group_locked_co(struct spec_group *group,
+	const struct spec_moment *moment, struct err *err)
+{
+	int error =
+		moment->begin_co ? moment->begin_co(moment->argument, err) : 0;
+
+	if (error)
+		return error;
+	error = spec_group_begin_co(group, err);
+	if (!error)
+		error = spec_group_gate_co(group, err);
+	return spec_group_end_co(group, error, err);
+}
+
+int spec_snapshot_group_co(const struct spec_moment *moment, struct err *err)
 {
 	struct spec_group *group = calloc(1, sizeof *group);
-	int error = group ? spec_check_name(name, err) : -ENOMEM;
+	int error = group ? spec_check_name(moment->name, err) : -ENOMEM;
 
-	if (!error && (!count || count > SPEC_GROUP_MOST))
-		error = err_set(err, EINVAL, "a group has 1 to %u sources",
-			SPEC_GROUP_MOST);
-	if (!error) {
-		group->count = count;
-		error = spec_group_fill(group, sources, name, deadline_ns, err);
-	}
+	if (!error)
+		error = spec_group_fill(group, moment, err);
 	if (error) {
 		free(group);
 		return error;
 	}
 	spec_group_lock_co(group);
-	error = spec_group_begin_co(group, err);
-	if (!error)
-		error = spec_group_gate_co(group, err);
-	error = spec_group_end_co(group, error, err);
-	for (unsigned i = 0; i < count; i++)
+	error = spec_group_locked_co(group, moment, err);
+	for (unsigned i = 0; i < group->count; i++)
 		co_mutex_unlock(&group->shot[i].source->change);
 	free(group);
-	return error ? err_wrap(err, "snapshots '%s'", name) : 0;
+	return error ? err_wrap(err, "snapshots '%s'", moment->name) : 0;
 }

@@ -126,6 +126,14 @@ static const char *const migrations[] = {
 	" image TEXT NOT NULL,"
 	" until_ms INTEGER NOT NULL,"
 	" PRIMARY KEY(name, image)) WITHOUT ROWID;",
+	/* Snapshots of groups that are being made: `name` in `image`, the file of
+	 * `volume`; '' if that is in none. */
+	"CREATE TABLE snapshot_intent("
+	" moment INTEGER NOT NULL,"
+	" volume TEXT NOT NULL,"
+	" image TEXT NOT NULL,"
+	" name TEXT NOT NULL,"
+	" PRIMARY KEY(moment, volume)) WITHOUT ROWID;",
 };
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 

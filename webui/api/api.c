@@ -12,6 +12,7 @@
 #include "webui/api/live/faults.h"
 #include "webui/api/live/live.h"
 #include "webui/api/live/space.h"
+#include "webui/api/objects/snapshot_intents.h"
 #include "webui/api/server/certificate.h"
 #include "webui/api/server/connection.h"
 #include "webui/api/server/events.h"
@@ -48,7 +49,7 @@ static void free_api(struct api *api)
 	free(api);
 }
 
-static int open_api(struct api *api, struct err *err)
+static int open_api_co(struct api *api, struct err *err)
 {
 	api->connections = api_connections_new(api);
 	api->lingers = lingers_new(api);
@@ -68,6 +69,8 @@ static int open_api(struct api *api, struct err *err)
 	api->faults = api_faults_new(api, err);
 	if (!api->faults)
 		return err_wrap(err, "faults");
+	/* Before anybody may ask. */
+	snapshot_intents_undo_co(&api->parts);
 	int failed = api_certificate_start(api, err);
 	if (!failed)
 		failed = api_listen_local(api, err);
@@ -88,7 +91,7 @@ static int start_co(
 	LIST_INIT(&api->calls);
 	if (getentropy(&api->id_salt, sizeof api->id_salt))
 		api->id_salt = (uint32_t)api->started_ms;
-	int failed = open_api(api, err);
+	int failed = open_api_co(api, err);
 	if (failed) {
 		api_jobs_stop_co(api->jobs);
 		api_faults_stop_co(api->faults);

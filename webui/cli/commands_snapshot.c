@@ -70,7 +70,8 @@ static const struct cli_command snapshot_commands[] = {
 		.argument = {{"SNAPSHOT", .place = "name",
 			.help = "a name for all of them"}},
 		.options = group_options, .done = "snapshots {0} made",
-		.more = "All are made or none; hosts wait until nothing is in "
+		.more = "All are made or none, also if the daemon is killed "
+			"meanwhile; hosts wait until nothing is in "
 			"flight in any of the volumes."},
 	{"delete", "delete a snapshot, under I/O", "deleteSnapshot", "DELETE",
 		"/volumes/{name}/snapshots/{snapshot}", "operator",

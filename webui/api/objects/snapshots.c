@@ -14,6 +14,7 @@
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
 #include "webui/api/live/live_impact.h"
+#include "webui/api/objects/snapshot_intents.h"
 #include "webui/api/objects/snapshot_locks.h"
 #include "webui/api/server/body.h"
 
@@ -23,47 +24,6 @@
 #include <string.h>
 
 /* -- what there is ------------------------------------------------------------ */
-
-/* As the image has it -> as answers have it. */
-static json_t *snapshot_json(const json_t *kept)
-{
-	json_int_t seconds =
-		json_integer_value(json_object_get(kept, "seconds"));
-	json_int_t nanoseconds =
-		json_integer_value(json_object_get(kept, "nanoseconds"));
-	return json_pack("{sO, sO, so, sO, sO}", "name",
-		json_object_get(kept, "name"), "id",
-		json_object_get(kept, "id"), "created",
-		api_time(seconds * 1000 + nanoseconds / 1000000), "size_bytes",
-		json_object_get(kept, "size_bytes"), "vm_state_bytes",
-		json_object_get(kept, "vm_state_bytes"));
-}
-
-json_t *snapshot_read_co(struct block_source *source, struct err *err)
-{
-	char *text = NULL;
-	size_t bytes = 0, i;
-	FILE *out = open_memstream(&text, &bytes);
-	json_t *items = json_array(), *kept = NULL, *one;
-	int failed = out ? spec_snapshots_print_co(source, out, err)
-			 : err_set(err, ENOMEM, "out of memory");
-	if (out && fclose(out) == 0 && !failed) {
-		kept = json_loadb(text, bytes, 0, NULL);
-		if (!kept)
-			failed = err_set(err, EIO,
-				"a name in the snapshot table is no text");
-	}
-	json_array_foreach(json_object_get(kept, "snapshots"), i, one)
-	{
-		json_array_append_new(items, snapshot_json(one));
-	}
-	json_decref(kept);
-	free(text);
-	if (!failed)
-		return items;
-	json_decref(items);
-	return NULL;
-}
 
 static bool snapshot_is_called(
 	const json_t *snapshot, const char *member, const char *name)
@@ -89,8 +49,9 @@ json_t *snapshot_pick(const json_t *items, const char *name)
 }
 
 /* What runs of the volume of the path, with a reference; NULL: answered. */
-struct block_source *snapshot_source(struct api_request *request)
+struct block_source *snapshot_source_co(struct api_request *request)
 {
+	snapshot_intents_undo_co(request->parts);
 	const struct config_object *object = source_volume(request);
 	if (!object)
 		return NULL;
@@ -155,7 +116,7 @@ bool snapshot_match(struct api_request *request, const json_t *snapshot)
 
 static void list_snapshots_co(struct api_request *request)
 {
-	struct block_source *source = snapshot_source(request);
+	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return;
 	json_t *items = snapshot_list_co(request, source);
@@ -166,7 +127,7 @@ static void list_snapshots_co(struct api_request *request)
 
 static void get_snapshot_co(struct api_request *request)
 {
-	struct block_source *source = snapshot_source(request);
+	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return;
 	json_t *one = snapshot_find_co(request, source);
@@ -273,7 +234,7 @@ static void create_snapshot_co(struct api_request *request)
 		!snapshot_check_name(request, "name", name) ||
 		!body_may_bool(request, "external", &external))
 		return;
-	struct block_source *source = snapshot_source(request);
+	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return;
 	if (external)
@@ -365,7 +326,7 @@ static void delete_found_co(struct api_request *request,
 
 static void delete_snapshot_co(struct api_request *request)
 {
-	struct block_source *source = snapshot_source(request);
+	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return;
 	json_t *snapshot = snapshot_find_co(request, source);

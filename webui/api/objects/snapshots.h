@@ -6,15 +6,14 @@
 #define WEBUI_API_OBJECTS_SNAPSHOTS_H
 
 #include "webui/api/objects/objects_source.h"
+#include "webui/api/objects/snapshot_read.h"
 
-/* What runs of the volume of the path, with a reference. */
-struct block_source *snapshot_source(struct api_request *request);
+/* What runs of the volume of the path, with a reference; no group that was not whole has
+ * left anything in it. */
+struct block_source *snapshot_source_co(struct api_request *request);
 /* A new list of all, as answers have them. */
 json_t *snapshot_list_co(
 	struct api_request *request, struct block_source *source);
-/* Only those that the image keeps, without members of the tree; NULL: *err, not
- * answered. */
-json_t *snapshot_read_co(struct block_source *source, struct err *err);
 /* By its name, else by its id; borrowed; NULL: there is none (not answered). */
 json_t *snapshot_pick(const json_t *items, const char *name);
 /* The one of the path; a new reference. */

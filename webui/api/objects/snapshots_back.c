@@ -119,7 +119,7 @@ static void revert_snapshot_co(struct api_request *request)
 	const char *name = api_parameter(request, "snapshot");
 	if (!body_has_only(request, "safety destroy"))
 		return;
-	struct block_source *source = snapshot_source(request);
+	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return;
 	json_t *items = snapshot_list_co(request, source);
@@ -182,7 +182,7 @@ static void clone_snapshot_co(struct api_request *request)
 	snprintf(path, sizeof path, "%s.qcow2", name);
 	if (!new_file_is_new(request, path))
 		return;
-	struct block_source *source = snapshot_source(request);
+	struct block_source *source = snapshot_source_co(request);
 	json_t *snapshot = source ? snapshot_find_co(request, source) : NULL;
 	if (source)
 		block_source_put_co(source);

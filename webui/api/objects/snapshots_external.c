@@ -36,17 +36,6 @@
 
 /* -- images of a source ------------------------------------------------------- */
 
-/* The file that its bottom is in; NULL: it is in none. */
-static const char *image_path(const json_t *source)
-{
-	const json_t *format = json_object_get(source, "format");
-	const json_t *file = format ? json_object_get(format, "file") : source;
-	const json_t *protocol = json_object_get(file, "protocol");
-	const char *type = source_text(protocol, "type");
-	return type && !strcmp(type, "file") ? source_text(protocol, "path")
-					     : NULL;
-}
-
 static const json_t *image_below(const json_t *source)
 {
 	return json_object_get(json_object_get(source, "format"), "backing");
@@ -63,8 +52,8 @@ static bool is_there(const json_t *source, const json_t *record)
 {
 	const json_t *below;
 	for (; (below = image_below(source)); source = below) {
-		if (is_text(record, "under", image_path(source)) &&
-			is_text(record, "path", image_path(below)))
+		if (is_text(record, "under", snapshot_image(source)) &&
+			is_text(record, "path", snapshot_image(below)))
 			return true;
 	}
 	return false;
@@ -135,7 +124,7 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 		return;
 	json_t *records = records_of(volume);
 	const char *image =
-		image_path(json_object_get(volume->value, "source"));
+		snapshot_image(json_object_get(volume->value, "source"));
 	json_array_foreach(items, i, one)
 	{
 		json_object_set_new(one, "kind", json_string("internal"));
@@ -289,7 +278,7 @@ static json_t *value_over(struct api_request *request,
 	json_t *records = records_of(volume);
 	json_array_append_new(records,
 		json_pack("{ss, ss, ss, sI, sI}", "name", name, "path",
-			image_path(now), "under", path, "created",
+			snapshot_image(now), "under", path, "created",
 			(json_int_t)api_now_ms(), "size", (json_int_t)size));
 	json_object_set_new(value, "snapshots", records);
 	json_object_set_new(value, "source", source_over(request, now, path));
@@ -367,7 +356,7 @@ void snapshot_create_external_co(struct api_request *request,
 		return;
 	json_t *now = source_copy(volume);
 	bool well = check_placement(request, now);
-	if (well && !image_path(now)) {
+	if (well && !snapshot_image(now)) {
 		api_problem(request, "conflict",
 			"volume \"%s\" is not in a file of its own: only what "
 			"is can stay as it was under a new image",

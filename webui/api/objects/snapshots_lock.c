@@ -12,7 +12,7 @@
 /* The snapshot of the path as it is, a new reference; NULL: answered. */
 static json_t *find_snapshot_co(struct api_request *request)
 {
-	struct block_source *source = snapshot_source(request);
+	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return NULL;
 	json_t *one = snapshot_find_co(request, source);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See snapshot_read.h. */
+#include "webui/api/objects/snapshot_read.h"
+#include "blockcore/spec.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *snapshot_image(const json_t *source)
+{
+	const json_t *format = json_object_get(source, "format");
+	const json_t *file = format ? json_object_get(format, "file") : source;
+	const json_t *protocol = json_object_get(file, "protocol");
+	const char *type = source_text(protocol, "type");
+	return type && !strcmp(type, "file") ? source_text(protocol, "path")
+					     : NULL;
+}
+
+/* As the image has it -> as answers have it. */
+static json_t *snapshot_json(const json_t *kept)
+{
+	json_int_t seconds =
+		json_integer_value(json_object_get(kept, "seconds"));
+	json_int_t nanoseconds =
+		json_integer_value(json_object_get(kept, "nanoseconds"));
+	return json_pack("{sO, sO, so, sO, sO}", "name",
+		json_object_get(kept, "name"), "id",
+		json_object_get(kept, "id"), "created",
+		api_time(seconds * 1000 + nanoseconds / 1000000), "size_bytes",
+		json_object_get(kept, "size_bytes"), "vm_state_bytes",
+		json_object_get(kept, "vm_state_bytes"));
+}
+
+json_t *snapshot_read_co(struct block_source *source, struct err *err)
+{
+	char *text = NULL;
+	size_t bytes = 0, i;
+	FILE *out = open_memstream(&text, &bytes);
+	json_t *items = json_array(), *kept = NULL, *one;
+	int failed = out ? spec_snapshots_print_co(source, out, err)
+			 : err_set(err, ENOMEM, "out of memory");
+	if (out && fclose(out) == 0 && !failed) {
+		kept = json_loadb(text, bytes, 0, NULL);
+		if (!kept)
+			failed = err_set(err, EIO,
+				"a name in the snapshot table is no text");
+	}
+	json_array_foreach(json_object_get(kept, "snapshots"), i, one)
+	{
+		json_array_append_new(items, snapshot_json(one));
+	}
+	json_decref(kept);
+	free(text);
+	if (!failed)
+		return items;
+	json_decref(items);
+	return NULL;
+}
