@@ -185,4 +185,12 @@ kill_daemon() {
 	kill -KILL "$daemon_pid"
 	wait "$daemon_pid" 2>/dev/null
 	daemon_pid=
+	wait_until files_are_free
+}
+# The kernel holds files that io_uring knew, with their locks, a little longer than the
+# process: volumes of a next daemon would be offline until then.
+files_are_free() {
+	local files
+	files=$(find "$work" -type f -printf ':%i \n')
+	[ -z "$files" ] || ! grep -qF "$files" /proc/locks
 }

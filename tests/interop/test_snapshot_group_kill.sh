@@ -30,16 +30,7 @@ has() { # VOLUME SNAPSHOT: "1" or "0"
 	gets 200 GET "/volumes/$1/snapshots" >/dev/null &&
 		jq "[.items[] | select(.name == \"$2\")] | length" "$work/body"
 }
-# The kernel may hold the files of a killed daemon a little longer; their volumes are
-# offline until then.
-online() {
-	local volume
-	for volume in a b c; do
-		gets 200 GET "/volumes/$volume/snapshots" >/dev/null || return 1
-	done
-}
 all_or_none() { # SNAPSHOT
-	wait_until online || return 1
 	found=$(has a "$1")$(has b "$1")$(has c "$1")
 	case $found in 000 | 111) return 0 ;; esac
 	echo "snapshot $1 is in a, b, c: $found"
@@ -62,7 +53,7 @@ held() { # a request of the image of b, or all is done
 cut() { # OP N: killed when b's n-th request of the kind is under way
 	local name=$1-$2 asker
 	documents "{op: $1, after: $2, hold: true}"
-	start_daemon && wait_until online || return 1
+	start_daemon || return 1
 	group "$name" &
 	asker=$!
 	wait_until held "$name" || return 1
@@ -107,7 +98,7 @@ reached() { [ "$(cat "$work/count")" -ge "$1" ]; }
 round() {
 	local from n asker
 	from=$(cat "$work/count")
-	start_kept_daemon && wait_until online || return 1
+	start_kept_daemon || return 1
 	asks_on "$from" &
 	asker=$!
 	wait_until reached $((from + 1 + RANDOM % 2)) || return 1
