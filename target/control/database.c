@@ -134,6 +134,16 @@ static const char *const migrations[] = {
 	" image TEXT NOT NULL,"
 	" name TEXT NOT NULL,"
 	" PRIMARY KEY(moment, volume)) WITHOUT ROWID;",
+	/* How schedules ran, and which snapshots are their own. */
+	"CREATE TABLE schedule("
+	" name TEXT PRIMARY KEY,"
+	" json TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE schedule_snapshot("
+	" schedule TEXT NOT NULL,"
+	" volume TEXT NOT NULL,"
+	" snapshot TEXT NOT NULL,"
+	" made INTEGER NOT NULL,"
+	" PRIMARY KEY(schedule, volume, snapshot)) WITHOUT ROWID;",
 };
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 

@@ -316,7 +316,8 @@ static void exports_of_old_get_numbers(void **state)
 	struct place *place = *state;
 	run_sql(place,
 		"DROP TABLE counter; DROP TABLE snapshot_lock; "
-		"DROP TABLE snapshot_intent; PRAGMA user_version = 5;"
+		"DROP TABLE snapshot_intent; DROP TABLE schedule; "
+		"DROP TABLE schedule_snapshot; PRAGMA user_version = 5;"
 		"INSERT INTO object VALUES(3, 'iqn.x:a,0', 0, 4, 1, 1, '{}');"
 		"INSERT INTO object VALUES(3, 'iqn.x:a,0,two', 4, 1, 1, 1, "
 		"'{}');"

@@ -13,6 +13,7 @@
 #include "webui/api/live/live.h"
 #include "webui/api/live/space.h"
 #include "webui/api/objects/snapshot_intents.h"
+#include "webui/api/schedules/schedules.h"
 #include "webui/api/server/certificate.h"
 #include "webui/api/server/connection.h"
 #include "webui/api/server/events.h"
@@ -71,6 +72,9 @@ static int open_api_co(struct api *api, struct err *err)
 		return err_wrap(err, "faults");
 	/* Before anybody may ask. */
 	snapshot_intents_undo_co(&api->parts);
+	api->schedules = api_schedules_new(api, err);
+	if (!api->schedules)
+		return err_wrap(err, "schedules");
 	int failed = api_certificate_start(api, err);
 	if (!failed)
 		failed = api_listen_local(api, err);
@@ -95,6 +99,7 @@ static int start_co(
 	if (failed) {
 		api_jobs_stop_co(api->jobs);
 		api_faults_stop_co(api->faults);
+		api_schedules_stop_co(api->schedules);
 		free_api(api);
 		return failed;
 	}
@@ -121,6 +126,7 @@ static void stop_co(void *face)
 	/* Answers that were given go out in the next turns. */
 	loop_sleep_co(api->loop, FAREWELL_NS);
 	api_faults_stop_co(api->faults);
+	api_schedules_stop_co(api->schedules);
 	free_api(api);
 }
 

@@ -27,6 +27,7 @@ extern const struct api_route api_snapshot_routes[];
 extern const struct api_route api_snapshot_back_routes[];
 extern const struct api_route api_snapshot_lock_routes[];
 extern const struct api_route api_snapshot_group_routes[];
+extern const struct api_route api_schedule_routes[];
 extern const struct api_route api_fault_routes[];
 extern const struct api_route api_host_routes[];
 extern const struct api_route api_target_routes[];
@@ -54,6 +55,7 @@ const struct api_route *const api_routes[] = {
 	api_source_routes, /* objects_source.c */
 	api_listener_routes, /* objects_listeners.c */
 	api_qos_routes, /* objects_qos.c */
+	api_schedule_routes, /* schedules_api.c */
 	api_fault_routes, /* objects_faults.c */
 	api_snapshot_routes, /* snapshots.c */
 	api_snapshot_back_routes, /* snapshots_back.c */

@@ -12,6 +12,8 @@ extern const struct cli_noun cli_volume, cli_source, cli_listener, cli_qos,
 	cli_fault;
 /* commands_snapshot.c */
 extern const struct cli_noun cli_snapshot;
+/* commands_schedule.c */
+extern const struct cli_noun cli_schedule;
 /* commands_access.c */
 extern const struct cli_noun cli_host, cli_target, cli_portal, cli_export,
 	cli_session;

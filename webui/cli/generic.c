@@ -82,7 +82,7 @@ static int rehearse(
 	return status;
 }
 
-/* What "{0}" or "{id}" means; "" if it is not there. */
+/* What "{0}", "{id}" or "{status.snapshot}" means; "" if it is not there. */
 static const char *part_of(
 	const struct cli_line *line, const json_t *json, const char *part)
 {
@@ -94,7 +94,7 @@ static const char *part_of(
 	if (i < CLI_MAX_ARGUMENTS)
 		text = i < line->arguments ? line->argument[i] : NULL;
 	else
-		text = json_string_value(json_object_get(json, key));
+		text = json_string_value(output_find(json, key));
 	return text ? text : "";
 }
 

@@ -11,6 +11,7 @@ const struct cli_noun *const cli_nouns[] = {
 	&cli_qos,
 	&cli_fault,
 	&cli_snapshot,
+	&cli_schedule,
 	&cli_host,
 	&cli_target,
 	&cli_portal,

@@ -51,6 +51,11 @@ const whole = () => ({
 		{volume: "db01", target: "iqn.2026-11.example.cairn:db01", lun: 0, hosts: ["web1", "any"]},
 		{volume: "base", target: "base", lun: 16383, hosts: ["web2"], read_only: true},
 	],
+	schedules: [
+		{name: "nightly", volumes: ["db01", "base"], group: true, enabled: false, every: "week", at: "02:30",
+			weekday: "monday", zone: "Europe/Berlin", keep: {latest: 1, hourly: 2, daily: 7, weekly: 4, monthly: 12, yearly: 3}},
+		{name: "often", volumes: ["base"], every: "15m", keep: {latest: 8}},
+	],
 });
 
 /* A change of it, by a path of keys; undefined takes away. */
@@ -106,6 +111,14 @@ const MISTAKES = {
 	"an export to nobody": ["exports.0.hosts", []],
 	"an export to one that is no list": ["exports.0.hosts", "web1"],
 	"an export without hosts": ["exports.0.hosts", undefined],
+	"a schedule of no volume": ["schedules.0.volumes", []],
+	"a schedule of one volume twice": ["schedules.0.volumes", ["base", "base"]],
+	"a schedule without a period": ["schedules.0.every", undefined],
+	"a period that there is not": ["schedules.1.every", "fortnight"],
+	"a time of a day that there is not": ["schedules.0.at", "24:00"],
+	"a day that there is not": ["schedules.0.weekday", "someday"],
+	"a schedule that says not what stays": ["schedules.0.keep", undefined],
+	"a name too long for a schedule": ["schedules.0.name", "n".repeat(41)],
 };
 
 /* -- all ---------------------------------------------------------------------- */

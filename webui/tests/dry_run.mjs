@@ -98,6 +98,7 @@ async function prepare() {
 	await must(200, root.send("PUT", "/api/v1/volumes/kept/snapshots/monday/lock",
 		{json: {until: "2100-01-01T00:00:00Z"}, headers: {"if-match": "*"}}));
 	await must(201, make("/volumes/kept/snapshots", {name: "tuesday"}));
+	await must(201, make("/schedules", {name: "nightly", volumes: ["kept"], every: "day", at: "02:30", keep: {daily: 7}}));
 	await must(201, make("/volumes/kept/faults", {op: "read", offset: 0, length: 512, count: 0,
 		duration_seconds: 3600, name: "f1", delay_us: 1}));
 	await must(200, root.send("PUT", "/api/v1/volumes/kept/qos", {json: {iops: 100000}, headers: {"if-match": "*"}}));
@@ -118,7 +119,7 @@ async function everything() {
 		snapshots: await list("/volumes/kept/snapshots"), certificate: await get("/certificate"),
 		listeners: (await list("/volumes/db01/listeners")).map(({status, ...rest}) => [rest, status.rules]),
 		portals: (await list("/portals")).map(({name, status}) => [name, status.state]),
-		audit: (await list("/audit?limit=1000")).length};
+		schedules: await list("/schedules"), audit: (await list("/audit?limit=1000")).length};
 	return Object.fromEntries(Object.entries(all).map(([name, value]) => [name, JSON.stringify(value)]));
 }
 
@@ -187,6 +188,11 @@ function rowsOf({token, job, session, exported, config}) {
 		changePortal: row("main", {port: 3998}, seen),
 		deletePortal: row("second"),
 		openPortal: row("main"),
+		createSchedule: row({}, {name: "hourly", volumes: ["kept"], every: "1h", keep: {latest: 3}}),
+		replaceSchedule: row("nightly", {name: "nightly", volumes: ["kept"], every: "week", weekday: "monday", keep: {weekly: 4}}),
+		changeSchedule: row("nightly", {enabled: false}),
+		deleteSchedule: row("nightly"),
+		runSchedule: row("nightly", undefined, seen),
 		createExport: row({}, {volume: "spare", target: "db01", lun: 5, hosts: ["web1"]}, seen),
 		replaceExport: row({id: exported}, {volume: "db01", target: "db01", lun: 0, hosts: ["web9"]}, seen),
 		changeExport: row({id: exported}, {hosts: ["web9"]}, seen),

@@ -23,7 +23,7 @@ import {finish, none, ok} from "./tap.mjs";
 const RUNS = Number(process.env.API_FUZZ_RUNS ?? 10000);
 /* What `make check` says must not depend on luck. */
 const SEED = Number(process.env.API_FUZZ_SEED ?? 1);
-const KINDS = ["volume", "host", "target", "portal", "export"];
+const KINDS = ["volume", "host", "target", "portal", "export", "schedule"];
 const CHANGING = ["post", "put", "patch", "delete"];
 
 /* How often, where not 10: hashing passwords takes the daemon a second each, and
@@ -31,7 +31,7 @@ const CHANGING = ["post", "put", "patch", "delete"];
 const WEIGHTS = {createUser: 0.3, setPassword: 0.1, signIn: 0.1, setup: 0.1, changeOwnPassword: 0.05,
 	getBundle: 0.1, getChecks: 0.5, renewCertificate: 0.2, verifyAudit: 0.5, getContract: 0.5, getDocs: 0.5,
 	getSchema: 1, getHealth: 1, getReady: 1, getVersions: 1, replaceConfig: 2, restoreHistory: 1,
-	createVolume: 40, createSnapshot: 30, createHost: 30, createTarget: 20, createExport: 40, createPortal: 4, startJob: 4,
+	createVolume: 40, createSnapshot: 30, createHost: 30, createTarget: 20, createExport: 40, createPortal: 4, createSchedule: 4, runSchedule: 4, startJob: 4,
 	deleteVolume: 6, deletePortal: 2, getMetrics: 1, createToken: 12};
 
 const daemon = new Daemon();
@@ -92,7 +92,7 @@ async function servedOperations() {
 
 /* -- a request ---------------------------------------------------------------- */
 
-const PLACES = {volumes: "volume", hosts: "host", targets: "target", portals: "portal", exports: "export",
+const PLACES = {volumes: "volume", hosts: "host", targets: "target", portals: "portal", exports: "export", schedules: "schedule",
 	users: "user", sessions: "session", jobs: "job", tokens: "token", history: "history"};
 
 function pathParameter(operation, name) {

@@ -9,7 +9,7 @@
  */
 
 const AUTHORITY = "iqn.2026-11.example.cairn";
-const KINDS = {volumes: "volume", hosts: "host", targets: "target", portals: "portal", exports: "export"};
+const KINDS = {volumes: "volume", hosts: "host", targets: "target", portals: "portal", exports: "export", schedules: "schedule"};
 const UNITS = {K: 1, M: 2, G: 3, T: 4, P: 5};
 
 export function bytes(size) {
@@ -142,8 +142,8 @@ function cascades(what, kind, id, body, before) {
 		(kind === "target" && it.target === String(id).toLowerCase()));
 }
 
-const WHOLE = /^(create|replace)(Volume|Host|Target|Portal|Export)$/;
-const PART = /^change(Volume|Host|Target|Portal|Export)$/;
+const WHOLE = /^(create|replace)(Volume|Host|Target|Portal|Export|Schedule)$/;
+const PART = /^change(Volume|Host|Target|Portal|Export|Schedule)$/;
 
 /* An object keeps its name, also if the patch takes it away. */
 function patched(old, body) {
@@ -169,13 +169,16 @@ export function judgeStep({operation, parameters, body, before, after, old, entr
 	return faults;
 }
 
-/* What the path of a PUT says, so that its body need not; of an export, `old` says it. */
+/* What the path of a PUT says, so that its body need not; of an export, `old` says it; a
+ * volume keeps the names of its snapshots. */
 export function named(operation, parameters, old) {
 	const id = Object.values(parameters)[0]?.toString();
 	if (operation.id === "replaceTarget")
 		return {iqn: id};
 	if (operation.id === "replaceExport")
 		return old ? {target: old.target, lun: old.lun} : {};
+	if (operation.id === "replaceVolume" && old?.snapshots)
+		return {name: id, snapshots: old.snapshots};
 	return id === undefined ? {} : {name: id};
 }
 

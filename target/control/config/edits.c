@@ -17,6 +17,7 @@ static const unsigned limits[] = {
 	[CONFIG_TARGET] = DOCUMENT_MAX_TARGETS,
 	[CONFIG_EXPORT] = DOCUMENT_MAX_EXPORTS,
 	[CONFIG_PORTAL] = SETTINGS_MAX_PORTALS,
+	[CONFIG_SCHEDULE] = DOCUMENT_MAX_SCHEDULES,
 };
 
 /* What has been found to belong to the document. */

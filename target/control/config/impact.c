@@ -85,6 +85,7 @@ static bool notices(const struct impact *impact,
 	case CONFIG_HOST: return !strcmp(info->host, id);
 	case CONFIG_TARGET: return !strcmp(info->target, id);
 	case CONFIG_PORTAL: return !strcmp(info->portal_name, id);
+	case CONFIG_SCHEDULE: return false;
 	default: return sees_export(impact, info, id);
 	}
 }
@@ -189,6 +190,11 @@ static void add_item(
 				  "came through it go on"
 				: "hosts can log in there too");
 		break;
+	case CONFIG_SCHEDULE:
+		add(impact, item->kind, item->id, NONE,
+			"hosts see nothing of it; when it runs they wait for "
+			"a moment");
+		break;
 	default:
 		add(impact, item->kind, item->id, item->present ? LIVE : NONE,
 			item->present
@@ -209,9 +215,11 @@ static void add_gone(
 		[CONFIG_PORTAL] = "nobody can log in there any more, nor log "
 				  "in again; sessions that came through it go "
 				  "on",
+		[CONFIG_SCHEDULE] = "what it made stays",
 	};
 	add(impact, object->kind, object->id,
-		object->kind == CONFIG_VOLUME ? OFFLINE
+		object->kind == CONFIG_VOLUME		  ? OFFLINE
+			: object->kind == CONFIG_SCHEDULE ? NONE
 			: object->kind == CONFIG_EXPORT ||
 				object->kind == CONFIG_PORTAL
 			? LIVE

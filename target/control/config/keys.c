@@ -131,6 +131,15 @@ static void tell_export(
 		tell_place(visitor, value, iqn);
 }
 
+static void tell_schedule(struct key_visitor *visitor, const json_t *value)
+{
+	const json_t *volume;
+	size_t i;
+	tell(visitor, 's', text_of(value, "name"), true);
+	json_array_foreach(json_object_get(value, "volumes"), i, volume)
+		tell(visitor, 'v', json_string_value(volume), false);
+}
+
 void keys_each(enum config_kind kind, const json_t *value,
 	const char *authority, struct key_visitor *visitor)
 {
@@ -146,6 +155,7 @@ void keys_each(enum config_kind kind, const json_t *value,
 	case CONFIG_TARGET: tell_target(visitor, value, authority); break;
 	case CONFIG_EXPORT: tell_export(visitor, value, authority); break;
 	case CONFIG_PORTAL: tell_portal(visitor, value); break;
+	case CONFIG_SCHEDULE: tell_schedule(visitor, value); break;
 	case CONFIG_KINDS: break;
 	}
 }

@@ -9,6 +9,7 @@
  *	portal NAME	defines p:NAME, a:PORT,ADDRESS unless the port is 0
  *	target IQN	defines t:IQN; uses p:NAME of each portal that it names
  *	export		defines l:IQN,LUN; uses v:VOLUME, t:IQN, h:HOST
+ *	schedule NAME	defines s:NAME; uses v:VOLUME of each of its volumes
  *
  * Two that define one key may be in conflict; who uses a key needs one that defines
  * it. So a change has to be checked together with those, and with nobody else.

@@ -10,6 +10,7 @@ static const struct {
 	[CONFIG_TARGET] = {"target", "targets"},
 	[CONFIG_EXPORT] = {"export", "exports"},
 	[CONFIG_PORTAL] = {"portal", "portals"},
+	[CONFIG_SCHEDULE] = {"schedule", "schedules"},
 };
 
 const char *config_kind_name(enum config_kind kind)

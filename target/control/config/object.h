@@ -20,7 +20,8 @@ enum config_kind {
 	CONFIG_HOST,
 	CONFIG_TARGET,
 	CONFIG_EXPORT,
-	CONFIG_PORTAL, /* kinds are kept as numbers: a new one comes last */
+	CONFIG_PORTAL,
+	CONFIG_SCHEDULE, /* kinds are kept as numbers: a new one comes last */
 	CONFIG_KINDS
 };
 /* "volume"; "volumes" in a document. */

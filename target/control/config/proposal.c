@@ -105,6 +105,7 @@ static const char *item_id(struct config_proposal *proposal,
 	case CONFIG_HOST: return document->table->host[i]->name;
 	case CONFIG_TARGET: return document->table->target[i]->iqn;
 	case CONFIG_PORTAL: return document->table->portal[i]->name;
+	case CONFIG_SCHEDULE: return document->schedule[i];
 	default: return export_id(proposal, objects, slot, i, out);
 	}
 }
@@ -255,6 +256,7 @@ static void say_what_goes(struct config_proposal *proposal)
 		case CONFIG_TARGET:
 			part->gone_target[part->gone_targets++] = id;
 			break;
+		case CONFIG_SCHEDULE: break; /* nothing runs of it below */
 		default:
 			part->gone_export[part->gone_exports++] =
 				strtoull(id, NULL, 10);

@@ -11,6 +11,7 @@
  *	portals:  [{name, address, port, advertised, group}]; none: they stay
  *	targets:  [{iqn or name, alias, portals: [PORTAL]}]
  *	exports:  [{volume, target, lun, hosts: [HOST], read_only}]
+ *	schedules: [{name, volumes: [VOLUME], every, at, keep, ...}]: schedule.h
  *
  *	document_read		tree -> checked document, or one error with its place
  *	document_identify	every volume has its UUID
@@ -40,6 +41,7 @@
 #define DOCUMENT_MAX_TARGETS 1024u
 #define DOCUMENT_MAX_SNAPSHOTS 256u /* of a volume */
 #define DOCUMENT_MAX_EXPORTS 16384u
+#define DOCUMENT_MAX_SCHEDULES 256u
 #define DOCUMENT_MIN_SECRET_BYTES 12u /* 96 bits: RFC 7143 9.2.1 */
 #define DOCUMENT_MAX_SECRET_BYTES 255u
 
@@ -81,7 +83,8 @@ struct document {
 	struct document_volume *volume;
 	struct document_host *host; /* as many as table->host */
 	struct document_export *export;
-	unsigned volumes, hosts, exports;
+	const char **schedule; /* names, in the tree */
+	unsigned volumes, hosts, exports, schedules;
 	/* Names to volumes, volumes that were given a UUID, names to hosts,
 	 * folded names to places in table->target, places to exports. */
 	struct map volume_names, volume_uuids, host_names, target_names, places;

@@ -8,6 +8,7 @@
  *	document_hosts.c	hosts
  *	document_portals.c	portals
  *	document_targets.c	targets and exports
+ *	document_schedules.c	schedules
  *	document_secrets.c	secrets
  */
 #ifndef TARGET_CONTROL_DOCUMENT_DOCUMENT_PARTS_H
@@ -26,6 +27,8 @@ int document_read_targets(struct document *document, const struct doc *list,
 	const struct settings *settings, struct err *err);
 int document_read_exports(struct document *document, const struct doc *list,
 	const struct settings *settings, struct err *err);
+int document_read_schedules(
+	struct document *document, const struct doc *list, struct err *err);
 
 void document_print_volumes_help(FILE *out);
 void document_print_hosts_help(FILE *out);
@@ -36,6 +39,7 @@ void document_print_volume_schema(FILE *out);
 void document_print_host_schema(FILE *out);
 void document_print_portal_schema(FILE *out);
 void document_print_target_schema(FILE *out);
+void document_print_schedule_schema(FILE *out);
 #define DOCUMENT_NAME_SCHEMA "\"$ref\": \"#/$defs/name\", "
 /* Of names, at least one. */
 #define DOCUMENT_NAMES_SCHEMA \

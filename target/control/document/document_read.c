@@ -6,6 +6,7 @@
 
 #include "blockcore/base/opts.h"
 #include "target/control/document/portals.h"
+#include "target/control/schedule/schedule.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,7 +18,8 @@
 /* -- the whole -------------------------------------------------------------- */
 
 struct top_options {
-	const struct doc *volumes, *hosts, *portals, *targets, *exports;
+	const struct doc *volumes, *hosts, *portals, *targets, *exports,
+		*schedules;
 };
 
 #define LIST(key, text) \
@@ -30,7 +32,8 @@ static const struct opt_spec top_specs[] = {
 	LIST(hosts, "who may connect"),
 	LIST(portals, "addresses to listen on; none: they stay"),
 	LIST(targets, "names that hosts connect to"),
-	LIST(exports, "which volume which host sees where"), OPT_END};
+	LIST(exports, "which volume which host sees where"),
+	LIST(schedules, "when snapshots are made, and which stay"), OPT_END};
 
 void document_print_help(FILE *out)
 {
@@ -40,6 +43,7 @@ void document_print_help(FILE *out)
 	document_print_hosts_help(out);
 	portals_print_help(out);
 	document_print_targets_help(out);
+	schedule_print_help(out);
 }
 
 #define ITEMS(key, kind, most) \
@@ -56,12 +60,14 @@ void document_print_schema(FILE *out)
 		ITEMS("hosts", "host", "4096"),
 		ITEMS("portals", "portal", "64, \"minItems\": 1"),
 		ITEMS("targets", "target", "1024"),
-		ITEMS("exports", "export", "16384"), {NULL, NULL}};
+		ITEMS("exports", "export", "16384"),
+		ITEMS("schedules", "schedule", "256"), {NULL, NULL}};
 	_Static_assert(DOCUMENT_MAX_VOLUMES == 4096 &&
 			DOCUMENT_MAX_HOSTS == 4096 &&
 			SETTINGS_MAX_PORTALS == 64 &&
 			DOCUMENT_MAX_TARGETS == 1024 &&
-			DOCUMENT_MAX_EXPORTS == 16384,
+			DOCUMENT_MAX_EXPORTS == 16384 &&
+			DOCUMENT_MAX_SCHEDULES == 256,
 		"as the schema says");
 	fputs("{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\","
 	      "\n\"title\": \"Appliance document\", \"$ref\": "
@@ -78,6 +84,8 @@ void document_print_schema(FILE *out)
 	document_print_portal_schema(out);
 	fputs(",\n", out);
 	document_print_target_schema(out);
+	fputs(",\n", out);
+	document_print_schedule_schema(out);
 	fputs("}}\n", out);
 }
 
@@ -117,6 +125,8 @@ static int read_parts(struct document *document, const struct doc *portals,
 	if (!failed)
 		failed = document_read_exports(
 			document, top.exports, settings, err);
+	if (!failed)
+		failed = document_read_schedules(document, top.schedules, err);
 	return failed;
 }
 
@@ -178,6 +188,7 @@ void document_free(struct document *document)
 	free(document->volume);
 	free(document->host);
 	free(document->export);
+	free(document->schedule);
 	doc_free(document->root);
 	free(document);
 }

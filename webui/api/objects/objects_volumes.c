@@ -194,9 +194,19 @@ bool object_check_name(struct api_request *request, enum config_kind kind,
 	return false;
 }
 
+/* Who replaces a volume and does not speak of its snapshots means them to stay. */
+static void keep_snapshots(const struct config_object *present, json_t *value)
+{
+	json_t *kept = json_object_get(present->value, "snapshots");
+	if (kept && !json_object_get(value, "snapshots"))
+		json_object_set(value, "snapshots", kept);
+}
+
 static bool prepare_volume(struct api_request *request,
 	const struct config_object *present, json_t *value)
 {
+	if (present && !strcmp(request->route->method, "PUT"))
+		keep_snapshots(present, value);
 	return object_check_name(request, CONFIG_VOLUME, present, value) &&
 		(!present || check_uuid(request, present, value));
 }
@@ -239,7 +249,12 @@ static void release_volume(struct api_request *request,
 		hold(held_by, one);
 		object_edit(edits, CONFIG_EXPORT, one->id, NULL);
 	}
-	/* Volumes that stand on it never go along: the change is refused. */
+	/* Schedules and volumes that stand on it never go along: the change is
+	 * refused. */
+	for (one = NULL; (one = config_next(config, CONFIG_SCHEDULE, one));) {
+		if (object_lists(one, "volumes", object->id))
+			hold(held_by, one);
+	}
 	for (one = NULL; (one = config_next(config, CONFIG_VOLUME, one));) {
 		if (names_source(
 			    json_object_get(one->value, "source"), object->id))

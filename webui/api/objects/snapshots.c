@@ -270,14 +270,12 @@ static bool shows(
 	return false;
 }
 
-/* False: answered. */
-static bool check_unused(struct api_request *request, const json_t *snapshot)
+json_t *snapshot_holders(
+	const struct config *config, const char *volume, const json_t *snapshot)
 {
-	const char *volume = api_parameter(request, "name");
 	const struct config_object *one = NULL;
 	json_t *held_by = json_array();
-	while ((one = config_next(
-			request->parts->config, CONFIG_VOLUME, one))) {
+	while ((one = config_next(config, CONFIG_VOLUME, one))) {
 		char text[OBJECT_ID_BYTES + 16];
 		if (!shows(json_object_get(one->value, "source"), volume,
 			    snapshot))
@@ -285,6 +283,14 @@ static bool check_unused(struct api_request *request, const json_t *snapshot)
 		snprintf(text, sizeof text, "volume %s", one->id);
 		json_array_append_new(held_by, json_string(text));
 	}
+	return held_by;
+}
+
+/* False: answered. */
+static bool check_unused(struct api_request *request, const json_t *snapshot)
+{
+	json_t *held_by = snapshot_holders(request->parts->config,
+		api_parameter(request, "name"), snapshot);
 	if (!json_array_size(held_by)) {
 		json_decref(held_by);
 		return true;

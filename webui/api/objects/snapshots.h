@@ -28,6 +28,11 @@ void snapshot_set_etag(struct api_request *request, const json_t *snapshot);
 /* False: 412 is answered. */
 bool snapshot_match(struct api_request *request, const json_t *snapshot);
 
+/* Names of volumes ("volume x") that show the snapshot of that volume or stand on it,
+ * online or not: a new list. */
+json_t *snapshot_holders(const struct config *config, const char *volume,
+	const json_t *snapshot);
+
 /* The plan of a dry run. */
 void snapshot_answer_plan_co(
 	struct api_request *request, const char *effect, const char *text);

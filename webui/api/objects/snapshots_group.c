@@ -3,12 +3,13 @@
  * Snapshots of several volumes at one moment, of one name, in the image of each.
  *
  * Invariant: all are made or none, also if the daemon is killed meanwhile:
- * snapshot_intents.h.
+ * snapshot_moment.h.
  */
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
 #include "webui/api/live/live_impact.h"
 #include "webui/api/objects/snapshot_intents.h"
+#include "webui/api/objects/snapshot_moment.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 
@@ -17,69 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct group {
-	const struct api_request *request;
-	struct block_source *source[SPEC_GROUP_MOST]; /* with references */
-	unsigned count;
-	struct snapshot_intent *intent; /* of each */
-	struct snapshot_making making;
-};
-
-static void let_go_co(struct group *group)
-{
-	for (unsigned i = 0; i < group->count; i++)
-		block_source_put_co(group->source[i]);
-	free(group->intent);
-}
-
-/* What would be undone is not there yet: the name is free in all images. */
-static int begin_co(void *argument, struct err *err)
-{
-	struct group *group = argument;
-	for (unsigned i = 0; i < group->count; i++) {
-		const struct snapshot_intent *intent = &group->intent[i];
-		json_t *items = snapshot_read_co(group->source[i], err);
-		bool taken = snapshot_pick(items, intent->name);
-		if (!items)
-			return -err->code;
-		json_decref(items);
-		if (taken)
-			return err_set(err, EEXIST,
-				"volume \"%s\" has a snapshot \"%.63s\" "
-				"already: choose another name",
-				intent->volume, intent->name);
-	}
-	return snapshot_intents_keep(group->request->parts, group->intent,
-		group->count, &group->making, err);
-}
-
-static int make_co(struct group *group, const char *name, struct err *err)
-{
-	const struct spec_moment moment = {.source = group->source,
-		.count = group->count,
-		.name = name,
-		.deadline_ns = SPEC_GATE_DEADLINE_NS,
-		.begin_co = begin_co,
-		.argument = group};
-	int failed = spec_snapshot_group_co(&moment, err);
-	return snapshot_intents_end_co(
-		group->request->parts, &group->making, failed, err);
-}
-
-static void take_intent(struct group *group, const struct config_object *volume,
-	const char *name)
-{
-	struct snapshot_intent *intent = &group->intent[group->count];
-	const char *image =
-		snapshot_image(json_object_get(volume->value, "source"));
-	snprintf(intent->volume, sizeof intent->volume, "%s", volume->id);
-	snprintf(intent->image, sizeof intent->image, "%s", image ? image : "");
-	snprintf(intent->name, sizeof intent->name, "%s", name);
-}
-
 /* False: answered. */
-static bool take_one(struct api_request *request, struct group *group,
-	const char *name, const char *snapshot)
+static bool take_one(struct api_request *request,
+	struct snapshot_moment *moment, const char *name, const char *snapshot)
 {
 	char pointer[32];
 	const struct config_object *volume = name
@@ -87,7 +28,7 @@ static bool take_one(struct api_request *request, struct group *group,
 		: NULL;
 	struct block_source *source =
 		volume ? source_running(request, name) : NULL;
-	snprintf(pointer, sizeof pointer, "/volumes/%u", group->count);
+	snprintf(pointer, sizeof pointer, "/volumes/%u", moment->count);
 	if (!name)
 		api_problem_at(request, pointer, NULL, "a text is expected");
 	else if (!volume)
@@ -98,15 +39,13 @@ static bool take_one(struct api_request *request, struct group *group,
 			"volume \"%s\" is offline: nothing runs", name);
 	if (!source || !snapshot_check_free(request, name, snapshot))
 		return false;
-	block_source_get(source);
-	take_intent(group, volume, snapshot);
-	group->source[group->count++] = source;
+	snapshot_moment_add(moment, volume, source, snapshot);
 	return true;
 }
 
 /* False: answered; what was taken stays taken. */
-static bool take_all(
-	struct api_request *request, struct group *group, const char *snapshot)
+static bool take_all(struct api_request *request,
+	struct snapshot_moment *moment, const char *snapshot)
 {
 	const json_t *list = json_object_get(request->body, "volumes"), *one;
 	size_t i, count = json_array_size(list);
@@ -118,7 +57,8 @@ static bool take_all(
 	}
 	json_array_foreach(list, i, one)
 	{
-		if (!take_one(request, group, json_string_value(one), snapshot))
+		if (!take_one(
+			    request, moment, json_string_value(one), snapshot))
 			return false;
 	}
 	return true;
@@ -159,28 +99,27 @@ static void made(struct api_request *request, const char *name)
 static void create_group_co(struct api_request *request)
 {
 	struct err err = {0};
-	struct group group = {.request = request};
+	struct snapshot_moment moment;
 	const char *name;
 	if (!body_has_only(request, "name volumes") ||
 		!(name = body_need_text(request, "name")) ||
 		!snapshot_check_name(request, "name", name))
 		return;
 	snapshot_intents_undo_co(request->parts);
-	group.intent = calloc(SPEC_GROUP_MOST, sizeof *group.intent);
-	if (!group.intent) {
-		api_answer(request, 500, NULL);
-	} else if (take_all(request, &group, name)) {
+	if (snapshot_moment_begin(&moment, request->parts, &err)) {
+		api_fail(request, &err);
+	} else if (take_all(request, &moment, name)) {
 		if (request->dry_run)
 			api_answer(request, 200,
 				plan_json_co(request,
 					json_object_get(
 						request->body, "volumes")));
-		else if (make_co(&group, name, &err))
+		else if (snapshot_moment_make_co(&moment, name, &err))
 			api_fail(request, &err);
 		else
 			made(request, name);
 	}
-	let_go_co(&group);
+	snapshot_moment_end_co(&moment);
 }
 
 const struct api_route api_snapshot_group_routes[] = {

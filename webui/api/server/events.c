@@ -14,6 +14,7 @@ static const struct {
 } topics[] = {
 	{"stats", API_VIEWER}, /* EVENTS_STATS */
 	{"volumes", API_VIEWER},
+	{"schedules", API_VIEWER},
 	{"hosts", API_VIEWER},
 	{"targets", API_VIEWER},
 	{"exports", API_VIEWER},

@@ -45,6 +45,7 @@ struct lingers;
 struct api_keys;
 struct api_jobs;
 struct api_faults;
+struct api_schedules;
 
 struct api {
 	struct daemon_parts parts;
@@ -63,6 +64,7 @@ struct api {
 	struct api_jobs *jobs;
 	struct api_counters counters;
 	struct api_faults *faults;
+	struct api_schedules *schedules;
 	json_t *space; /* of volumes, see space.h */
 	struct appliance_space_watcher space_watcher;
 	struct iscsi_watcher host_watcher; /* live_events.c */

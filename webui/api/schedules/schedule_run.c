@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One run of a schedule. What it needs is on the heap, as stacks of coroutines are
+ * small, and copied: the document may change meanwhile.
+ */
+#include "webui/api/schedules/schedules.h"
+
+#include "blockcore/base/log.h"
+#include "blockcore/spec.h"
+#include "target/control/own_audit.h"
+#include "webui/api/objects/snapshot_moment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct run {
+	struct api_schedules *schedules;
+	struct api_schedule *schedule;
+	struct schedule plan;
+	struct block_source *source[SCHEDULE_VOLUMES]; /* with references */
+	bool owned[SCHEDULE_VOLUMES]; /* there is a row of this run */
+	int64_t instant;
+	struct err err; /* the first that went wrong */
+};
+
+/* -- making --------------------------------------------------------------------- */
+
+static int take_source(struct run *run, unsigned i, struct err *err)
+{
+	const char *name = run->plan.volume[i];
+	struct volume *volume = appliance_find_volume(
+		run->schedules->api->parts.appliance, name);
+	struct block_source *source =
+		volume ? atomic_load(&volume->source) : NULL;
+	if (!volume)
+		return err_set(err, ENOENT, "there is no volume \"%s\"", name);
+	if (!source)
+		return err_set(err, ENODEV, "volume %s is offline: %s", name,
+			volume->offline_reason);
+	block_source_get(source);
+	run->source[i] = source;
+	int failed = schedule_own_add(run->schedules, run->plan.name, name,
+		run->schedule->record.snapshot, run->instant, err);
+	run->owned[i] = !failed;
+	return failed;
+}
+
+static void let_go_co(struct run *run)
+{
+	for (unsigned i = 0; i < run->plan.volumes; i++) {
+		if (run->source[i])
+			block_source_put_co(run->source[i]);
+	}
+}
+
+/* What this run has said is its own, and an earlier one has not. */
+static void disown(struct run *run, unsigned i)
+{
+	if (!run->owned[i])
+		return;
+	schedule_own_remove(run->schedules, run->plan.name, run->plan.volume[i],
+		run->schedule->record.snapshot);
+}
+
+static void tell_made(struct run *run, unsigned i)
+{
+	char object[2 * SCHEDULE_STAMP_BYTES + 32];
+	const char *volume = run->plan.volume[i];
+	const char *snapshot = run->schedule->record.snapshot;
+	run->schedule->record.made++;
+	snprintf(object, sizeof object, "volumes/%s/snapshots/%s", volume,
+		snapshot);
+	own_audit_note(
+		run->schedules->api->parts.trust, "createSnapshot", object);
+	api_emit(run->schedules->api, "volumes", "snapshot_created",
+		json_pack("{ss, ss, ss}", "volume", volume, "snapshot",
+			snapshot, "schedule", run->plan.name));
+}
+
+static void remember(struct run *run, const char *volume, struct err *err)
+{
+	if (run->err.code)
+		return;
+	run->err = *err;
+	if (volume)
+		err_wrap(&run->err, "volume %s", volume);
+}
+
+static int take_moment(
+	struct run *run, struct snapshot_moment *moment, struct err *err)
+{
+	const struct config *config = run->schedules->api->parts.config;
+	for (unsigned i = 0; i < run->plan.volumes; i++) {
+		const struct config_object *volume =
+			config_find(config, CONFIG_VOLUME, run->plan.volume[i]);
+		int failed = volume
+			? take_source(run, i, err)
+			: err_set(err, ENOENT, "there is no volume \"%s\"",
+				  run->plan.volume[i]);
+		if (failed)
+			return failed;
+		snapshot_moment_add(moment, volume, run->source[i],
+			run->schedule->record.snapshot);
+	}
+	return 0;
+}
+
+static void make_group_co(struct run *run)
+{
+	struct err err = {0};
+	struct snapshot_moment moment;
+	int failed = snapshot_moment_begin(
+		&moment, &run->schedules->api->parts, &err);
+	if (!failed)
+		failed = take_moment(run, &moment, &err);
+	if (!failed)
+		failed = snapshot_moment_make_co(
+			&moment, run->schedule->record.snapshot, &err);
+	snapshot_moment_end_co(&moment);
+	for (unsigned i = 0; i < run->plan.volumes; i++) {
+		if (failed)
+			disown(run, i);
+		else
+			tell_made(run, i);
+	}
+	if (failed)
+		remember(run, NULL, &err);
+}
+
+static void make_one_co(struct run *run, unsigned i)
+{
+	struct err err = {0};
+	int failed = take_source(run, i, &err);
+	if (!failed)
+		failed = spec_snapshot_create_co(run->source[i],
+			run->schedule->record.snapshot, SPEC_GATE_DEADLINE_NS,
+			&err);
+	if (!failed) {
+		tell_made(run, i);
+		return;
+	}
+	disown(run, i);
+	remember(run, run->plan.volume[i], &err);
+}
+
+static void make_all_co(struct run *run)
+{
+	if (run->plan.group && run->plan.volumes > 1) {
+		make_group_co(run);
+		return;
+	}
+	for (unsigned i = 0; i < run->plan.volumes; i++) {
+		if (!run->schedules->closing)
+			make_one_co(run, i);
+	}
+}
+
+/* -- the whole -------------------------------------------------------------------- */
+
+static void begin(struct run *run)
+{
+	struct schedule_record *record = &run->schedule->record;
+	record->ran_ms = api_now_ms();
+	record->ended_ms = 0;
+	run->instant = record->ran_ms / 1000;
+	record->due = run->instant;
+	record->made = record->deleted = 0;
+	record->text[0] = '\0';
+	json_decref(record->kept);
+	record->kept = json_array();
+	schedule_stamp(&run->plan, run->instant, record->snapshot);
+}
+
+static void prune_all_co(struct run *run)
+{
+	struct err err = {0};
+	const struct zone *zone =
+		api_schedule_zone(run->schedule, &run->plan, &err);
+	if (!zone) {
+		remember(run, NULL, &err);
+		return;
+	}
+	for (unsigned i = 0; i < run->plan.volumes; i++) {
+		if (!run->schedules->closing)
+			api_schedule_prune_co(run->schedules, run->schedule,
+				&run->plan, zone, run->plan.volume[i]);
+	}
+}
+
+static void tell_end(struct run *run, const char *who)
+{
+	const struct schedule_record *record = &run->schedule->record;
+	bool failed = run->err.code;
+	char object[SCHEDULE_NAME_BYTES + 16];
+	snprintf(object, sizeof object, "schedules/%s", record->name);
+	own_audit_note(run->schedules->api->parts.trust,
+		failed ? "failSchedule" : "runSchedule", object);
+	if (failed)
+		log_warning("api", "schedule_failed", "schedule %s: %s",
+			record->name, record->text);
+	else
+		log_info("api", "schedule_done",
+			"schedule %s, by %s: snapshot %s of %u volumes, %u "
+			"deleted",
+			record->name, who, record->snapshot, record->made,
+			record->deleted);
+	api_emit(run->schedules->api, "schedules",
+		failed ? "schedule_failed" : "schedule_done",
+		json_pack("{ss, ss, si, si, ss*}", "schedule", record->name,
+			"snapshot", record->snapshot, "made", (int)record->made,
+			"deleted", (int)record->deleted, "reason",
+			failed ? record->text : NULL));
+}
+
+static void end(struct run *run, const char *who)
+{
+	struct schedule_record *record = &run->schedule->record;
+	struct err err = {0};
+	record->ended_ms = api_now_ms();
+	record->result = run->err.code ? SCHEDULE_FAILED : SCHEDULE_DONE;
+	snprintf(record->text, sizeof record->text, "%.*s",
+		(int)sizeof record->text - 1, run->err.text);
+	if (schedule_store_save(run->schedules, record, &err))
+		log_warning("api", "schedule", "schedule %s cannot be kept: %s",
+			record->name, err.text);
+	tell_end(run, who);
+}
+
+static int run_co(struct run *run, const char *who, struct err *err)
+{
+	struct err ignored = {0};
+	begin(run);
+	/* Not to be done twice, should the daemon die meanwhile. */
+	schedule_store_save(run->schedules, &run->schedule->record, &ignored);
+	make_all_co(run);
+	let_go_co(run);
+	prune_all_co(run);
+	end(run, who);
+	if (run->err.code)
+		*err = run->err;
+	return run->err.code ? -run->err.code : 0;
+}
+
+int api_schedule_run_co(struct api_schedules *schedules, const char *name,
+	const char *who, struct err *err)
+{
+	struct run *run = calloc(1, sizeof *run);
+	struct api_schedule *schedule = api_schedule_of(schedules, name);
+	int failed;
+	if (!run || !schedule) {
+		free(run);
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	run->schedules = schedules;
+	run->schedule = schedule;
+	if (!api_schedule_plan(schedules, name, &run->plan)) {
+		free(run);
+		return err_set(
+			err, ENOENT, "there is no schedule \"%s\"", name);
+	}
+	schedule->running = true;
+	schedules->running++;
+	failed = run_co(run, who, err);
+	schedule->running = false;
+	schedules->running--;
+	free(run);
+	if (!schedules->running && schedules->closer) {
+		struct co *closer = schedules->closer;
+		schedules->closer = NULL;
+		co_resume(closer);
+	}
+	return failed;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Schedules at work: what the document says of them (target/control/schedule/) done
+ * by the clock.
+ *
+ *	look	which are due? each in a coroutine of its own
+ *	run	own rows kept -> snapshots made -> what served its time goes
+ *		-> how it ended kept, told, audited
+ *
+ * Invariants
+ *  1. A run that was missed (the daemon was down, the clock was set) is done once,
+ *     however many there were. One that is due while the last is under way is left
+ *     out, with an event.
+ *  2. Only what a schedule has made is deleted by it: there is a row that says so,
+ *     durable before the snapshot is made. Never one that is locked, that a volume
+ *     shows or that is shown; why it stayed is in the status.
+ *  3. A run that fails still prunes: counts, not ages, say what goes, so nothing goes
+ *     because nothing new came, and a full disk gets room.
+ *  4. Control thread; wall-clock time.
+ */
+#ifndef WEBUI_API_SCHEDULES_SCHEDULES_H
+#define WEBUI_API_SCHEDULES_SCHEDULES_H
+
+#include "target/control/schedule/schedule.h"
+#include "webui/api/server/private.h"
+
+#define SCHEDULE_TEXT_BYTES 400u
+#define SCHEDULE_KEPT_TOLD 16u /* reasons in a status */
+
+enum schedule_result {
+	SCHEDULE_NEVER,
+	SCHEDULE_DONE,
+	SCHEDULE_FAILED,
+	SCHEDULE_RESULTS
+};
+extern const char *const schedule_result_names[SCHEDULE_RESULTS];
+
+/* What is kept of one beside the document. */
+struct schedule_record {
+	char name[SCHEDULE_NAME_BYTES];
+	int64_t due; /* seconds: all runs up to then are done or left out */
+	int64_t ran_ms, ended_ms; /* 0: never */
+	enum schedule_result result;
+	char text[SCHEDULE_TEXT_BYTES]; /* why it failed */
+	char snapshot[SCHEDULE_STAMP_BYTES]; /* of the last run */
+	unsigned made, deleted;
+	json_t *kept; /* [{volume, snapshot, reason}]: to go, but they stay */
+};
+
+struct api_schedule {
+	struct schedule_record record;
+	bool running;
+	struct zone *zone; /* of zone_name; NULL: not read */
+	char zone_name[ZONE_NAME_BYTES];
+	TAILQ_ENTRY(api_schedule) link;
+};
+
+struct api_schedules {
+	struct api *api;
+	TAILQ_HEAD(, api_schedule) list;
+	struct loop_timer timer;
+	uint64_t generation; /* of the configuration when it was looked at */
+	bool looking, closing;
+	unsigned running;
+	struct co *closer;
+};
+
+/* Reads what is kept. NULL with *err. */
+struct api_schedules *api_schedules_new(struct api *api, struct err *err);
+/* NULL is fine. Waits for runs, which end at their next step. */
+void api_schedules_stop_co(struct api_schedules *schedules);
+
+/* Those that the document does not have any more, and that anything is their own. */
+void api_schedules_forget_gone(struct api_schedules *schedules);
+
+/* The one of that name, made if it is not there; NULL: no memory. */
+struct api_schedule *api_schedule_of(
+	struct api_schedules *schedules, const char *name);
+/* What the document says of it. False: there is none (any more). */
+bool api_schedule_plan(const struct api_schedules *schedules, const char *name,
+	struct schedule *plan);
+/* Its zone, read if need be. NULL with *err. */
+const struct zone *api_schedule_zone(struct api_schedule *schedule,
+	const struct schedule *plan, struct err *err);
+/* When it runs next, seconds since 1970; 0: not by itself, with the reason in *err if
+ * that is one. */
+int64_t api_schedule_next(struct api_schedules *schedules,
+	struct api_schedule *schedule, const struct schedule *plan,
+	struct err *err);
+
+/* -- schedule_run.c ------------------------------------------------------------ */
+
+/* One run, now; it is not running. 0, or -errno with *err, which the record has
+ * too. `who` asked. */
+int api_schedule_run_co(struct api_schedules *schedules, const char *name,
+	const char *who, struct err *err);
+
+/* -- schedule_prune.c ---------------------------------------------------------- */
+
+/* Deletes of a volume's snapshots what the plan does not keep; counts and reasons go
+ * to the record. */
+void api_schedule_prune_co(struct api_schedules *schedules,
+	struct api_schedule *schedule, const struct schedule *plan,
+	const struct zone *zone, const char *volume);
+
+/* -- schedule_store.c ----------------------------------------------------------- */
+
+int schedule_store_load(struct api_schedules *schedules, struct err *err);
+int schedule_store_save(struct api_schedules *schedules,
+	const struct schedule_record *record, struct err *err);
+/* Its record, and that anything is its own. */
+void schedule_store_forget(struct api_schedules *schedules, const char *name);
+
+/* That a snapshot of the volume is the schedule's own. -EEXIST: it was before, -EIO. */
+int schedule_own_add(struct api_schedules *schedules, const char *schedule,
+	const char *volume, const char *snapshot, int64_t instant,
+	struct err *err);
+void schedule_own_remove(struct api_schedules *schedules, const char *schedule,
+	const char *volume, const char *snapshot);
+/* {snapshot: seconds}; NULL with *err. */
+json_t *schedule_own_list(struct api_schedules *schedules, const char *schedule,
+	const char *volume, struct err *err);
+
+#endif

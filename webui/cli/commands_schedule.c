@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands about schedules of snapshots; see command.h. */
+#include "webui/cli/commands.h"
+
+#define SCHEDULE \
+	{ \
+		"SCHEDULE", .place = "{name}", .names_of = "schedule", \
+			    .help = "its name" \
+	}
+#define FILE_OPTION \
+	{ \
+		"file", 'f', VALUE_DOCUMENT, "FILE", "", \
+			"what it shall be, YAML or JSON" \
+	}
+
+static const struct cli_column schedule_columns[] = {
+	{"NAME", "name"},
+	{"VOLUMES", "volumes"},
+	{"EVERY", "every"},
+	{"AT", "at"},
+	{"ENABLED", "enabled"},
+	{"NEXT", "status.next_run"},
+	{"LAST", "status.last_run"},
+	{"RESULT", "status.last_result", COLUMN_STATE},
+	{"REASON", "status.reason"},
+	{0},
+};
+
+#define WHEN_OPTIONS \
+	{"volumes", 0, VALUE_LIST, "VOLUME,...", "volumes", \
+		"of these (again, or with commas)", .names_of = "volume"}, \
+		{"every", 0, VALUE_TEXT, "PERIOD", "every", \
+			"hour, day, week, month; or 1m to 24h"}, \
+		{"at", 0, VALUE_TEXT, "HH:MM", "at", \
+			"when, by the zone's clock (00:00)"}, \
+		{"weekday", 0, VALUE_CHOICE, "DAY", "weekday", \
+			"of every week (sunday)", \
+			.choices = "sunday|monday|tuesday|wednesday|thursday|" \
+				   "friday|saturday"}, \
+		{"day", 0, VALUE_NUMBER, "N", "day", \
+			"of every month, or its last one (1)"}, \
+	{ \
+		"zone", 0, VALUE_TEXT, "ZONE", "zone", \
+			"whose clock, such as Europe/Berlin (UTC)" \
+	}
+#define KEEP_OPTIONS \
+	{"keep-latest", 0, VALUE_NUMBER, "N", "keep.latest", \
+		"the newest ones stay"}, \
+		{"keep-hourly", 0, VALUE_NUMBER, "N", "keep.hourly", \
+			"the newest of so many hours stay"}, \
+		{"keep-daily", 0, VALUE_NUMBER, "N", "keep.daily", \
+			"the newest of so many days stay"}, \
+		{"keep-weekly", 0, VALUE_NUMBER, "N", "keep.weekly", \
+			"the newest of so many weeks stay"}, \
+		{"keep-monthly", 0, VALUE_NUMBER, "N", "keep.monthly", \
+			"the newest of so many months stay"}, \
+	{ \
+		"keep-yearly", 0, VALUE_NUMBER, "N", "keep.yearly", \
+			"the newest of so many years stay" \
+	}
+
+static const struct cli_option create_options[] = {
+	WHEN_OPTIONS, KEEP_OPTIONS, FILE_OPTION, CLI_END};
+static const struct cli_option set_options[] = {
+	WHEN_OPTIONS, KEEP_OPTIONS, CLI_END};
+static const struct cli_option replace_options[] = {FILE_OPTION, CLI_END};
+
+#define PAIRS \
+	{ \
+		"KEY=VALUE", .value = VALUE_PAIRS, .place = "", \
+			     .help = "such as enabled=false, group=false", \
+			     .flags = CLI_REST \
+	}
+
+static const struct cli_command schedule_commands[] = {
+	{"list", "all schedules", "listSchedules", "GET", "/schedules",
+		"viewer", CLI_PAGED},
+	{"show", "one schedule", "getSchedule", "GET", "/schedules/{name}",
+		"viewer", .argument = {SCHEDULE}},
+	{"create", "make snapshots by the clock", "createSchedule", "POST",
+		"/schedules", "operator", CLI_DRY_RUN | CLI_KEYED,
+		.argument = {{"SCHEDULE", .place = "name",
+				     .help = "a name, with which those of its "
+					     "snapshots begin"},
+			PAIRS},
+		.options = create_options, .done = "created",
+		.more = "The images keep them and must be qcow2. Those of "
+			"several volumes show one moment, or none is made "
+			"(unless group=false). How many stay must be said; "
+			"what is locked or in use stays in any case. A date is "
+			"run once, whatever the clock does that night."},
+	{"set", "change properties of a schedule", "changeSchedule", "PATCH",
+		"/schedules/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
+		.argument = {SCHEDULE, PAIRS}, .options = set_options,
+		.done = "changed"},
+	{"replace", "make a schedule what a file says", "replaceSchedule",
+		"PUT", "/schedules/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
+		.argument = {SCHEDULE}, .options = replace_options,
+		.done = "changed"},
+	{"run", "make the snapshots of a schedule now", "runSchedule", "POST",
+		"/schedules/{name}/run", "operator", CLI_DRY_RUN | CLI_KEYED,
+		.argument = {SCHEDULE},
+		.done = "snapshot {status.snapshot} made"},
+	{"delete", "make no more snapshots by it; those that are there stay",
+		"deleteSchedule", "DELETE", "/schedules/{name}", "operator",
+		CLI_DRY_RUN | CLI_MATCH | CLI_ASKS, .argument = {SCHEDULE},
+		.done = "deleted"},
+	{0},
+};
+
+const struct cli_noun cli_schedule = {"schedule",
+	"schedules: snapshots by the clock", schedule_commands,
+	schedule_columns};
