@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# /metrics after hosts have worked, read by the parsers of Prometheus' own client
+# library (the one of OpenMetrics is strict: families, suffixes, units, buckets that
+# rise, the end), and latency by volume, operation and host.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/api.sh"
+. "$(dirname "$0")/host.sh"
+needs curl jq qemu-io
+python=/usr/bin/python3 # Debian's, which has Debian's packages
+$python -c 'import prometheus_client.openmetrics.parser' 2>/dev/null ||
+	skip_all "python3-prometheus-client is missing"
+
+write_settings 0
+cat >"$work/document.yaml" <<YAML
+volumes:
+  - {name: a, source: {listeners: [{type: stats}], protocol: {type: mem, size: 16MiB}}}
+  - {name: b, source: {protocol: {type: mem, size: 16MiB}}}
+hosts: [{name: web1, iscsi: {iqn: ['*']}}]
+targets: [{name: a}, {name: b}]
+exports:
+  - {volume: a, target: a, lun: 0, hosts: [web1]}
+  - {volume: b, target: b, lun: 0, hosts: [web1]}
+YAML
+check "the daemon starts" start_daemon
+url=iscsi://127.0.0.1:$port/$iqn
+check "a host works" io_of a 'write 0 64k' 'write 64k 64k' 'read 0 64k' flush
+check "with another volume, too" io_of b 'write 0 4k'
+
+parse() { # MODULE: what the last answer says, as one JSON object a sample
+	$python -c 'import importlib, json, sys
+parser = importlib.import_module("prometheus_client." + sys.argv[1])
+for family in parser.text_string_to_metric_families(open(sys.argv[2]).read()):
+    assert family.type != "unknown" and family.documentation, family.name
+    for sample in family.samples:
+        print(json.dumps({"type": family.type, "name": sample.name, "value": sample.value, **sample.labels}))
+' "$1" "$work/body" >"$work/samples"
+}
+counts() { # NAME VOLUME OP: of web1
+	jq -s --arg name "$1" --arg volume "$2" --arg op "$3" '[.[] | select(.name == $name and
+		.volume == $volume and .op == $op and .host == "web1") | .value] | add' "$work/samples"
+}
+count_is() { local is; is=$(counts "${@:1:3}"); [ "${is%.0}" = "$4" ] || { echo "$is"; return 1; }; }
+duration=cairn_volume_io_duration_seconds
+has_flushes() { [ "$(counts ${duration}_count a flush)" != null ]; }
+check "OpenMetrics" answers 200 local_api /metrics
+check "read by a strict parser" parse openmetrics.parser
+check "writes of a host on a volume" count_is ${duration}_count a write 2
+check "its read" count_is ${duration}_count a read 1
+check "its flush" has_flushes
+some_time() { jq -se "any(.[]; .name == \"${duration}_sum\" and .volume == \"a\" and .op == \"write\" and .value > 0)" "$work/samples"; }
+check "which took some time" some_time
+check "of another volume apart" count_is ${duration}_count b write 1
+check "bytes" count_is cairn_volume_bytes_total a write 131072
+whole() { # the last bucket of each is its count
+	jq -se "([.[] | select(.name == \"${duration}_bucket\" and .le == \"+Inf\") | [.volume, .op, .host, .value]] | sort) ==
+		([.[] | select(.name == \"${duration}_count\") | [.volume, .op, .host, .value]] | sort)" "$work/samples"
+}
+check "the last bucket is all" whole
+check "the classic format" answers 200 local_api -H 'Accept: text/plain' /metrics
+check "read by its parser" parse parser
+check "says the same" count_is ${duration}_count a write 2
+check "it ends" stop_daemon
+finish
