@@ -61,6 +61,11 @@ uint64_t config_generation(const struct config *config)
 	return config->number;
 }
 
+void config_watch(struct config *config, struct config_watcher *watcher)
+{
+	config->watcher = watcher;
+}
+
 void config_outcome_free(struct config_outcome *outcome)
 {
 	json_decref(outcome->changes);
@@ -86,6 +91,8 @@ void config_take(struct config *config, const struct config_proposal *proposal,
 	outcome->number = config->number = commit->number;
 	free(config->legacy);
 	config->legacy = NULL;
+	if (config->watcher)
+		config->watcher->changed(config->watcher);
 }
 
 struct keeping {

@@ -59,6 +59,14 @@ json_t *config_document(const struct config *config);
 /* Rises with every change. */
 uint64_t config_generation(const struct config *config);
 
+/* Told after each change, of which the objects say already what is; on the control lane,
+ * within the change: it must not wait, nor begin another. */
+struct config_watcher {
+	void (*changed)(struct config_watcher *watcher);
+};
+/* One watcher at a time; NULL: nobody any more. */
+void config_watch(struct config *config, struct config_watcher *watcher);
+
 /* -- changing --------------------------------------------------------------- */
 
 /* 0, or -errno with *err and everything as before: EINVAL, ENOENT (a reference),

@@ -14,6 +14,8 @@
 #include "target/control/config/proposal.h"
 #include "target/control/config/store.h"
 
+struct config_watcher;
+
 struct config {
 	struct appliance_world world;
 	struct appliance *appliance;
@@ -21,6 +23,7 @@ struct config {
 	uint64_t number; /* newest of the history */
 	char *legacy; /* the document of an older database, until it is ours */
 	bool in_force; /* the appliance runs as the objects say */
+	struct config_watcher *watcher; /* NULL: nobody */
 	struct co_mutex changing;
 };
 

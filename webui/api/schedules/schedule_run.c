@@ -243,29 +243,47 @@ static int run_co(struct run *run, const char *who, struct err *err)
 	return run->err.code ? -run->err.code : 0;
 }
 
+bool api_schedule_ran_just_now(const struct api_schedule *schedule)
+{
+	return schedule->record.ran_ms / 1000 == api_now_ms() / 1000;
+}
+
+static int may_run(struct api_schedules *schedules,
+	struct api_schedule *schedule, const char *name, struct err *err)
+{
+	if (!schedule)
+		return err_set(err, ENOMEM, "out of memory");
+	if (!api_schedule_plan(schedules, schedule))
+		return err_set(
+			err, ENOENT, "there is no schedule \"%s\"", name);
+	if (api_schedule_ran_just_now(schedule))
+		return err_set(err, EBUSY,
+			"schedule %s has run in this second, by which its "
+			"snapshots are called: run it again in the next",
+			name);
+	return 0;
+}
+
 int api_schedule_run_co(struct api_schedules *schedules, const char *name,
 	const char *who, struct err *err)
 {
-	struct run *run = calloc(1, sizeof *run);
 	struct api_schedule *schedule = api_schedule_of(schedules, name);
-	int failed;
-	if (!run || !schedule) {
-		free(run);
+	int failed = may_run(schedules, schedule, name, err);
+	if (failed)
+		return failed;
+	struct run *run = calloc(1, sizeof *run);
+	if (!run)
 		return err_set(err, ENOMEM, "out of memory");
-	}
 	run->schedules = schedules;
 	run->schedule = schedule;
-	if (!api_schedule_plan(schedules, name, &run->plan)) {
-		free(run);
-		return err_set(
-			err, ENOENT, "there is no schedule \"%s\"", name);
-	}
+	run->plan = schedule->plan;
 	schedule->running = true;
 	schedules->running++;
 	failed = run_co(run, who, err);
 	schedule->running = false;
 	schedules->running--;
 	free(run);
+	api_schedules_forget_gone(schedules);
 	if (!schedules->running && schedules->closer) {
 		struct co *closer = schedules->closer;
 		schedules->closer = NULL;

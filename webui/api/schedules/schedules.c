@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The clock may have been set, the configuration changed. */
-#define LOOK_MS 2000
+/* The clock may have been set. */
+#define LOOK_MS 1000
 #define NS_PER_MS 1000000ull
 
 const char *const schedule_result_names[SCHEDULE_RESULTS] = {
@@ -56,16 +56,25 @@ static void free_schedule(
 	free(one);
 }
 
-bool api_schedule_plan(const struct api_schedules *schedules, const char *name,
-	struct schedule *plan)
+static bool read_plan(
+	const struct api_schedules *schedules, struct api_schedule *schedule)
 {
 	struct err err = {0};
-	const struct config_object *object = config_find(
-		schedules->api->parts.config, CONFIG_SCHEDULE, name);
+	const struct config_object *object =
+		config_find(schedules->api->parts.config, CONFIG_SCHEDULE,
+			schedule->record.name);
 	struct doc *node = object ? json_to_doc(object->value, &err) : NULL;
-	bool well = node && !schedule_read(node, plan, &err);
+	bool well = node && !schedule_read(node, &schedule->plan, &err);
 	doc_free(node);
 	return well;
+}
+
+const struct schedule *api_schedule_plan(
+	struct api_schedules *schedules, struct api_schedule *schedule)
+{
+	if (!schedule->planned)
+		schedule->planned = read_plan(schedules, schedule);
+	return schedule->planned ? &schedule->plan : NULL;
 }
 
 const struct zone *api_schedule_zone(struct api_schedule *schedule,
@@ -152,37 +161,22 @@ static void begin(
 /* Milliseconds until it is due; it is started if it is. */
 static int64_t look_at(struct api_schedules *schedules, const char *name)
 {
-	struct schedule plan;
 	struct err err = {0};
 	struct api_schedule *schedule = api_schedule_of(schedules, name);
-	if (!schedule || !api_schedule_plan(schedules, name, &plan))
-		return LOOK_MS;
-	int64_t next = api_schedule_next(schedules, schedule, &plan, &err);
+	const struct schedule *plan =
+		schedule ? api_schedule_plan(schedules, schedule) : NULL;
+	int64_t next =
+		plan ? api_schedule_next(schedules, schedule, plan, &err) : 0;
 	int64_t left = next * 1000 - api_now_ms();
-	if (!next || left > 0)
-		return next ? left : LOOK_MS;
+	if (!next)
+		return LOOK_MS;
+	if (left > 0)
+		return left;
 	if (schedule->running)
 		skip(schedules, schedule);
-	else
+	else if (!api_schedule_ran_just_now(schedule))
 		begin(schedules, schedule);
 	return LOOK_MS;
-}
-
-void api_schedules_forget_gone(struct api_schedules *schedules)
-{
-	struct api_schedule *one, *next;
-	uint64_t generation = config_generation(schedules->api->parts.config);
-	if (generation == schedules->generation)
-		return;
-	schedules->generation = generation;
-	TAILQ_FOREACH_SAFE (one, &schedules->list, link, next) {
-		if (one->running ||
-			config_find(schedules->api->parts.config,
-				CONFIG_SCHEDULE, one->record.name))
-			continue;
-		schedule_store_forget(schedules, one->record.name);
-		free_schedule(schedules, one);
-	}
 }
 
 /* A run that begins here goes on in another turn; what it does first may change the
@@ -194,7 +188,6 @@ static void look(struct api_schedules *schedules)
 	json_t *names = json_array(), *name;
 	int64_t wait_ms = LOOK_MS;
 	size_t i;
-	api_schedules_forget_gone(schedules);
 	while ((one = config_next(config, CONFIG_SCHEDULE, one)))
 		json_array_append_new(names, json_string(one->id));
 	json_array_foreach(names, i, name)
@@ -211,6 +204,33 @@ static void look(struct api_schedules *schedules)
 static void expired(struct loop_timer *timer)
 {
 	look(container_of(timer, struct api_schedules, timer));
+}
+
+void api_schedules_forget_gone(struct api_schedules *schedules)
+{
+	struct api_schedule *one, *next;
+	TAILQ_FOREACH_SAFE (one, &schedules->list, link, next) {
+		if (config_find(schedules->api->parts.config, CONFIG_SCHEDULE,
+			    one->record.name))
+			continue;
+		schedule_store_forget(schedules, one->record.name);
+		if (!one->running)
+			free_schedule(schedules, one);
+	}
+}
+
+/* What there is now is looked at in a turn of its own. */
+static void config_changed(struct config_watcher *watcher)
+{
+	struct api_schedules *schedules =
+		container_of(watcher, struct api_schedules, watcher);
+	struct api_schedule *one;
+	api_schedules_forget_gone(schedules);
+	TAILQ_FOREACH (one, &schedules->list, link)
+		one->planned = false;
+	if (!schedules->closing)
+		loop_timer_set(
+			schedules->api->loop, &schedules->timer, NS_PER_MS);
 }
 
 /* -- life ------------------------------------------------------------------------ */
@@ -231,14 +251,16 @@ struct api_schedules *api_schedules_new(struct api *api, struct err *err)
 	}
 	schedules->api = api;
 	schedules->timer.expired = expired;
-	schedules->generation = UINT64_MAX;
+	schedules->watcher.changed = config_changed;
 	TAILQ_INIT(&schedules->list);
 	if (schedule_store_load(schedules, err)) {
 		free_all(schedules);
 		return NULL;
 	}
-	if (api->parts.config) /* else there is no appliance, as in some tests */
+	if (api->parts.config) { /* else there is no appliance, as in some tests */
+		config_watch(api->parts.config, &schedules->watcher);
 		loop_timer_set(api->loop, &schedules->timer, NS_PER_MS);
+	}
 	return schedules;
 }
 
@@ -247,6 +269,8 @@ void api_schedules_stop_co(struct api_schedules *schedules)
 	if (!schedules)
 		return;
 	schedules->closing = true;
+	if (schedules->api->parts.config)
+		config_watch(schedules->api->parts.config, NULL);
 	loop_timer_clear(schedules->api->loop, &schedules->timer);
 	if (schedules->running) {
 		schedules->closer = co_self();

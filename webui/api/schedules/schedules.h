@@ -21,6 +21,7 @@
 #ifndef WEBUI_API_SCHEDULES_SCHEDULES_H
 #define WEBUI_API_SCHEDULES_SCHEDULES_H
 
+#include "target/control/config/config.h"
 #include "target/control/schedule/schedule.h"
 #include "webui/api/server/private.h"
 
@@ -50,6 +51,8 @@ struct schedule_record {
 struct api_schedule {
 	struct schedule_record record;
 	bool running;
+	bool planned; /* `plan` is what the document says */
+	struct schedule plan;
 	struct zone *zone; /* of zone_name; NULL: not read */
 	char zone_name[ZONE_NAME_BYTES];
 	TAILQ_ENTRY(api_schedule) link;
@@ -59,8 +62,8 @@ struct api_schedules {
 	struct api *api;
 	TAILQ_HEAD(, api_schedule) list;
 	struct loop_timer timer;
-	uint64_t generation; /* of the configuration when it was looked at */
-	bool looking, closing;
+	struct config_watcher watcher;
+	bool closing;
 	unsigned running;
 	struct co *closer;
 };
@@ -70,15 +73,17 @@ struct api_schedules *api_schedules_new(struct api *api, struct err *err);
 /* NULL is fine. Waits for runs, which end at their next step. */
 void api_schedules_stop_co(struct api_schedules *schedules);
 
-/* Those that the document does not have any more, and that anything is their own. */
+/* Those that the document does not have any more go, and what they made is nobody's:
+ * before another one of the name can come. One that runs stays until it has ended. */
 void api_schedules_forget_gone(struct api_schedules *schedules);
 
 /* The one of that name, made if it is not there; NULL: no memory. */
 struct api_schedule *api_schedule_of(
 	struct api_schedules *schedules, const char *name);
-/* What the document says of it. False: there is none (any more). */
-bool api_schedule_plan(const struct api_schedules *schedules, const char *name,
-	struct schedule *plan);
+/* What the document says of it, read once for each change of that: borrowed until the
+ * caller yields. NULL: there is none (any more). */
+const struct schedule *api_schedule_plan(
+	struct api_schedules *schedules, struct api_schedule *schedule);
 /* Its zone, read if need be. NULL with *err. */
 const struct zone *api_schedule_zone(struct api_schedule *schedule,
 	const struct schedule *plan, struct err *err);
@@ -90,8 +95,10 @@ int64_t api_schedule_next(struct api_schedules *schedules,
 
 /* -- schedule_run.c ------------------------------------------------------------ */
 
-/* One run, now; it is not running. 0, or -errno with *err, which the record has
- * too. `who` asked. */
+/* Its snapshots are called by the second: one run in each. */
+bool api_schedule_ran_just_now(const struct api_schedule *schedule);
+/* One run, now; it is not running. 0, or -errno with *err, which the record has too
+ * (but for -EBUSY: it ran just now). `who` asked. */
 int api_schedule_run_co(struct api_schedules *schedules, const char *name,
 	const char *who, struct err *err);
 

@@ -23,13 +23,11 @@ static void set_time(json_t *json, const char *member, int64_t ms)
 static json_t *status_json(struct api_schedules *schedules, const char *name)
 {
 	struct err err = {0};
-	struct schedule *plan = malloc(sizeof *plan);
-	struct api_schedule *schedule =
-		plan ? api_schedule_of(schedules, name) : NULL;
-	if (!schedule || !api_schedule_plan(schedules, name, plan)) {
-		free(plan);
+	struct api_schedule *schedule = api_schedule_of(schedules, name);
+	const struct schedule *plan =
+		schedule ? api_schedule_plan(schedules, schedule) : NULL;
+	if (!plan)
 		return NULL;
-	}
 	const struct schedule_record *record = &schedule->record;
 	int64_t next = api_schedule_next(schedules, schedule, plan, &err);
 	json_t *status =
@@ -48,7 +46,6 @@ static json_t *status_json(struct api_schedules *schedules, const char *name)
 			json_string(err.code ? err.text : record->text));
 	json_object_set_new(status, "kept",
 		record->kept ? json_deep_copy(record->kept) : json_array());
-	free(plan);
 	return status;
 }
 
@@ -71,8 +68,6 @@ static bool prepare(struct api_request *request,
 	static const char *const may_be_null[] = {"at", "weekday", "day"};
 	struct err err = {0};
 	const char *name = json_string_value(json_object_get(value, "zone"));
-	/* A new one must not take for its own what another of its name made. */
-	api_schedules_forget_gone(request->api->schedules);
 	for (unsigned i = 0; i < 3; i++) {
 		if (json_is_null(json_object_get(value, may_be_null[i])))
 			json_object_del(value, may_be_null[i]);
