@@ -287,18 +287,24 @@ static int check_arguments(
 	return 0;
 }
 
+static int read_verb(const char *verb, const struct doc *arguments,
+	struct qcow2_check *check, struct err *err)
+{
+	if (!strcmp(verb, "snapshots"))
+		return 0;
+	if (strcmp(verb, "check"))
+		return err_set(err, EINVAL,
+			"'%s' is no verb; there are: check, snapshots", verb);
+	return check_arguments(arguments, check, err);
+}
+
 static int rehearse_co(struct block_driver *driver, const char *verb,
 	const struct doc *arguments, struct err *err)
 {
 	struct qcow2_check check = {0};
 
 	(void)driver;
-	if (!strcmp(verb, "snapshots"))
-		return 0;
-	if (strcmp(verb, "check"))
-		return err_set(err, EINVAL,
-			"'%s' is no verb; there are: check, snapshots", verb);
-	return check_arguments(arguments, &check, err);
+	return read_verb(verb, arguments, &check, err);
 }
 
 static int command_co(struct block_driver *driver, const char *verb,
@@ -306,12 +312,10 @@ static int command_co(struct block_driver *driver, const char *verb,
 {
 	struct qcow2 *image = view_of(driver)->image;
 	struct qcow2_check check = {0};
-	int error = rehearse_co(driver, verb, arguments, err);
+	int error = read_verb(verb, arguments, &check, err);
 
 	if (!error && !strcmp(verb, "snapshots"))
 		return qcow2_snapshots_print_co(&image->format, out, err);
-	if (!error)
-		error = check_arguments(arguments, &check, err);
 	if (!error)
 		error = qcow2_check_live_co(image, &check, err);
 	if (!error)

@@ -6,6 +6,7 @@
 #include "target/control/appliance/live_plan.h"
 
 #include "blockcore/spec.h"
+
 /* True if all of `list` are listeners of `from`, unchanged. */
 static bool all_known(
 	const struct live_names *list, const struct live_names *from)

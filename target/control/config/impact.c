@@ -207,24 +207,22 @@ static void add_item(
 static void add_gone(
 	const struct impact *impact, const struct config_object *object)
 {
-	static const char *const texts[] = {
-		[CONFIG_VOLUME] = "hosts lose it; its file stays",
-		[CONFIG_HOST] = "its sessions end, it cannot log in again",
-		[CONFIG_TARGET] = "its sessions end",
-		[CONFIG_EXPORT] = "its hosts lose the disk",
-		[CONFIG_PORTAL] = "nobody can log in there any more, nor log "
-				  "in again; sessions that came through it go "
-				  "on",
-		[CONFIG_SCHEDULE] = "what it made stays",
+	static const struct {
+		enum effect effect;
+		const char *text;
+	} gone[] = {
+		[CONFIG_VOLUME] = {OFFLINE, "hosts lose it; its file stays"},
+		[CONFIG_HOST] = {SESSIONS_CLOSED,
+			"its sessions end, it cannot log in again"},
+		[CONFIG_TARGET] = {SESSIONS_CLOSED, "its sessions end"},
+		[CONFIG_EXPORT] = {LIVE, "its hosts lose the disk"},
+		[CONFIG_PORTAL] = {LIVE,
+			"nobody can log in there any more, nor log in again; "
+			"sessions that came through it go on"},
+		[CONFIG_SCHEDULE] = {NONE, "what it made stays"},
 	};
-	add(impact, object->kind, object->id,
-		object->kind == CONFIG_VOLUME		  ? OFFLINE
-			: object->kind == CONFIG_SCHEDULE ? NONE
-			: object->kind == CONFIG_EXPORT ||
-				object->kind == CONFIG_PORTAL
-			? LIVE
-			: SESSIONS_CLOSED,
-		texts[object->kind]);
+	add(impact, object->kind, object->id, gone[object->kind].effect,
+		gone[object->kind].text);
 }
 
 json_t *impact_list_co(const struct config_proposal *proposal,

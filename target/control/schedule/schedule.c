@@ -105,11 +105,6 @@ static const struct opt_spec keep_specs[] = {
 	KEEP(SCHEDULE_YEARLY, "yearly", "the newest of so many years"),
 	OPT_END};
 
-const char *schedule_class_name(enum schedule_class class)
-{
-	return keep_specs[class].name;
-}
-
 void schedule_print_help(FILE *out)
 {
 	fputs("Each of schedules:\n", out);

@@ -44,8 +44,6 @@ struct schedule {
 /* 0, or -EINVAL, -ENOMEM with *err. */
 int schedule_read(
 	const struct doc *node, struct schedule *schedule, struct err *err);
-/* "daily" ... */
-const char *schedule_class_name(enum schedule_class class);
 /* What its snapshot of that instant is called. */
 void schedule_stamp(const struct schedule *schedule, int64_t instant,
 	char name[SCHEDULE_STAMP_BYTES]);

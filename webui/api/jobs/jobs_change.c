@@ -18,6 +18,16 @@ static bool refuse_ended(struct api_request *request, const struct api_job *job)
 	return true;
 }
 
+/* The state that it has then; one that is being cancelled stays so. */
+static enum api_job_state state_if(const struct api_job *job, bool paused)
+{
+	if (job->record.state == API_JOB_CANCELLING)
+		return API_JOB_CANCELLING;
+	if (paused)
+		return API_JOB_PAUSED;
+	return job->job ? API_JOB_RUNNING : API_JOB_QUEUED;
+}
+
 static void set_paused(struct api_job *job, bool paused)
 {
 	if (job->record.state == API_JOB_CANCELLING)
@@ -26,15 +36,12 @@ static void set_paused(struct api_job *job, bool paused)
 		job_pause(job->job);
 	else if (job->job)
 		job_resume(job->job);
-	job->record.state = paused ? API_JOB_PAUSED
-		: job->job	   ? API_JOB_RUNNING
-				   : API_JOB_QUEUED;
+	job->record.state = state_if(job, paused);
 }
 
-static const struct doc *member(
-	const struct doc *body, const char *name, struct err *err)
+/* NULL: it is not said. */
+static const struct doc *member(const struct doc *body, const char *name)
 {
-	(void)err;
 	const struct doc *node = doc_find(body, name);
 	return node && node->kind != DOC_NULL ? node : NULL;
 }
@@ -48,8 +55,8 @@ struct wanted {
 static int read_wanted(
 	const struct doc *body, struct wanted *wanted, struct err *err)
 {
-	const struct doc *paused = member(body, "paused", err);
-	const struct doc *rate = member(body, "rate_bytes", err);
+	const struct doc *paused = member(body, "paused");
+	const struct doc *rate = member(body, "rate_bytes");
 	*wanted = (struct wanted){
 		.sets_paused = paused != NULL, .sets_rate = rate != NULL};
 	if (body->kind != DOC_MAP || !body->first)
@@ -105,12 +112,10 @@ static void plan_change(struct api_request *request, const struct api_job *job,
 	const struct wanted *wanted)
 {
 	json_t *after = api_job_json(job);
-	if (wanted->sets_paused && job->record.state != API_JOB_CANCELLING)
+	if (wanted->sets_paused)
 		json_object_set_new(after, "state",
 			json_string(
-				api_job_states[wanted->paused ? API_JOB_PAUSED
-						: job->job    ? API_JOB_RUNNING
-							   : API_JOB_QUEUED]));
+				api_job_states[state_if(job, wanted->paused)]));
 	if (wanted->sets_rate)
 		json_object_set_new(after, "rate_bytes",
 			json_integer((json_int_t)wanted->rate_bytes));

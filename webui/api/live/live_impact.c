@@ -60,11 +60,28 @@ json_t *live_impact_co(struct api_request *request, const char *volume,
 	return impact;
 }
 
+void live_plan_all_co(struct api_request *request, const json_t *volumes,
+	const char *effect, const char *text)
+{
+	json_t *names = json_deep_copy(volumes); /* it may change meanwhile */
+	json_t *impact = json_array(), *name;
+	size_t i;
+	json_array_foreach(names, i, name)
+	{
+		json_array_append_new(impact,
+			live_impact_co(request, json_string_value(name), effect,
+				text));
+	}
+	json_decref(names);
+	api_answer(request, 200,
+		json_pack("{sb, s[], so}", "dry_run", 1, "changes", "impact",
+			impact));
+}
+
 void live_plan_co(struct api_request *request, const char *volume,
 	const char *effect, const char *text)
 {
-	json_t *impact = live_impact_co(request, volume, effect, text);
-	api_answer(request, 200,
-		json_pack("{sb, s[], s[o]}", "dry_run", 1, "changes", "impact",
-			impact));
+	json_t *volumes = json_pack("[s]", volume);
+	live_plan_all_co(request, volumes, effect, text);
+	json_decref(volumes);
 }

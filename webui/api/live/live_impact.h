@@ -15,5 +15,8 @@ json_t *live_impact_co(struct api_request *request, const char *volume,
 /* Answers a plan with that one impact. */
 void live_plan_co(struct api_request *request, const char *volume,
 	const char *effect, const char *text);
+/* The same of several volumes, a list of names. */
+void live_plan_all_co(struct api_request *request, const json_t *volumes,
+	const char *effect, const char *text);
 
 #endif

@@ -388,9 +388,14 @@ void object_replace_co(
 	struct api_request *request, const struct object_kind *kind)
 {
 	const struct config_object *object = object_find(request, kind);
-	if (object && object_match(request, object) && check_map(request))
-		replace_co(
-			request, kind, object, json_deep_copy(request->body));
+	if (!object || !object_match(request, object) || !check_map(request))
+		return;
+	json_t *value = json_deep_copy(request->body);
+	json_t *kept = kind->keeps ? json_object_get(object->value, kind->keeps)
+				   : NULL;
+	if (kept && !json_object_get(value, kind->keeps))
+		json_object_set(value, kind->keeps, kept);
+	replace_co(request, kind, object, value);
 }
 
 json_t *object_merge(const json_t *target, const json_t *patch)

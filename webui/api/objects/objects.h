@@ -46,6 +46,8 @@ struct object_kind {
 	 * already. `present` NULL: a new one. False: answered. */
 	bool (*prepare)(struct api_request *request,
 		const struct config_object *present, json_t *value);
+	/* A member that a PUT keeps if it does not speak of it; NULL: none. */
+	const char *keeps;
 	/* Fills in edits for who holds the object: with `cascade` they let go.
 	 * Names of holders go to `held_by`. */
 	void (*release)(struct api_request *request,

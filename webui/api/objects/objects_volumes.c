@@ -194,19 +194,9 @@ bool object_check_name(struct api_request *request, enum config_kind kind,
 	return false;
 }
 
-/* Who replaces a volume and does not speak of its snapshots means them to stay. */
-static void keep_snapshots(const struct config_object *present, json_t *value)
-{
-	json_t *kept = json_object_get(present->value, "snapshots");
-	if (kept && !json_object_get(value, "snapshots"))
-		json_object_set(value, "snapshots", kept);
-}
-
 static bool prepare_volume(struct api_request *request,
 	const struct config_object *present, json_t *value)
 {
-	if (present && !strcmp(request->route->method, "PUT"))
-		keep_snapshots(present, value);
 	return object_check_name(request, CONFIG_VOLUME, present, value) &&
 		(!present || check_uuid(request, present, value));
 }
@@ -269,6 +259,7 @@ const struct object_kind object_volumes = {.kind = CONFIG_VOLUME,
 	.complete = complete_volume,
 	.measure_co = measure_volumes_co,
 	.prepare = prepare_volume,
+	.keeps = "snapshots",
 	.release = release_volume};
 
 /* -- create, with export ------------------------------------------------------ */

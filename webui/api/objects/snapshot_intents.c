@@ -146,25 +146,12 @@ static const struct config_object *volume_of(
 	return NULL;
 }
 
-static bool is_there(const json_t *items, const char *name)
-{
-	const json_t *one;
-	size_t i;
-	json_array_foreach(items, i, one)
-	{
-		const char *text = source_text(one, "name");
-		if (text && !strcmp(text, name))
-			return true;
-	}
-	return false;
-}
-
 /* By its name only: spec_snapshot_delete_co would take an id for one. */
 static int delete_left_co(struct block_source *source,
 	const struct snapshot_intent *intent, struct err *err)
 {
 	json_t *items = snapshot_read_co(source, err);
-	bool there = is_there(items, intent->name);
+	bool there = snapshot_has_name(items, intent->name);
 	if (!items)
 		return -err->code;
 	json_decref(items);

@@ -2,7 +2,7 @@
 /* See snapshot_moment.h. */
 #include "webui/api/objects/snapshot_moment.h"
 
-#include "webui/api/objects/snapshots.h"
+#include "webui/api/objects/snapshot_read.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ static int begin_co(void *argument, struct err *err)
 	for (unsigned i = 0; i < moment->count; i++) {
 		const struct snapshot_intent *intent = &moment->intent[i];
 		json_t *items = snapshot_read_co(moment->source[i], err);
-		bool taken = snapshot_pick(items, intent->name);
+		bool taken = snapshot_has_name(items, intent->name);
 		if (!items)
 			return -err->code;
 		json_decref(items);

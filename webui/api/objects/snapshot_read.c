@@ -18,6 +18,19 @@ const char *snapshot_image(const json_t *source)
 					     : NULL;
 }
 
+bool snapshot_has_name(const json_t *items, const char *name)
+{
+	const json_t *one;
+	size_t i;
+	json_array_foreach(items, i, one)
+	{
+		const char *text = source_text(one, "name");
+		if (text && !strcmp(text, name))
+			return true;
+	}
+	return false;
+}
+
 /* As the image has it -> as answers have it. */
 static json_t *snapshot_json(const json_t *kept)
 {

@@ -6,16 +6,13 @@
  * snapshot_moment.h.
  */
 #include "blockcore/base/log.h"
-#include "blockcore/spec.h"
 #include "webui/api/live/live_impact.h"
 #include "webui/api/objects/snapshot_intents.h"
 #include "webui/api/objects/snapshot_moment.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* False: answered. */
@@ -64,23 +61,6 @@ static bool take_all(struct api_request *request,
 	return true;
 }
 
-static json_t *plan_json_co(struct api_request *request, const json_t *volumes)
-{
-	json_t *impact = json_array();
-	const json_t *one;
-	size_t i;
-	json_array_foreach(volumes, i, one)
-	{
-		json_array_append_new(impact,
-			live_impact_co(request, json_string_value(one),
-				"parked",
-				"a snapshot is made in the image; hosts wait "
-				"until nothing is in flight in any of them"));
-	}
-	return json_pack(
-		"{sb, s[], so}", "dry_run", 1, "changes", "impact", impact);
-}
-
 static void made(struct api_request *request, const char *name)
 {
 	const json_t *volumes = json_object_get(request->body, "volumes");
@@ -110,10 +90,11 @@ static void create_group_co(struct api_request *request)
 		api_fail(request, &err);
 	} else if (take_all(request, &moment, name)) {
 		if (request->dry_run)
-			api_answer(request, 200,
-				plan_json_co(request,
-					json_object_get(
-						request->body, "volumes")));
+			live_plan_all_co(request,
+				json_object_get(request->body, "volumes"),
+				"parked",
+				"a snapshot is made in the image; hosts wait "
+				"until nothing is in flight in any of them");
 		else if (snapshot_moment_make_co(&moment, name, &err))
 			api_fail(request, &err);
 		else

@@ -123,25 +123,6 @@ static void delete_co(struct api_request *request)
 
 /* -- a run ------------------------------------------------------------------------ */
 
-static void plan_run_co(struct api_request *request, const json_t *volumes)
-{
-	json_t *impact = json_array();
-	const json_t *one;
-	size_t i;
-	json_array_foreach(volumes, i, one)
-	{
-		json_array_append_new(impact,
-			live_impact_co(request, json_string_value(one),
-				"parked",
-				"a snapshot is made in the image, and those "
-				"that the schedule does not keep go; hosts "
-				"wait for what is in flight and one flush"));
-	}
-	api_answer(request, 200,
-		json_pack("{sb, s[], so}", "dry_run", 1, "changes", "impact",
-			impact));
-}
-
 static void run_co(struct api_request *request)
 {
 	struct err err = {0};
@@ -158,10 +139,11 @@ static void run_co(struct api_request *request)
 		return;
 	}
 	if (request->dry_run) {
-		json_t *volumes = json_deep_copy(
-			json_object_get(object->value, "volumes"));
-		plan_run_co(request, volumes);
-		json_decref(volumes);
+		live_plan_all_co(request,
+			json_object_get(object->value, "volumes"), "parked",
+			"a snapshot is made in the image, and those that the "
+			"schedule does not keep go; hosts wait for what is in "
+			"flight and one flush");
 		return;
 	}
 	snprintf(path, sizeof path, "schedules/%s", name);
