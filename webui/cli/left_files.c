@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See left_files.h. */
 #include "webui/cli/left_files.h"
+#include "blockcore/base/shell.h"
 #include "webui/cli/commands.h"
 #include "webui/cli/text.h"
 
@@ -63,27 +64,6 @@ static int take_out_used(struct cli_run *run, json_t *files)
 	return status;
 }
 
-/* For a shell: in quotes if it must be. */
-static void print_word(FILE *out, const char *word)
-{
-	static const char plain[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"0123456789/._-+,:@%";
-	if (word[strspn(word, plain)] == '\0') {
-		fputs(word, out);
-		return;
-	}
-	fputc('\'', out);
-	for (const char *at = word; *at; at++) {
-		char one[2] = {*at, '\0'};
-		if (*at == '\'')
-			fputs("'\\''", out);
-		else
-			output_text(out, one);
-	}
-	fputc('\'', out);
-}
-
 static void print_path(FILE *out, const char *directory, const char *path)
 {
 	char *whole = NULL;
@@ -91,7 +71,7 @@ static void print_path(FILE *out, const char *directory, const char *path)
 	if (asprintf(&whole, "%s%s%s", is_whole ? "" : directory,
 		    is_whole ? "" : "/", path) < 0)
 		abort();
-	print_word(out, whole);
+	shell_print_word(out, whole);
 	free(whole);
 }
 

@@ -9,6 +9,7 @@
  *  2. Everything names the portal: a record changed without one "works until the
  *     next start".
  */
+#include "blockcore/base/shell.h"
 #include "target/control/connect/connect_print.h"
 #include "target/control/connect/connect_quote.h"
 
@@ -23,9 +24,9 @@ static void node(FILE *out, const struct connect_view *view,
 		strchr(portal->address, ':') ? "[%s]:%u" : "%s:%u",
 		portal->address, (unsigned)portal->port);
 	fputs("iscsiadm -m node -T ", out);
-	quote_shell(out, view->target);
+	shell_print_word(out, view->target);
 	fputs(" -p ", out);
-	quote_shell(out, text);
+	shell_print_word(out, text);
 	fprintf(out, " %s\n", rest);
 }
 
@@ -44,7 +45,7 @@ static void initiator_name(FILE *out, const struct connect_view *view)
 		return;
 	say(out, "this host is known to us by its initiator name\n");
 	fputs("printf 'InitiatorName=%s\\n' ", out);
-	quote_shell(out, view->initiator);
+	shell_print_word(out, view->initiator);
 	fputs(" > /etc/iscsi/initiatorname.iscsi\n"
 	      "systemctl restart iscsid\n\n",
 		out);
@@ -66,7 +67,7 @@ static void setting_text(FILE *out, const struct connect_view *view,
 	FILE *to = fmemopen(quoted, sizeof quoted - 1, "w");
 	if (!to)
 		return;
-	quote_shell(to, text);
+	shell_print_word(to, text);
 	fclose(to);
 	setting(out, view, name, quoted);
 }
@@ -164,11 +165,11 @@ void connect_print_proxmox(FILE *out, const struct connect_view *view)
 {
 	say(out, "on one node of the cluster, as root: the storage\n");
 	fprintf(out, "pvesm add iscsi cairn-%s --portal ", view->volume);
-	quote_shell(out, view->portal[0].address);
+	shell_print_word(out, view->portal[0].address);
 	if (view->portal[0].port != 3260)
 		fprintf(out, ":%u", (unsigned)view->portal[0].port);
 	fputs(" --target ", out);
-	quote_shell(out, view->target);
+	shell_print_word(out, view->target);
 	fputs(" --content none\n\n", out);
 	if (view->initiator || view->chap_user)
 		say(out,

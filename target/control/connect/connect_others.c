@@ -3,6 +3,7 @@
  * Texts for Windows, VMware ESXi and Kubernetes.
  */
 #include "blockcore/base/doc.h"
+#include "blockcore/base/shell.h"
 #include "target/control/connect/connect_print.h"
 #include "target/control/connect/connect_quote.h"
 
@@ -113,7 +114,7 @@ static void esxi_chap(FILE *out, const char *direction, const char *user)
 		"esxcli iscsi adapter auth chap set --adapter=$HBA "
 		"--direction=%s --level=required --authname=",
 		direction, direction);
-	quote_shell(out, user);
+	shell_print_word(out, user);
 	fputs(" --secret=\"$SECRET\"\n", out);
 }
 
@@ -126,7 +127,7 @@ void connect_print_esxi(FILE *out, const struct connect_view *view)
 		out);
 	if (view->initiator) {
 		fputs("esxcli iscsi adapter set --adapter=$HBA --name=", out);
-		quote_shell(out, view->initiator);
+		shell_print_word(out, view->initiator);
 		fputc('\n', out);
 	}
 	if (view->chap_user)

@@ -2,26 +2,9 @@
 /* See connect_quote.h. */
 #include "target/control/connect/connect_quote.h"
 
-#include <string.h>
+#include "blockcore/base/shell.h"
 
-void quote_shell(FILE *out, const char *text)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789._:/@%+=,-";
-	if (*text && !text[strspn(text, plain)]) {
-		fputs(text, out);
-		return;
-	}
-	fputc('\'', out);
-	for (; *text; text++) {
-		if (*text == '\'')
-			fputs("'\\''", out);
-		else
-			fputc(*text, out);
-	}
-	fputc('\'', out);
-}
+#include <string.h>
 
 void quote_powershell(FILE *out, const char *text)
 {
@@ -59,7 +42,7 @@ void quote_qemu(FILE *out, const char *key, const char *text)
 	}
 	doubled[used] = '\0';
 	fprintf(out, "%s=", key);
-	quote_shell(out, doubled);
+	shell_print_word(out, doubled);
 }
 
 void quote_portal(FILE *out, const char *address, uint16_t port)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Values in the languages of connect texts: each writes one complete literal.
+ * Values in the languages of connect texts: each writes one complete literal. (Words of
+ * a shell are blockcore/base/shell.h's.)
  */
 #ifndef TARGET_CONTROL_CONNECT_CONNECT_QUOTE_H
 #define TARGET_CONTROL_CONNECT_CONNECT_QUOTE_H
@@ -8,8 +9,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Bare where a shell takes it as it is, else in single quotes. */
-void quote_shell(FILE *out, const char *text);
 /* In single quotes. */
 void quote_powershell(FILE *out, const char *text);
 /* As the value of an attribute, without the quotes around it. */
