@@ -2,6 +2,8 @@
 /* See host_io.h. */
 #include "tests/lib/host_io.h"
 
+#include "tests/lib/target_rig.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,4 +61,43 @@ void host_io_ready(struct wire *wire)
 		wire_send_command(wire, &(struct wire_command){.flags = 0});
 
 	wire_expect_status(wire, tag, 0, &pdu);
+}
+
+/* -- beside ----------------------------------------------------------------- */
+
+static struct wire beside;
+static unsigned rounds;
+
+int host_io_beside(void **state)
+{
+	const struct target_rig *rig = *state;
+
+	beside = (struct wire){.isid = {0x40, 9}};
+	wire_open(&beside, rig->port, "");
+	host_io_goes_on();
+	return 0;
+}
+
+void host_io_goes_on(void)
+{
+	host_io_expect(&beside, rounds++);
+}
+
+int host_io_went_on(void **state)
+{
+	(void)state;
+	host_io_goes_on();
+	wire_logout(&beside);
+	return 0;
+}
+
+int host_io_rig_set_up(void **state)
+{
+	return target_rig_set_up(state) || host_io_beside(state);
+}
+
+int host_io_rig_tear_down(void **state)
+{
+	host_io_went_on(state);
+	return target_rig_tear_down(state);
 }

@@ -18,4 +18,16 @@ void host_io_expect(struct wire *wire, unsigned round);
 /* TEST UNIT READY is answered with GOOD. */
 void host_io_ready(struct wire *wire);
 
+/* A host that is there before what a test of a target_rig does to its own connections:
+ * it writes and reads before, whenever it is asked, and after; its session lives all the
+ * while. For cmocka_unit_test_setup_teardown; *state is the rig. */
+int host_io_beside(void **state);
+void host_io_goes_on(void);
+int host_io_went_on(void **state);
+/* The same with a rig of the test's own. */
+int host_io_rig_set_up(void **state);
+int host_io_rig_tear_down(void **state);
+#define HOST_IO_BESIDE(test) \
+	cmocka_unit_test_setup_teardown(test, host_io_beside, host_io_went_on)
+
 #endif

@@ -394,6 +394,31 @@ static void end_workers_co(struct changer *changer)
 	}
 }
 
+/* True if any of those in the status says more than 0 between the two texts. */
+static bool counts(const char *status, const char *before, const char *after)
+{
+	const char *at = status;
+
+	while ((at = strstr(at, before))) {
+		char *end;
+
+		at += strlen(before);
+		if (strtoull(at, &end, 10) &&
+			!strncmp(end, after, strlen(after)))
+			return true;
+	}
+	return false;
+}
+
+static void look(struct changer *changer)
+{
+	char *status = stack_rig_status(changer->source);
+
+	changer->public->held += counts(status, "\"held\": ", ", \"rules\"");
+	changer->public->waited += counts(status, "\"waited\": ", "");
+	free(status);
+}
+
 static void body_co(struct stack_rig *rig, void *argument)
 {
 	struct changer *changer = argument;
@@ -413,6 +438,7 @@ static void body_co(struct stack_rig *rig, void *argument)
 
 		public->made[kind] += done;
 		i += done && kind <= STACK_SWAP;
+		look(changer);
 		if (below(changer, 8) == 0)
 			release_all_co(changer);
 		if (below(changer, 4) == 0)

@@ -27,6 +27,9 @@ struct stack_changes {
 	uint64_t seed;
 	/* out */
 	unsigned made[8]; /* by kind: with effect */
+	/* Looks, one after each change, at which a fault held requests, a throttle
+	 * had made some wait. */
+	unsigned held, waited;
 	unsigned late; /* gave up at a closed gate, as it may */
 	uint64_t requests; /* verified meanwhile */
 };

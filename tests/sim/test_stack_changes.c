@@ -30,6 +30,8 @@ static void test_seed(void **state)
 		(unsigned long long)changes.requests, changes.late);
 	for (unsigned kind = 0; kind <= STACK_CONSUME; kind++)
 		assert_true(changes.made[kind] > 0);
+	assert_true(changes.held > 0);
+	assert_true(changes.waited > 0);
 	assert_true(changes.requests > CHANGES);
 	assert_true(changes.late < CHANGES / 4);
 }

@@ -69,13 +69,37 @@ static void test_read_write_co(struct stack_rig *rig, void *cache)
 	free(data);
 }
 
+/* What the file system has to say of it, asked without us. */
+static bool has_direct(const struct stack_rig *rig)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/disk", rig->folder);
+	fd = open(path, O_RDONLY | O_DIRECT);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static void expect_direct(
+	const struct stack_rig *rig, struct block_source *source, bool direct)
+{
+	char *status = stack_rig_status(source);
+
+	if (!rig->simulated)
+		CHECK(strstr(status,
+			direct ? "\"direct\": true" : "\"direct\": false"));
+	free(status);
+}
+
 static void test_info_co(struct stack_rig *rig, void *argument)
 {
 	static const struct {
-		const char *cache;
-		bool volatile_cache;
-	} rows[] = {
-		{"direct", true}, {"writeback", true}, {"writethrough", false}};
+		const char *cache; /* NULL: nothing is said */
+		bool volatile_cache, direct;
+	} rows[] = {{NULL, true, true}, {"direct", true, true},
+		{"writeback", true, false}, {"writethrough", false, false}};
 	size_t i;
 
 	(void)argument;
@@ -85,9 +109,9 @@ static void test_info_co(struct stack_rig *rig, void *argument)
 		struct block_info info;
 
 		snprintf(document, sizeof document,
-			"protocol: {type: file, path: disk, size: 8M, "
-			"cache: %s}",
-			rows[i].cache);
+			"protocol: {type: file, path: disk, size: 8M%s%s}",
+			rows[i].cache ? ", cache: " : "",
+			rows[i].cache ? rows[i].cache : "");
 		source = stack_rig_source_co(rig, document);
 		info = block_source_info(source, block_core_lane(rig->core, 0));
 		CHECK_INT(info.size_bytes, FILE_BYTES);
@@ -95,6 +119,7 @@ static void test_info_co(struct stack_rig *rig, void *argument)
 		CHECK_INT(info.read_only, false);
 		CHECK(info.physical_block_bytes >= BLOCK_SECTOR_BYTES);
 		CHECK(info.ops & BLOCK_OP(BLOCK_DISCARD));
+		expect_direct(rig, source, rows[i].direct && has_direct(rig));
 		block_source_put_co(source);
 	}
 }
@@ -395,6 +420,7 @@ static void test_odd_size_co(struct stack_rig *rig, void *argument)
 		MIB + 1024);
 	CHECK_INT(transfer_co(rig, source, BLOCK_WRITE, 0, MIB, 512, data), 0);
 	stack_rig_expect_co(rig, source, MIB, 512, data);
+	expect_direct(rig, source, false);
 	/* The rest of the last sector is made up. */
 	stack_rig_expect_co(rig, source, MIB + 512, 512, NULL);
 	block_source_put_co(source);

@@ -24,6 +24,8 @@ static void run(const char *world)
 		(unsigned long long)changes.requests, changes.late);
 	for (unsigned kind = 0; kind <= STACK_CONSUME; kind++)
 		assert_true(changes.made[kind] > 0);
+	assert_true(changes.held > 0);
+	assert_true(changes.waited > 0);
 	assert_true(changes.requests > 1000);
 	assert_true(changes.late < 250);
 }

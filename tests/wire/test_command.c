@@ -3,6 +3,7 @@
  * Command numbers and the window (RFC 7143 4.2.2.1), immediate commands, tags,
  * what is rejected and how the session goes on.
  */
+#include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
 
 #include <setjmp.h>
@@ -424,25 +425,26 @@ static void an_extended_cdb_is_taken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_window_is_as_large_as_set),
-		cmocka_unit_test(numbers_wrap),
-		cmocka_unit_test(commands_outside_the_window_are_ignored),
-		cmocka_unit_test(a_gap_ends_the_connection),
+		HOST_IO_BESIDE(the_window_is_as_large_as_set),
+		HOST_IO_BESIDE(numbers_wrap),
+		HOST_IO_BESIDE(commands_outside_the_window_are_ignored),
+		HOST_IO_BESIDE(a_gap_ends_the_connection),
+		/* Its reset is told to others. */
 		cmocka_unit_test(running_commands_close_the_window),
-		cmocka_unit_test(immediate_commands_take_no_number),
-		cmocka_unit_test(a_flood_of_immediate_commands_is_bounded),
-		cmocka_unit_test(a_tag_in_use_is_rejected),
-		cmocka_unit_test(the_reserved_tag_is_rejected),
-		cmocka_unit_test(unknown_pdus_are_rejected_with_their_data),
-		cmocka_unit_test(a_rejected_command_takes_no_number),
-		cmocka_unit_test(discovery_sessions_carry_no_commands),
-		cmocka_unit_test(bidirectional_commands_are_refused),
-		cmocka_unit_test(a_damaged_additional_header_is_rejected),
-		cmocka_unit_test(a_header_comes_back_within_the_hosts_limit),
-		cmocka_unit_test(only_commands_have_additional_headers),
-		cmocka_unit_test(a_data_out_with_an_addition_fails_its_command),
-		cmocka_unit_test(an_addition_comes_back_after_damaged_data),
-		cmocka_unit_test(an_extended_cdb_is_taken),
+		HOST_IO_BESIDE(immediate_commands_take_no_number),
+		HOST_IO_BESIDE(a_flood_of_immediate_commands_is_bounded),
+		HOST_IO_BESIDE(a_tag_in_use_is_rejected),
+		HOST_IO_BESIDE(the_reserved_tag_is_rejected),
+		HOST_IO_BESIDE(unknown_pdus_are_rejected_with_their_data),
+		HOST_IO_BESIDE(a_rejected_command_takes_no_number),
+		HOST_IO_BESIDE(discovery_sessions_carry_no_commands),
+		HOST_IO_BESIDE(bidirectional_commands_are_refused),
+		HOST_IO_BESIDE(a_damaged_additional_header_is_rejected),
+		HOST_IO_BESIDE(a_header_comes_back_within_the_hosts_limit),
+		HOST_IO_BESIDE(only_commands_have_additional_headers),
+		HOST_IO_BESIDE(a_data_out_with_an_addition_fails_its_command),
+		HOST_IO_BESIDE(an_addition_comes_back_after_damaged_data),
+		HOST_IO_BESIDE(an_extended_cdb_is_taken),
 	};
 
 	return cmocka_run_group_tests(

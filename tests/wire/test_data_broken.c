@@ -4,6 +4,7 @@
  * nothing of it is stored, its command ends when all that was asked for has come,
  * and the session goes on.
  */
+#include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
 
 #include <setjmp.h>
@@ -129,8 +130,8 @@ static void a_failed_command_waits_for_what_is_asked_for(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(broken_sequences_fail_the_command_only),
-		cmocka_unit_test(a_failed_command_waits_for_what_is_asked_for),
+		HOST_IO_BESIDE(broken_sequences_fail_the_command_only),
+		HOST_IO_BESIDE(a_failed_command_waits_for_what_is_asked_for),
 	};
 
 	return cmocka_run_group_tests(

@@ -3,6 +3,7 @@
  * Data from the host (RFC 7143 11.7, 11.8): immediate, unsolicited, solicited by
  * several R2Ts. Sequences that are broken: test_data_broken.c.
  */
+#include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
 
 #include <setjmp.h>
@@ -413,18 +414,18 @@ static void what_cannot_be_done_asks_for_no_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(immediate_data_is_stored),
-		cmocka_unit_test(a_write_without_data_is_asked_for),
-		cmocka_unit_test(unsolicited_data_follows_the_command),
-		cmocka_unit_test(a_large_write_takes_several_r2ts),
-		cmocka_unit_test(several_writes_are_received_beside_each_other),
-		cmocka_unit_test(large_segments_go_straight_to_their_place),
-		cmocka_unit_test(only_what_the_cdb_says_is_stored),
-		cmocka_unit_test(a_short_expected_length_overflows),
-		cmocka_unit_test(data_that_nobody_wants_is_thrown_away),
-		cmocka_unit_test(data_against_the_agreement_is_rejected),
-		cmocka_unit_test(data_for_no_task_is_thrown_away),
-		cmocka_unit_test(what_cannot_be_done_asks_for_no_data),
+		HOST_IO_BESIDE(immediate_data_is_stored),
+		HOST_IO_BESIDE(a_write_without_data_is_asked_for),
+		HOST_IO_BESIDE(unsolicited_data_follows_the_command),
+		HOST_IO_BESIDE(a_large_write_takes_several_r2ts),
+		HOST_IO_BESIDE(several_writes_are_received_beside_each_other),
+		HOST_IO_BESIDE(large_segments_go_straight_to_their_place),
+		HOST_IO_BESIDE(only_what_the_cdb_says_is_stored),
+		HOST_IO_BESIDE(a_short_expected_length_overflows),
+		HOST_IO_BESIDE(data_that_nobody_wants_is_thrown_away),
+		HOST_IO_BESIDE(data_against_the_agreement_is_rejected),
+		HOST_IO_BESIDE(data_for_no_task_is_thrown_away),
+		HOST_IO_BESIDE(what_cannot_be_done_asks_for_no_data),
 	};
 
 	return cmocka_run_group_tests(

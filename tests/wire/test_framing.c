@@ -3,6 +3,7 @@
  * PDUs cut anywhere, lengths beyond what was agreed, digests right and wrong,
  * PDUs before and instead of a login.
  */
+#include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
 
 #include <setjmp.h>
@@ -329,21 +330,20 @@ static void a_login_longer_than_allowed_ends_the_connection(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pdus_may_come_a_byte_at_a_time),
-		cmocka_unit_test(many_pdus_in_odd_pieces),
-		cmocka_unit_test(
+		HOST_IO_BESIDE(pdus_may_come_a_byte_at_a_time),
+		HOST_IO_BESIDE(many_pdus_in_odd_pieces),
+		HOST_IO_BESIDE(
 			a_segment_beyond_the_agreed_length_ends_the_connection),
-		cmocka_unit_test(the_agreed_length_itself_is_taken),
-		cmocka_unit_test(digests_are_right_both_ways),
-		cmocka_unit_test(a_wrong_header_digest_ends_the_connection),
-		cmocka_unit_test(damaged_immediate_data_fails_the_command),
-		cmocka_unit_test(a_damaged_data_out_fails_the_command),
-		cmocka_unit_test(a_damaged_ping_is_rejected),
-		cmocka_unit_test(a_damaged_text_is_rejected),
-		cmocka_unit_test(only_a_login_opens_a_connection),
-		cmocka_unit_test(rubbish_ends_the_connection),
-		cmocka_unit_test(
-			a_login_longer_than_allowed_ends_the_connection),
+		HOST_IO_BESIDE(the_agreed_length_itself_is_taken),
+		HOST_IO_BESIDE(digests_are_right_both_ways),
+		HOST_IO_BESIDE(a_wrong_header_digest_ends_the_connection),
+		HOST_IO_BESIDE(damaged_immediate_data_fails_the_command),
+		HOST_IO_BESIDE(a_damaged_data_out_fails_the_command),
+		HOST_IO_BESIDE(a_damaged_ping_is_rejected),
+		HOST_IO_BESIDE(a_damaged_text_is_rejected),
+		HOST_IO_BESIDE(only_a_login_opens_a_connection),
+		HOST_IO_BESIDE(rubbish_ends_the_connection),
+		HOST_IO_BESIDE(a_login_longer_than_allowed_ends_the_connection),
 	};
 
 	return cmocka_run_group_tests(

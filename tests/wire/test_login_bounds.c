@@ -4,6 +4,7 @@
  * keys and values may be, how numbers may be written, what may not be said twice or at
  * all, how much text there may be and how it may be cut into PDUs.
  */
+#include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
 #include "tests/lib/wire_login.h"
 
@@ -425,7 +426,7 @@ int main(void)
 {
 #define TEST(name) \
 	cmocka_unit_test_setup_teardown( \
-		name, target_rig_set_up, target_rig_tear_down)
+		name, host_io_rig_set_up, host_io_rig_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_lengths_of_values),
 		TEST(test_lengths_of_keys),

@@ -4,6 +4,7 @@
  * Request in all its 256 values, and every negotiated key at the bounds of RFC
  * 7143 13 and one beyond. The tables here are the RFC's, not the product's.
  */
+#include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
 #include "tests/lib/wire_login.h"
 
@@ -17,26 +18,6 @@
 #include <cmocka.h>
 
 static struct wire_pdu pdu;
-
-/* A session that was there before all of them, and is not disturbed. */
-static struct wire other;
-
-static int set_up(void **state)
-{
-	struct target_rig *rig;
-
-	target_rig_set_up(state);
-	rig = *state;
-	other = (struct wire){.isid = {0x40, 9}};
-	wire_open(&other, rig->port, "");
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	wire_logout(&other);
-	return target_rig_tear_down(state);
-}
 
 /* -- moves ----------------------------------------------------------------- */
 
@@ -88,7 +69,7 @@ static void test_every_first_move(void **state)
 		wire_connect(&wire, rig->port);
 		expect_move(&wire, flags, -1, WIRE_NAMES);
 	}
-	wire_expect_quiet(&other);
+	host_io_goes_on();
 }
 
 static void every_second_move(struct target_rig *rig, uint8_t first, int stage)
@@ -101,7 +82,7 @@ static void every_second_move(struct target_rig *rig, uint8_t first, int stage)
 			wire_say_login(&wire, first, WIRE_NAMES, &pdu), 0);
 		expect_move(&wire, flags, stage, "");
 	}
-	wire_expect_quiet(&other);
+	host_io_goes_on();
 }
 
 static void test_every_second_move(void **state)
@@ -198,7 +179,7 @@ static void test_numbers_at_their_bounds(void **state)
 			expect_answer(
 				*state, number->name, no_numbers[j], "Reject");
 	}
-	wire_expect_quiet(&other);
+	host_io_goes_on();
 }
 
 /* Declared, not negotiated (13.12): beyond its bounds there is no login. */
@@ -224,7 +205,7 @@ static void test_declared_segment_length(void **state)
 		wire_expect_login_refused(
 			&wire, WIRE_TO_FULL | WIRE_OPERATIONAL, text, 0x200);
 	}
-	wire_expect_quiet(&other);
+	host_io_goes_on();
 }
 
 static void test_words(void **state)
@@ -258,12 +239,14 @@ static void test_words(void **state)
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		expect_answer(*state, cases[i][0], cases[i][1], cases[i][2]);
-	wire_expect_quiet(&other);
+	host_io_goes_on();
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) \
+	cmocka_unit_test_setup_teardown( \
+		name, host_io_rig_set_up, host_io_rig_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_every_first_move),
 		TEST(test_every_second_move),

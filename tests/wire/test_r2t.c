@@ -3,6 +3,7 @@
  * How writes are asked for (RFC 7143 11.8, 13.13, 13.14): every field of every R2T, at
  * the bounds of the lengths that were agreed on, whatever part of the data comes unasked.
  */
+#include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
 
 #include <setjmp.h>
@@ -196,7 +197,7 @@ static void test_every_r2t(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_r2t),
+		HOST_IO_BESIDE(test_every_r2t),
 	};
 
 	return cmocka_run_group_tests(
