@@ -32,7 +32,7 @@ void trust_rig_start(struct trust_rig *rig)
 		.run_directory = rig->run_path,
 		.now_ms = now_of,
 		.now_arg = rig,
-		.scrypt_log2_n = LOG2_N,
+		.scrypt_log2_n = rig->dear ? 0 : LOG2_N,
 		.client_certificates = true};
 	rig->trust = trust_open(&world, &rig->err);
 	if (!rig->trust)

@@ -19,6 +19,7 @@ struct trust_rig {
 	struct state *state;
 	struct trust *trust;
 	int64_t now_ms;
+	bool dear; /* from the next start: passwords cost what they do in the daemon */
 	struct err err;
 	uint32_t wait_s; /* of the last sign in */
 	struct trust_signed_in in;

@@ -4,6 +4,7 @@
  * long, from where, and over restarts. Other credentials: test_tokens.c.
  */
 #include "blockcore/base/co.h"
+#include "target/control/state.h"
 #include "target/control/trust/limiter.h"
 #include "target/control/trust/password.h"
 #include "target/control/trust/private_file.h"
@@ -16,6 +17,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,6 +286,27 @@ static void two_hash_and_sixteen_wait(void **state)
 	assert_int_equal(crowd.full, 7);
 }
 
+/* N = 2^17, r = 8, p = 1, unless a test says otherwise. */
+static void passwords_are_dear(void **state)
+{
+	struct trust_rig *rig = *state;
+	static const char parameters[] = "$scrypt$ln=17,r=8,p=1$";
+	sqlite3_stmt *row;
+	rig->dear = true;
+	trust_rig_restart(rig);
+	admin_is_there(rig);
+	assert_int_equal(
+		sqlite3_prepare_v2(state_database(rig->state),
+			"SELECT password FROM trust_user", -1, &row, NULL),
+		SQLITE_OK);
+	assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+	assert_memory_equal(
+		sqlite3_column_text(row, 0), parameters, sizeof parameters - 1);
+	sqlite3_finalize(row);
+	assert_int_equal(
+		trust_rig_sign_in(rig, "admin", TRUST_RIG_PASSWORD, HOME), 0);
+}
+
 static void rules_of_passwords(void **state)
 {
 	static const struct {
@@ -485,6 +508,7 @@ int main(void)
 		TEST(guesses_from_everywhere_do_not_lock_out),
 		TEST(wrong_user_and_wrong_password_look_alike),
 		TEST(two_hash_and_sixteen_wait),
+		TEST(passwords_are_dear),
 		TEST(rules_of_passwords),
 		TEST(last_admin_stays),
 		TEST(own_password_keeps_own_session),
