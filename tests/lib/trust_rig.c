@@ -170,3 +170,11 @@ int trust_rig_verify(struct trust_rig *rig, struct audit_verdict *verdict)
 {
 	return trust_rig_run(rig, verify_call, verdict);
 }
+
+void trust_rig_admin(struct trust_rig *rig)
+{
+	char token[64];
+	snprintf(token, sizeof token, "%s", trust_bootstrap_token(rig->trust));
+	if (trust_rig_setup_admin(rig, token, TRUST_RIG_PASSWORD))
+		fail_msg("%s", rig->err.text);
+}

@@ -37,6 +37,8 @@ void trust_rig_start(struct trust_rig *rig);
 /* The calls that wait, run to their end. */
 int trust_rig_setup_admin(
 	struct trust_rig *rig, const char *token, const char *password);
+/* By the bootstrap token: "admin", with TRUST_RIG_PASSWORD. */
+void trust_rig_admin(struct trust_rig *rig);
 int trust_rig_create(
 	struct trust_rig *rig, const char *name, enum trust_role role);
 int trust_rig_sign_in(struct trust_rig *rig, const char *user,

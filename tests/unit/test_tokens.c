@@ -19,14 +19,6 @@
 #define HOUR_MS 3600000ll
 #define HOME "192.0.2.1"
 
-static void admin_is_there(struct trust_rig *rig)
-{
-	char token[64];
-	snprintf(token, sizeof token, "%s", trust_bootstrap_token(rig->trust));
-	if (trust_rig_setup_admin(rig, token, TRUST_RIG_PASSWORD))
-		fail_msg("%s", rig->err.text);
-}
-
 /* -- tokens ----------------------------------------------------------------- */
 
 static struct trust_token token_of(struct trust_rig *rig, enum trust_role role,
@@ -56,7 +48,7 @@ static void token_is_its_user_with_less(void **state)
 	struct trust_rig *rig = *state;
 	char text[TRUST_TOKEN_BYTES];
 	struct trust_identity who;
-	admin_is_there(rig);
+	trust_rig_admin(rig);
 	struct trust_token token = token_of(rig, TRUST_OPERATOR, text);
 	assert_memory_equal(text, "cairn_", 6);
 	assert_int_equal(
@@ -80,7 +72,7 @@ static void token_from_elsewhere_expired_revoked_or_forged(void **state)
 {
 	struct trust_rig *rig = *state;
 	char text[TRUST_TOKEN_BYTES], forged[TRUST_TOKEN_BYTES];
-	admin_is_there(rig);
+	trust_rig_admin(rig);
 	struct trust_token token = token_of(rig, TRUST_VIEWER, text);
 	assert_int_equal(bearer(rig, text, "192.0.2.15"), 0);
 	assert_int_equal(bearer(rig, text, "::ffff:192.0.2.15"), 0);
@@ -112,7 +104,7 @@ static void token_follows_its_user(void **state)
 	struct trust_identity who;
 	struct trust_user user = {
 		.name = "admin", .role = TRUST_VIEWER, .enabled = true};
-	admin_is_there(rig);
+	trust_rig_admin(rig);
 	token_of(rig, TRUST_ADMIN, text);
 	assert_int_equal(trust_rig_create(rig, "second", TRUST_ADMIN), 0);
 	assert_int_equal(trust_user_change(rig->trust, &user, &rig->err), 0);
@@ -130,7 +122,7 @@ static void token_follows_its_user(void **state)
 static void tokens_that_are_refused(void **state)
 {
 	struct trust_rig *rig = *state;
-	admin_is_there(rig);
+	trust_rig_admin(rig);
 	assert_int_equal(trust_rig_create(rig, "eye", TRUST_VIEWER), 0);
 	struct trust_token good = {.user = "eye",
 		.role = TRUST_VIEWER,
@@ -184,7 +176,7 @@ static void client_certificate_is_its_user(void **state)
 		.enabled = true,
 		.certificate = "other.example"};
 	struct trust_identity who;
-	admin_is_there(rig);
+	trust_rig_admin(rig);
 	assert_int_equal(trust_rig_create(rig, "eye", TRUST_VIEWER), 0);
 	assert_int_equal(trust_user_change(rig->trust, &user, &rig->err), 0);
 	struct certificate *c =
