@@ -196,24 +196,31 @@ static void test_large_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
-/* After a rest four times the limit, for one second: 400 requests of which 300
- * were saved up; then 100 each second. */
-static void test_burst_co(struct stack_rig *rig, void *argument)
+/* After a rest four times the limit, for so many seconds: 400 requests in each, of which
+ * 300 were saved up; then 100 each second. */
+static void expect_burst_co(struct stack_rig *rig, unsigned seconds)
 {
-	struct block_source *source =
-		limited_co(rig, "iops: 100, burst: 4, burst_seconds: 1");
-	struct worker like = {.source = source,
-		.op = BLOCK_READ,
-		.bytes = 512,
-		.requests = 25};
+	char limits[80];
+	struct worker like = {.op = BLOCK_READ, .bytes = 512};
 	uint64_t first_ns, second_ns;
 
-	(void)argument;
+	snprintf(limits, sizeof limits,
+		"iops: 100, burst: 4, burst_seconds: %u", seconds);
+	like.source = limited_co(rig, limits);
+	like.requests = 25 * seconds;
 	first_ns = run_workers_co(rig, like, 16);
+	like.requests = 25;
 	second_ns = run_workers_co(rig, like, 4);
-	check_time(rig, first_ns, 400, 400, SLACK_NS);
+	check_time(rig, first_ns, 400 * seconds, 400, SLACK_NS);
 	check_time(rig, second_ns, 100, 100, SLACK_NS);
-	block_source_put_co(source);
+	block_source_put_co(like.source);
+}
+
+static void test_burst_co(struct stack_rig *rig, void *argument)
+{
+	(void)argument;
+	expect_burst_co(rig, 1);
+	expect_burst_co(rig, 3);
 }
 
 /* -- groups --------------------------------------------------------------- */
