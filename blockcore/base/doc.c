@@ -244,6 +244,11 @@ int doc_uint(const struct doc *node, uint64_t min, uint64_t max, uint64_t *out,
 	if (!rest || *rest)
 		return doc_error(node, err, EINVAL,
 			"a whole number is expected, without quotes");
+	/* To JSON, in which documents are kept, 010 is no number. */
+	if (*node->text == '0' && node->text[1])
+		return doc_error(node, err, EINVAL,
+			"a whole number is expected, without quotes and "
+			"without zeros before it");
 	return in_range(node, value, min, max, out, err);
 }
 

@@ -320,6 +320,18 @@ static void test_uint(void **state)
 		doc_free(root);
 	}
 	assert_int_equal(value, 65);
+	/* JSON knows none with leading zeros, YAML 1.1 takes them for octal: such a
+	 * one was kept as a text, which then was no number. */
+	root = parse("a: 010");
+	assert_int_equal(doc_uint(root->first, 0, 64, &value, &err), -EINVAL);
+	assert_string_equal(err.text,
+		"f:1:4: a: a whole number is expected, without quotes and "
+		"without zeros before it");
+	doc_free(root);
+	root = parse("a: 0");
+	assert_int_equal(doc_uint(root->first, 0, 64, &value, &err), 0);
+	assert_int_equal(value, 0);
+	doc_free(root);
 }
 
 static void test_size(void **state)
