@@ -44,10 +44,12 @@ struct block_kind {
 	enum block_anchor anchor;
 	enum block_band band;
 	bool observes; /* may be attached and detached without a gate */
-	bool ordered; /* overlapping requests come one after the other, reads too */
+	bool tracked; /* overlapping changes come one after the other */
+	bool ordered; /* so do all overlapping requests, reads too */
 	/* The OPT_DOC option that lists sources beside what is below it, which are
 	 * opened as driver->others; NULL: it has none. */
 	const char *others;
+	bool one_other; /* that option is one source, no list */
 	bool of_job; /* a job's own: in no document, gone with the job */
 	uint32_t handles; /* operations its submit treats */
 	uint32_t transparent; /* operations it declares safe to let through */
@@ -119,6 +121,9 @@ struct block_driver {
 	struct block_info info;
 	bool unwanted; /* its close takes away what its open has made */
 	bool detached; /* has left a source that goes on without it */
+	/* The job that is at work through it, for which it stays where it is; NULL:
+	 * none. Control lane. */
+	const char *job;
 	/* Sources beside what is below it, until it is closed. */
 	struct block_source *others[BLOCK_OTHERS_MOST];
 	unsigned others_count;

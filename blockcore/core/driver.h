@@ -20,6 +20,9 @@ void block_driver_free(struct block_driver *driver);
 
 /* Opens it and starts it on each lane; undone, but not freed, when it fails. */
 int block_driver_open_co(struct block_driver *driver, struct err *err);
+/* The source in whose generation it is now; NULL: in none, or it closes. */
+struct block_source *block_driver_source(const struct block_driver *driver);
+
 /* Lets go of driver->others; also before block_driver_free of one that has some. */
 void block_driver_others_put_co(struct block_driver *driver);
 /* The opposite, and frees it. */

@@ -6,6 +6,7 @@
  * this is done by a coroutine of its own.
  */
 #include "blockcore/core/change.h"
+#include "blockcore/core/driver.h"
 
 #include "blockcore/core/stack.h"
 #include "blockcore/core/watch.h"
@@ -111,7 +112,7 @@ bool block_source_shared(const struct block_source *source)
 	return source->references > 1;
 }
 
-void block_driver_changed(struct block_driver *driver)
+struct block_source *block_driver_source(const struct block_driver *driver)
 {
 	struct block_source *source;
 
@@ -120,6 +121,13 @@ void block_driver_changed(struct block_driver *driver)
 			refresh_any(source, refresh_is, driver))
 			break;
 	}
+	return source;
+}
+
+void block_driver_changed(struct block_driver *driver)
+{
+	struct block_source *source = block_driver_source(driver);
+
 	if (!source || source->stale)
 		return;
 	source->stale = true;

@@ -209,6 +209,15 @@ static bool stack_is_ordered(struct block_driver *const *driver, unsigned count)
 	return false;
 }
 
+static bool stack_is_tracked(struct block_driver *const *driver, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (driver[i]->kind->tracked)
+			return true;
+	}
+	return stack_is_ordered(driver, count);
+}
+
 static void stack_fill(struct block_stack *stack,
 	struct block_driver *const *driver, unsigned count)
 {
@@ -228,14 +237,14 @@ static void stack_fill(struct block_stack *stack,
 		stack->lock_ops |= BLOCK_OP(BLOCK_READ);
 }
 
-/* An ordered listener comes by a gate, or with the first generation: nobody is on
+/* Who needs that comes by a gate, or with the first generation: nobody is on
  * the way without the locks. */
 static int stack_track(struct block_stack *stack,
 	struct block_driver *const *driver, unsigned count)
 {
 	struct block_source *source = stack->source;
 
-	if (!stack_is_ordered(driver, count))
+	if (!stack_is_tracked(driver, count))
 		return 0;
 	if (!source->locks)
 		source->locks = range_lock_table_new();

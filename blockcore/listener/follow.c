@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "blockcore/listener/follow.h"
 
-#include "blockcore/base/co.h"
+#include "blockcore/core/ticket.h"
 #include "blockcore/kinds.h"
 
 #include <errno.h>
@@ -73,17 +73,14 @@ static bool follow_changed(
 
 /* -- requests ------------------------------------------------------------- */
 
-static void follow_arrived(struct follow *follow, struct block_request *request)
+/* Copied from here on (invariant 2); it goes on in its coroutine, at once. */
+static void follow_raise(
+	struct follow *follow, const struct block_request *request)
 {
-	struct follow_ticket *ticket =
-		container_of(request, struct follow_ticket, request);
 	uint64_t end = request->offset_bytes + request->length_bytes;
 
 	if (end > atomic_load(&follow->frontier)) /* lane 0 only */
 		atomic_store(&follow->frontier, end);
-	ticket->arrived = true;
-	if (ticket->co != co_self()) /* else it is just asking */
-		co_resume(ticket->co);
 }
 
 static void follow_submit(
@@ -92,7 +89,12 @@ static void follow_submit(
 	struct follow *follow = follow_of(driver);
 
 	if (request->op == BLOCK_COPY) {
-		follow_arrived(follow, request);
+		if (block_ticket_is_for(driver, request)) {
+			follow_raise(follow, request);
+			block_ticket_arrived(request);
+		} else {
+			block_pass(request);
+		}
 		return;
 	}
 	if (follow->target && (FOLLOWED & BLOCK_OP(request->op)) &&

@@ -25,8 +25,6 @@
 
 #include <stdatomic.h>
 
-struct co;
-
 struct follow {
 	struct block_driver driver;
 	/* Set before it is opened, with a reference then. NULL: nothing to do. */
@@ -34,14 +32,6 @@ struct follow {
 	_Atomic uint64_t frontier; /* bytes: below it COPYs have begun */
 	_Atomic int error; /* the target's first, 0: none */
 	_Atomic bool stopped; /* the job has given up */
-};
-
-/* A job's COPY: its range is locked from when it has arrived to its end. On lane 0,
- * in the coroutine `co`. */
-struct follow_ticket {
-	struct block_request request;
-	struct co *co;
-	bool arrived, done;
 };
 
 #endif

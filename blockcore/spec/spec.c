@@ -26,12 +26,15 @@
 static int spec_open_others_co(const struct block_source *above,
 	struct block_driver *driver, struct err *err)
 {
-	const char *key = driver->kind->others;
-	const struct doc *list = key ? doc_find(driver->document, key) : NULL;
+	const struct block_kind *kind = driver->kind;
+	const struct doc *value =
+		kind->others ? doc_find(driver->document, kind->others) : NULL;
+	const struct doc *node = value ? value->first : NULL;
 	int error = 0;
 
-	for (const struct doc *node = list ? list->first : NULL; node && !error;
-		node = node->next) {
+	if (kind->one_other)
+		node = value;
+	for (; node && !error; node = kind->one_other ? NULL : node->next) {
 		error = spec_open_below_co(above, driver->name, node,
 			&driver->others[driver->others_count], err);
 		driver->others_count += !error;

@@ -37,6 +37,16 @@ int spec_check_job(
 	return 0;
 }
 
+int spec_check_stays(const struct block_driver *driver, struct err *err)
+{
+	if (!driver->job)
+		return 0;
+	return err_set(err, EBUSY,
+		"job '%s' is at work through listener '%s': wait until it has "
+		"ended, or cancel it",
+		driver->job, driver->name);
+}
+
 static void spec_plan_begin_co(
 	struct spec_plan *plan, struct block_source *source)
 {
@@ -190,6 +200,8 @@ int spec_detach_co(struct block_source *source, const char *name,
 	int error = spec_find_listener(&plan, name, &index, err);
 	if (!error && plan.driver[index]->kind->of_job)
 		error = spec_check_job(source, "it goes by itself", err);
+	if (!error)
+		error = spec_check_stays(plan.driver[index], err);
 	if (!error) {
 		plan.change.gate = spec_needs_gate(plan.driver[index]->kind);
 		plan.count--;

@@ -199,15 +199,17 @@ static int spec_check_options(const struct opt_spec *specs, size_t bytes,
 
 static int spec_check_below(const struct doc *node, struct err *err);
 
-static int spec_check_others(const struct doc *list, struct err *err)
+static int spec_check_others(
+	const struct block_kind *kind, const struct doc *list, struct err *err)
 {
 	int error = 0;
 
+	if (kind->one_other)
+		return spec_check_below(list, err);
 	if (list->kind != DOC_LIST || !list->first ||
 		doc_count(list) > BLOCK_OTHERS_MOST)
 		return doc_error(list, err, EINVAL,
-			"expected a list of 1 to %u sources, or their names",
-			BLOCK_OTHERS_MOST);
+			"wants a list of 1 to %u sources", BLOCK_OTHERS_MOST);
 	for (const struct doc *n = list->first; n && !error; n = n->next)
 		error = spec_check_below(n, err);
 	return error;
@@ -224,7 +226,8 @@ static int spec_check_driver(
 	if (error)
 		return error;
 	if (kind->others)
-		error = spec_check_others(doc_find(map, kind->others), err);
+		error = spec_check_others(
+			kind, doc_find(map, kind->others), err);
 	if (!error && kind->check)
 		error = kind->check(map, options, err);
 	opts_free(kind->options, options);

@@ -124,6 +124,9 @@ int spec_announce(struct block_source *source,
 int spec_check_job(
 	const struct block_source *source, const char *what, struct err *err);
 
+/* -EBUSY with a text while a job is at work through the driver, which is to leave. */
+int spec_check_stays(const struct block_driver *driver, struct err *err);
+
 /* One entry of a document's source: `protocol`, `format` or `source`; the
  * document is checked. */
 const struct doc *spec_bottom_doc(const struct doc *document);

@@ -346,6 +346,6 @@ void spec_move_end_co(struct spec_move *move)
 		block_source_put_co(move->target);
 	block_source_put_co(move->source);
 	for (unsigned i = 0; i < SPEC_MOVE_CHUNKS; i++)
-		free(move->chunk[i].data);
+		free(move->chunk[i].part.data);
 	free(move);
 }

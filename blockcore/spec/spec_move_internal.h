@@ -9,18 +9,13 @@
 #include "blockcore/core/core.h"
 #include "blockcore/format/format.h"
 #include "blockcore/listener/follow.h"
+#include "blockcore/spec/spec_chunk.h"
 #include "blockcore/spec_move.h"
 
 /* A chunk under way: a coroutine of its own. */
 struct spec_move_chunk {
-	struct follow_ticket ticket;
+	struct spec_chunk part;
 	struct spec_move *move;
-	struct block_request *child; /* in flight, NULL: none */
-	bool child_done;
-	int child_result;
-	struct iovec iov;
-	uint8_t *data; /* SPEC_MOVE_CHUNK_BYTES */
-	uint64_t offset, bytes;
 	bool busy;
 };
 

@@ -148,6 +148,9 @@ static int overlay_deal_co(struct overlay_run *run, struct err *err)
 		enum spec_placement place;
 
 		error = overlay_placement(run, listener, &place, err);
+		if (!error &&
+			(place == SPEC_PLACE_IMAGE || place == SPEC_PLACE_DROP))
+			error = spec_check_stays(listener, err);
 		if (!error && place == SPEC_PLACE_BOTH)
 			error = overlay_clone_co(run, listener, &below, err);
 		if (error)

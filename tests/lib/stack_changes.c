@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "blockcore/base/prng.h"
+#include "blockcore/job.h"
 #include "tests/lib/model_load.h"
 
 #define WORKERS 8u
@@ -35,6 +36,12 @@ static const struct {
 	{"delay", false,
 		{", read_us: 300", ", write_us: 700, jitter_us: 900",
 			", read_us: 50, write_us: 50"}},
+	{"mirror", true,
+		{", leg: {protocol: {type: mem, size: 1M}}",
+			", granularity: 64K, on_error: fail, leg: {protocol: "
+			"{type: mem, size: 1M}}",
+			", failover: false, leg: {protocol: {type: mem, "
+			"size: 2M}}"}},
 	{"dirty", true, {", granularity: 512", ", granularity: 64K", ""}},
 	/* With the file that is below it: equal, if all comes in one order. Not
 	 * past the page cache to what is there written through it: the kernel
@@ -50,7 +57,7 @@ static const struct {
 			"event: complete}]"}},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
-enum { STATS, TRACE, THROTTLE, DELAY, DIRTY, VERIFY, FAULT };
+enum { STATS, TRACE, THROTTLE, DELAY, MIRROR, DIRTY, VERIFY, FAULT };
 
 static const char *const bottoms[] = {
 	"{protocol: {type: file, path: disk, locking: false}}",
@@ -125,6 +132,16 @@ static bool must_see_all(const struct changer *changer)
 	return false;
 }
 
+static void release_all_co(struct changer *changer)
+{
+	unsigned i;
+
+	for (i = 0; i < changer->listeners; i++)
+		if (changer->listener[i].kind == FAULT)
+			free(stack_rig_command_co(changer->rig, changer->source,
+				changer->listener[i].name, "clear", NULL));
+}
+
 /* -- changes -------------------------------------------------------------- */
 
 static void insert(struct changer *changer, const struct listener *new)
@@ -138,6 +155,25 @@ static void insert(struct changer *changer, const struct listener *new)
 		(changer->listeners - at) * sizeof *new);
 	changer->listener[at] = *new;
 	changer->listeners++;
+}
+
+/* A mirror's leg gets what it lacks, while hosts go on, and somebody holds requests
+ * for a while. */
+static void resync_co(struct changer *changer, const char *name)
+{
+	struct job_progress progress;
+	struct job *job;
+	struct err err = {0};
+
+	release_all_co(changer);
+	CHECK_INT(job_start_co(changer->rig->core, changer->source, "resync",
+			  document(changer, "{listener: %s}", name), 0, &job,
+			  &err),
+		0);
+	job_wait_co(job);
+	job_get_progress(job, &progress);
+	CHECK_INT(progress.state, JOB_DONE);
+	job_free(job);
 }
 
 static bool attach_co(struct changer *changer)
@@ -161,6 +197,8 @@ static bool attach_co(struct changer *changer)
 	if (settle(changer, result, &err))
 		return false;
 	insert(changer, &new);
+	if (kind == MIRROR)
+		resync_co(changer, new.name);
 	if (kind == DIRTY)
 		free(stack_rig_command_co(changer->rig, changer->source,
 			new.name, "add", "{consumer: a, clean: true}"));
@@ -326,16 +364,6 @@ static bool (*const changes[])(struct changer *changer) = {
 	[STACK_RELEASE] = release_co,
 	[STACK_CONSUME] = consume_co};
 #define CHANGES (sizeof changes / sizeof changes[0])
-
-static void release_all_co(struct changer *changer)
-{
-	unsigned i;
-
-	for (i = 0; i < changer->listeners; i++)
-		if (changer->listener[i].kind == FAULT)
-			free(stack_rig_command_co(changer->rig, changer->source,
-				changer->listener[i].name, "clear", NULL));
-}
 
 /* -- the run -------------------------------------------------------------- */
 

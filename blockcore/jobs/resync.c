@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * resync: a mirror's leg gets what it lacks, and is in sync from then on. Hosts go on
+ * meanwhile. A restart goes on with what it lacks then.
+ */
+#include "blockcore/jobs/jobs.h"
+#include "blockcore/spec_mirror.h"
+
+struct resync_options {
+	char *listener;
+};
+
+static const struct opt_spec resync_option_specs[] = {
+	{.name = "listener",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.max = BLOCK_NAME_BYTES - 1,
+		.offset = offsetof(struct resync_options, listener),
+		.help = "the mirror's name, if there are several"},
+	OPT_END,
+};
+
+static int resync_step_co(void *argument, uint64_t bytes)
+{
+	return job_step_co(argument, 1, bytes);
+}
+
+static void resync_cancel(void *argument)
+{
+	spec_resync_cancel(argument);
+}
+
+static int resync_run_co(struct job *job, uint64_t cursor, struct err *err)
+{
+	const struct resync_options *options = job_options(job);
+	struct spec_resync *resync;
+	int error = spec_resync_begin_co(
+		job_source(job), options->listener, &resync, err);
+
+	(void)cursor;
+	if (error)
+		return error;
+	job_set_total(job, spec_resync_bytes(resync), 0);
+	job_on_cancel(job, resync_cancel, resync);
+	error = spec_resync_run_co(resync, resync_step_co, job, err);
+	job_on_cancel(job, NULL, NULL);
+	spec_resync_end_co(resync);
+	return error;
+}
+
+const struct job_kind job_resync = {
+	.name = "resync",
+	.help = "bring a mirror's leg what it lacks",
+	.options = resync_option_specs,
+	.options_bytes = sizeof(struct resync_options),
+	.run_co = resync_run_co,
+};

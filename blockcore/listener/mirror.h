@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The listener mirror: another source, the leg, is kept equal to what is below it,
+ * which is what counts and which hosts read.
+ *
+ *	change	its granules are noted, then it goes below and to the leg at once;
+ *		done when both are. A granule that the leg lacks gets it below only
+ *	flush	of both
+ *	read	below; where that fails, from the leg, if it has the granule
+ *	COPY	a turn of the job resync (spec_mirror.h), which brings the leg what it
+ *		lacks, a granule at a time
+ *
+ * For each granule there are marks, bits in memory that all lanes share:
+ *
+ *	dirty	the leg lacks it: it is fresh, has failed, or a change has failed
+ *		on one of both
+ *	kept	the two may differ: changes are under way, or ended since both were
+ *		flushed last; or it is dirty. On disk, if there is a map
+ *		(mirror_map.h): after a crash all of these are dirty, and what is
+ *		below wins
+ *	recent	has changed in this period, one map for each of two
+ *
+ * A granule that is not kept waits, once, for that (the control lane writes the map,
+ * for all that wait together). Settling takes marks off again, MIRROR_SETTLE_NS after
+ * the first:
+ *
+ *	the period ends on each lane; changes of the old one are waited for
+ *	both are flushed; what was kept, is not dirty, and not recent in the new
+ *	period need not be kept any more
+ *
+ * Where the leg fails (a change or a flush of it), `on_error` says what hosts see:
+ *
+ *	degrade	nothing: changes are noted, and done below only
+ *	fail	the leg's error; later changes are refused
+ *
+ * until the job resync has opened the leg anew and copied. While it copies, hosts'
+ * changes of what it lacks go below only, in both cases.
+ *
+ * Invariants
+ *  1. Overlapping changes come one after the other (block_kind.tracked), so in the
+ *     same order to both; a COPY's range is locked like a change's.
+ *  2. A mark is kept before the change goes anywhere, and not taken off before both
+ *     have been flushed after it ended.
+ *  3. While the leg has failed it gets nothing and no mark is taken off; all that are
+ *     kept when it comes back are dirty.
+ *  4. dirty is in kept. It is cleared by a COPY of the whole granule only, when the
+ *     leg has it, which is recent then.
+ *  5. Nobody else writes to the leg (claimed); it is at least as large.
+ *  6. A change that goes to both ends on both: cancelling it waits for that.
+ *  7. `error` becomes 0 on the control lane only, after all lanes have seen it
+ *     true: the leg is replaced while nobody looks at it.
+ *  8. No allocation, lock or message for a change of granules that are kept.
+ */
+#ifndef BLOCKCORE_LISTENER_MIRROR_H
+#define BLOCKCORE_LISTENER_MIRROR_H
+
+#include "blockcore/base/co.h"
+#include "blockcore/base/counter.h"
+#include "blockcore/base/slab.h"
+#include "blockcore/kind.h"
+
+#include <stdatomic.h>
+
+#define MIRROR_GRANULARITY_LEAST (64u << 10)
+#define MIRROR_GRANULARITY_MOST (1u << 20) /* what a COPY moves at once */
+#define MIRROR_GRANULES_MOST (1ull << 28)
+#define MIRROR_SETTLE_NS (5ull * 1000 * 1000 * 1000)
+
+enum mirror_on_error { MIRROR_DEGRADE, MIRROR_FAIL };
+
+struct mirror_options {
+	const struct doc *leg;
+	uint64_t granularity_bytes;
+	int on_error;
+	bool failover;
+};
+
+struct mirror_marks {
+	uint64_t count; /* granules */
+	unsigned shift;
+	_Atomic uint64_t *dirty, *kept, *recent[2];
+	_Atomic uint64_t dirty_count;
+};
+
+/* What a request asks for at this layer, from the lane's slab. */
+struct mirror_op {
+	struct mirror_lane *lane;
+	struct block_request *request;
+	uint8_t period, pending;
+	bool change; /* not a flush */
+	bool leg; /* went to the leg, too */
+	int below, there; /* results */
+};
+
+struct mirror_lane {
+	struct mirror *mirror;
+	struct slab ops;
+	unsigned period; /* of new changes */
+	uint32_t count[2]; /* changes under way, by period */
+	bool draining; /* `drained` is to be posted */
+	_Atomic bool asked; /* `ask` is on its way */
+	struct loop_message ask, drained;
+	struct counter failovers;
+};
+
+struct mirror {
+	struct block_driver driver; /* others[0]: the leg */
+	struct mirror_marks marks;
+	struct block_claim claim;
+	bool claimed;
+	bool on_error_fails, failover;
+	_Atomic int error; /* the leg has failed with; 0: it has not */
+
+	/* Control lane. */
+	struct loop_timer timer; /* until settling */
+	struct loop_errand errand;
+	bool settling; /* the errand is under way */
+	unsigned draining; /* lanes that have changes of the old period */
+	struct co *drainer; /* waits for these; NULL: nobody */
+	struct co *closer; /* waits for the end of settling */
+	struct co_mutex turn; /* settling and resync: one at a time */
+	uint64_t settled; /* times */
+	uint64_t size_bytes; /* that it shows; 0: not yet */
+};
+
+/* NULL: the driver is another kind. */
+struct mirror *mirror_of(struct block_driver *driver);
+
+/* block_kind.submit (mirror_io.c) */
+void mirror_submit(struct block_driver *driver, struct block_request *request);
+
+/* -- mirror_marks.c ------------------------------------------------------- */
+
+/* For `bytes`; all clean. -ENOMEM, -EFBIG with *err. */
+int mirror_marks_init(struct mirror_marks *marks, uint64_t bytes,
+	uint64_t granularity_bytes, struct err *err);
+void mirror_marks_fini(struct mirror_marks *marks);
+
+/* Granules of a range that is not empty, both inclusive. */
+struct mirror_granules {
+	uint64_t first, last;
+};
+struct mirror_granules mirror_granules(const struct mirror_marks *marks,
+	uint64_t offset_bytes, uint64_t length_bytes);
+
+/* Any lane: the leg lacks these, which are kept. */
+void mirror_marks_dirty(
+	struct mirror_marks *marks, struct mirror_granules granules);
+/* Control lane: all that are kept. */
+void mirror_marks_dirty_kept(struct mirror_marks *marks);
+
+/* -- mirror_keep.c -------------------------------------------------------- */
+
+/* On its lane: notes a change that begins, in the lane's period. */
+void mirror_note(struct mirror_lane *lane, struct mirror_granules granules);
+/* A change of that period has ended. */
+void mirror_note_end(struct mirror_lane *lane, unsigned period);
+/* Any lane: the leg has failed. */
+void mirror_leg_failed(struct mirror *mirror, int error);
+
+void mirror_keep_start(struct mirror *mirror);
+/* No request is in it any more. */
+void mirror_keep_stop_co(struct mirror *mirror);
+
+/* Control lane, in the mirror's turn: a new period begins on all lanes; changes of the
+ * old one have ended when it returns. */
+void mirror_turn_co(struct mirror *mirror);
+/* The same, and settles. 0, or -errno with nothing taken off. */
+int mirror_settle_co(struct mirror *mirror);
+
+/* -- for resync (control lane) -------------------------------------------- */
+
+/* In the mirror's turn, while the leg has failed and its last answers were heard: it
+ * is closed; another one, whose reference is taken over, also when this fails, lacks
+ * all that is kept, and has not failed. */
+void mirror_leg_close_co(struct mirror *mirror);
+int mirror_leg_open_co(
+	struct mirror *mirror, struct block_source *leg, struct err *err);
+
+/* In the COPY's turn: the leg has the range, whole granules (or to the end). */
+void mirror_copied(
+	struct mirror *mirror, uint64_t offset_bytes, uint64_t length_bytes);
+
+/* What lies behind the end, of a source that was larger, need not be copied; if it grows
+ * again, that is lacked anew. */
+void mirror_forget_beyond(struct mirror *mirror);
+
+/* 0, or what the leg has failed with. Any lane. */
+static inline int mirror_error(struct mirror *mirror)
+{
+	return atomic_load(&mirror->error);
+}
+
+static inline bool mirror_in_sync(struct mirror *mirror)
+{
+	return !mirror_error(mirror) &&
+		atomic_load(&mirror->marks.dirty_count) == 0;
+}
+
+/* What the leg lacks of what is shown. */
+uint64_t mirror_behind_bytes(struct mirror *mirror);
+/* Status as JSON members. */
+void mirror_status(struct block_driver *driver, FILE *out);
+
+#endif

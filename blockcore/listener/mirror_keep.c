@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The listener mirror: which marks are kept, and how they are taken off again; see
+ * mirror.h.
+ *
+ * A lane looks at `kept` after it has made `recent` say that it is there; settling
+ * takes a mark off and then looks at `recent` once more, and puts it back. Both in one
+ * order for all (sequentially consistent), so one of the two sees the other.
+ */
+#include "blockcore/base/bits.h"
+#include "blockcore/base/log.h"
+#include "blockcore/core/driver_flush.h"
+#include "blockcore/listener/mirror.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+static struct loop *control_of(const struct mirror *mirror)
+{
+	return block_core_lane(mirror->driver.core, 0)->loop;
+}
+
+static struct mirror_lane *lane_of(struct mirror *mirror, unsigned index)
+{
+	return block_driver_lane(
+		&mirror->driver, block_core_lane(mirror->driver.core, index));
+}
+
+/* -- changes begin and end ------------------------------------------------ */
+
+static void lane_asks(struct loop_message *message)
+{
+	struct mirror_lane *lane =
+		container_of(message, struct mirror_lane, ask);
+	struct mirror *mirror = lane->mirror;
+
+	atomic_store(&lane->asked, false);
+	if (!mirror->timer.armed && !mirror->settling)
+		loop_timer_set(
+			control_of(mirror), &mirror->timer, MIRROR_SETTLE_NS);
+}
+
+void mirror_note(struct mirror_lane *lane, struct mirror_granules granules)
+{
+	struct mirror *mirror = lane->mirror;
+	struct mirror_marks *marks = &mirror->marks;
+
+	bits_set(marks->recent[lane->period], granules.first, granules.last);
+	if (bits_set(marks->kept, granules.first, granules.last) &&
+		!atomic_exchange(&lane->asked, true))
+		loop_post(control_of(mirror), &lane->ask);
+}
+
+void mirror_note_end(struct mirror_lane *lane, unsigned period)
+{
+	lane->count[period]--;
+	if (!lane->draining || period == lane->period || lane->count[period])
+		return;
+	lane->draining = false;
+	loop_post(control_of(lane->mirror), &lane->drained);
+}
+
+void mirror_leg_failed(struct mirror *mirror, int error)
+{
+	int none = 0;
+
+	if (!atomic_compare_exchange_strong(&mirror->error, &none, error))
+		return;
+	log_warning(mirror->driver.name, "degraded",
+		"the leg of the mirror has failed: %s; what hosts change is "
+		"noted, the job resync brings it back",
+		strerror(-error));
+}
+
+/* -- a period ends -------------------------------------------------------- */
+
+static void lane_drained(struct loop_message *message)
+{
+	struct mirror *mirror =
+		container_of(message, struct mirror_lane, drained)->mirror;
+
+	mirror->draining--;
+	if (!mirror->draining && mirror->drainer)
+		co_resume(mirror->drainer);
+}
+
+static void lane_turn(struct block_lane *lane, void *argument)
+{
+	struct mirror *mirror = argument;
+	struct mirror_lane *l = block_driver_lane(&mirror->driver, lane);
+	unsigned old = l->period;
+
+	l->period = !old;
+	l->draining = l->count[old] > 0;
+	if (!l->draining)
+		loop_post(control_of(mirror), &l->drained);
+}
+
+static void wait_co(struct co **waiter)
+{
+	*waiter = co_self();
+	co_yield ();
+	*waiter = NULL;
+}
+
+void mirror_turn_co(struct mirror *mirror)
+{
+	mirror->draining = block_core_lanes(mirror->driver.core);
+	block_broadcast_co(mirror->driver.core, lane_turn, mirror);
+	while (mirror->draining)
+		wait_co(&mirror->drainer);
+}
+
+/* -- settling ------------------------------------------------------------- */
+
+/* Of a word: what need not be kept. Since `old` is over and flushed. */
+static void settle_word(struct mirror_marks *marks, uint64_t word, unsigned now)
+{
+	uint64_t gone = atomic_load(&marks->kept[word]) &
+		~atomic_load(&marks->dirty[word]) &
+		~atomic_load(&marks->recent[now][word]);
+
+	atomic_store(&marks->recent[!now][word], 0);
+	if (!gone)
+		return;
+	atomic_fetch_and(&marks->kept[word], ~gone);
+	uint64_t back = gone &
+		(atomic_load(&marks->recent[now][word]) |
+			atomic_load(&marks->dirty[word]));
+	if (back)
+		atomic_fetch_or(&marks->kept[word], back);
+}
+
+int mirror_settle_co(struct mirror *mirror)
+{
+	struct mirror_marks *marks = &mirror->marks;
+	int error;
+
+	if (mirror_error(mirror))
+		return mirror_error(mirror);
+	mirror_turn_co(mirror);
+	error = block_driver_flush_co(&mirror->driver);
+	if (!error)
+		error = mirror_error(mirror);
+	if (error)
+		return error;
+	unsigned now = lane_of(mirror, 0)->period;
+	for (uint64_t word = 0; word < BITS_WORDS(marks->count); word++)
+		settle_word(marks, word, now);
+	mirror->settled++;
+	return 0;
+}
+
+/* Whether there is more to take off, one day. */
+static bool settle_again(struct mirror *mirror)
+{
+	struct mirror_marks *marks = &mirror->marks;
+
+	return !mirror_error(mirror) &&
+		bits_count(marks->kept, marks->count) >
+		atomic_load(&marks->dirty_count);
+}
+
+static void settle_run_co(void *argument)
+{
+	struct mirror *mirror = argument;
+
+	co_mutex_lock_co(&mirror->turn);
+	int error = mirror_settle_co(mirror);
+	co_mutex_unlock(&mirror->turn);
+	mirror->settling = false;
+	if (mirror->closer)
+		co_resume(mirror->closer);
+	else if (error != -ENODEV && settle_again(mirror))
+		loop_timer_set(
+			control_of(mirror), &mirror->timer, MIRROR_SETTLE_NS);
+}
+
+static void settle_soon(struct loop_timer *timer)
+{
+	struct mirror *mirror = container_of(timer, struct mirror, timer);
+
+	mirror->settling = true;
+	loop_errand(control_of(mirror), &mirror->errand, settle_run_co, mirror);
+}
+
+/* -- life ----------------------------------------------------------------- */
+
+void mirror_keep_start(struct mirror *mirror)
+{
+	co_mutex_init(&mirror->turn);
+	mirror->timer.expired = settle_soon;
+	for (unsigned i = 0; i < block_core_lanes(mirror->driver.core); i++) {
+		struct mirror_lane *lane = lane_of(mirror, i);
+
+		lane->mirror = mirror;
+		lane->ask.run = lane_asks;
+		lane->drained.run = lane_drained;
+	}
+}
+
+void mirror_keep_stop_co(struct mirror *mirror)
+{
+	loop_timer_clear(control_of(mirror), &mirror->timer);
+	while (mirror->settling)
+		wait_co(&mirror->closer);
+}
+
+void mirror_copied(
+	struct mirror *mirror, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	struct mirror_marks *marks = &mirror->marks;
+	struct mirror_granules granules =
+		mirror_granules(marks, offset_bytes, length_bytes);
+
+	bits_set(marks->recent[lane_of(mirror, 0)->period], granules.first,
+		granules.last);
+	uint64_t gone = bits_clear(marks->dirty, granules.first, granules.last);
+	atomic_fetch_sub(&marks->dirty_count, gone);
+	if (!mirror->timer.armed && !mirror->settling)
+		loop_timer_set(
+			control_of(mirror), &mirror->timer, MIRROR_SETTLE_NS);
+}
+
+void mirror_forget_beyond(struct mirror *mirror)
+{
+	struct mirror_marks *marks = &mirror->marks;
+	uint64_t granule = 1ull << marks->shift;
+	uint64_t first = (mirror->size_bytes + granule - 1) >> marks->shift;
+
+	if (first < marks->count)
+		atomic_fetch_sub(&marks->dirty_count,
+			bits_clear(marks->dirty, first, marks->count - 1));
+}
+
+uint64_t mirror_behind_bytes(struct mirror *mirror)
+{
+	struct mirror_marks *marks = &mirror->marks;
+	uint64_t bytes = atomic_load(&marks->dirty_count) << marks->shift;
+	uint64_t last = mirror->size_bytes >> marks->shift;
+	uint64_t part = mirror->size_bytes & ((1ull << marks->shift) - 1);
+
+	if (part && bits_any(marks->dirty, last, last))
+		bytes -= (1ull << marks->shift) - part;
+	return bytes;
+}
+
+/* -- figures -------------------------------------------------------------- */
+
+void mirror_status(struct block_driver *driver, FILE *out)
+{
+	struct mirror *mirror = container_of(driver, struct mirror, driver);
+	struct mirror_marks *marks = &mirror->marks;
+	uint64_t behind = mirror_behind_bytes(mirror), failovers = 0;
+	int failed = mirror_error(mirror);
+
+	for (unsigned i = 0; i < block_core_lanes(driver->core); i++)
+		failovers += counter_get(&lane_of(mirror, i)->failovers);
+	fprintf(out, "\"state\": \"%s\", ",
+		failed		 ? "degraded"
+			: behind ? "behind"
+				 : "in sync");
+	if (failed)
+		fprintf(out, "\"error\": \"%s\", ", strerror(-failed));
+	if (driver->job)
+		fprintf(out, "\"job\": \"%s\", ", driver->job);
+	fprintf(out,
+		"\"behind_bytes\": %" PRIu64 ", \"kept_bytes\": %" PRIu64
+		", \"settled\": %" PRIu64 ", \"failovers\": %" PRIu64,
+		behind, bits_count(marks->kept, marks->count) << marks->shift,
+		mirror->settled, failovers);
+}
