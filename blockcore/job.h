@@ -100,13 +100,20 @@ struct job_pivot {
 	struct job *job; /* whose */
 	struct block_source *source;
 	const char *kind; /* the job's */
-	const char *document; /* the source's, whole, as JSON; of keep */
+	unsigned depth; /* images of it above the one that the job is for */
+	/* Of keep: of the source that shows that image, whole, as JSON. */
+	const char *document;
 };
 struct job_keeper {
 	/* Before a job writes where something may have been: from here on a restart
 	 * finds what the job has left there. Durable; does not wait for changes. */
 	int (*begun_co)(struct job_keeper *keeper, struct job *job,
 		uint64_t cursor, struct err *err);
+	/* Before a job writes to what the image of `pivot` stands on: from then on that
+	 * is not what it was any more, whatever becomes of the job. Durable. NULL: nobody
+	 * keeps what that was. */
+	int (*spoil_co)(struct job_keeper *keeper,
+		const struct job_pivot *pivot, struct err *err);
 	void (*begin_co)(
 		struct job_keeper *keeper, const struct job_pivot *pivot);
 	int (*keep_co)(struct job_keeper *keeper, const struct job_pivot *pivot,

@@ -14,6 +14,9 @@
  *	source: SOURCE
  *	view: {snapshot: NAME}
  *
+ * and what an image shows that such a source stands on, since an external snapshot,
+ * with view: {image: PATH}.
+ *
  * Invariants
  *  1. A document is checked whole before anything is opened, and opened whole
  *     before anything is published; a failure leaves nothing behind.

@@ -16,6 +16,8 @@
  *		the target
  *	PULL	what the backing file shows, up into the source's image, so that
  *		the image can do without
+ * Of the two latter the image may also be one that the source stands on (external
+ * snapshots): then nobody writes to it, and those above come to stand on the result.
  *
  * Invariants
  *  1. Until the pivot is durable the source is what counts; a target that fails
@@ -44,9 +46,10 @@ struct job_space;
 struct spec_move;
 
 /* What a move of that kind would write, and the room there is; `target`: of COPY, else
- * NULL. */
+ * NULL; `image`: of the others, as in a setup. */
 int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
-	const struct doc *target, struct job_space *space, struct err *err);
+	const struct doc *target, const char *image, struct job_space *space,
+	struct err *err);
 
 struct spec_move_setup {
 	enum spec_move_kind kind;
@@ -54,6 +57,9 @@ struct spec_move_setup {
 	struct job *owner; /* told to who keeps documents */
 	const char *job; /* its kind, for messages */
 	const struct doc *target; /* COPY: a source's document */
+	/* COMMIT, PULL: the file of the image, which the source shows or stands on;
+	 * NULL: the one it shows. */
+	const char *image;
 	/* COPY: what is in the target may be overwritten; else it must read as
 	 * zeroes. */
 	bool overwrite;
@@ -63,6 +69,8 @@ struct spec_move_setup {
 /* 0, or -errno with everything as before. */
 int spec_move_begin_co(const struct spec_move_setup *setup,
 	struct spec_move **move, struct err *err);
+/* Before the run: who keeps documents is told what it will spoil. */
+int spec_move_warn_co(struct spec_move *move, struct err *err);
 /* Bytes that run goes through. */
 uint64_t spec_move_bytes(const struct spec_move *move);
 

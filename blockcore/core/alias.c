@@ -8,6 +8,8 @@
  *     the shared source, whoever writes to it and by which way.
  *  2. It claims the source as SHARED, so nobody who writes alone (a format)
  *     and nobody who needs stable content can hold it at the same time.
+ *     But what lies below another source is claimed as STABLE, and not written to:
+ *     others stand on it.
  *  3. Listeners that must see every write are refused above a writable alias
  *     (stack.c): others write past them.
  */
@@ -17,6 +19,7 @@
 #include "blockcore/kinds.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static const struct opt_spec alias_option_specs[] = {OPT_END};
 
@@ -29,6 +32,8 @@ static void alias_show(struct block_alias *alias)
 {
 	alias->driver.info = block_source_info(
 		alias->source, block_core_lane(alias->driver.core, 0));
+	if (alias->of)
+		alias->driver.info.read_only = true;
 }
 
 static void alias_changed(struct block_source_watch *watch)
@@ -40,15 +45,43 @@ static void alias_changed(struct block_source_watch *watch)
 	block_driver_changed(&alias->driver);
 }
 
+static void alias_prepare_claim(
+	const struct block_alias *alias, struct block_claim *claim)
+{
+	claim->mode = alias->driver.info.read_only ? BLOCK_CLAIM_READ
+						   : BLOCK_CLAIM_SHARED;
+	if (*alias->holder)
+		snprintf(claim->holder, sizeof(claim->holder),
+			"snapshot view '%s'", alias->holder);
+	else
+		snprintf(claim->holder, sizeof(claim->holder), "an alias");
+}
+
+/* The source above it is held as well: both can be built again from what is printed. */
+static int alias_claim(struct block_alias *alias, struct err *err)
+{
+	alias_prepare_claim(alias, &alias->claim);
+	alias_prepare_claim(alias, &alias->of_claim);
+	if (!alias->of)
+		return block_source_claim(alias->source, &alias->claim, err);
+	alias->claim.mode = BLOCK_CLAIM_STABLE;
+	int error = block_source_claim(alias->of, &alias->of_claim, err);
+	if (error)
+		return error;
+	error = block_source_claim(alias->source, &alias->claim, err);
+	if (error)
+		block_source_unclaim(&alias->of_claim);
+	else
+		block_source_get(alias->of);
+	return error;
+}
+
 static int alias_open_co(struct block_driver *driver, struct err *err)
 {
 	struct block_alias *alias = alias_of(driver);
 
 	alias_show(alias);
-	alias->claim.mode =
-		driver->info.read_only ? BLOCK_CLAIM_READ : BLOCK_CLAIM_SHARED;
-	snprintf(alias->claim.holder, sizeof(alias->claim.holder), "an alias");
-	int error = block_source_claim(alias->source, &alias->claim, err);
+	int error = alias_claim(alias, err);
 	if (error)
 		return error;
 	block_source_get(alias->source);
@@ -64,6 +97,11 @@ static void alias_close_co(struct block_driver *driver)
 	block_source_unwatch(&alias->watch);
 	block_source_unclaim(&alias->claim);
 	block_source_put_co(alias->source);
+	if (alias->of) {
+		block_source_unclaim(&alias->of_claim);
+		block_source_put_co(alias->of);
+	}
+	free(alias->image);
 }
 
 static void alias_submit(
@@ -91,7 +129,9 @@ static int alias_space_co(struct block_driver *driver, struct ring_space *space)
 static struct block_source *alias_below(
 	struct block_driver *driver, unsigned index)
 {
-	return index == 0 ? alias_of(driver)->source : NULL;
+	const struct block_alias *alias = alias_of(driver);
+
+	return index == 0 ? alias->source : index == 1 ? alias->of : NULL;
 }
 
 const struct block_kind alias_kind = {

@@ -52,6 +52,11 @@ struct block_format_kind {
 	int (*backing_free)(struct block_format *format, struct err *err);
 	int (*backing_drop_co)(
 		struct block_format *format, bool drop, struct err *err);
+	/* The image names this backing file from now on, durably, for others to find:
+	 * what it reads through it must be the same. "": none. Under I/O. With
+	 * has_backing. */
+	int (*backing_name_co)(struct block_format *format, const char *name,
+		const char *type, struct err *err);
 	int (*open_co)(struct block_format *format, struct err *err);
 	void (*close_co)(struct block_format *format);
 	/* Whether it has a snapshot of this name (or id): 0, -ENOENT, or

@@ -2,39 +2,66 @@
 /*
  * commit: writes what an image holds down into its backing file; then the source
  * stands on that. flatten: copies what the backing file shows up into the image, which
- * then stands by itself. Hosts go on meanwhile, and read the same all the time.
+ * then stands by itself. Hosts go on meanwhile, and read the same all the time. Either
+ * also of an image further down: external snapshots go so.
  *
  * A restart begins anew: a flatten passes quickly over what is in the image already.
  */
 #include "blockcore/jobs/jobs.h"
 #include "blockcore/jobs/moving.h"
 
-static const struct opt_spec commit_option_specs[] = {OPT_END};
+struct commit_options {
+	char *image;
+	bool remove;
+};
+
+#define OPTION_IMAGE \
+	{ \
+		.name = "image", .type = OPT_STRING, .flags = OPT_OPTIONAL, \
+		.offset = offsetof(struct commit_options, image), .max = 1023, \
+		.help = "file of the image, if it is one that the source " \
+			"stands on", \
+	}
+static const struct opt_spec commit_option_specs[] = {OPTION_IMAGE,
+	{.name = "remove",
+		.type = OPT_BOOL,
+		.offset = offsetof(struct commit_options, remove),
+		.fallback = "false",
+		.help = "with image: where documents are kept, its file goes "
+			"when nothing needs it any more"},
+	OPT_END};
+static const struct opt_spec flatten_option_specs[] = {OPTION_IMAGE, OPT_END};
 
 static int commit_space_co(struct block_core *core, struct block_source *source,
 	const void *options, struct job_space *space, struct err *err)
 {
+	const struct commit_options *commit = options;
+
 	(void)core;
-	(void)options;
-	return spec_move_space_co(SPEC_MOVE_COMMIT, source, NULL, space, err);
+	return spec_move_space_co(
+		SPEC_MOVE_COMMIT, source, NULL, commit->image, space, err);
 }
 
 static int flatten_space_co(struct block_core *core,
 	struct block_source *source, const void *options,
 	struct job_space *space, struct err *err)
 {
+	const struct commit_options *commit = options;
+
 	(void)core;
-	(void)options;
-	return spec_move_space_co(SPEC_MOVE_PULL, source, NULL, space, err);
+	return spec_move_space_co(
+		SPEC_MOVE_PULL, source, NULL, commit->image, space, err);
 }
 
 static int commit_move_co(struct job *job, enum spec_move_kind kind,
 	const char *name, struct err *err)
 {
+	const struct commit_options *options = job_options(job);
 	const struct spec_move_setup setup = {.kind = kind,
 		.source = job_source(job),
 		.owner = job,
 		.job = name,
+		.image = options->image,
 		.pivots = true};
 	struct spec_move *move;
 	int error = moving_check_space_co(job,
@@ -67,6 +94,7 @@ const struct job_kind job_commit = {
 	.help = "write the image down into its backing file, go on there",
 	.pivots = true,
 	.options = commit_option_specs,
+	.options_bytes = sizeof(struct commit_options),
 	.space_co = commit_space_co,
 	.run_co = commit_run_co,
 };
@@ -75,7 +103,8 @@ const struct job_kind job_flatten = {
 	.name = "flatten",
 	.help = "copy the backing file up into the image, do without it",
 	.pivots = true,
-	.options = commit_option_specs,
+	.options = flatten_option_specs,
+	.options_bytes = sizeof(struct commit_options),
 	.space_co = flatten_space_co,
 	.run_co = flatten_run_co,
 };

@@ -44,7 +44,8 @@ static int copy_space_co(struct block_core *core, struct block_source *source,
 	const struct copy_options *copy = options;
 
 	(void)core;
-	return spec_move_space_co(SPEC_MOVE_COPY, source, copy->to, space, err);
+	return spec_move_space_co(
+		SPEC_MOVE_COPY, source, copy->to, NULL, space, err);
 }
 
 /* -- the work ------------------------------------------------------------- */

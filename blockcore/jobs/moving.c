@@ -45,7 +45,9 @@ int moving_run_co(struct job *job, struct spec_move *move, uint64_t from,
 		.err = err};
 
 	/* What is found in the target after a crash is the job's own. */
-	int error = job_keep_cursor_co(job, 1 + from, err);
+	int error = spec_move_warn_co(move, err);
+	if (!error)
+		error = job_keep_cursor_co(job, 1 + from, err);
 	if (error)
 		return error;
 	job_set_total(job, spec_move_bytes(move), from);

@@ -364,10 +364,12 @@ int spec_open_bottom_co(const struct block_source *above,
 	const struct block_kind *kind;
 	struct spec_view view = {.above = above, .name = name};
 	struct block_source *below;
-	int error = spec_view_snapshot(document, &view.snapshot, err);
+	struct spec_shown shown;
+	int error = spec_view_shown(document, &shown, err);
 
 	if (error)
 		return error;
+	view.snapshot = shown.snapshot;
 	if (!strcmp(bottom->key, "format"))
 		return spec_open_format_co(&view, bottom, driver, err);
 	if (!strcmp(bottom->key, "protocol")) {
@@ -383,6 +385,9 @@ int spec_open_bottom_co(const struct block_source *above,
 	if (view.snapshot[0])
 		error = spec_open_snapshot_co(
 			above, below, view.snapshot, name, driver, err);
+	else if (*shown.image)
+		error = spec_open_image_of_co(
+			above, below, shown.image, name, driver, err);
 	else
 		error = spec_open_alias_co(
 			above->core, name, below, driver, err);

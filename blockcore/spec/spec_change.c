@@ -293,11 +293,12 @@ static int spec_swap_planned_co(
 	char name[BLOCK_NAME_BYTES];
 	const char *given = NULL;
 	unsigned last = plan->count - 1;
-	int error = spec_check_job(plan->source, "swap the bottom", err);
+	int error = spec_check_jobs(plan->source, "swap the bottom", err);
 
 	if (!error && !swap->same_content)
 		error = spec_check_stable(plan->source, err);
-
+	if (!error)
+		error = spec_check_images(plan->source, err);
 	if (!error)
 		error = spec_name_given(bottom, &given, err);
 	if (error)

@@ -66,10 +66,14 @@ int spec_open_bottom_co(const struct block_source *above,
 	const struct doc *document, const char *name,
 	struct block_driver **driver, struct err *err);
 
-/* A document's `view`; its snapshot, "": what is current. */
+/* A document's `view`. Of what it shows one is not "": a snapshot, or the file of an
+ * image below; or it is what is current. */
+struct spec_shown {
+	const char *snapshot, *image;
+};
 int spec_check_view(const struct doc *document, struct err *err);
-int spec_view_snapshot(
-	const struct doc *document, const char **name, struct err *err);
+int spec_view_shown(
+	const struct doc *document, struct spec_shown *shown, struct err *err);
 
 /* A view of a format that was opened for `above`. */
 struct spec_view {
@@ -83,6 +87,32 @@ int spec_open_view_co(const struct spec_view *view,
 int spec_open_snapshot_co(const struct block_source *above,
 	struct block_source *of, const char *snapshot, const char *name,
 	struct block_driver **driver, struct err *err);
+
+/* -- images that a source stands on (spec_image.c) ---- */
+
+/* The file that the image of a source's document is in, or it itself; NULL: none. */
+const char *spec_image_path(const struct doc *source);
+/* What the image in that file shows, which `of` stands on: borrowed; NULL with *err. */
+struct block_source *spec_image_find(
+	struct block_source *of, const char *path, struct err *err);
+/* A view of that. */
+int spec_open_image_of_co(const struct block_source *above,
+	struct block_source *of, const char *path, const char *name,
+	struct block_driver **driver, struct err *err);
+/* -EBUSY with a text that says who: somebody beside the source shows an image that it
+ * stands on. */
+int spec_check_images(const struct block_source *source, struct err *err);
+/* The source in `of`, or below it, whose image is in that file: borrowed; NULL with
+ * *err. */
+struct block_source *spec_image_source(
+	struct block_source *of, const char *path, struct err *err);
+/* The format whose backing file `source` is, in or below `of`; NULL: it is `of` itself,
+ * or not (any more) below it. *depth: images above it. */
+struct block_format *spec_image_above(const struct block_source *of,
+	const struct block_source *source, unsigned *depth);
+/* As spec_check_images, but for `source` itself, which lies below `of`. */
+int spec_check_image(const struct block_source *of,
+	const struct block_source *source, struct err *err);
 
 /* The source that `node` names or describes, with a reference; `key` is what it
  * is to `above`. */
@@ -106,6 +136,11 @@ void spec_unmake(const struct doc *node, struct block_source *source);
 struct doc *spec_overlay_facts(
 	struct block_source *source, const struct doc *format, struct err *err);
 
+/* How an image in `file` (a source's document) names the one that `old` describes, and
+ * in *type what that is; to be freed. NULL: no name leads there, or no memory. */
+char *spec_backing_name(const struct block_core *core, const struct doc *old,
+	const struct doc *file, const char **type);
+
 /* A running driver, or a source's bottom ({protocol: ...}), as the document that
  * would build it. NULL with *err. */
 struct doc *spec_driver_doc(struct block_driver *driver, struct err *err);
@@ -122,6 +157,9 @@ int spec_announce(struct block_source *source,
 /* -EBUSY with a text while a job has a listener of its own in the source: `what`
  * would pull it away. */
 int spec_check_job(
+	const struct block_source *source, const char *what, struct err *err);
+/* The same, also while one is at work on an image that it stands on. */
+int spec_check_jobs(
 	const struct block_source *source, const char *what, struct err *err);
 
 /* -EBUSY with a text while a job is at work through the driver, which is to leave. */

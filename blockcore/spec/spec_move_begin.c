@@ -34,7 +34,11 @@ int spec_move_check_views(const struct spec_move *move, struct err *err)
 			"%u other views show the same image or snapshots in "
 			"it: close them first",
 			format->references - 1);
-	return 0;
+	/* What is below stays there after a commit, which claims what it changes; what
+	 * it writes down is in another file then. */
+	return move->kind == SPEC_MOVE_COMMIT
+		? spec_check_image(move->root, move->source, err)
+		: spec_check_images(move->source, err);
 }
 
 /* COMMIT, PULL: the image and its backing file, which nobody else relies on. */
@@ -202,7 +206,7 @@ static int move_attach_planned_co(struct spec_move *move, struct err *err)
 	const struct block_stack *now = move->source->current;
 	unsigned front = now->front_count;
 	char name[BLOCK_NAME_BYTES];
-	int error = spec_check_job(move->source, "start another one", err);
+	int error = spec_check_jobs(move->root, "start another one", err);
 
 	if (!error && block_stack_bottom(now) != move->bottom)
 		error = err_set(err, EAGAIN, "its bottom has just changed");
@@ -297,17 +301,19 @@ static int move_begin_co(struct spec_move *move,
 	return error ? error : move_attach_co(move, err);
 }
 
-int spec_move_begin_co(const struct spec_move_setup *setup,
-	struct spec_move **out, struct err *err)
+static int move_init(struct spec_move *move,
+	const struct spec_move_setup *setup, struct err *err)
 {
-	struct block_source *source = setup->source;
-	struct spec_move *move = calloc(1, sizeof *move);
+	struct block_source *source = setup->image
+		? spec_image_source(setup->source, setup->image, err)
+		: setup->source;
 
-	if (!move)
-		return err_set(err, ENOMEM, "no memory for a job");
+	if (!source)
+		return err ? -err->code : -ENOENT;
 	move->kind = setup->kind;
 	move->core = source->core;
 	move->lane = block_core_lane(source->core, 0);
+	move->root = setup->source;
 	move->source = source;
 	move->owner = setup->owner;
 	move->job = setup->job;
@@ -315,9 +321,25 @@ int spec_move_begin_co(const struct spec_move_setup *setup,
 	move->bottom = block_stack_bottom(source->current);
 	move->bytes = block_source_info(source, move->lane).size_bytes;
 	block_source_get(source);
-	int error = move_begin_co(move, setup, err);
+	block_source_get(move->root);
+	return 0;
+}
+
+int spec_move_begin_co(const struct spec_move_setup *setup,
+	struct spec_move **out, struct err *err)
+{
+	struct spec_move *move = calloc(1, sizeof *move);
+
+	if (!move)
+		return err_set(err, ENOMEM, "no memory for a job");
+	int error = move_init(move, setup, err);
 	if (error) {
-		err_wrap(err, "%s of '%s'", setup->job, source->name);
+		free(move);
+		return error;
+	}
+	error = move_begin_co(move, setup, err);
+	if (error) {
+		err_wrap(err, "%s of '%s'", setup->job, setup->source->name);
 		spec_move_end_co(move);
 		return error;
 	}
@@ -345,6 +367,7 @@ void spec_move_end_co(struct spec_move *move)
 	if (move->target)
 		block_source_put_co(move->target);
 	block_source_put_co(move->source);
+	block_source_put_co(move->root);
 	for (unsigned i = 0; i < SPEC_MOVE_CHUNKS; i++)
 		free(move->chunk[i].part.data);
 	free(move);

@@ -24,6 +24,8 @@ struct spec_move {
 	struct block_core *core;
 	struct block_lane *lane; /* control */
 	struct block_source *source, *target; /* references */
+	/* What the job is for: `source`, or one that stands on it. A reference. */
+	struct block_source *root;
 	struct job *owner;
 	const char *job;
 	struct block_driver *bottom; /* the source's, at the start */
@@ -45,6 +47,9 @@ struct spec_move {
 
 /* -EBUSY if others show what is to go. */
 int spec_move_check_views(const struct spec_move *move, struct err *err);
+
+/* COMMIT of an image below others: the one above it names what they come to stand on. */
+int spec_move_rename_co(struct spec_move *move, struct err *err);
 
 /* Publishes a generation without the listener, beside which old requests end. */
 void spec_move_detach_co(struct spec_move *move);

@@ -84,9 +84,23 @@ static struct job_keeper *pivot_keeper(const struct pivot *pivot)
 
 static struct job_pivot pivot_told(const struct pivot *pivot)
 {
-	return (struct job_pivot){.job = pivot->move->owner,
-		.source = pivot->move->source,
-		.kind = pivot->move->job};
+	const struct spec_move *move = pivot->move;
+	struct job_pivot told = {
+		.job = move->owner, .source = move->root, .kind = move->job};
+
+	spec_image_above(move->root, move->source, &told.depth);
+	return told;
+}
+
+int spec_move_warn_co(struct spec_move *move, struct err *err)
+{
+	const struct pivot pivot = {.move = move};
+	struct job_keeper *keeper = pivot_keeper(&pivot);
+	struct job_pivot told = pivot_told(&pivot);
+
+	return keeper && keeper->spoil_co && move->kind == SPEC_MOVE_COMMIT
+		? keeper->spoil_co(keeper, &told, err)
+		: 0;
 }
 
 static void pivot_begin_co(const struct pivot *pivot)
@@ -187,7 +201,10 @@ static int pivot_check(struct pivot *pivot, struct err *err)
 	int error = 0;
 
 	pivot->count = 0;
-	if (block_stack_bottom(source->current) != move->bottom)
+	unsigned depth;
+	if (block_stack_bottom(source->current) != move->bottom ||
+		(source != move->root &&
+			!spec_image_above(move->root, source, &depth)))
 		return err_set(err, EBUSY, "its bottom is another one now");
 	pivot_deal(pivot);
 	if (!pivot->stay)
@@ -274,8 +291,10 @@ static void pivot_leave_target_co(struct spec_move *move)
 int spec_move_pivot_co(struct spec_move *move, struct err *err)
 {
 	struct pivot pivot = {.move = move};
-	int error = pivot_co(&pivot, err);
+	int error = spec_move_rename_co(move, err);
 
+	if (!error)
+		error = pivot_co(&pivot, err);
 	if (error)
 		return error;
 	pivot_leave_target_co(move);

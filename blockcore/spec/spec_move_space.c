@@ -204,12 +204,17 @@ static struct block_source *space_backing(
 }
 
 int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
-	const struct doc *target, struct job_space *space, struct err *err)
+	const struct doc *target, const char *image, struct job_space *space,
+	struct err *err)
 {
 	bool copy = kind == SPEC_MOVE_COPY;
-	struct block_source *backing = copy ? NULL : space_backing(source, err);
 
 	*space = (struct job_space){0};
+	if (image)
+		source = spec_image_source(source, image, err);
+	if (!source)
+		return err ? -err->code : -ENOENT;
+	struct block_source *backing = copy ? NULL : space_backing(source, err);
 	if (!copy && !backing)
 		return -EINVAL;
 	int error = space_needs_co(kind, source, backing, &space->needs_bytes);

@@ -11,18 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The path of a source that is a plain file; NULL: it is none. */
-static const char *facts_path(const struct doc *source)
-{
-	const struct doc *protocol = doc_find(source, "protocol");
-	const struct doc *type = doc_find(protocol, "type");
-	const struct doc *path = doc_find(protocol, "path");
-
-	return type && path && type->text && !strcmp(type->text, "file")
-		? path->text
-		: NULL;
-}
-
 /* The file of the old image and its format; NULL: qcow2 has no name for it. */
 static const char *facts_image(const struct doc *source, const char **format)
 {
@@ -32,7 +20,7 @@ static const char *facts_image(const struct doc *source, const char **format)
 	*format = map ? "qcow2" : "raw";
 	if (map && (!type || !type->text || strcmp(type->text, "qcow2")))
 		return NULL;
-	return facts_path(map ? doc_find(map, "file") : source);
+	return spec_image_path(source);
 }
 
 static size_t facts_folder_bytes(const char *path)
@@ -43,40 +31,48 @@ static size_t facts_folder_bytes(const char *path)
 }
 
 /* The old image as the new one names it: beside it, or from the root. */
-static void facts_print_name(const struct block_core *core, const char *old,
-	const char *new, FILE *out)
+static char *facts_name(
+	const struct block_core *core, const char *old, const char *new)
 {
 	size_t folder = facts_folder_bytes(old);
 	char data[PATH_MAX];
+	char *name = NULL;
 
-	if (folder == facts_folder_bytes(new) && !strncmp(old, new, folder)) {
-		json_print_string(out, old + folder);
-		return;
-	}
-	if (*old == '/' || !realpath(core->data_directory, data)) {
-		json_print_string(out, old);
-		return;
-	}
-	char path[PATH_MAX + 4096];
-	snprintf(path, sizeof path, "%s/%s", data, old);
-	json_print_string(out, path);
+	if (folder == facts_folder_bytes(new) && !strncmp(old, new, folder))
+		return strdup(old + folder);
+	if (*old == '/' || !realpath(core->data_directory, data))
+		return strdup(old);
+	return asprintf(&name, "%s/%s", data, old) < 0 ? NULL : name;
+}
+
+char *spec_backing_name(const struct block_core *core, const struct doc *old,
+	const struct doc *file, const char **type)
+{
+	const char *new = spec_image_path(file);
+	const char *path = facts_image(old, type);
+
+	return path && new ? facts_name(core, path, new) : NULL;
 }
 
 static void facts_print(struct block_source *source, const struct doc *now,
 	const struct doc *format, FILE *out)
 {
-	const char *new = facts_path(doc_find(format, "file"));
-	const char *type = NULL, *old = facts_image(now, &type);
+	const char *type = NULL;
+	char *name = doc_find(format, "backing_name")
+		? NULL
+		: spec_backing_name(
+			  source->core, now, doc_find(format, "file"), &type);
 
 	fprintf(out, "{\"size\": %llu",
 		(unsigned long long)block_stack_bottom(source->current)
 			->info.size_bytes);
-	if (old && new && !doc_find(format, "backing_name")) {
+	if (name) {
 		fputs(", \"backing_name\": ", out);
-		facts_print_name(source->core, old, new, out);
+		json_print_string(out, name);
 		fprintf(out, ", \"backing_format\": \"%s\"", type);
 	}
 	fputc('}', out);
+	free(name);
 }
 
 struct doc *spec_overlay_facts(

@@ -3,6 +3,7 @@
  * Running stacks back to documents: what spec_print writes without status
  * builds the same stack again.
  */
+#include "blockcore/core/alias.h"
 #include "blockcore/format/format.h"
 #include "blockcore/spec.h"
 #include "blockcore/spec/spec_internal.h"
@@ -108,15 +109,28 @@ static void spec_print_format(
 	spec_print_view(view, out);
 }
 
+/* A source, or an image below it. */
+static void spec_print_alias(
+	struct block_driver *driver, bool status, FILE *out)
+{
+	const struct block_alias *alias =
+		container_of(driver, struct block_alias, driver);
+
+	spec_print_below(
+		"source", alias->of ? alias->of : alias->source, status, out);
+	if (!alias->of)
+		return;
+	fputs(", \"view\": {\"image\": ", out);
+	json_print_string(out, alias->image);
+	fputc('}', out);
+}
+
 static void spec_print_bottom(
 	struct block_driver *driver, bool status, FILE *out)
 {
 	switch (driver->kind->role) {
 	case BLOCK_VIEW: spec_print_format(driver, status, out); return;
-	case BLOCK_ALIAS:
-		spec_print_below(
-			"source", driver->kind->below(driver, 0), status, out);
-		return;
+	case BLOCK_ALIAS: spec_print_alias(driver, status, out); return;
 	default:
 		fputs("\"protocol\": ", out);
 		spec_print_driver(driver, status, out);

@@ -20,6 +20,7 @@ int spec_check_view(const struct doc *document, struct err *err)
 {
 	const struct doc *view = doc_find(document, "view");
 	bool format = doc_find(document, "format") != NULL;
+	struct spec_shown shown;
 	const char *name;
 
 	if (!view)
@@ -30,7 +31,7 @@ int spec_check_view(const struct doc *document, struct err *err)
 			"snapshot of another source: source: NAME, view: "
 			"{snapshot: NAME})");
 	if (view->kind == DOC_MAP)
-		return spec_view_snapshot(document, &name, err);
+		return spec_view_shown(document, &shown, err);
 	int error = doc_text(view, &name, err);
 	if (error)
 		return error;
@@ -42,26 +43,54 @@ int spec_check_view(const struct doc *document, struct err *err)
 	return 0;
 }
 
-int spec_view_snapshot(
-	const struct doc *document, const char **name, struct err *err)
+static int view_snapshot(
+	const struct doc *node, struct spec_shown *shown, struct err *err)
 {
-	const struct doc *view = doc_find(document, "view");
+	int error = doc_text(node, &shown->snapshot, err);
 
-	*name = "";
-	if (!view || view->kind != DOC_MAP)
-		return 0;
-	const struct doc *snapshot = doc_find(view, "snapshot");
-	if (!snapshot || doc_count(view) != 1)
-		return doc_error(view, err, EINVAL,
-			"a view is %s or {snapshot: NAME}", FORMAT_CURRENT);
-	int error = doc_text(snapshot, name, err);
 	if (error)
 		return error;
-	if (!**name || strlen(*name) >= FORMAT_SNAPSHOT_BYTES)
-		return doc_error(snapshot, err, EINVAL,
+	if (!*shown->snapshot ||
+		strlen(shown->snapshot) >= FORMAT_SNAPSHOT_BYTES)
+		return doc_error(node, err, EINVAL,
 			"the name of a snapshot has 1 to %u bytes",
 			FORMAT_SNAPSHOT_BYTES - 1);
 	return 0;
+}
+
+static int view_image(const struct doc *document, const struct doc *node,
+	struct spec_shown *shown, struct err *err)
+{
+	const struct doc *source = doc_find(document, "source");
+
+	if (!source || source->kind != DOC_SCALAR)
+		return doc_error(node, err, EINVAL,
+			"only a source that has a name shows images it stands "
+			"on: source: NAME, view: {image: PATH}");
+	int error = doc_text(node, &shown->image, err);
+	if (!error && !*shown->image)
+		error = doc_error(
+			node, err, EINVAL, "the path of a file is expected");
+	return error;
+}
+
+int spec_view_shown(
+	const struct doc *document, struct spec_shown *shown, struct err *err)
+{
+	const struct doc *view = doc_find(document, "view");
+
+	*shown = (struct spec_shown){"", ""};
+	if (!view || view->kind != DOC_MAP)
+		return 0;
+	const struct doc *snapshot = doc_find(view, "snapshot");
+	const struct doc *image = doc_find(view, "image");
+	if (doc_count(view) == 1 && snapshot)
+		return view_snapshot(snapshot, shown, err);
+	if (doc_count(view) == 1 && image)
+		return view_image(document, image, shown, err);
+	return doc_error(view, err, EINVAL,
+		"a view is %s, {snapshot: NAME} or {image: PATH}",
+		FORMAT_CURRENT);
 }
 
 /* -- opening -------------------------------------------------------------- */

@@ -35,8 +35,8 @@ comes_back() { kill_daemon; start_kept_daemon; }
 owned() { # what du says of the image, once nothing writes to it
 	gets 200 GET $at/monday && says .owned_bytes "$(($(stat -c %b "$work/data/a.raw") * 512))"
 }
-merged() { # into the image below, and waited for
-	cairn volume commit a --wait
+refused_job() { # KIND
+	gets 409 POST /jobs "{\"volume\": \"a\", \"kind\": \"$1\"}"
 }
 
 check "the daemon starts" start_daemon
@@ -76,11 +76,33 @@ check "with parents" said monday
 check "a killed daemon comes back" comes_back
 check "with both" tree "monday external a.raw null, tuesday external a.monday.qcow2 monday"
 check "and the content" content
-check "it is not deleted by name" changes 409 DELETE $at/tuesday
 check "nor gone back to" gets 409 POST $at/tuesday/revert '{}'
-check "nor cloned" gets 409 POST $at/tuesday/clone '{"name": "copy"}'
-check "its image is merged" merged
-check "then its name is gone" tree "monday external a.raw null, noon internal a.monday.qcow2 monday"
+check "a clone of it" changes 201 POST $at/tuesday/clone '{"name": "copy"}'
+check "over its image" gets 200 GET /volumes/copy/source
+check "as a is" says '[.format.backing, .format.backing_name]' '[{"source":"a","view":{"image":"a.monday.qcow2"}},"a.monday.qcow2"]'
+check "a read-only volume of the first" changes 201 POST /volumes '{"name": "old", "source": {"source": "a", "view": {"image": "a.raw"}}}'
+check "what stands on it keeps it" changes 409 DELETE $at/tuesday
+check "and is named" says '.held_by' '["volume copy"]'
+check "what shows it, too" changes 409 DELETE $at/monday
+check "is named" says '.held_by' '["volume old"]'
+check "cairn shows the view" cairn source show old
+check "by its image" said '-> image a.raw of a'
+check "it is not merged under them" refused_job commit
+check "nor made to do without" refused_job flatten
+check "the clone is exported" gets 201 POST /targets "{\"iqn\": \"$iqn:copy\", \"portals\": [\"main\"]}"
+check "to hosts" gets 201 POST /exports "{\"volume\": \"copy\", \"target\": \"$iqn:copy\", \"lun\": 0, \"hosts\": [\"any\"]}"
+check "it shows what was there" io_of copy 'read -P 3 0 512k' 'read -P 4 1M 4k' 'read -P 2 1028k 1020k'
+check "it is written to" io_of copy 'write -P 7 0 64k' 'read -P 7 0 64k'
+check "a killed daemon comes back" comes_back
+check "with the clone" io_of copy 'read -P 7 0 64k' 'read -P 3 64k 448k'
+check "and the content" content
+check "the clone goes" changes 204 DELETE '/volumes/copy?cascade=true'
+check "the view, too" changes 204 DELETE /volumes/old
+check "what deleting it would do" cairn snapshot delete a tuesday --dry-run
+check "is said" said 'a job (commit) begins'
+check "it is deleted, by cairn" cairn snapshot delete a tuesday --yes
+check "its image is gone" test ! -e "$work/data/a.tuesday.qcow2"
+check "and its name" tree "monday external a.raw null, noon internal a.monday.qcow2 monday"
 check "the content is not" content
 check "the name is free again" gets 201 POST $at '{"name": "tuesday"}'
 check "it ends" stop_daemon

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Power cuts around jobs that make a source stand on something else: migrate to an
- * image and back, commit and flatten of a snapshot, while workers write, flush and
+ * image and back, commit and flatten of a snapshot, also of one in the middle of a
+ * chain, while workers write, flush and
  * discard, as tests/lib/document_cuts.h says; a document is kept where the job hands it
  * to who keeps it (job_keeper). So it holds that data come before the header of an
  * image, that before the document, that before the gate.
@@ -35,7 +36,7 @@
 
 struct step {
 	const char *kind; /* of a job; "snapshot" */
-	const char *document; /* of the target, the image */
+	const char *document; /* of the target, the image; options */
 };
 
 struct script {
@@ -91,6 +92,15 @@ static const struct script scripts[] = {
 	{"commit and flatten in a chain", RAW("disk"), ZEROES,
 		{SNAPSHOT("one", PLAIN), SNAPSHOT("two", PARTS),
 			{"commit", NULL}, {"flatten", NULL}}},
+	{"commit within a chain", RAW("disk"), WRITES,
+		{SNAPSHOT("one", PLAIN), SNAPSHOT("two", PLAIN),
+			{"commit", "{image: one}"}}},
+	{"commit within a chain, zeroes", WHOLE("disk", PLAIN), ZEROES,
+		{SNAPSHOT("one", PARTS), SNAPSHOT("two", PARTS),
+			{"commit", "{image: one}"}, {"commit", NULL}}},
+	{"flatten within a chain", RAW("disk"), ZEROES,
+		{SNAPSHOT("one", PARTS), SNAPSHOT("two", PLAIN),
+			{"flatten", "{image: one}"}, {"commit", NULL}}},
 };
 
 struct run {
@@ -116,12 +126,33 @@ static void begin_co(struct job_keeper *keeper, const struct job_pivot *pivot)
 	container_of(keeper, struct run, keeper)->cuts.marked = true;
 }
 
+/* The latest image that was put over others. */
+static const char *head_of(const struct run *run)
+{
+	const char *head = NULL;
+
+	for (unsigned i = 0; i < STEPS && run->script->step[i].kind; i++) {
+		if (strcmp(run->script->step[i].kind, "snapshot") == 0)
+			head = run->script->step[i].document;
+	}
+	return head;
+}
+
 static int keep_co(struct job_keeper *keeper, const struct job_pivot *pivot,
 	struct err *err)
 {
+	struct run *run = container_of(keeper, struct run, keeper);
+	char *text = NULL;
+
 	(void)err;
-	document_cuts_keep(&container_of(keeper, struct run, keeper)->cuts,
-		pivot->document);
+	CHECK(pivot->depth < 2);
+	if (pivot->depth)
+		CHECK(asprintf(&text, "{%s, backing: %s}}", head_of(run),
+			      pivot->document) > 0);
+	else
+		CHECK((text = strdup(pivot->document)) != NULL);
+	document_cuts_keep(&run->cuts, text);
+	free(text);
 	return 0;
 }
 
@@ -181,8 +212,10 @@ static void job_co(struct run *run, const struct step *step)
 	char *text = NULL;
 	struct err err = {0};
 
-	CHECK(asprintf(&text, step->document ? "{to: %s}" : "{}",
-		      step->document) > 0);
+	bool migrates = strcmp(step->kind, "migrate") == 0;
+
+	CHECK(asprintf(&text, migrates ? "{to: %s}" : "%s",
+		      step->document ? step->document : "{}") > 0);
 	if (job_start_co(run->rig->core, run->source, step->kind,
 		    stack_rig_doc(run->rig, text), 0, &job, &err))
 		check_fail(__FILE__, __LINE__, "%s", err.text);

@@ -29,6 +29,7 @@ struct bench {
 	struct pivots pivots;
 	struct pivots_watcher watcher;
 	unsigned begun, recorded, moved;
+	char merged[64]; /* as the record was told */
 	int refuse; /* errno of record; 0: none */
 };
 
@@ -44,11 +45,13 @@ static int begun(struct pivots_watcher *watcher, struct job *job,
 	return 0;
 }
 
-static int record(
-	struct pivots_watcher *watcher, struct job *job, struct err *err)
+static int record(struct pivots_watcher *watcher, struct job *job,
+	const struct pivots_merge *merge, struct err *err)
 {
 	struct bench *bench = container_of(watcher, struct bench, watcher);
 	CHECK(job != NULL);
+	snprintf(bench->merged, sizeof bench->merged, "%s -> %s", merge->from,
+		merge->to);
 	bench->recorded++;
 	return bench->refuse
 		? err_set(err, bench->refuse, "the disk of records is full")
@@ -254,6 +257,47 @@ static void test_what_cannot_be_kept_is_undone_co(
 	close_bench_co(&bench);
 }
 
+/* An image in the middle goes: the snapshot under it, and who keeps jobs, hear of it. */
+static void test_a_merge_is_kept_co(struct stack_rig *rig, void *argument)
+{
+#define OVER(path, below) \
+	"{format: {type: qcow2, size: 1M, file: {protocol: {type: file, " \
+	"path: " path ", size: 64K}}, backing: " below "}}"
+#define SHOT(name, path, under) \
+	"{path: " path ", name: " name ", under: " under \
+	", created: 1, size: 1M}"
+#define BELOW "{protocol: {type: file, path: a.raw, size: 1M}}"
+	struct bench bench;
+	json_t *list;
+	(void)argument;
+	open_bench(&bench, rig);
+	box_must_apply_co(
+		&bench.box, "{name: a, source: " OVER("b", BELOW) "}");
+	box_must_apply_co(&bench.box,
+		"{name: a, source: " OVER(
+			"c", OVER("b", BELOW)) ", snapshots: [" SHOT("one",
+			"a.raw", "b") ", " SHOT("two", "b", "c") "]}");
+	end_co(start_co(&bench, "commit", "{image: b}"), JOB_DONE, NULL);
+	CHECK_FIND(bench.merged, "b -> a.raw");
+	list = json_object_get(
+		config_find(bench.box.config, CONFIG_VOLUME, "a")->value,
+		"snapshots");
+	/* The one is not what it was, and has lost its place; the other is in its
+	 * file. */
+	CHECK(json_is_true(
+		json_object_get(json_array_get(list, 0), "merging")));
+	CHECK(!json_object_get(json_array_get(list, 1), "merging"));
+	CHECK_FIND(json_string_value(
+			   json_object_get(json_array_get(list, 1), "path")),
+		"a.raw");
+	expect_document(&bench,
+		"{\"format\":{\"backing\":{\"protocol\":{\"path\":\"a.raw\","
+		"\"size\":1048576,\"type\":\"file\"}},\"file\":{\"protocol\":"
+		"{\"path\":\"c\",\"size\":\"64K\",\"type\":\"file\"}},"
+		"\"size\":\"1M\",\"type\":\"qcow2\"}}");
+	close_bench_co(&bench);
+}
+
 /* What has been removed meanwhile does not come back. */
 static void test_a_volume_that_is_gone_co(struct stack_rig *rig, void *argument)
 {
@@ -306,6 +350,7 @@ int main(void)
 		PIVOT_CASE(test_a_pivot_is_kept_co),
 		PIVOT_CASE(test_a_document_is_short_co),
 		PIVOT_CASE(test_what_cannot_be_kept_is_undone_co),
+		PIVOT_CASE(test_a_merge_is_kept_co),
 		PIVOT_CASE(test_a_volume_that_is_gone_co),
 		PIVOT_CASE(test_changes_meanwhile_co),
 	};

@@ -10,6 +10,8 @@
 /* commands_storage.c */
 extern const struct cli_noun cli_volume, cli_source, cli_listener, cli_qos,
 	cli_fault;
+/* Of a job that a command of another noun starts. */
+extern const struct cli_column cli_job_columns[];
 /* commands_snapshot.c */
 extern const struct cli_noun cli_snapshot;
 /* commands_schedule.c */

@@ -63,7 +63,8 @@ static const struct cli_command snapshot_commands[] = {
 			"listeners go. Hosts wait for a moment, "
 			"however large it is. A read-only volume that shows "
 			"the snapshot has the source `{source: VOLUME, view: "
-			"{snapshot: SNAPSHOT}}`."},
+			"{snapshot: SNAPSHOT}}`, of an external one {image: "
+			"its image}."},
 	{"group", "make snapshots of several volumes at one moment, under I/O",
 		"createSnapshotGroup", "POST", "/snapshot-groups", "operator",
 		CLI_DRY_RUN | CLI_KEYED,
@@ -75,9 +76,11 @@ static const struct cli_command snapshot_commands[] = {
 			"flight in any of the volumes."},
 	{"delete", "delete a snapshot, under I/O", "deleteSnapshot", "DELETE",
 		"/volumes/{name}/snapshots/{snapshot}", "operator",
-		CLI_DRY_RUN | CLI_MATCH | CLI_ASKS,
-		.argument = {VOLUME, SNAPSHOT},
-		.done = "snapshot {1} of volume {0} deleted"},
+		CLI_DRY_RUN | CLI_MATCH | CLI_ASKS | CLI_JOB,
+		.argument = {VOLUME, SNAPSHOT}, .columns = cli_job_columns,
+		.done = "snapshot {1} of volume {0} deleted",
+		.more = "An external one goes by a job, which merges its image "
+			"with the one over it."},
 	{"lock", "lock a snapshot until a date, or for longer", "lockSnapshot",
 		"PUT", "/volumes/{name}/snapshots/{snapshot}/lock", "operator",
 		CLI_DRY_RUN | CLI_MATCH,

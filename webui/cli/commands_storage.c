@@ -47,7 +47,7 @@ static const struct cli_column figure_columns[] = {
 	{0},
 };
 
-static const struct cli_column volume_job_columns[] = {
+const struct cli_column cli_job_columns[] = {
 	{"ID", "id"},
 	{"VOLUME", "volume"},
 	{"KIND", "kind"},
@@ -184,7 +184,7 @@ static const struct cli_command volume_commands[] = {
 				.help = "the new file, from the data "
 					"directory; it is made"}},
 		.options = volume_migrate_options, .done = "migrates",
-		.columns = volume_job_columns, .run = run_migrate,
+		.columns = cli_job_columns, .run = run_migrate,
 		.also = "getVolume listVolumes getSystem",
 		.more = "Hosts read and write all the time; at the end they "
 			"wait for a moment while the volume comes to stand on "
@@ -195,7 +195,7 @@ static const struct cli_command volume_commands[] = {
 	{"commit", "write an image down into its backing file, under I/O",
 		"startJob", "POST", "/jobs", "operator", JOB_FLAGS,
 		.argument = {JOB_VOLUME}, .options = volume_job_options,
-		.columns = volume_job_columns, .done = "commits",
+		.columns = cli_job_columns, .done = "commits",
 		.sets = "kind=commit", .run = run_commit,
 		.also = "getVolume listVolumes getSystem",
 		.more = "The volume goes on in its backing file: the snapshot "
@@ -205,7 +205,7 @@ static const struct cli_command volume_commands[] = {
 	{"flatten", "make an image independent of its backing file, under I/O",
 		"startJob", "POST", "/jobs", "operator", JOB_FLAGS,
 		.argument = {JOB_VOLUME}, .options = volume_job_options,
-		.columns = volume_job_columns, .done = "flattens",
+		.columns = cli_job_columns, .done = "flattens",
 		.sets = "kind=flatten",
 		.more = "What the backing file shows is copied up into the "
 			"image."},

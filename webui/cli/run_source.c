@@ -125,6 +125,23 @@ static void print_format(const struct cli_run *run, const json_t *source,
 		run, "backing", json_object_get(format, "backing"), depth + 1);
 }
 
+/* "-> db01", or "-> snapshot monday of db01", "-> image db01.raw of db01" */
+static void print_other(FILE *out, const json_t *source, unsigned depth)
+{
+	static const char *const kinds[] = {"snapshot", "image"};
+	const json_t *view = json_object_get(source, "view");
+	fprintf(out, "%*s-> ", (int)depth * 2, "");
+	for (unsigned i = 0; i < 2; i++) {
+		if (!json_object_get(view, kinds[i]))
+			continue;
+		fprintf(out, "%s ", kinds[i]);
+		output_text(out, text_at(view, kinds[i]));
+		fputs(" of ", out);
+	}
+	output_text(out, text_at(source, "source"));
+	fputc('\n', out);
+}
+
 static void print_source(
 	const struct cli_run *run, const json_t *source, unsigned depth)
 {
@@ -144,8 +161,7 @@ static void print_source(
 	else if (format)
 		print_format(run, source, format, depth);
 	else if (json_is_string(below))
-		fprintf(run->output.out, "%*s-> %s\n", (int)depth * 2, "",
-			json_string_value(below));
+		print_other(run->output.out, source, depth);
 	else if (below)
 		print_below(run, "source", below, depth);
 }

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * qcow2: an image that comes to stand by itself: what was below it has been copied
- * up, or reads as zeroes.
+ * up, or reads as zeroes. And one that names another backing file than before.
  *
  * Invariants
  *  1. The header names no backing file only when all that the image needs is
  *     durable in itself.
  *  2. The name is dropped by one write of one sector: a power cut leaves the image
  *     with its backing file or without, and either reads the same.
+ *  3. Another name is written beside the old one, durably, before the header tells of
+ *     it.
  */
 #include "blockcore/format/qcow2/create.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define BACKING_AT 8u /* offset of the name: 8 bytes, its length: 4 */
@@ -81,4 +84,114 @@ int qcow2_backing_drop_co(
 	return error ? err_set(err, -error, "the header cannot be written: %s",
 			       strerror(-error))
 		     : 0;
+}
+
+/* -- another name --------------------------------------------------------- */
+
+#define NAME_LOOK_BYTES 4096u /* of the header's cluster */
+
+struct renaming {
+	struct qcow2 *image;
+	struct qcow2_header header; /* with the new name */
+	uint8_t *bytes; /* of the header's cluster, `count` */
+	size_t count;
+	struct qcow2_name_place place;
+};
+
+/* The name, if it lies behind the first sector. */
+static int rename_place_co(struct renaming *r)
+{
+	const uint64_t mask = QCOW2_SECTOR_BYTES - 1;
+	uint64_t first = r->place.at & ~mask;
+	uint64_t end = (r->place.at + r->place.bytes + mask) & ~mask;
+
+	if (end <= QCOW2_HEADER_SECTOR)
+		return 0;
+	int error = qcow2_io_write_co(
+		r->image, first, end - first, r->bytes + first);
+	return error ? error : qcow2_io_flush_co(r->image);
+}
+
+static int rename_header_co(struct renaming *r)
+{
+	struct qcow2 *image = r->image;
+	uint8_t before[QCOW2_HEADER_SECTOR];
+
+	memcpy(before, image->sector, sizeof before);
+	memcpy(image->sector, r->bytes, sizeof before);
+	int error = qcow2_io_header_co(image);
+	if (error) {
+		memcpy(image->sector, before, sizeof before);
+		return error;
+	}
+	memcpy(image->header.backing, r->header.backing,
+		sizeof image->header.backing);
+	memcpy(image->header.backing_format, r->header.backing_format,
+		sizeof image->header.backing_format);
+	return 0;
+}
+
+/* Nobody else writes the header. */
+static int rename_locked_co(struct renaming *r, struct err *err)
+{
+	struct qcow2 *image = r->image;
+	int error = qcow2_io_read_co(image, 0, r->count, r->bytes);
+
+	if (error)
+		return error;
+	qcow2_header_patch(&image->header, image->sector);
+	memcpy(r->bytes, image->sector, QCOW2_HEADER_SECTOR);
+	error = qcow2_header_rename(
+		r->bytes, r->count, &r->header, &r->place, err);
+	if (!error)
+		error = rename_place_co(r);
+	return error ? error : rename_header_co(r);
+}
+
+static int rename_co(
+	struct renaming *r, const char *name, const char *type, struct err *err)
+{
+	struct qcow2 *image = r->image;
+
+	if (strlen(name) >= sizeof r->header.backing ||
+		strlen(type) >= sizeof r->header.backing_format)
+		return err_set(err, ENAMETOOLONG,
+			"the name of the backing file is too long");
+	r->header = image->header;
+	strcpy(r->header.backing, name);
+	strcpy(r->header.backing_format, type);
+	int error = qcow2_write_begin_co(image);
+	if (error)
+		return error;
+	co_mutex_lock_co(&image->refcounts.write);
+	error = rename_locked_co(r, err);
+	co_mutex_unlock(&image->refcounts.write);
+	return error;
+}
+
+int qcow2_backing_name_co(struct block_format *format, const char *name,
+	const char *type, struct err *err)
+{
+	struct qcow2 *image = qcow2_of(format);
+	struct renaming *r = calloc(1, sizeof *r);
+	struct err why = {0};
+	int error = -ENOMEM;
+
+	if (!r)
+		return err_set(err, ENOMEM, "no memory for a header");
+	r->image = image;
+	r->count = image->geometry.cluster_bytes < NAME_LOOK_BYTES
+		? image->geometry.cluster_bytes
+		: NAME_LOOK_BYTES;
+	r->bytes = qcow2_io_memory(NAME_LOOK_BYTES);
+	if (r->bytes)
+		error = rename_co(r, name, type, &why);
+	free(r->bytes);
+	free(r);
+	if (error && !why.code)
+		err_set(&why, -error, "the header cannot be written: %s",
+			strerror(-error));
+	if (error && err)
+		*err = why;
+	return error;
 }

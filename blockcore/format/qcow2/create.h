@@ -39,5 +39,7 @@ int qcow2_resize_co(struct qcow2 *image, uint64_t bytes, struct err *err);
 int qcow2_backing_free(struct block_format *format, struct err *err);
 int qcow2_backing_drop_co(
 	struct block_format *format, bool drop, struct err *err);
+int qcow2_backing_name_co(struct block_format *format, const char *name,
+	const char *type, struct err *err);
 
 #endif

@@ -77,4 +77,18 @@ void qcow2_header_patch(const struct qcow2_header *header, uint8_t *sector);
 int qcow2_header_write(
 	const struct qcow2_header *header, uint8_t *bytes, size_t room);
 
+/* -- header_backing.c: another backing file ------------------------------- */
+
+/* Where its name lies: in the first sector, or in later ones. */
+struct qcow2_name_place {
+	size_t at, bytes; /* 0, 0: none */
+};
+/* `bytes`: the first `count` bytes of an image, sectors within its first cluster, whose
+ * fields are up to date. They become those of one with header->backing ("": none) and
+ * header->backing_format; other extensions stay, but may lie elsewhere. -ENOSPC, and
+ * nothing is changed. */
+int qcow2_header_rename(uint8_t *bytes, size_t count,
+	const struct qcow2_header *header, struct qcow2_name_place *place,
+	struct err *err);
+
 #endif

@@ -7,7 +7,7 @@
  *	view.c		the driver: requests come in, are counted, go out
  *	check*.c	all references counted; repair (check.h)
  *	resize.c	a larger or smaller image (create.h)
- *	backing.c	an image comes to stand without its backing file
+ *	backing.c	an image comes to stand without its backing file, names another
  *	create.c	a new image
  *	share.c unshare.c revert.c	a new snapshot; one less; back to one (share.h)
  *	zero.c		WRITE_ZEROES and DISCARD
@@ -22,7 +22,7 @@
  *	own.c		changes of the map
  *	map.c meta.c	guest offset -> place in the file, cached
  *	io.c		reads and writes of the format's own; the corrupt bit
- *	header.c entry.c compress.c	pure: bytes and numbers
+ *	header*.c entry.c compress.c	pure: bytes and numbers
  *
  * Threads. The image belongs to its home, lane 0: tables are read, changed and
  * written by coroutines there. Every lane looks offsets up in the map without a

@@ -80,6 +80,9 @@ struct appliance_made *appliance_source_made(struct appliance *appliance,
 void appliance_source_moved(struct appliance *appliance,
 	const struct document_volume *wanted, struct appliance_made *made);
 
+/* Since then that is what runs: which files it uses is looked at again. */
+void appliance_source_settled(struct appliance *appliance, const char *name);
+
 /* Whether the portals of a document could be opened, as far as it can be known before:
  * 0, or -EBUSY with *err. */
 int appliance_check_portals(const struct appliance *appliance,

@@ -258,6 +258,13 @@ void appliance_source_moved(struct appliance *appliance,
 	appliance_made_free(made);
 }
 
+void appliance_source_settled(struct appliance *appliance, const char *name)
+{
+	struct appliance_volume *v = map_find_text(&appliance->names, name);
+	if (v)
+		appliance_note_files(appliance, v);
+}
+
 const char *appliance_name_of(
 	const struct appliance *appliance, const uint8_t uuid[16])
 {

@@ -89,16 +89,65 @@ static void rewrite(json_t *before, json_t *source)
 	keep_listeners(before, source);
 }
 
-/* `value` with the source that `document` says; a new reference. */
-static json_t *with_source(
-	const json_t *value, const char *document, struct err *err)
+/* The source that lies below `depth` images of `source`; NULL: the document does not
+ * say, the images themselves do. *above: the format over it. */
+static json_t *source_at(json_t *source, unsigned depth, json_t **above)
 {
-	json_t *source = json_loads(document, 0, NULL);
-	json_t *moved = source ? json_copy((json_t *)value) : NULL;
-	if (moved)
-		rewrite(json_object_get(value, "source"), source);
-	if (!moved || json_object_set(moved, "source", source))
+	*above = NULL;
+	while (source && depth--) {
+		*above = json_object_get(source, "format");
+		source = json_object_get(*above, "backing");
+	}
+	return json_is_object(source) ? source : NULL;
+}
+
+static bool is_text(const json_t *object, const char *key, const char *text)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+	return value && text && !strcmp(value, text);
+}
+
+/* What an external snapshot was in is in another file now. */
+static void rename_image(json_t *value, struct pivots_merge *merge)
+{
+	json_t *one;
+	size_t i;
+	if (!merge->from || !merge->to || !strcmp(merge->from, merge->to))
+		return;
+	json_array_foreach(json_object_get(value, "snapshots"), i, one)
+	{
+		if (is_text(one, "path", merge->from))
+			json_object_set_new(
+				one, "path", json_string(merge->to));
+	}
+}
+
+/* `value` with the source that `pivot` says; a new reference. */
+static json_t *with_source(const json_t *value, const struct job_pivot *pivot,
+	struct pivots_merge *merge, struct err *err)
+{
+	json_t *source = json_loads(pivot->document, 0, NULL);
+	json_t *moved = source ? json_deep_copy((json_t *)value) : NULL;
+	json_t *above = NULL;
+	json_t *was = source_at(
+		json_object_get(moved, "source"), pivot->depth, &above);
+	if (was) {
+		rewrite(was, source);
+		merge->from = volume_files_image(was);
+		merge->to = volume_files_image(source);
+		rename_image(moved, merge);
+		/* The names above are borrowed from both. */
+		merge->was = json_incref(was);
+		merge->is = json_incref(source);
+	}
+	if (!moved ||
+		(was &&
+			json_object_set(above ? above : moved,
+				above ? "backing" : "source", source))) {
+		json_decref(moved);
+		moved = NULL;
 		err_set(err, ENOMEM, "no memory for a document");
+	}
 	json_decref(source);
 	return moved;
 }
@@ -119,6 +168,7 @@ struct testimony {
 	struct own_audit audit;
 	struct config_witness *audited; /* NULL: no audit */
 	struct job *job;
+	const struct pivots_merge *merge;
 };
 
 static int testify(struct config_witness *witness, const json_t *changes,
@@ -131,16 +181,20 @@ static int testify(struct config_witness *witness, const json_t *changes,
 	int failed =
 		audited ? audited->record(audited, changes, number, err) : 0;
 	if (!failed && watcher)
-		failed = watcher->record(watcher, testimony->job, err);
+		failed = watcher->record(
+			watcher, testimony->job, testimony->merge, err);
 	return failed;
 }
 
 static int keep_value(struct pivots *pivots, const struct job_pivot *pivot,
-	const char *volume, json_t *value, struct err *err)
+	const char *volume, json_t *value, const struct pivots_merge *merge,
+	struct err *err)
 {
 	struct config_outcome outcome;
-	struct testimony testimony = {
-		.witness.record = testify, .pivots = pivots, .job = pivot->job};
+	struct testimony testimony = {.witness.record = testify,
+		.pivots = pivots,
+		.job = pivot->job,
+		.merge = merge};
 	char title[BLOCK_NAME_BYTES + 48], object[BLOCK_NAME_BYTES + 16];
 	struct config_edit edit = {
 		.kind = CONFIG_VOLUME, .id = volume, .value = value};
@@ -171,16 +225,87 @@ static int keep_co(struct job_keeper *keeper, const struct job_pivot *pivot,
 	const struct config_object *object = volume_of(pivots, pivot, err);
 	if (!object)
 		return -ENOENT;
-	json_t *value = with_source(object->value, pivot->document, err);
-	if (!value)
-		return -ENOMEM;
+	struct pivots_merge merge = {0};
+	json_t *value = with_source(object->value, pivot, &merge, err);
 	snprintf(name, sizeof name, "%s", block_source_name(pivot->source));
-	int failed = keep_value(pivots, pivot, name, value, err);
+	int failed = value ? keep_value(pivots, pivot, name, value, &merge, err)
+			   : -ENOMEM;
 	json_decref(value);
+	json_decref(merge.was);
+	json_decref(merge.is);
 	return failed
 		? err_wrap(err, "what volume %s would stand on cannot be kept",
 			  name)
 		: 0;
+}
+
+/* -- what a job spoils ------------------------------------------------------- */
+
+/* A copy of `value` that says of the snapshot under that image that it is merged; NULL:
+ * there is none. */
+static json_t *with_mark(const json_t *value, const char *image)
+{
+	json_t *marked = json_deep_copy((json_t *)value), *one;
+	bool found = false;
+	size_t i;
+	json_array_foreach(json_object_get(marked, "snapshots"), i, one)
+	{
+		if (!is_text(one, "under", image) ||
+			json_is_true(json_object_get(one, "merging")))
+			continue;
+		json_object_set_new(one, "merging", json_true());
+		found = true;
+	}
+	if (!found) {
+		json_decref(marked);
+		marked = NULL;
+	}
+	return marked;
+}
+
+static int keep_mark(struct pivots *pivots, const struct job_pivot *pivot,
+	const char *volume, json_t *value, struct err *err)
+{
+	struct config_outcome outcome;
+	char title[BLOCK_NAME_BYTES + 48];
+	struct config_edit edit = {
+		.kind = CONFIG_VOLUME, .id = volume, .value = value};
+	snprintf(title, sizeof title, "volume %s: a %s begins", volume,
+		pivot->kind);
+	struct config_change change = {
+		.edit = &edit, .edits = 1, .who = "cairnd", .title = title};
+	int failed = config_keep_moved(pivots->config, &change, &outcome, err);
+	if (!failed)
+		config_outcome_free(&outcome);
+	return failed;
+}
+
+static int spoil_locked(
+	struct pivots *pivots, const struct job_pivot *pivot, struct err *err)
+{
+	char name[BLOCK_NAME_BYTES];
+	json_t *above;
+	const struct config_object *object = volume_of(pivots, pivot, err);
+	if (!object)
+		return -ENOENT;
+	const char *image = volume_files_image(
+		source_at(json_object_get(object->value, "source"),
+			pivot->depth, &above));
+	json_t *value = image ? with_mark(object->value, image) : NULL;
+	snprintf(name, sizeof name, "%s", object->id);
+	int failed = value ? keep_mark(pivots, pivot, name, value, err) : 0;
+	json_decref(value);
+	return failed;
+}
+
+static int spoil_co(struct job_keeper *keeper, const struct job_pivot *pivot,
+	struct err *err)
+{
+	struct pivots *pivots = pivots_of(keeper);
+	config_hold_co(pivots->config);
+	int failed = spoil_locked(pivots, pivot, err);
+	config_release(pivots->config);
+	return failed;
 }
 
 static void end_co(struct job_keeper *keeper, const struct job_pivot *pivot)
@@ -193,6 +318,7 @@ static void end_co(struct job_keeper *keeper, const struct job_pivot *pivot)
 	if (!kept)
 		return;
 	snprintf(object, sizeof object, "volume %s", name);
+	appliance_source_settled(pivots->appliance, name);
 	log_info(object, "moved", "%s: it stands on something else now",
 		pivot->kind);
 	if (pivots->watcher)
@@ -203,6 +329,7 @@ void pivots_open(struct pivots *pivots, const struct appliance_world *world,
 	struct appliance *appliance, struct config *config, struct trust *trust)
 {
 	*pivots = (struct pivots){.keeper.begun_co = begun_co,
+		.keeper.spoil_co = spoil_co,
 		.keeper.begin_co = begin_co,
 		.keeper.keep_co = keep_co,
 		.keeper.end_co = end_co,

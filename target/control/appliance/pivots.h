@@ -18,6 +18,13 @@
 
 struct trust;
 
+/* What an external snapshot was in, and is now, if a job has merged two images; NULL
+ * where it is no file. */
+struct pivots_merge {
+	const char *from, *to; /* borrowed from: */
+	json_t *was, *is;
+};
+
 /* Who keeps jobs. */
 struct pivots_watcher {
 	/* A restart finds where the job was: durable. */
@@ -26,7 +33,7 @@ struct pivots_watcher {
 	/* In the transaction that keeps the document: the job has done its work, so
 	 * that a restart does not do it again. An error refuses the pivot. */
 	int (*record)(struct pivots_watcher *watcher, struct job *job,
-		struct err *err);
+		const struct pivots_merge *merge, struct err *err);
 	/* The gate is open on what was kept. */
 	void (*moved)(struct pivots_watcher *watcher, const char *volume);
 };

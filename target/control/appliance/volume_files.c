@@ -31,6 +31,18 @@ bool volume_files_each(json_t *source, bool backing,
 	return true;
 }
 
+const char *volume_files_image(const json_t *source)
+{
+	const json_t *format = json_object_get(source, "format");
+	const json_t *file = format ? json_object_get(format, "file") : source;
+	const json_t *protocol = json_object_get(file, "protocol");
+	const char *type = json_string_value(json_object_get(protocol, "type"));
+
+	return type && !strcmp(type, "file")
+		? json_string_value(json_object_get(protocol, "path"))
+		: NULL;
+}
+
 static bool may_make(const json_t *protocol)
 {
 	return json_object_get(protocol, "size") != NULL;

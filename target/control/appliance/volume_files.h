@@ -20,6 +20,10 @@ bool volume_files_each(json_t *source, bool backing,
 		void *argument),
 	void *argument);
 
+/* The file that the image of a source is in, or the source itself: borrowed; NULL: it
+ * is in none. */
+const char *volume_files_image(const json_t *source);
+
 /* The paths that the source `source_json` makes if they are absent, as a sorted
  * JSON array ("[]" if there are none). To be freed; NULL without memory. */
 char *volume_files_list(const char *source_json);

@@ -99,6 +99,7 @@ static const struct opt_spec volume_specs[] = {
 struct snapshot_options {
 	char *name, *path, *under;
 	uint64_t created, size;
+	bool merging;
 };
 
 /* An external snapshot, as REST writes it (snapshots_external.c there). */
@@ -126,6 +127,11 @@ static const struct opt_spec snapshot_specs[] = {
 		.offset = SNAPSHOT(size),
 		.max = INT64_MAX,
 		.help = "of the volume then"},
+	{.name = "merging",
+		.type = OPT_BOOL,
+		.offset = SNAPSHOT(merging),
+		.fallback = "false",
+		.help = "a job writes to it, or has begun to"},
 	OPT_END};
 
 void document_print_volumes_help(FILE *out)

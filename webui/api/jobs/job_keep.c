@@ -4,12 +4,17 @@
  *
  * Invariant: a job that has made a volume stand on something else is kept as done in
  * the transaction that keeps the volume's document: a restart neither does it again
- * nor forgets it.
+ * nor forgets it. If a file is to go with that, it is kept as one that has only that to
+ * do: so the file goes, now or after a restart.
  */
 #include "blockcore/base/list.h"
 #include "webui/api/jobs/jobs_private.h"
+#include "webui/api/objects/purge.h"
+#include "webui/api/objects/snapshot_locks.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 static struct api_jobs *jobs_of(struct pivots_watcher *watcher)
 {
@@ -39,23 +44,59 @@ static int begun(struct pivots_watcher *watcher, struct job *running,
 	return api_job_store_save(self->api->parts.state, &job->record, err);
 }
 
-/* The record of its end; the job itself ends when its gate is open. */
-static int record(
-	struct pivots_watcher *watcher, struct job *running, struct err *err)
+char *api_job_leftover(const struct api_job *job)
 {
-	struct api_jobs *self = jobs_of(watcher);
-	const struct api_job *job = find_running(self, running);
+	json_t *options = *job->record.options
+		? json_loads(job->record.options, 0, NULL)
+		: NULL;
+	const char *image =
+		json_string_value(json_object_get(options, "image"));
+	char *path = image && json_is_true(json_object_get(options, "remove"))
+		? strdup(image)
+		: NULL;
+	json_decref(options);
+	return path;
+}
+
+void api_job_tidy_co(struct api_job *job)
+{
+	char *path = api_job_leftover(job);
+	struct api *api = job->all->api;
+	if (path)
+		purge_image_co(
+			&api->parts, api->loop, job->record.volume, path);
+	free(path);
+}
+
+/* The record of its end; the job itself ends when its gate is open. */
+static int record_end(struct api_jobs *self, struct api_job *job,
+	const struct job *running, struct err *err)
+{
 	struct job_progress progress;
-	if (!job)
-		return 0;
 	struct api_job_record done = job->record;
+	char *path = api_job_leftover(job);
 	job_get_progress(running, &progress);
-	done.state = API_JOB_DONE;
-	done.cursor = progress.cursor;
+	done.state = path ? API_JOB_RUNNING : API_JOB_DONE;
+	done.cursor = path ? API_JOB_TIDIES : progress.cursor;
 	done.done_bytes = progress.done;
 	done.total_bytes = progress.total;
-	done.ended_ms = api_now_ms();
-	return api_job_store_save(self->api->parts.state, &done, err);
+	done.ended_ms = path ? 0 : api_now_ms();
+	free(path);
+	int failed = api_job_store_save(self->api->parts.state, &done, err);
+	job->recorded = !failed; /* nothing else is written over it */
+	return failed;
+}
+
+static int record(struct pivots_watcher *watcher, struct job *running,
+	const struct pivots_merge *merge, struct err *err)
+{
+	struct api_jobs *self = jobs_of(watcher);
+	struct api_job *job = find_running(self, running);
+	int failed = 0;
+	if (merge->from && merge->to && strcmp(merge->from, merge->to) != 0)
+		failed = snapshot_lock_move(
+			&self->api->parts, merge->from, merge->to, err);
+	return failed || !job ? failed : record_end(self, job, running, err);
 }
 
 static void moved(struct pivots_watcher *watcher, const char *volume)

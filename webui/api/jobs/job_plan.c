@@ -12,6 +12,7 @@
 #include "webui/api/jobs/jobs_private.h"
 #include "webui/api/live/live_impact.h"
 #include "webui/api/objects/snapshot_locks.h"
+#include "webui/api/objects/snapshots.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -64,14 +65,30 @@ static const char *written_file(const json_t *source)
 		json_object_get(json_object_get(file, "protocol"), "path"));
 }
 
+static const json_t *image_below(const json_t *stack)
+{
+	return json_object_get(json_object_get(stack, "format"), "backing");
+}
+
+/* The part of a stack whose image is in that file; NULL (the file): the whole. */
+static const json_t *image_of(const json_t *stack, const char *path)
+{
+	while (path && stack) {
+		const char *here = written_file(stack);
+		if (here && !strcmp(here, path))
+			break;
+		stack = image_below(stack);
+	}
+	return stack;
+}
+
 /* The file that a job of that kind changes, in a stack of its own: borrowed from
  * `stack` or `to`. */
 static const char *changed_file(
 	const char *kind, const json_t *stack, const json_t *to)
 {
 	if (!strcmp(kind, "commit"))
-		return written_file(json_object_get(
-			json_object_get(stack, "format"), "backing"));
+		return written_file(image_below(stack));
 	return to ? written_file(to) : NULL;
 }
 
@@ -94,18 +111,76 @@ static int check_file(struct api *api, const char *kind, const char *volume,
 			: "take another file");
 }
 
+static int refuse_shown(const char *kind, const char *volume,
+	const char *holder, struct err *err)
+{
+	return err_set(err, EBUSY,
+		"volume %s shows or stands on an image under volume %s, which "
+		"%s would take away: flatten or remove that one first",
+		holder, volume, kind);
+}
+
+/* What a job takes away from under a volume may be shown by another one, which need
+ * not run. `stack`: from the image that it is for on, `inner`: which is not the whole. */
+static int check_images(struct api *api, const struct job_kind *kind,
+	const char *volume, const json_t *stack, bool inner, struct err *err)
+{
+	const struct config *config = api->parts.config;
+	bool commits = !strcmp(kind->name, "commit");
+	const json_t *below = stack;
+	const char *holder = NULL, *path;
+	if (!kind->pivots)
+		return 0;
+	if (inner && commits && (path = written_file(stack)))
+		holder = snapshot_image_holder(config, volume, path);
+	/* A commit leaves what is further down. */
+	while (!holder && (below = image_below(below))) {
+		path = written_file(below);
+		if (path)
+			holder = snapshot_image_holder(config, volume, path);
+		if (commits)
+			break;
+	}
+	return holder ? refuse_shown(kind->name, volume, holder, err) : 0;
+}
+
+static int check_stack(struct api *api, const char *kind, const char *volume,
+	const json_t *stack, const struct doc *options, struct err *err)
+{
+	const struct doc *node = options ? doc_find(options, "to") : NULL;
+	const struct doc *image = options ? doc_find(options, "image") : NULL;
+	json_t *to = node ? json_from_doc(node) : NULL;
+	const json_t *part = image_of(stack, image ? image->text : NULL);
+	const char *path = changed_file(kind, part, to);
+	int failed = path ? check_file(api, kind, volume, path, err) : 0;
+	if (!failed)
+		failed = check_images(api, api_job_kind(kind), volume, part,
+			part != stack, err);
+	if (!failed && path)
+		failed = snapshot_lock_check(&api->parts, path, NULL, err);
+	json_decref(to);
+	return failed;
+}
+
 int api_job_check_files(struct api *api, const char *kind, const char *volume,
 	const struct doc *options, struct err *err)
 {
-	const struct doc *node = options ? doc_find(options, "to") : NULL;
-	json_t *to = node ? json_from_doc(node) : NULL;
 	json_t *stack = stack_of(api, volume);
-	const char *path = changed_file(kind, stack, to);
-	int failed = path ? check_file(api, kind, volume, path, err) : 0;
-	if (!failed && path)
-		failed = snapshot_lock_check(&api->parts, path, NULL, err);
+	int failed = check_stack(api, kind, volume, stack, options, err);
 	json_decref(stack);
-	json_decref(to);
+	return failed;
+}
+
+int api_job_order_check(struct api_request *request, const char *kind,
+	const char *volume, const json_t *options, struct err *err)
+{
+	char *text = json_dumps(options, JSON_COMPACT);
+	struct doc *doc = text ? doc_parse("", text, strlen(text), err) : NULL;
+	int failed = doc
+		? api_job_check_files(request->api, kind, volume, doc, err)
+		: err_set(err, ENOMEM, "out of memory");
+	doc_free(doc);
+	free(text);
 	return failed;
 }
 

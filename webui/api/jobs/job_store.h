@@ -21,6 +21,9 @@ enum api_job_state {
 	API_JOB_CANCELLED,
 };
 
+/* The cursor of one that has done its work, but for a file that is to go. */
+#define API_JOB_TIDIES ((uint64_t)INT64_MAX)
+
 struct api_job_record {
 	uint64_t id, generation;
 	char volume[64], kind[32], user[64];

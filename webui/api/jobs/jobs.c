@@ -38,6 +38,8 @@ void api_job_save(struct api_job *job)
 {
 	struct err err = {0};
 	struct job_progress progress;
+	if (job->job && job->recorded)
+		return;
 	if (job->job) {
 		job_get_progress(job->job, &progress);
 		job->record.cursor = progress.cursor;
@@ -149,6 +151,8 @@ static void mind_co(void *argument)
 		take_interruption(job, job->record.state);
 	} else {
 		take_result(job);
+		if (job->record.state == API_JOB_DONE)
+			api_job_tidy_co(job);
 		api_job_save(job);
 		api_job_tell(job, api_job_states[job->record.state]);
 	}
@@ -255,6 +259,17 @@ static void fail_job(struct api_job *job, const struct err *err)
 	wake_waiters(job);
 }
 
+/* After a restart: its work was done before. */
+static void finish_co(struct api_job *job)
+{
+	api_job_tidy_co(job);
+	job->record.state = API_JOB_DONE;
+	job->record.ended_ms = api_now_ms();
+	api_job_save(job);
+	api_job_tell(job, api_job_states[job->record.state]);
+	wake_waiters(job);
+}
+
 /* A volume that is offline may come back, and so may memory: such a job waits
  * on. */
 static void start_queued_co(struct api_jobs *self)
@@ -265,6 +280,10 @@ static void start_queued_co(struct api_jobs *self)
 		struct err err = {0};
 		if (!waits(job))
 			continue;
+		if (job->record.cursor == API_JOB_TIDIES) {
+			finish_co(job);
+			continue;
+		}
 		if (self->running >= JOBS_MAX_RUNNING) {
 			more = true;
 			continue;

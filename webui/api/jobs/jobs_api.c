@@ -307,17 +307,11 @@ static bool may_repair(
 	return false;
 }
 
-static void start_with_co(struct api_request *request, const struct doc *body,
-	const struct start_options *o)
+/* Starts it, or says what it would do. */
+static void begin_co(struct api_request *request, const struct start_options *o)
 {
 	struct err err = {0};
 	char location[64];
-	if (check_kind(body, o, &err)) {
-		api_fail(request, &err);
-		return;
-	}
-	if (!may_destroy(request, o) || !may_repair(request, o))
-		return;
 	if (request->dry_run) {
 		api_job_plan_co(request, o->kind, o->volume, o->options);
 		return;
@@ -336,6 +330,31 @@ static void start_with_co(struct api_request *request, const struct doc *body,
 		job->record.id);
 	api_audit(request, location + 8, NULL, json_incref(json));
 	api_answer_job(request, location, json);
+}
+
+void api_job_order_co(struct api_request *request, const char *kind,
+	const char *volume, const json_t *options)
+{
+	char *text = json_dumps(options, JSON_COMPACT);
+	struct doc *doc = text ? doc_parse("", text, strlen(text), NULL) : NULL;
+	const struct start_options o = {
+		.volume = (char *)volume, .kind = (char *)kind, .options = doc};
+	if (doc)
+		begin_co(request, &o);
+	else
+		api_problem(request, "busy", "out of memory");
+	doc_free(doc);
+	free(text);
+}
+
+static void start_with_co(struct api_request *request, const struct doc *body,
+	const struct start_options *o)
+{
+	struct err err = {0};
+	if (check_kind(body, o, &err))
+		api_fail(request, &err);
+	else if (may_destroy(request, o) && may_repair(request, o))
+		begin_co(request, o);
 }
 
 static void start_co(struct api_request *request)

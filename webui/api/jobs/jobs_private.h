@@ -25,6 +25,7 @@ struct api_job {
 	struct api_job_record record;
 	struct job *job; /* NULL: waits, or has ended */
 	bool interrupted; /* by the daemon's end: goes on at the next start */
+	bool recorded; /* how it ends was kept with the document: job_keep.c */
 	LIST_HEAD(, api_job_waiter) waiters;
 	TAILQ_ENTRY(api_job) link; /* oldest first */
 };
@@ -60,6 +61,10 @@ int api_job_run_co(struct api_job *job, struct err *err);
 void api_jobs_watch(struct api_jobs *jobs);
 void api_jobs_unwatch(struct api_jobs *jobs);
 
+/* The file of an image that goes when the job has merged it; to be freed, NULL: none. */
+char *api_job_leftover(const struct api_job *job);
+void api_job_tidy_co(struct api_job *job);
+
 /* -- job_plan.c -------------------------------------------------------------- */
 
 const struct job_kind *api_job_kind(const char *name); /* NULL: there is none */
@@ -78,6 +83,13 @@ json_t *api_job_json(const struct api_job *job);
 struct api_job *api_job_of(struct api_request *request);
 /* 200, with its ETag. */
 void api_job_answer(struct api_request *request, const struct api_job *job);
+/* Starts a job of a kind that is known, with options that fit it, and answers 202; or
+ * (dry run) what it would do; or what is in the way. */
+void api_job_order_co(struct api_request *request, const char *kind,
+	const char *volume, const json_t *options);
+/* 0: none of other volumes' files is in the way of such a job; else -errno. */
+int api_job_order_check(struct api_request *request, const char *kind,
+	const char *volume, const json_t *options, struct err *err);
 /* Handlers. */
 void api_job_change_co(struct api_request *request);
 void api_job_cancel_co(struct api_request *request);

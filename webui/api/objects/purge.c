@@ -56,12 +56,11 @@ bool purge_is_same_file(
 }
 
 /* False: it goes. True: it stays, and why. */
-static bool stays(struct api_request *request, const char *name,
+static bool stays(const struct daemon_parts *parts, const char *name,
 	const json_t *file, char why[128])
 {
 	const char *path = path_of(file);
-	const char *user =
-		appliance_file_user(request->parts->appliance, name, path);
+	const char *user = appliance_file_user(parts->appliance, name, path);
 	*why = '\0';
 	if (!*path || *path == '/' || strstr(path, ".."))
 		snprintf(why, 128, "outside of the data directory");
@@ -88,7 +87,7 @@ static char *explain(
 	fputs("hosts lose it", out);
 	json_array_foreach(files, i, file)
 	{
-		if (stays(request, name, file, why))
+		if (stays(request->parts, name, file, why))
 			fprintf(kept, "; %s stays: %s", path_of(file), why);
 		else
 			fprintf(out, "%s%s",
@@ -134,17 +133,11 @@ static int let_go(void *fd)
 
 /* The name goes here, before another volume can take it; what the file held is freed
  * by the last close, which may take long and is left to the worker pool. */
-static void purge_one_co(
-	struct api_request *request, const char *name, const json_t *file)
+static void remove_co(const struct daemon_parts *parts, struct loop *loop,
+	const char *name, const char *path)
 {
-	char whole[4096], why[128];
-	const char *path = path_of(file);
-	if (stays(request, name, file, why)) {
-		log_info("api", "purge", "volume %s: %s stays: %s", name, path,
-			why);
-		return;
-	}
-	block_core_path(request->parts->core, path, whole, sizeof whole);
+	char whole[4096];
+	block_core_path(parts->core, path, whole, sizeof whole);
 	int fd = open(whole, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (unlink(whole) && errno != ENOENT)
 		log_error("api", "purge", "%s: %s", whole, strerror(errno));
@@ -152,7 +145,32 @@ static void purge_one_co(
 		log_info(
 			"api", "purge", "volume %s: %s is removed", name, path);
 	if (fd >= 0)
-		loop_work_co(request->api->loop, let_go, &fd);
+		loop_work_co(loop, let_go, &fd);
+}
+
+static void purge_one_co(
+	struct api_request *request, const char *name, const json_t *file)
+{
+	char why[128];
+	const char *path = path_of(file);
+	if (stays(request->parts, name, file, why))
+		log_info("api", "purge", "volume %s: %s stays: %s", name, path,
+			why);
+	else
+		remove_co(request->parts, request->api->loop, name, path);
+}
+
+void purge_image_co(const struct daemon_parts *parts, struct loop *loop,
+	const char *name, const char *path)
+{
+	char why[128];
+	json_t *file = json_pack("{ss, sb}", "path", path, "made", 1);
+	if (stays(parts, "", file, why))
+		log_info("api", "purge", "volume %s: %s stays: %s", name, path,
+			why);
+	else
+		remove_co(parts, loop, name, path);
+	json_decref(file);
 }
 
 void purge_files_co(

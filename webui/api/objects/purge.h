@@ -22,6 +22,10 @@ bool purge_is_same_file(
  * why. `volume` is the value of the volume `name`. */
 void purge_explain(
 	struct api_request *request, const char *name, const json_t *volume);
+/* Removes the file of an image of the volume `name` that nothing needs any more; what
+ * uses it all the same keeps it, and that is logged. */
+void purge_image_co(const struct daemon_parts *parts, struct loop *loop,
+	const char *name, const char *path);
 /* Removes them; the volume has gone. What stays is logged. */
 void purge_files_co(
 	struct api_request *request, const char *name, const json_t *volume);

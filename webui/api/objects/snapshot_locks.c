@@ -70,6 +70,19 @@ int snapshot_lock_lift(const struct daemon_parts *parts,
 	return statement_end(&s, err);
 }
 
+int snapshot_lock_move(const struct daemon_parts *parts, const char *from,
+	const char *to, struct err *err)
+{
+	struct statement s;
+	statement_begin(&s, state_database(parts->state),
+		"UPDATE OR REPLACE snapshot_lock SET image = ?2"
+		" WHERE image = ?1");
+	statement_text(&s, 1, from);
+	statement_text(&s, 2, to);
+	statement_run(&s);
+	return statement_end(&s, err);
+}
+
 /* -- asked ----------------------------------------------------------------------- */
 
 int snapshot_lock_check(const struct daemon_parts *parts, const char *image,

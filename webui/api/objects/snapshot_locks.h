@@ -35,6 +35,11 @@ int snapshot_lock_set(const struct daemon_parts *parts,
 int snapshot_lock_lift(const struct daemon_parts *parts,
 	const struct snapshot_lock *lock, struct err *err);
 
+/* Those of snapshots in the file `from` hold in the file `to`, where they are now. 0 or
+ * -EIO. */
+int snapshot_lock_move(const struct daemon_parts *parts, const char *from,
+	const char *to, struct err *err);
+
 /* 0: no snapshot in the file that is called `name` (NULL: any) is locked. -EBUSY: one
  * is, and *err names it and its date; -EIO: that cannot be found out. */
 int snapshot_lock_check(const struct daemon_parts *parts, const char *image,

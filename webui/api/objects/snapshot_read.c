@@ -2,6 +2,7 @@
 /* See snapshot_read.h. */
 #include "webui/api/objects/snapshot_read.h"
 #include "blockcore/spec.h"
+#include "target/control/appliance/volume_files.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,12 +11,7 @@
 
 const char *snapshot_image(const json_t *source)
 {
-	const json_t *format = json_object_get(source, "format");
-	const json_t *file = format ? json_object_get(format, "file") : source;
-	const json_t *protocol = json_object_get(file, "protocol");
-	const char *type = source_text(protocol, "type");
-	return type && !strcmp(type, "file") ? source_text(protocol, "path")
-					     : NULL;
+	return volume_files_image(source);
 }
 
 bool snapshot_has_name(const json_t *items, const char *name)
@@ -66,7 +62,8 @@ json_t *snapshot_read_co(struct block_source *source, struct err *err)
 	}
 	json_decref(kept);
 	free(text);
-	if (!failed)
+	/* What cannot keep any has none. */
+	if (!failed || failed == -EOPNOTSUPP)
 		return items;
 	json_decref(items);
 	return NULL;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of a volume that its image keeps itself (qcow2): made, listed, deleted.
+ * Snapshots of a volume that its image keeps itself (qcow2): made, listed; who holds
+ * one. They are deleted by ../jobs/snapshot_delete.c.
  * Lists have those beside, too, of which the volume's document tells:
  * snapshots_external.c.
  *
  * Invariants
  *  1. What an image keeps stands in it alone: nothing here remembers a snapshot, so
  *     one that others made is there, too.
- *  2. A snapshot that a volume shows or stands on is not deleted, also while that
- *     volume is offline: its document counts.
  */
 #include "webui/api/objects/snapshots.h"
 #include "blockcore/base/log.h"
@@ -244,102 +243,83 @@ static void create_snapshot_co(struct api_request *request)
 	block_source_put_co(source);
 }
 
-/* -- delete --------------------------------------------------------------------- */
+/* -- who holds one -------------------------------------------------------------- */
 
-/* Whether a source's document shows that snapshot of the volume, anywhere. */
-static bool shows(
-	const json_t *source, const char *volume, const json_t *snapshot)
+/* Whether a view of the volume is one of that snapshot. */
+static bool view_shows(const json_t *view, const json_t *snapshot)
+{
+	const char *name = source_text(view, "snapshot");
+	const char *image = source_text(view, "image");
+	if (snapshot_is_called(snapshot, "kind", "external"))
+		return image && snapshot_is_called(snapshot, "image", image);
+	return name &&
+		(snapshot_is_called(snapshot, "name", name) ||
+			snapshot_is_called(snapshot, "id", name));
+}
+
+/* What is asked of documents: whether a source shows that of the volume. */
+struct shown {
+	const char *volume;
+	const json_t *snapshot; /* NULL: ... */
+	const char *image; /* ... this image that it stands on; NULL: any */
+};
+
+static bool is_shown(const struct shown *what, const json_t *view)
+{
+	const char *image = source_text(view, "image");
+	if (what->snapshot)
+		return view_shows(view, what->snapshot);
+	return image && (!what->image || !strcmp(image, what->image));
+}
+
+/* Anywhere in it. */
+static bool shows(const json_t *source, const struct shown *what)
 {
 	static const char *const below[] = {"file", "backing"};
 	const json_t *format = json_object_get(source, "format");
 	const char *of = source_text(source, "source");
-	const char *name =
-		source_text(json_object_get(source, "view"), "snapshot");
-	if (of && name && !strcmp(of, volume) &&
-		(snapshot_is_called(snapshot, "name", name) ||
-			snapshot_is_called(snapshot, "id", name)))
+	if (of && !strcmp(of, what->volume) &&
+		is_shown(what, json_object_get(source, "view")))
 		return true;
 	if (!of && json_is_object(json_object_get(source, "source")))
-		return shows(
-			json_object_get(source, "source"), volume, snapshot);
+		return shows(json_object_get(source, "source"), what);
 	for (unsigned i = 0; i < 2; i++) {
 		const json_t *one = json_object_get(format, below[i]);
-		if (json_is_object(one) && shows(one, volume, snapshot))
+		if (json_is_object(one) && shows(one, what))
 			return true;
 	}
 	return false;
 }
 
+static const struct config_object *next_holder(const struct config *config,
+	const struct shown *what, const struct config_object *one)
+{
+	while ((one = config_next(config, CONFIG_VOLUME, one)) &&
+		!shows(json_object_get(one->value, "source"), what))
+		continue;
+	return one;
+}
+
 json_t *snapshot_holders(
 	const struct config *config, const char *volume, const json_t *snapshot)
 {
+	const struct shown what = {.volume = volume, .snapshot = snapshot};
 	const struct config_object *one = NULL;
 	json_t *held_by = json_array();
-	while ((one = config_next(config, CONFIG_VOLUME, one))) {
+	while ((one = next_holder(config, &what, one))) {
 		char text[OBJECT_ID_BYTES + 16];
-		if (!shows(json_object_get(one->value, "source"), volume,
-			    snapshot))
-			continue;
 		snprintf(text, sizeof text, "volume %s", one->id);
 		json_array_append_new(held_by, json_string(text));
 	}
 	return held_by;
 }
 
-/* False: answered. */
-static bool check_unused(struct api_request *request, const json_t *snapshot)
+const char *snapshot_image_holder(
+	const struct config *config, const char *volume, const char *image)
 {
-	json_t *held_by = snapshot_holders(request->parts->config,
-		api_parameter(request, "name"), snapshot);
-	if (!json_array_size(held_by)) {
-		json_decref(held_by);
-		return true;
-	}
-	api_problem(request, "conflict",
-		"snapshot \"%.255s\" is in use: remove or flatten what shows "
-		"it or stands on it first",
-		source_text(snapshot, "name"));
-	api_problem_add(request, "held_by", held_by);
-	return false;
-}
-
-static void delete_found_co(struct api_request *request,
-	struct block_source *source, json_t *snapshot)
-{
-	struct err err = {0};
-	const char *name = source_text(snapshot, "name");
-	if (!snapshot_match(request, snapshot) ||
-		!snapshot_need_internal(request, snapshot) ||
-		!check_unused(request, snapshot))
-		return;
-	if (snapshot_lock_check(request->parts, source_text(snapshot, "image"),
-		    name, &err)) {
-		api_fail(request, &err);
-		return;
-	}
-	if (request->dry_run) {
-		snapshot_answer_plan_co(request, "none",
-			"the snapshot is deleted for good; what only it holds "
-			"becomes free, hosts stay");
-	} else if (spec_snapshot_delete_co(source, name, &err)) {
-		api_fail(request, &err);
-	} else {
-		snapshot_tell(
-			request, "snapshot_deleted", name, snapshot, NULL);
-		api_answer_empty(request);
-	}
-}
-
-static void delete_snapshot_co(struct api_request *request)
-{
-	struct block_source *source = snapshot_source_co(request);
-	if (!source)
-		return;
-	json_t *snapshot = snapshot_find_co(request, source);
-	if (snapshot)
-		delete_found_co(request, source, snapshot);
-	json_decref(snapshot);
-	block_source_put_co(source);
+	const struct shown what = {.volume = volume, .image = image};
+	const struct config_object *one = next_holder(config, &what, NULL);
+	return one ? one->id : NULL;
 }
 
 #define SNAPSHOTS "/api/v1/volumes/{name}/snapshots"
@@ -351,7 +331,5 @@ const struct api_route api_snapshot_routes[] = {
 		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
 		create_snapshot_co},
 	{"getSnapshot", "GET", SNAPSHOT, API_VIEWER, 0, NULL, get_snapshot_co},
-	{"deleteSnapshot", "DELETE", SNAPSHOT, API_OPERATOR,
-		API_DRY_RUN | API_NEEDS_MATCH, NULL, delete_snapshot_co},
 	{0},
 };

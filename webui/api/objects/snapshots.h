@@ -33,6 +33,11 @@ bool snapshot_match(struct api_request *request, const json_t *snapshot);
 json_t *snapshot_holders(const struct config *config, const char *volume,
 	const json_t *snapshot);
 
+/* The name of a volume that shows an image which that volume stands on (NULL: any), or
+ * stands on it itself, online or not; borrowed, NULL: there is none. */
+const char *snapshot_image_holder(
+	const struct config *config, const char *volume, const char *image);
+
 /* The plan of a dry run. */
 void snapshot_answer_plan_co(
 	struct api_request *request, const char *effect, const char *text);
@@ -50,6 +55,13 @@ void snapshot_announce(
 void snapshot_make_tree(struct api_request *request, json_t *items);
 /* False: it is external, and that cannot be done with one. */
 bool snapshot_need_internal(
+	struct api_request *request, const json_t *snapshot);
+bool snapshot_is_external(const json_t *snapshot);
+/* False: it is being deleted, and is not what it was any more. */
+bool snapshot_need_whole(struct api_request *request, const json_t *snapshot);
+/* "raw", "qcow2": of the image that an external one of the volume of the path is; NULL:
+ * it is internal. */
+const char *snapshot_image_type(
 	struct api_request *request, const json_t *snapshot);
 /* False: an external snapshot of the volume has that name. */
 bool snapshot_check_free(

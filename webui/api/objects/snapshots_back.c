@@ -137,20 +137,37 @@ static void revert_snapshot_co(struct api_request *request)
 
 /* -- clone ---------------------------------------------------------------------- */
 
-/* A new image over a view of the snapshot. It names that, so that nobody who opens
- * the file alone takes it for all there is: no format knows such a name. */
-static json_t *clone_value(const char *name, const char *path,
-	const char *volume, const json_t *snapshot)
+/* What the new image says of what is below it. One that lies beside it in a file is
+ * named as it is; else nobody who opens the file alone is to take it for all there is:
+ * no format knows such a name. */
+static void name_backing(json_t *format, const char *volume,
+	const json_t *snapshot, const char *type)
 {
-	const char *of = source_text(snapshot, "name");
-	char backing[400];
-	snprintf(backing, sizeof backing, "cairn:%.63s@%.255s", volume, of);
-	return json_pack("{ss, s{s{ss, sO, ss, ss, so, s{ss, s{ss}}}}}", "name",
-		name, "source", "format", "type", "qcow2", "size",
-		json_object_get(snapshot, "size_bytes"), "backing_name",
-		backing, "backing_format", "raw", "file",
-		new_file_for_image(path), "backing", "source", volume, "view",
-		"snapshot", of);
+	const char *image = source_text(snapshot, "image");
+	char name[400];
+	if (type && image && !strchr(image, '/'))
+		snprintf(name, sizeof name, "%.255s", image);
+	else
+		snprintf(name, sizeof name, "cairn:%.63s@%.255s", volume,
+			source_text(snapshot, "name"));
+	json_object_set_new(format, "backing_name", json_string(name));
+	json_object_set_new(
+		format, "backing_format", json_string(type ? type : "raw"));
+}
+
+/* A new image over a view of the snapshot. `type`: of the image that an external one
+ * is; NULL: it is an internal one. */
+static json_t *clone_value(const char *name, const char *path,
+	const char *volume, const json_t *snapshot, const char *type)
+{
+	json_t *format = json_pack("{ss, sO, so, s{ss, s{sO}}}", "type",
+		"qcow2", "size", json_object_get(snapshot, "size_bytes"),
+		"file", new_file_for_image(path), "backing", "source", volume,
+		"view", type ? "image" : "snapshot",
+		json_object_get(snapshot, type ? "image" : "name"));
+	name_backing(format, volume, snapshot, type);
+	return json_pack(
+		"{ss, s{so}}", "name", name, "source", "format", format);
 }
 
 /* Takes `value` over. */
@@ -186,10 +203,11 @@ static void clone_snapshot_co(struct api_request *request)
 	json_t *snapshot = source ? snapshot_find_co(request, source) : NULL;
 	if (source)
 		block_source_put_co(source);
-	if (snapshot && snapshot_need_internal(request, snapshot))
+	if (snapshot && snapshot_need_whole(request, snapshot))
 		clone_found_co(request,
 			clone_value(name, path, api_parameter(request, "name"),
-				snapshot));
+				snapshot,
+				snapshot_image_type(request, snapshot)));
 	json_decref(snapshot);
 }
 

@@ -15,7 +15,8 @@
  * Invariants
  *  1. A name is there as long as its two images stand one right on the other in the
  *     source. Jobs that merge images part them, so no name ever means content that a
- *     merge has changed; records that have lost theirs go with the next snapshot.
+ *     merge has changed; records that have lost theirs go with the next snapshot. One
+ *     that a merge has begun to change says so (`merging`), and is deleted only.
  *  2. A name means one snapshot of a volume, of either kind.
  *  3. Each listener is placed before anything is asked of the appliance, by what the
  *     request says, else by its kind; so a dry run shows where all go.
@@ -104,14 +105,15 @@ static json_t *external_json(struct api_request *request, const json_t *records,
 	const json_t *record)
 {
 	const char *path = source_text(record, "path");
-	return json_pack("{sO, ss, sn, so, sO, si, ss, so, so}", "name",
+	bool merging = json_is_true(json_object_get(record, "merging"));
+	return json_pack("{sO, ss, sn, so, sO, si, ss, so, so, sb}", "name",
 		json_object_get(record, "name"), "kind", "external", "id",
 		"created",
 		api_time(
 			json_integer_value(json_object_get(record, "created"))),
 		"size_bytes", json_object_get(record, "size"), "vm_state_bytes",
 		0, "image", path, "parent", parent_of(records, path),
-		"owned_bytes", owned_by(request, path));
+		"owned_bytes", owned_by(request, path), "merging", merging);
 }
 
 void snapshot_make_tree(struct api_request *request, json_t *items)
@@ -132,6 +134,7 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 			one, "image", image ? json_string(image) : json_null());
 		json_object_set_new(one, "parent", parent_of(records, image));
 		json_object_set_new(one, "owned_bytes", json_null());
+		json_object_set_new(one, "merging", json_false());
 	}
 	json_array_foreach(records, i, one)
 	{
@@ -148,14 +151,30 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 	json_decref(records);
 }
 
+bool snapshot_is_external(const json_t *snapshot)
+{
+	return is_text(snapshot, "kind", "external");
+}
+
 bool snapshot_need_internal(struct api_request *request, const json_t *snapshot)
 {
-	if (!is_text(snapshot, "kind", "external"))
+	if (!snapshot_is_external(snapshot))
 		return true;
 	api_problem(request, "conflict",
 		"snapshot \"%.255s\" is external: %.255s, on which the volume "
-		"stands. Merge it by a job (commit or stream) to be rid of it",
+		"stands; clone it instead",
 		source_text(snapshot, "name"), source_text(snapshot, "image"));
+	return false;
+}
+
+bool snapshot_need_whole(struct api_request *request, const json_t *snapshot)
+{
+	if (!json_is_true(json_object_get(snapshot, "merging")))
+		return true;
+	api_problem(request, "conflict",
+		"snapshot \"%.255s\" is being deleted: other data are in it "
+		"already. Delete it again if that has not come to its end",
+		source_text(snapshot, "name"));
 	return false;
 }
 
@@ -173,6 +192,20 @@ bool snapshot_check_free(
 			"choose another name",
 			volume, name);
 	return !taken;
+}
+
+const char *snapshot_image_type(
+	struct api_request *request, const json_t *snapshot)
+{
+	const struct config_object *object = config_find(request->parts->config,
+		CONFIG_VOLUME, api_parameter(request, "name"));
+	const json_t *source =
+		object ? json_object_get(object->value, "source") : NULL;
+	if (!is_text(snapshot, "kind", "external"))
+		return NULL;
+	while (source && !is_text(snapshot, "image", snapshot_image(source)))
+		source = image_below(source);
+	return json_object_get(source, "format") ? "qcow2" : "raw";
 }
 
 /* -- placement ------------------------------------------------------------------ */

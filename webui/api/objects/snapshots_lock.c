@@ -20,7 +20,8 @@ static json_t *find_snapshot_co(struct api_request *request)
 	if (one && !source_text(one, "image"))
 		api_problem(request, "conflict",
 			"only what is kept in a file can be locked");
-	else if (one && snapshot_match(request, one))
+	else if (one && snapshot_need_whole(request, one) &&
+		snapshot_match(request, one))
 		return one;
 	json_decref(one);
 	return NULL;
