@@ -85,6 +85,16 @@ check "of the administrator" make_token admin '"user":"admin","expires_seconds":
 check "a lesser one" make_token lesser '"user":"admin","role":"viewer"'
 check "for one volume" make_token scoped '"user":"operator","volumes":["disk"]'
 check "from elsewhere" make_token elsewhere '"user":"admin","networks":["192.0.2.0/24"]'
+keyed() { root -H 'Idempotency-Key: once' -d '{"user":"viewer","expires_seconds":60}' /tokens; }
+check "one with a key" answers 201 keyed
+once=$(member token) once_id=$(member id)
+check "is shown" eval '[ -n "$once" ]'
+check "the request again" answers 201 keyed
+check "is answered as kept" has_header 'idempotency-replayed: true'
+check "names the same one" eval '[ "$(member id)" = "$once_id" ]'
+check "and does not show it again" body_has '"token":null'
+check "it is good all the same" answers 200 as "$once" /login
+check "until it is revoked" answers 204 root -X DELETE -H 'If-Match: *' "/tokens/$once_id"
 check "above its user: refused" answers 403 root \
 	-d '{"user":"viewer","role":"admin"}' /tokens
 check "a network that is none" answers 422 root \

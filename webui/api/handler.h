@@ -117,6 +117,10 @@ bool api_match(struct api_request *request, const char *tag);
 void api_answer(struct api_request *request, int status, json_t *json);
 void api_answer_created(
 	struct api_request *request, const char *location, json_t *json);
+/* The same with a member of `json` that nobody may see again: an answer that is kept
+ * for Idempotency-Key has null there. `secret` lives for ever. */
+void api_answer_created_once(struct api_request *request, const char *location,
+	json_t *json, const char *secret);
 void api_answer_empty(struct api_request *request); /* 204 */
 /* 202, Location: where the job is. */
 void api_answer_job(

@@ -117,6 +117,11 @@ static int keep(struct cli_run *run, const json_t *token)
 	const struct link_place *place = &run->client.place;
 	char url[TEXT_HOST_BYTES + 32], *path = run_login_file();
 	bool bare = strchr(place->host, ':') != NULL;
+	if (!json_is_string(json_object_get(token, "token"))) {
+		free(path);
+		return run_fail(EXIT_FAILED,
+			"the answer with the new token was lost: try again");
+	}
 	if (!path)
 		return run_fail(EXIT_FAILED,
 			"$HOME is not set: there is no place to keep it");

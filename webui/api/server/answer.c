@@ -41,6 +41,13 @@ void api_answer_created(
 	api_answer(request, 201, json);
 }
 
+void api_answer_created_once(struct api_request *request, const char *location,
+	json_t *json, const char *secret)
+{
+	answer_of(request)->secret = secret;
+	api_answer_created(request, location, json);
+}
+
 void api_answer_job(
 	struct api_request *request, const char *location, json_t *json)
 {

@@ -186,6 +186,20 @@ bool api_keys_begin(struct api_call *call)
 	return false;
 }
 
+/* The text of an answer's JSON, NULL without memory. */
+static char *text_to_keep(const struct api_answer *answer)
+{
+	json_t *copy = json_copy(answer->json);
+	char *text = NULL;
+	if (copy &&
+		(!answer->secret ||
+			!json_object_set_new(
+				copy, answer->secret, json_null())))
+		text = json_dumps(copy, JSON_COMPACT);
+	json_decref(copy);
+	return text;
+}
+
 void api_keys_end(struct api_call *call)
 {
 	struct api_keys *self = call->request.api->keys;
@@ -203,7 +217,7 @@ void api_keys_end(struct api_call *call)
 			key->location = strdup(answer->header[i].value);
 	}
 	if (answer->json)
-		key->text = json_dumps(answer->json, JSON_COMPACT);
+		key->text = text_to_keep(answer);
 	if (key->text)
 		self->bytes += strlen(key->text);
 	if (answer->status >= 500 || (answer->json && !key->text))

@@ -12,6 +12,8 @@
  *  1. A key belongs to the one who sent it: others may use the same.
  *  2. Kept in memory only: at most 1,024 answers and 8 MiB; the oldest gives way.
  *     Answers of 500 and above, and dry runs, are not kept: try again.
+ *  3. No secret is kept: a new token is in the first answer only, then null. Who
+ *     lost that answer learns which token it was, revokes it and makes another.
  */
 #ifndef WEBUI_API_SERVER_KEYS_H
 #define WEBUI_API_SERVER_KEYS_H

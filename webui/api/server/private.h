@@ -81,6 +81,7 @@ struct api {
 struct api_answer {
 	int status; /* 0: not answered */
 	json_t *json;
+	const char *secret; /* a member that is not kept; NULL: none is */
 	const char *type; /* NULL: by json */
 	const void *data;
 	size_t bytes;

@@ -254,7 +254,7 @@ static void create_token_co(struct api_request *request)
 	json_t *answer = token_json(&token);
 	json_object_set_new(answer, "token", json_string(text));
 	explicit_bzero(text, sizeof text);
-	api_answer_created(request, location, answer);
+	api_answer_created_once(request, location, answer, "token");
 }
 
 static void revoke_token_co(struct api_request *request)
