@@ -1,166 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The database file: opening, schema, statements.
+ * Statements, transactions and errors of the database; see database.h.
  *
- * Invariants
- *  1. `migrations[n]` brings schema n to n + 1, each in one transaction with the
- *     new number; a row is never changed once it was released.
- *  2. application_id is ours: another program's database is refused.
+ * Invariant: a statement is prepared once for each database and text.
  */
 #include "target/control/database.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
-#define APPLICATION_ID 0x4341524e /* "CARN" */
-
-static const char *const migrations[] = {
-	"CREATE TABLE document("
-	" one INTEGER PRIMARY KEY CHECK (one = 1),"
-	" json TEXT NOT NULL,"
-	" applied TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);"
-	"CREATE TABLE volume("
-	" uuid BLOB PRIMARY KEY CHECK (length(uuid) = 16),"
-	" name TEXT NOT NULL UNIQUE) WITHOUT ROWID;"
-	"CREATE TABLE blob("
-	" uuid BLOB NOT NULL REFERENCES volume ON DELETE CASCADE,"
-	" kind TEXT NOT NULL,"
-	" data BLOB NOT NULL,"
-	" PRIMARY KEY (uuid, kind));"
-	"CREATE TABLE secret("
-	" host TEXT NOT NULL,"
-	" kind INTEGER NOT NULL,"
-	" secret TEXT NOT NULL,"
-	" PRIMARY KEY (host, kind)) WITHOUT ROWID;",
-	/* Objects one by one; `document` is only what was kept before this. */
-	"CREATE TABLE object("
-	" kind INTEGER NOT NULL,"
-	" id TEXT NOT NULL,"
-	" position INTEGER NOT NULL,"
-	" generation INTEGER NOT NULL,"
-	" created INTEGER NOT NULL,"
-	" changed INTEGER NOT NULL,"
-	" json TEXT NOT NULL,"
-	" PRIMARY KEY (kind, id)) WITHOUT ROWID;"
-	"CREATE TABLE history("
-	" number INTEGER PRIMARY KEY,"
-	" time INTEGER NOT NULL,"
-	" who TEXT NOT NULL,"
-	" title TEXT NOT NULL,"
-	" changes TEXT NOT NULL);",
-	"CREATE TABLE job(id INTEGER PRIMARY KEY, json TEXT NOT NULL);",
-	/* When faults end. */
-	"CREATE TABLE fault("
-	" volume TEXT NOT NULL,"
-	" id TEXT NOT NULL,"
-	" user TEXT NOT NULL,"
-	" created INTEGER NOT NULL,"
-	" expires INTEGER NOT NULL,"
-	" PRIMARY KEY (volume, id)) WITHOUT ROWID;",
-	/* Users, their sessions and tokens; the audit log: trust/. */
-	"CREATE TABLE trust_user("
-	" name TEXT PRIMARY KEY,"
-	" role INTEGER NOT NULL CHECK (role BETWEEN 1 AND 3),"
-	" enabled INTEGER NOT NULL,"
-	" password TEXT,"
-	" certificate TEXT UNIQUE,"
-	" generation INTEGER NOT NULL DEFAULT 1,"
-	" created INTEGER NOT NULL,"
-	" password_at INTEGER NOT NULL DEFAULT 0,"
-	" signed_in INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
-	"CREATE TABLE trust_session("
-	" hash BLOB PRIMARY KEY CHECK (length(hash) = 32),"
-	" user TEXT NOT NULL REFERENCES trust_user ON DELETE CASCADE,"
-	" address TEXT NOT NULL,"
-	" created INTEGER NOT NULL,"
-	" used INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE INDEX trust_session_user ON trust_session(user);"
-	"CREATE TABLE trust_token("
-	" id TEXT PRIMARY KEY,"
-	" user TEXT NOT NULL REFERENCES trust_user ON DELETE CASCADE,"
-	" comment TEXT NOT NULL,"
-	" role INTEGER NOT NULL CHECK (role BETWEEN 1 AND 3),"
-	" hash BLOB NOT NULL CHECK (length(hash) = 32),"
-	" created INTEGER NOT NULL,"
-	" expires INTEGER NOT NULL,"
-	" used INTEGER NOT NULL DEFAULT 0,"
-	" used_from TEXT NOT NULL DEFAULT '',"
-	" networks TEXT NOT NULL,"
-	" scope TEXT NOT NULL) WITHOUT ROWID;"
-	"CREATE INDEX trust_token_user ON trust_token(user);"
-	"CREATE TABLE audit("
-	" seq INTEGER PRIMARY KEY,"
-	" record TEXT NOT NULL,"
-	" hash BLOB NOT NULL);"
-	"CREATE TABLE audit_chain("
-	" one INTEGER PRIMARY KEY CHECK (one = 1),"
-	" first INTEGER NOT NULL,"
-	" before BLOB NOT NULL,"
-	" next INTEGER NOT NULL,"
-	" head BLOB NOT NULL);"
-	"INSERT INTO audit_chain VALUES(1, 1, zeroblob(32), 1, zeroblob(32));",
-	/* Exports are called by numbers of their own, no longer by their target
-	 * and LUN, which others may have after them; in the history too. */
-	"CREATE TABLE counter("
-	" name TEXT PRIMARY KEY,"
-	" next INTEGER NOT NULL) WITHOUT ROWID;"
-	"INSERT INTO counter SELECT 'export', ifnull(max(position) + 2, 1)"
-	" FROM object WHERE kind = 3;"
-	"UPDATE history SET changes = (SELECT json_group_array("
-	" CASE WHEN json_extract(value, '$.kind') = 'export'"
-	" THEN json_set(value, '$.id', ifnull("
-	" (SELECT CAST(position + 1 AS TEXT) FROM object WHERE kind = 3"
-	" AND id = json_extract(value, '$.id')), json_extract(value, '$.id')))"
-	" ELSE json(value) END) FROM json_each(history.changes));"
-	"UPDATE object SET id = CAST(position + 1 AS TEXT) WHERE kind = 3;",
-	/* Portals are objects: those who know none must not touch what is kept. */
-	"DELETE FROM object WHERE kind = 4;",
-	/* Of snapshots: `name` in the file `image`. */
-	"CREATE TABLE snapshot_lock("
-	" name TEXT NOT NULL,"
-	" image TEXT NOT NULL,"
-	" until_ms INTEGER NOT NULL,"
-	" PRIMARY KEY(name, image)) WITHOUT ROWID;",
-	/* Snapshots of groups that are being made: `name` in `image`, the file of
-	 * `volume`; '' if that is in none. */
-	"CREATE TABLE snapshot_intent("
-	" moment INTEGER NOT NULL,"
-	" volume TEXT NOT NULL,"
-	" image TEXT NOT NULL,"
-	" name TEXT NOT NULL,"
-	" PRIMARY KEY(moment, volume)) WITHOUT ROWID;",
-	/* How schedules ran, and which snapshots are their own. */
-	"CREATE TABLE schedule("
-	" name TEXT PRIMARY KEY,"
-	" json TEXT NOT NULL) WITHOUT ROWID;"
-	"CREATE TABLE schedule_snapshot("
-	" schedule TEXT NOT NULL,"
-	" volume TEXT NOT NULL,"
-	" snapshot TEXT NOT NULL,"
-	" made INTEGER NOT NULL,"
-	" PRIMARY KEY(schedule, volume, snapshot)) WITHOUT ROWID;",
-};
-#define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
-
-static const char pragmas[] = "PRAGMA journal_mode = WAL;"
-			      "PRAGMA synchronous = FULL;"
-			      "PRAGMA foreign_keys = ON;"
-			      "PRAGMA secure_delete = ON;"
-			      "PRAGMA temp_store = MEMORY;"
-			      "PRAGMA trusted_schema = OFF;";
+/* What to do, by SQLite's code. */
+static const char *cure_of(int code)
+{
+	static const struct {
+		int code;
+		const char *cure;
+	} cures[] = {
+		{SQLITE_FULL,
+			"make room on its file system; nothing was changed"},
+		{SQLITE_CORRUPT, DATABASE_DAMAGED},
+		{SQLITE_NOTADB, DATABASE_DAMAGED},
+		{SQLITE_READONLY, "its directory must be writable"},
+		{SQLITE_CANTOPEN, "its directory must be writable"},
+		{SQLITE_IOERR, "look for failures of its disk, and for room"},
+	};
+	for (size_t i = 0; i < sizeof cures / sizeof *cures; i++) {
+		if (cures[i].code == code)
+			return cures[i].cure;
+	}
+	return NULL;
+}
 
 int database_error(sqlite3 *db, const char *what, struct err *err)
 {
-	bool full = sqlite3_errcode(db) == SQLITE_FULL;
-	return err_set(err, EIO, "%s: %s: %s%s",
+	const char *cure = cure_of(sqlite3_errcode(db) & 0xff);
+	return err_set(err, EIO, "%s: %s: %s%s%s",
 		sqlite3_db_filename(db, "main"), what, sqlite3_errmsg(db),
-		full ? ": make room on its file system; nothing was changed"
-		     : "");
+		cure ? ": " : "", cure ? cure : "");
 }
 
 int database_run(sqlite3 *db, const char *sql, struct err *err)
@@ -240,7 +119,7 @@ static struct statement_kept *keep_statement(
 	return kept;
 }
 
-static void forget_statements(sqlite3 *db)
+void database_forget_statements(sqlite3 *db)
 {
 	struct statement_kept *kept, *next;
 	for (kept = LIST_FIRST(&kept_statements); kept; kept = next) {
@@ -327,113 +206,4 @@ int statement_end(struct statement *s, struct err *err)
 	s->stmt = NULL;
 	s->kept = NULL;
 	return failed;
-}
-
-/* -- opening ---------------------------------------------------------------- */
-
-static int pragma_number(
-	sqlite3 *db, const char *sql, int *value, struct err *err)
-{
-	struct statement s;
-	statement_begin(&s, db, sql);
-	*value = statement_row(&s) ? sqlite3_column_int(s.stmt, 0) : 0;
-	return statement_end(&s, err);
-}
-
-/* Damage is found here, not at the first write. */
-static int check_whole(sqlite3 *db, struct err *err)
-{
-	struct statement s;
-	char found[200] = "";
-	statement_begin(&s, db, "PRAGMA quick_check(1)");
-	if (statement_row(&s))
-		strncat(found, (const char *)sqlite3_column_text(s.stmt, 0),
-			sizeof found - 1);
-	int failed = statement_end(&s, err);
-	if (failed || !strcmp(found, "ok"))
-		return failed;
-	return err_set(err, EIO,
-		"%s is damaged (%s): stop here, keep it, and put a copy from "
-		"a backup in its place",
-		sqlite3_db_filename(db, "main"), found);
-}
-
-static int migrate_one(sqlite3 *db, int from, struct err *err)
-{
-	char *sql = sqlite3_mprintf("BEGIN IMMEDIATE; %s"
-				    "PRAGMA application_id = %d;"
-				    "PRAGMA user_version = %d; COMMIT;",
-		migrations[from], APPLICATION_ID, from + 1);
-	if (!sql)
-		return err_set(err, ENOMEM, "out of memory");
-	int failed = database_run(db, sql, err);
-	if (failed)
-		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	sqlite3_free(sql);
-	return failed;
-}
-
-static int migrate(sqlite3 *db, struct err *err)
-{
-	const char *path = sqlite3_db_filename(db, "main");
-	int schema, owner, tables;
-	if (pragma_number(db, "PRAGMA user_version", &schema, err) ||
-		pragma_number(db, "PRAGMA application_id", &owner, err) ||
-		pragma_number(
-			db, "SELECT count(*) FROM sqlite_schema", &tables, err))
-		return -EIO;
-	if (owner != APPLICATION_ID && (owner || schema || tables))
-		return err_set(err, EINVAL,
-			"%s belongs to another program: choose another "
-			"state_directory",
-			path);
-	if (schema > SCHEMA)
-		return err_set(err, EINVAL,
-			"%s was written by a newer cairnd (schema %d, this one "
-			"knows %d): run that version, or restore a backup "
-			"made before the upgrade",
-			path, schema, SCHEMA);
-	for (; schema < SCHEMA; schema++) {
-		int failed = migrate_one(db, schema, err);
-		if (failed)
-			return failed;
-	}
-	return 0;
-}
-
-/* SQLite gives its -wal and -shm files the mode of the database. */
-static int make_private(const char *path, struct err *err)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_set(err, errno, "%s: %s", path, strerror(errno));
-	close(fd);
-	return 0;
-}
-
-sqlite3 *database_open(const char *path, struct err *err)
-{
-	sqlite3 *db = NULL;
-	if (make_private(path, err))
-		return NULL;
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
-	if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
-		err_set(err, EIO, "%s: %s", path,
-			db ? sqlite3_errmsg(db) : "out of memory");
-		sqlite3_close(db);
-		return NULL;
-	}
-	sqlite3_busy_timeout(db, 2000); /* somebody looks with sqlite3(1) */
-	if (check_whole(db, err) || migrate(db, err) ||
-		database_run(db, pragmas, err)) {
-		database_close(db);
-		return NULL;
-	}
-	return db;
-}
-
-void database_close(sqlite3 *db)
-{
-	forget_statements(db);
-	sqlite3_close(db);
 }

@@ -12,10 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Opens (makes, 0600) the file with our pragmas, checks that it is whole and ours,
- * brings the schema forward. NULL with *err. */
+/* Opens (makes, 0600) the file with our pragmas, checks that it is ours and has what
+ * was written, brings the schema forward. NULL with *err. */
 sqlite3 *database_open(const char *path, struct err *err);
-void database_close(sqlite3 *db);
+void database_close(sqlite3 *db); /* NULL is fine */
+
+/* What to do about a file that is damaged. */
+#define DATABASE_DAMAGED \
+	"stop here, keep it with its -wal file, and put a copy from a backup " \
+	"in the place of both"
 
 /* "FILE: what: SQLite's words". Returns -EIO. */
 int database_error(sqlite3 *db, const char *what, struct err *err);
@@ -37,6 +42,7 @@ int database_checkpoint(sqlite3 *db, const char *name, int pages);
 /* One statement. Parameters are numbered from 1; texts and blobs must live until
  * statement_end. Errors of all steps are kept and reported by statement_end. `sql`
  * is prepared once and kept with the database. */
+void database_forget_statements(sqlite3 *db); /* before it is closed */
 struct statement_kept;
 struct statement {
 	sqlite3 *db;

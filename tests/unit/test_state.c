@@ -191,12 +191,14 @@ static void blobs_without_volume_or_bounds_are_refused(void **state)
 
 static void run_sql(struct place *place, const char *sql)
 {
-	sqlite3 *db;
+	struct err err;
 	state_close(place->state);
 	place->state = NULL;
-	assert_int_equal(sqlite3_open(place->database, &db), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(db);
+	sqlite3 *db = database_open(place->database, &err);
+	assert_non_null(db);
+	if (database_run(db, sql, &err))
+		fail_msg("%s", err.text);
+	database_close(db);
 }
 
 /* What is written last breaks a rule of the database: all is as before. */
@@ -206,10 +208,12 @@ static void failed_save_changes_nothing(void **state)
 	struct err err = {0};
 	uint8_t uuid[16];
 	save(place, both);
-	run_sql(place,
-		"CREATE TRIGGER no BEFORE INSERT ON history"
-		" BEGIN SELECT RAISE(ABORT, 'not now'); END");
-	reopen(place);
+	assert_int_equal(
+		database_run(state_database(place->state),
+			"CREATE TEMP TRIGGER no BEFORE INSERT ON history"
+			" BEGIN SELECT RAISE(ABORT, 'not now'); END",
+			&err),
+		0);
 	char *before = kept_json(place->state);
 	assert_true(
 		try_save(place, "volumes:\n" VOLUME("c", UUID_A), &err) < 0);
@@ -251,6 +255,16 @@ static void second_daemon_is_refused(void **state)
 	assert_non_null(strstr(err.text, place->directory));
 }
 
+static void expect_text(sqlite3 *db, const char *sql, const char *text)
+{
+	sqlite3_stmt *stmt;
+	assert_int_equal(
+		sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+	assert_string_equal((const char *)sqlite3_column_text(stmt, 0), text);
+	sqlite3_finalize(stmt);
+}
+
 static void expect_refusal(struct place *place, const char *word)
 {
 	struct err err = {0};
@@ -264,7 +278,96 @@ static void newer_schema_is_refused(void **state)
 {
 	struct place *place = *state;
 	run_sql(place, "PRAGMA user_version = 1000");
-	expect_refusal(place, "newer cairnd (schema 1000");
+	expect_refusal(place,
+		"cairn.db was written by a newer cairnd (schema 1000, this one "
+		"knows ");
+	expect_refusal(place, "run that version, or restore a backup");
+}
+
+static void other_tables_are_refused(void **state)
+{
+	static const char *const changes[] = {"PRAGMA user_version = 7",
+		"DROP TABLE job", "CREATE TABLE more(x)",
+		"CREATE TRIGGER t AFTER DELETE ON job BEGIN SELECT 1; END",
+		"ALTER TABLE job RENAME COLUMN json TO text"};
+	struct place *place = *state;
+	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+		run_sql(place, changes[i]);
+		expect_refusal(place, "cairn.db is damaged (its tables are ");
+		expect_refusal(place, "a copy from a backup in the place");
+		unlink(place->database);
+		reopen(place);
+	}
+}
+
+/* What is well formed, but not what was written: SQLite finds nothing wrong. */
+static void other_rows_are_refused(void **state)
+{
+	static const char *const changes[] = {
+		"UPDATE object SET json = replace(json, '1M', '2M')",
+		"UPDATE volume SET name = 'c' WHERE name = 'b'",
+		"DELETE FROM secret WHERE kind = 1", "DELETE FROM seal",
+		"UPDATE seal SET sum = zeroblob(32) WHERE name = 'object'",
+		"INSERT INTO job VALUES(1, '{}')",
+		"UPDATE counter SET next = next + 1"};
+	struct place *place = *state;
+	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+		sqlite3 *db;
+		save(place, both);
+		state_close(place->state);
+		assert_int_equal(sqlite3_open(place->database, &db), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(db, changes[i], NULL, NULL, NULL),
+			SQLITE_OK);
+		sqlite3_close(db);
+		expect_refusal(place, "cairn.db is damaged (rows of ");
+		expect_refusal(place, "are not those that were written");
+		unlink(place->database);
+		reopen(place);
+	}
+}
+
+/* Each way by which a row comes, changes and goes; what was rolled back counts as
+ * little as what never was. */
+static void every_change_keeps_its_seal(void **state)
+{
+	static const char changes[] =
+		"INSERT INTO trust_user(name, role, enabled, created) VALUES"
+		" ('a', 1, 1, 1), ('b', 2, 1, 1), ('c', 3, 1, 1);"
+		"INSERT INTO trust_session VALUES"
+		" (zeroblob(32), 'a', 'x', 1, 1);"
+		"INSERT OR REPLACE INTO trust_user(name, role, enabled,"
+		" created) VALUES ('b', 3, 1, 2);"
+		"INSERT INTO trust_user(name, role, enabled, created) VALUES"
+		" ('c', 1, 1, 1) ON CONFLICT(name) DO UPDATE SET created = 9;"
+		"UPDATE trust_user SET password_at = 1.5, password = 'x';"
+		"SAVEPOINT x; DELETE FROM trust_user WHERE name = 'b';"
+		"ROLLBACK TO x; RELEASE x;"
+		"DELETE FROM trust_user WHERE name = 'a';"
+		"INSERT INTO job(json) VALUES ('{}'); DELETE FROM job;";
+	struct place *place = *state;
+	struct err err = {0};
+	save(place, both);
+	if (database_run(state_database(place->state), changes, &err))
+		fail_msg("%s", err.text);
+	reopen(place);
+	expect_text(state_database(place->state),
+		"SELECT count(*) FROM trust_session", "0");
+}
+
+static void log_without_database_is_refused(void **state)
+{
+	struct place *place = *state;
+	char log[104], aside[110];
+	save(place, both);
+	snprintf(log, sizeof log, "%s-wal", place->database);
+	snprintf(aside, sizeof aside, "%s.aside", log);
+	assert_int_equal(link(log, aside), 0);
+	state_close(place->state);
+	assert_int_equal(rename(aside, log), 0);
+	assert_int_equal(truncate(place->database, 0), 0);
+	expect_refusal(place, "cairn.db-wal is there");
+	assert_int_equal(unlink(log), 0);
+	reopen(place); /* nothing is there, and nothing is damaged */
 }
 
 static void foreign_database_is_refused(void **state)
@@ -294,19 +397,6 @@ static void useless_directory_is_refused(void **state)
 	assert_non_null(strstr(err.text, "/proc/cairn"));
 }
 
-#define STATE_TEST(name) \
-	cmocka_unit_test_setup_teardown(name, open_place, close_place)
-
-static void expect_text(sqlite3 *db, const char *sql, const char *text)
-{
-	sqlite3_stmt *stmt;
-	assert_int_equal(
-		sqlite3_prepare_v2(db, sql, -1, &stmt, NULL), SQLITE_OK);
-	assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
-	assert_string_equal((const char *)sqlite3_column_text(stmt, 0), text);
-	sqlite3_finalize(stmt);
-}
-
 #define ENTRY(kind, id) "{\"kind\":\"" kind "\",\"id\":\"" id "\"}"
 
 /* Exports were called by target and LUN once; what the history says of those that
@@ -315,16 +405,18 @@ static void exports_of_old_get_numbers(void **state)
 {
 	struct place *place = *state;
 	run_sql(place,
-		"DROP TABLE counter; DROP TABLE snapshot_lock; "
-		"DROP TABLE snapshot_intent; DROP TABLE schedule; "
-		"DROP TABLE schedule_snapshot; PRAGMA user_version = 5;"
 		"INSERT INTO object VALUES(3, 'iqn.x:a,0', 0, 4, 1, 1, '{}');"
 		"INSERT INTO object VALUES(3, 'iqn.x:a,0,two', 4, 1, 1, 1, "
 		"'{}');"
 		"INSERT INTO object VALUES(0, 'a', 0, 1, 1, 1, '{}');"
 		"INSERT INTO history VALUES(1, 1, 'w', 't', '[" ENTRY(
 			"export", "iqn.x:a,0,two") "," ENTRY("export",
-			"iqn.x:gone,1") "," ENTRY("volume", "a") "]')");
+			"iqn.x:gone,1") "," ENTRY("volume",
+			"a") "]');"
+			     "DROP TABLE counter; DROP TABLE snapshot_lock; "
+			     "DROP TABLE snapshot_intent; DROP TABLE schedule; "
+			     "DROP TABLE schedule_snapshot; DROP TABLE seal; "
+			     "PRAGMA user_version = 5");
 	reopen(place);
 	sqlite3 *db = state_database(place->state);
 	expect_text(db,
@@ -336,6 +428,9 @@ static void exports_of_old_get_numbers(void **state)
 		"[" ENTRY("export", "5") "," ENTRY(
 			"export", "iqn.x:gone,1") "," ENTRY("volume", "a") "]");
 }
+
+#define STATE_TEST(name) \
+	cmocka_unit_test_setup_teardown(name, open_place, close_place)
 
 int main(void)
 {
@@ -349,6 +444,10 @@ int main(void)
 		STATE_TEST(second_daemon_is_refused),
 		STATE_TEST(exports_of_old_get_numbers),
 		STATE_TEST(newer_schema_is_refused),
+		STATE_TEST(other_tables_are_refused),
+		STATE_TEST(other_rows_are_refused),
+		STATE_TEST(every_change_keeps_its_seal),
+		STATE_TEST(log_without_database_is_refused),
 		STATE_TEST(foreign_database_is_refused),
 		STATE_TEST(damage_is_refused),
 		STATE_TEST(useless_directory_is_refused),
