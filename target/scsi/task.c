@@ -102,12 +102,14 @@ bool scsi_task_begin(struct scsi_task *task)
 	task->scratch = NULL;
 	task->order = NULL;
 	task->awaited_by = NULL;
-	if (!task_look_up(task) || !scsi_measure(task) || !task_accept(task))
+	if (!task_look_up(task) || !scsi_measure(task))
+		return task_refuse(task);
+	scsi_figures_arrive(task);
+	if (!task_accept(task))
 		return task_refuse(task);
 	TAILQ_INSERT_TAIL(&task->nexus->tasks, task, link);
 	if (unit && task->attribute == SCSI_ORDERED)
 		unit->ordered++;
-	scsi_figures_arrive(task);
 	return true;
 }
 

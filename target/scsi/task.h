@@ -91,8 +91,8 @@ bool scsi_measure(struct scsi_task *task);
 
 /* -- figures.c ------------------------------------------------------------ */
 
-/* Its header is here, and it is known; the task runs from now on; its status is
- * set. */
+/* Its header is here, and it is known: before the others. The task runs from now on;
+ * its status is set. */
 void scsi_figures_arrive(struct scsi_task *task);
 void scsi_figures_begin(struct scsi_task *task);
 void scsi_figures_end(struct scsi_task *task);

@@ -137,6 +137,13 @@ static void errors_co(struct stack_rig *stack, void *argument)
 	CHECK_INT(errors(VOLUME_OP_WRITE, VOLUME_ERROR_SPACE), 1);
 	FAILS(&rig, 0, &command, 0x052100, 0x28, 0, 0xff, 0, 0, 0, 0, 0, 1);
 	CHECK_INT(errors(VOLUME_OP_READ, VOLUME_ERROR_INVALID), 1);
+	/* Refused before its data is asked for, after a read in the same place. */
+	CHECK_INT(scsi_rig_do_co(&rig, 0, &command,
+			  SCSI_RIG_CDB(0x2a, 0, 0xff, 0, 0, 0, 0, 0, 2), data,
+			  1024),
+		SCSI_CHECK_CONDITION);
+	CHECK_INT(errors(VOLUME_OP_WRITE, VOLUME_ERROR_INVALID), 1);
+	CHECK_INT(errors(VOLUME_OP_READ, VOLUME_ERROR_INVALID), 1);
 	GOOD(&rig, 1, &command, 0x16); /* RESERVE(6) */
 	CHECK_INT(scsi_rig_do_co(&rig, 0, &command,
 			  SCSI_RIG_CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 1), NULL, 0),
