@@ -9,6 +9,7 @@
 #include "target/volume/view.h"
 #include "webui/api/live/faults.h"
 #include "webui/api/live/live.h"
+#include "webui/api/server/libevent_version.h"
 #include "webui/api/server/private.h"
 
 #include <inttypes.h>
@@ -301,6 +302,19 @@ static void check_certificate(const struct api *api, struct finding *finding)
 			"the certificate of https is good for %d days", days);
 }
 
+static void check_libevent(const struct api *api, struct finding *finding)
+{
+	char words[96];
+	(void)api;
+	if (libevent_look(words, sizeof words))
+		find(finding, OK, "", "libevent %s has its repairs", words);
+	else
+		find(finding, WARNING, LIBEVENT_CURE,
+			"libevent %s has holes: there is no socket, and https "
+			"closes each connection after one answer",
+			words);
+}
+
 static void check_portals(const struct api *api, struct finding *finding)
 {
 	const struct access_table *table =
@@ -338,6 +352,7 @@ static const struct check {
 	{"data-room", "Room for volumes", check_data},
 	{"faults", "Faults on purpose", check_faults},
 	{"files", "Open files", check_files},
+	{"libevent", "HTTP library", check_libevent},
 	{"logins", "Refused logins", check_refused},
 	{"memory", "Registered buffers", check_memory},
 	{"portals", "Portals", check_portals},

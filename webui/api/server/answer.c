@@ -240,7 +240,7 @@ static void add_headers(struct api_call *call, struct evkeyvalq *headers)
 				headers, always[i].name, always[i].value);
 	}
 	evhttp_add_header(headers, "X-Request-Id", call->request.id);
-	if (call->request.api->closing)
+	if (call->request.api->closing || !call->request.api->repaired)
 		evhttp_add_header(headers, "Connection", "close");
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "webui/api/server/libevent_version.h"
 
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define DPKG_STATUS "/var/lib/dpkg/status"
 #define REPAIRED_UPSTREAM 0x02010d00u /* 2.1.13 */
 #define REPAIRED_BY_DEBIAN 0x02010c00u /* 2.1.12 */
 
@@ -40,4 +42,13 @@ bool libevent_find_package(const char *path, char *version, size_t bytes)
 	if (in)
 		fclose(in);
 	return found;
+}
+
+bool libevent_look(char *words, size_t bytes)
+{
+	char package[64];
+	libevent_find_package(DPKG_STATUS, package, sizeof package);
+	snprintf(words, bytes, "%s%s%s", event_get_version(),
+		*package ? ", package " : "", package);
+	return libevent_is_repaired(event_get_version_number(), package);
 }

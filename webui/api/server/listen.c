@@ -6,7 +6,8 @@
  * Invariants
  *  1. The socket is made 0600 before anybody can connect, and belongs to one
  *     daemon: one that answers is left alone, one that nobody serves is replaced.
- *  2. Without the repairs of libevent (libevent_version.h) there is no socket.
+ *  2. Without the repairs of libevent (libevent_version.h) there is no socket, and
+ *     connections over https have one answer each.
  */
 #include "blockcore/base/log.h"
 #include "target/reactor/reactor.h"
@@ -18,7 +19,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <event2/http.h>
 #include <openssl/err.h>
 #include <stdio.h>
@@ -30,7 +30,6 @@
 
 #define IDLE_S 60
 #define BACKLOG 128
-#define DPKG_STATUS "/var/lib/dpkg/status"
 
 static struct evhttp *new_http(struct api *api,
 	void (*call)(struct evhttp_request *, void *), struct err *err)
@@ -177,20 +176,6 @@ int api_listen_tls(struct api *api, struct err *err)
 
 /* -- the unix socket -------------------------------------------------------- */
 
-static int check_libevent(struct err *err)
-{
-	char package[64];
-	uint32_t number = event_get_version_number();
-	libevent_find_package(DPKG_STATUS, package, sizeof package);
-	if (libevent_is_repaired(number, package))
-		return 0;
-	return err_set(err, EPERM,
-		"libevent %s%s%s has holes that a unix socket opens: no "
-		"socket; "
-		"install 2.1.12-stable-8+deb12u1 of Debian, or 2.1.13",
-		event_get_version(), *package ? ", package " : "", package);
-}
-
 static bool somebody_answers(const struct sockaddr_un *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -225,9 +210,13 @@ static int bind_unix(const char *path)
 int api_listen_local(struct api *api, struct err *err)
 {
 	const char *directory = api->parts.settings->run_directory;
-	struct err why;
-	if (check_libevent(&why)) {
-		log_warning("api", "no socket", "%s", why.text);
+	char words[96];
+	api->repaired = libevent_look(words, sizeof words);
+	if (!api->repaired) {
+		log_warning("api", "no socket",
+			"libevent %s has holes that a unix socket opens, and "
+			"https closes each connection after one answer: %s",
+			words, LIBEVENT_CURE);
 		return 0;
 	}
 	if (snprintf(api->socket_path, sizeof api->socket_path, "%s/cairn.sock",

@@ -73,6 +73,7 @@ struct api {
 	unsigned running;
 	struct co *stopping; /* waits until running is 0 */
 	bool closing;
+	bool repaired; /* libevent_version.h */
 	uint64_t next_id;
 	uint32_t id_salt;
 	int64_t started_ms;
