@@ -25,7 +25,8 @@ static const char *cure_of(int code)
 		{SQLITE_NOTADB, DATABASE_DAMAGED},
 		{SQLITE_READONLY, "its directory must be writable"},
 		{SQLITE_CANTOPEN, "its directory must be writable"},
-		{SQLITE_IOERR, "look for failures of its disk, and for room"},
+		{SQLITE_IOERR,
+			"look for failures of its disk, and make room on it"},
 	};
 	for (size_t i = 0; i < sizeof cures / sizeof *cures; i++) {
 		if (cures[i].code == code)
