@@ -14,7 +14,7 @@ import {Contract} from "./judge.mjs";
 const BUILD = process.env.BUILD ?? "build/asan";
 
 export class Daemon {
-	constructor() {
+	constructor({log = "warning"} = {}) {
 		this.directory = mkdtempSync(join(tmpdir(), "cairn-api."));
 		for (const name of ["data", "state", "run"])
 			mkdirSync(join(this.directory, name));
@@ -24,7 +24,7 @@ export class Daemon {
 data_directory: ${this.directory}/data
 state_directory: ${this.directory}/state
 run_directory: ${this.directory}/run
-log_level: warning
+log_level: ${log}
 reactors: 1
 api: {port: 0}
 portals:
