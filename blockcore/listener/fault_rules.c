@@ -211,11 +211,31 @@ bool fault_rules_equal(
 
 /* -- striking ------------------------------------------------------------- */
 
+/* The COMPARE_AND_WRITE that this request is the first or, after it, the last step of:
+ * the core makes a read and a write of it where the bottom has none (core/compare.c). A
+ * rule for it strikes once, before anything happens below or after all has. */
+static const struct block_request *compare_of(
+	const struct fault_rule *rule, const struct block_request *request)
+{
+	const struct block_request *parent = request->parent;
+	enum block_opcode step =
+		rule->options.event == FAULT_SUBMIT ? BLOCK_READ : BLOCK_WRITE;
+
+	if (rule->ops != BLOCK_OP(BLOCK_COMPARE_AND_WRITE) ||
+		request->op != step || !request->child ||
+		parent->op != BLOCK_COMPARE_AND_WRITE)
+		return NULL;
+	return parent;
+}
+
 static bool matches(
 	const struct fault_rule *rule, const struct block_request *request)
 {
 	const struct fault_rule_options *o = &rule->options;
+	const struct block_request *compare = compare_of(rule, request);
 
+	if (compare)
+		request = compare;
 	if (!(rule->ops & BLOCK_OP(request->op)))
 		return false;
 	if (o->fua && !(request->flags & BLOCK_FUA))

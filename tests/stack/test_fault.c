@@ -121,26 +121,41 @@ static void test_event_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
-/* About one in four, the same ones again with the same seed. */
+/* Of 200, which: one of them after the other as the seed says. */
+static void draw_co(struct stack_rig *rig, unsigned seed, bool failed[200])
+{
+	char document[256];
+	struct block_source *source;
+
+	snprintf(document, sizeof document,
+		"{listeners: [{type: fault, name: bad, seed: %u, "
+		"rules: [{probability_ppm: 250000}]}], "
+		"protocol: {type: mem, size: 1M}}",
+		seed);
+	source = stack_rig_source_co(rig, document);
+	for (unsigned i = 0; i < 200; i++)
+		failed[i] = ask_co(rig, source, BLOCK_READ, 0);
+	CHECK_INT(stack_rig_figure(source, "matches"), 200);
+	block_source_put_co(source);
+}
+
+/* About one in four, the same ones again with the same seed, others with another. */
 static void test_probability_co(struct stack_rig *rig, void *argument)
 {
-	bool failed[2][200];
-	unsigned run, i, sum = 0;
+	static const unsigned seeds[] = {3, 3, 4};
+	bool failed[3][200];
 
 	(void)argument;
-	for (run = 0; run < 2; run++) {
-		struct block_source *source =
-			faulty_co(rig, "{probability_ppm: 250000}");
+	for (unsigned run = 0; run < 3; run++) {
+		unsigned sum = 0;
 
-		for (i = 0; i < 200; i++)
-			failed[run][i] = ask_co(rig, source, BLOCK_READ, 0);
-		CHECK_INT(stack_rig_figure(source, "matches"), 200);
-		block_source_put_co(source);
+		draw_co(rig, seeds[run], failed[run]);
+		for (unsigned i = 0; i < 200; i++)
+			sum += failed[run][i];
+		CHECK(sum > 25 && sum < 75);
 	}
 	CHECK(!memcmp(failed[0], failed[1], sizeof failed[0]));
-	for (i = 0; i < 200; i++)
-		sum += failed[0][i];
-	CHECK(sum > 25 && sum < 75);
+	CHECK(memcmp(failed[0], failed[2], sizeof failed[0]) != 0);
 }
 
 static void test_delay_co(struct stack_rig *rig, void *argument)
