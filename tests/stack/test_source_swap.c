@@ -198,7 +198,7 @@ static void let_go_co(struct stack_rig *rig, void *argument)
  * the gate opens because the holder lets go in the middle. */
 struct releaser {
 	struct stack_rig_task task;
-	struct block_source *source, *holder;
+	struct block_source *source, *holder, *other;
 	struct stack_rig_request write[4];
 	uint8_t data[4][512];
 };
@@ -217,7 +217,12 @@ static void releaser_co(struct stack_rig_task *task)
 	}
 	block_cancel(&releaser->write[3].request);
 	CHECK_INT(stack_rig_wait_co(&releaser->write[3]), -ECANCELED);
+	/* Another source's gate is open meanwhile. */
+	CHECK_INT(block_transfer_co(releaser->other, task->lane, BLOCK_WRITE, 0,
+			  0, 512, releaser->data[0]),
+		0);
 	loop_sleep_co(task->lane->loop, 2000000);
+	CHECK(releaser->source->channel[0].closed);
 	for (unsigned i = 0; i < 3; i++)
 		CHECK(!releaser->write[i].done); /* parked */
 	command_co(task->rig, releaser->holder, "holder", "release", NULL);
@@ -230,8 +235,11 @@ static void parked_co(struct stack_rig *rig, void *argument)
 	struct block_source *holder = stack_rig_source_co(rig, HOLDER);
 	struct block_source *source = over_co(rig, holder);
 	struct block_lane *lane = block_core_lane(rig->core, 0);
-	struct releaser releaser = {
-		.source = source, .holder = holder, .task.run_co = releaser_co};
+	struct releaser releaser = {.source = source,
+		.holder = holder,
+		.other = stack_rig_source_co(
+			rig, "protocol: {type: mem, size: 1M}"),
+		.task.run_co = releaser_co};
 	struct stack_rig_request held;
 	struct err err = {0};
 	uint8_t data[512] = {9};
@@ -248,6 +256,7 @@ static void parked_co(struct stack_rig *rig, void *argument)
 	/* The held one went to the old bottom, the parked ones to the new, the
 	 * last of them last. */
 	CHECK_INT(byte_at_co(rig, source, 0), 3);
+	block_source_put_co(releaser.other);
 	block_source_put_co(source);
 	block_source_put_co(holder);
 }

@@ -142,20 +142,44 @@ static void test_limits_co(struct stack_rig *rig, void *argument)
 	}
 }
 
-/* A limit of one direction leaves the other alone. */
+/* A limit of one direction leaves the other alone: with both at hand, one waits and
+ * the other does not. */
 static void test_apart_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source =
-		limited_co(rig, "iops_write: 1, bytes_write: 1K");
-	struct worker like = {.source = source,
-		.op = BLOCK_READ,
-		.bytes = 4 * KIB,
-		.requests = 200};
+	static const struct {
+		const char *limits;
+		enum block_opcode free, limited;
+	} rows[] = {
+		{"iops_write: 1, bytes_write: 1K", BLOCK_READ, BLOCK_WRITE},
+		{"iops_read: 1, bytes_read: 1K", BLOCK_WRITE, BLOCK_READ},
+		{"iops_read: 1, bytes_read: 1K", BLOCK_WRITE_ZEROES,
+			BLOCK_READ},
+	};
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	uint8_t *data = stack_rig_pattern(4 * KIB, 1);
 
 	(void)argument;
-	CHECK(run_workers_co(rig, like, 8) < 30 * SECOND_NS);
-	CHECK_INT(stack_rig_figure(source, "waited"), 0);
-	block_source_put_co(source);
+	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct block_source *source = limited_co(rig, rows[i].limits);
+		struct worker like = {.source = source,
+			.op = rows[i].free,
+			.bytes = 4 * KIB,
+			.requests = 200};
+		struct stack_rig_request held;
+
+		CHECK(run_workers_co(rig, like, 8) < 30 * SECOND_NS);
+		CHECK_INT(stack_rig_figure(source, "waited"), 0);
+		CHECK_INT(block_transfer_co(source, lane, rows[i].limited, 0, 0,
+				  4 * KIB, data),
+			0);
+		stack_rig_submit(source, lane, &held, rows[i].limited, 0, 0,
+			4 * KIB, data);
+		CHECK_INT(stack_rig_figure(source, "held"), 1);
+		block_cancel(&held.request);
+		CHECK_INT(stack_rig_wait_co(&held), -ECANCELED);
+		block_source_put_co(source);
+	}
+	free(data);
 }
 
 /* A discard moves nothing: it costs a request, and no bytes. */
