@@ -91,6 +91,31 @@ int host_io_went_on(void **state)
 	return 0;
 }
 
+int host_io_was_reset(void **state)
+{
+	uint32_t tag =
+		wire_send_command(&beside, &(struct wire_command){.flags = 0});
+
+	assert_int_equal(wire_expect_status(&beside, tag, 2, &pdu), 0x062903);
+	host_io_ready(&beside);
+	host_io_read(&beside, (rounds - 1) % 8 * IO_BLOCKS);
+	return host_io_went_on(state);
+}
+
+int host_io_was_dropped(void **state)
+{
+	const struct target_rig *rig = *state;
+
+	wire_expect(&beside, WIRE_ASYNC, &pdu);
+	assert_int_equal(pdu.bhs[36], 3);
+	wire_expect_closed(&beside);
+	wire_close(&beside);
+	beside = (struct wire){.isid = {0x40, 9}};
+	wire_open(&beside, rig->port, "");
+	host_io_read(&beside, (rounds - 1) % 8 * IO_BLOCKS);
+	return host_io_went_on(state);
+}
+
 int host_io_rig_set_up(void **state)
 {
 	return target_rig_set_up(state) || host_io_beside(state);

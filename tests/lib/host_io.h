@@ -29,5 +29,15 @@ int host_io_rig_set_up(void **state);
 int host_io_rig_tear_down(void **state);
 #define HOST_IO_BESIDE(test) \
 	cmocka_unit_test_setup_teardown(test, host_io_beside, host_io_went_on)
+/* For tests that reset LUN 0: the host is told so, once, and goes on. */
+int host_io_was_reset(void **state);
+#define HOST_IO_RESET(test) \
+	cmocka_unit_test_setup_teardown(test, host_io_beside, host_io_was_reset)
+/* For those that end its session: it is told (Async Message 3), dropped, comes back and
+ * finds what it has written. */
+int host_io_was_dropped(void **state);
+#define HOST_IO_DROPPED(test) \
+	cmocka_unit_test_setup_teardown( \
+		test, host_io_beside, host_io_was_dropped)
 
 #endif

@@ -4,6 +4,7 @@
  * counts of RFC 7143 11.4.5, row by row; and every field of Data-In at the bounds of
  * the lengths that were agreed on (11.7).
  */
+#include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
 
 #include <setjmp.h>
@@ -16,6 +17,7 @@
 #include <cmocka.h>
 
 #define NO_TAG 0xffffffffu
+#define DATA_LBA 0x1000u
 #define R WIRE_R
 #define W WIRE_W
 #define O 0x04
@@ -133,6 +135,7 @@ static void test_every_residual(void **state)
 		assert_int_equal(wire_get32(pdu.bhs + 16), tag);
 		assert_int_equal(wire_get32(pdu.bhs + 24), status_sn);
 		check_answer(row);
+		host_io_goes_on();
 	}
 	wire_expect_quiet(&wire);
 	wire_logout(&wire);
@@ -178,6 +181,7 @@ static void test_both_ways(void **state)
 			fail_msg("row %u: flags %02x", i, pdu.bhs[1]);
 		assert_int_equal(wire_get32(pdu.bhs + 40), b->read);
 		assert_int_equal(wire_get32(pdu.bhs + 44), b->write);
+		host_io_goes_on();
 	}
 	wire_expect_quiet(&wire);
 	wire_logout(&wire);
@@ -226,8 +230,9 @@ static void check_piece(
 static void check_read(
 	struct wire *wire, const struct cut *cut, uint32_t expected)
 {
-	const struct wire_command read = {
-		.flags = R, .expected = expected, .cdb = {0x28, [8] = 128}};
+	const struct wire_command read = {.flags = R,
+		.expected = expected,
+		.cdb = {0x28, [4] = DATA_LBA >> 8, [8] = 128}};
 	uint32_t at = 0, status_sn = wire->expected_status_sn;
 	uint32_t tag = wire_send_command(wire, &read);
 
@@ -273,12 +278,13 @@ static void test_data_in_at_its_bounds(void **state)
 		for (unsigned j = 0; j < sizeof lengths / sizeof *lengths; j++)
 			if (lengths[j] <= sizeof data)
 				check_read(&wire, cut, lengths[j]);
+		host_io_goes_on();
 		wire_expect_quiet(&wire);
 		wire_logout(&wire);
 	}
 }
 
-/* What the reads are compared with. */
+/* What the reads are compared with: behind what the host beside writes. */
 static int set_up(void **state)
 {
 	struct target_rig *rig;
@@ -287,10 +293,11 @@ static int set_up(void **state)
 
 	for (uint32_t i = 0; i < sizeof data; i++)
 		data[i] = (uint8_t)(i * 13 + i / 256);
-	target_rig_set_up(state);
+	host_io_rig_set_up(state);
 	rig = *state;
 	wire_open(&wire, rig->port, "");
-	tag = wire_send_write(&wire, 0, sizeof data / 512, data, sizeof data);
+	tag = wire_send_write(
+		&wire, DATA_LBA, sizeof data / 512, data, sizeof data);
 	wire_expect_status(&wire, tag, 0, &pdu);
 	wire_logout(&wire);
 	return 0;
@@ -299,7 +306,7 @@ static int set_up(void **state)
 int main(void)
 {
 #define TEST(name) \
-	cmocka_unit_test_setup_teardown(name, set_up, target_rig_tear_down)
+	cmocka_unit_test_setup_teardown(name, set_up, host_io_rig_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_every_residual),
 		TEST(test_both_ways),

@@ -2,6 +2,7 @@
 /*
  * Task management (RFC 7143 11.5, 11.6) in every state that a task can be in.
  */
+#include "tests/lib/host_io.h"
 #include "tests/lib/target_rig.h"
 
 #include <netinet/in.h>
@@ -348,6 +349,45 @@ static void a_warm_reset_ends_all(void **state)
 	wire_logout(&wire);
 }
 
+/* Whose tasks end with a function, and what the others hear: ABORT TASK SET is for
+ * one's own, CLEAR TASK SET for everybody's in the unit, who are told if they lost one
+ * (SAM-5 7.3, 7.4). Another unit's stay in any case. */
+static void whose_tasks_end(void **state)
+{
+	static const struct {
+		uint8_t function, lun;
+		bool others; /* lose their task */
+		uint32_t told;
+	} rows[] = {{ABORT_TASK_SET, 0, false, 0},
+		{CLEAR_TASK_SET, 1, false, 0}, {LUN_RESET, 1, false, 0},
+		{CLEAR_TASK_SET, 0, true, 0x062f00},
+		{LUN_RESET, 0, true, 0x062903},
+		{WARM_RESET, 0, true, 0x062903}};
+	struct target_rig *rig = *state;
+
+	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct wire one = {0}, two = {.isid = {0x40, 0, 0, 2}};
+		uint32_t held, tag;
+
+		wire_open(&one, rig->port, "");
+		wire_open(&two, rig->port, "");
+		held = send_held(&two);
+		wire_expect_quiet(&two);
+		manage(&one, rows[i].function, rows[i].lun, 0, COMPLETE);
+		tag = wire_send_command(&two, &ready);
+		if (rows[i].told)
+			assert_int_equal(wire_expect_status(&two, tag, 2, &pdu),
+				rows[i].told);
+		else
+			wire_expect_status(&two, tag, 0, &pdu);
+		manage(&two, ABORT_TASK, 0, held,
+			rows[i].others ? NO_TASK : COMPLETE);
+		expect_ready(&two);
+		wire_logout(&one);
+		wire_logout(&two);
+	}
+}
+
 /* Told that all its connections are dropped (event 3), then closed. */
 static void expect_dropped(struct wire *wire)
 {
@@ -418,22 +458,23 @@ static void the_connection_may_end_meanwhile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_running_task_is_aborted_in_silence),
-		cmocka_unit_test(a_task_that_waits_for_data_is_aborted),
-		cmocka_unit_test(a_task_is_aborted_while_its_segment_arrives),
-		cmocka_unit_test(unknown_tasks_depend_on_their_number),
-		cmocka_unit_test(numbers_of_the_future_are_no_tasks),
-		cmocka_unit_test(a_lost_command_may_be_far_ahead),
-		cmocka_unit_test(a_task_is_aborted_on_its_own_lun_only),
-		cmocka_unit_test(task_sets_end_on_their_lun),
-		cmocka_unit_test(data_on_its_way_ends_before_the_answer),
-		cmocka_unit_test(a_command_behind_a_reset_goes_on),
-		cmocka_unit_test(a_reset_is_told_to_other_sessions),
-		cmocka_unit_test(a_warm_reset_ends_all),
-		cmocka_unit_test(a_cold_reset_ends_all_sessions),
-		cmocka_unit_test(a_missing_lun_is_told),
-		cmocka_unit_test(other_functions_are_refused),
-		cmocka_unit_test(the_connection_may_end_meanwhile),
+		HOST_IO_BESIDE(a_running_task_is_aborted_in_silence),
+		HOST_IO_BESIDE(a_task_that_waits_for_data_is_aborted),
+		HOST_IO_RESET(a_task_is_aborted_while_its_segment_arrives),
+		HOST_IO_BESIDE(unknown_tasks_depend_on_their_number),
+		HOST_IO_BESIDE(numbers_of_the_future_are_no_tasks),
+		HOST_IO_BESIDE(a_lost_command_may_be_far_ahead),
+		HOST_IO_BESIDE(a_task_is_aborted_on_its_own_lun_only),
+		HOST_IO_RESET(task_sets_end_on_their_lun),
+		HOST_IO_RESET(data_on_its_way_ends_before_the_answer),
+		HOST_IO_BESIDE(a_command_behind_a_reset_goes_on),
+		HOST_IO_RESET(a_reset_is_told_to_other_sessions),
+		HOST_IO_RESET(whose_tasks_end),
+		HOST_IO_RESET(a_warm_reset_ends_all),
+		HOST_IO_DROPPED(a_cold_reset_ends_all_sessions),
+		HOST_IO_BESIDE(a_missing_lun_is_told),
+		HOST_IO_BESIDE(other_functions_are_refused),
+		HOST_IO_RESET(the_connection_may_end_meanwhile),
 	};
 
 	return cmocka_run_group_tests(
