@@ -19,17 +19,15 @@
 
 /* -- finding -------------------------------------------------------------- */
 
-/* SAM-5 4.7.7: peripheral addressing (bus 0) and flat space, one level. */
+/* SAM-5 4.7.7: peripheral addressing and flat space, one level. We tell of LUNs from
+ * 256 on in flat space; libiscsi, with it QEMU, and LIO number on where the first form
+ * has a bus. There are no buses here, so that is no other unit's number. */
 static int lun_decode(const uint8_t *lun)
 {
 	uint64_t value = get_be64(lun);
 	unsigned first = (unsigned)(value >> 48);
 
-	if (value << 16)
-		return -1;
-	if (first < 0x100)
-		return (int)first;
-	return first >> 14 == 1 ? (int)(first & 0x3fff) : -1;
+	return value << 16 || first >> 15 ? -1 : (int)(first & 0x3fff);
 }
 
 /* Of units in order of their LUNs. */

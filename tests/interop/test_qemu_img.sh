@@ -7,7 +7,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-needs qemu-img qemu-io
+needs qemu-img qemu-io iscsi-ls
 
 disk() { echo "$url:$1/0"; }
 io() { # VOLUME COMMAND...
@@ -54,6 +54,15 @@ over_ipv6() { # both ways, beside what IPv4 sees
 		qemu-img compare -f raw -F raw "$work/image.raw" "$(disk six)"
 }
 
+# LUN 300 by its number, and as what REPORT LUNS says of it reads: 4000h more.
+far_lun() {
+	qemu-img convert -n -f raw -O raw "$work/image.raw" "$url:far/300" &&
+		qemu-img compare -f raw -F raw "$work/image.raw" "$url:far/16684" &&
+		iscsi-ls -s "iscsi://127.0.0.1:$port" | tee "$work/luns" | grep -A 1 ":far " |
+		grep -q 'Lun:16684 '
+}
+no_other_lun() { ! qemu-img info "$url:far/$1" && ! qemu-img info "$url:far/0"; }
+
 write_settings 0 "  - {name: main6, address: '::1', port: 0}"
 portals="main, main6"
 write_document <<'DOC'
@@ -61,7 +70,9 @@ thin thin: true, source: {protocol: {type: file, path: thin.raw, size: 64M}}
 large thin: true, block_size: 4096, source: {protocol: {type: file, path: large.raw, size: 64M}}
 emulated thin: true, physical_block_size: 4096, source: {protocol: {type: file, path: emulated.raw, size: 64M}}
 six thin: true, source: {protocol: {type: file, path: six.raw, size: 64M}}
+far thin: true, source: {protocol: {type: file, path: far.raw, size: 64M}}
 DOC
+sed -i '/volume: far,/s/lun: 0/lun: 300/' "$work/document.yaml"
 start_daemon || exit 1
 make_image
 for volume in thin large emulated; do
@@ -90,6 +101,8 @@ check "emulated: writes within a physical block" io emulated \
 	'read -P 6 14681088 512' 'read -P 9 14681600 1k' 'read -P 6 14682624 512' \
 	'write -f -z 14M 8k'
 check "IPv6: data both ways" over_ipv6
+check "LUN 300: by either number" far_lun
+check "LUN 300: no other is taken for it" no_other_lun 44
 check "restart" restart
 for volume in thin large emulated; do
 	check "$volume: the same after a restart" \

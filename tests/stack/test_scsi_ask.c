@@ -384,14 +384,24 @@ static void flat_space_co(struct stack_rig *stack, void *argument)
 	CHECK_INT(get_be32(data), 8);
 	CHECK_INT(get_be16(data + 8), 0x4000 | 300);
 	CHECK_INT(reached(0x4000 | 300), 300);
-	CHECK_INT(reached(300), -1); /* LUN 44 of bus 1 */
+	CHECK_INT(reached(300), 300); /* as QEMU and LIO write it */
 	CHECK_INT(reached(0x4000 | 301), -1);
+	CHECK_INT(reached(301), -1);
+	CHECK_INT(reached(44), -1);
 	CHECK_INT(reached(0), -1);
+	CHECK_INT(reached(0x8000 | 300), -1); /* other forms */
+	CHECK_INT(reached(0xc000 | 300), -1);
 	GOOD(&rig, 0, &command, 0x12, 0, 0, 0, 96);
 	CHECK_INT(data[0], 0x7f);
 	GOOD(&rig, 0, &command, 0x03, 0, 0, 0, 252); /* LUN 0 is not there */
 	CHECK_INT(data[2], 5);
 	CHECK_INT(get_be16(data + 12), 0x2500);
+	/* It is not taken for the one that ends with the same byte. */
+	scsi_rig_logout_co(&rig, 0);
+	rig.table->target[0]->export[0].lun = 44;
+	scsi_rig_login_co(&rig, 0);
+	CHECK_INT(reached(44), 44);
+	CHECK_INT(reached(300), -1);
 	scsi_rig_close_co(&rig);
 }
 

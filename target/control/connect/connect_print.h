@@ -18,8 +18,8 @@ void connect_print_windows(FILE *out, const struct connect_view *view);
 void connect_print_esxi(FILE *out, const struct connect_view *view);
 void connect_print_kubernetes(FILE *out, const struct connect_view *view);
 
-/* The LUN as Linux and libiscsi number it: flat addressing (SAM-5 4.7.7.3), which
- * we use from 256 on, sets a bit that they keep. */
+/* The LUN as Linux and libiscsi number what REPORT LUNS says: flat addressing (SAM-5
+ * 4.7.7.3), which we use from 256 on, sets a bit that they keep. */
 unsigned connect_host_lun(const struct connect_view *view);
 /* "3..." in 16 hex digits: the name of the disk under /dev/disk/by-id/wwn-0x. */
 void connect_print_naa(FILE *out, const struct connect_view *view);
