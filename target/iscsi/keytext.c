@@ -80,6 +80,8 @@ bool keytext_number(const char *value, uint64_t *number)
 
 	if (base == 16)
 		value += 2;
+	else if (value[0] == '0' && value[1]) /* tgt and LIO read octal */
+		return false;
 	if (!*value)
 		return false;
 	for (; *value; value++) {

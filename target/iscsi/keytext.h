@@ -31,7 +31,8 @@ enum keytext_step { KEYTEXT_PAIR, KEYTEXT_END, KEYTEXT_BAD };
 enum keytext_step keytext_next(
 	struct keytext *text, char **key, char **value, const char **why);
 
-/* Decimal or 0x hexadecimal of at most 64 bits, nothing else around it. */
+/* Decimal, without zeroes before it, or 0x hexadecimal (RFC 7143 6.1), of at most 64
+ * bits, nothing else around it. */
 bool keytext_number(const char *value, uint64_t *number);
 
 /* 0x hexadecimal (two digits a byte) or 0b base64 with its padding. Returns the

@@ -72,7 +72,11 @@ static void test_numbers(void **state)
 	} cases[] = {
 		{"0", true, 0},
 		{"7", true, 7},
-		{"007", true, 7},
+		/* No decimal constant of RFC 7143 6.1; some would read octal. */
+		{"007", false, 0},
+		{"00", false, 0},
+		{"01", false, 0},
+		{"0x007", true, 7},
 		{"0x10", true, 16},
 		{"0XfF", true, 255},
 		{"0x0", true, 0},

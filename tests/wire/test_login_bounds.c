@@ -174,8 +174,11 @@ static const struct writing {
 	{"0x", "", 1, true, true},
 	{"0X", "", 1, true, true},
 	{"0x", "", 14, true, true},
-	{"", "", 20, false, true},
-	{"", "", 250, false, true},
+	{"0x", "", 250, true, true},
+	/* Ten or eight? Others read octal, so that nobody knows (6.1). */
+	{"0", "", 1, false, false},
+	{"", "", 20, false, false},
+	{"", "", 250, false, false},
 	{"+", "", 1, false, false},
 	{"-", "", 1, false, false},
 	{" ", "", 1, false, false},
