@@ -145,8 +145,8 @@ struct block_driver {
 void *block_driver_lane(struct block_driver *driver, struct block_lane *lane);
 
 /* A driver that can no longer promise what it acknowledged (a failed flush)
- * says so once: logged, told to the core's watcher on the control lane. Any
- * thread. The driver itself refuses what follows. */
+ * says so once: logged, told to the core's watcher on the control lane. `error` is
+ * negative. Any thread. The driver itself refuses what follows. */
 void block_driver_failed(
 	struct block_driver *driver, int error, const char *text);
 

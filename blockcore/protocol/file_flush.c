@@ -41,8 +41,8 @@ int file_flush_result(struct file_io *io, uint64_t bytes)
 	int result = io->op.result;
 
 	if (result == -EIO && (io->op.flags & RING_DSYNC))
-		file_flush_fail(
-			io->file, EIO, "a write that had to be durable failed");
+		file_flush_fail(io->file, result,
+			"a write that had to be durable failed");
 	if (result == -EDQUOT) /* a quota is as good a limit as a disk's end */
 		return -ENOSPC;
 	if (result < 0)

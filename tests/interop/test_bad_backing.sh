@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Backing that is missing, locked, full or broken: that volume says so to its
-# hosts and to the administrator; all others run, nothing is acknowledged that is
-# not stored.
+# Backing that is missing, locked, full, broken or no image, at the start and under way:
+# that volume says so to its hosts and to the administrator; all others run, which a
+# host shows that writes and reads all the while; nothing is acknowledged that is not
+# stored.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -27,6 +28,8 @@ locked source: {protocol: {type: file, path: locked.raw}}
 full thin: true, source: {protocol: {type: file, path: small/full.raw, size: 64M}}
 broken source: {protocol: {type: file, path: broken.raw, size: 16M}, listeners: [{type: fault, name: bad, rules: [{op: read, offset: 1M, length: 64K, error: EIO}, {op: write, offset: 2M, length: 64K, error: EIO}]}]}
 short source: {protocol: {type: file, path: short.raw}}
+image source: {format: {type: qcow2, size: 16M, file: {protocol: {type: file, path: image.qcow2, size: 64K}}}}
+unlinked source: {protocol: {type: file, path: unlinked.raw, size: 16M}}
 DOC
 coproc QEMU { qemu-io -f raw "$work/data/locked.raw" 2>&1; }
 qemu=$QEMU_PID # gone from there as soon as it ends
@@ -41,6 +44,8 @@ io() {
 	timeout 60 qemu-io -f raw "${@/#/-c}" "$(disk "$volume")" >"$work/io" 2>&1
 	local status=$?
 	cat "$work/io"
+	# QEMU does not ask again when it is told first that little space is left.
+	sed -i '/Failed MODE_SENSE(6), LUN assumed writable/d' "$work/io"
 	[ $status -eq 0 ] && ! grep -qi 'error\|failed' "$work/io"
 }
 # It fails, and the host makes this of the sense.
@@ -58,6 +63,24 @@ stored_or_refused() {
 		io short 'read -P 4 8M 64k'
 }
 
+# A host beside all that; each round is counted, the first that fails is the last.
+beside() {
+	local round=0 log
+	until [ -e "$work/enough" ]; do
+		round=$((round + 1))
+		log=$(timeout 60 qemu-io -f raw -c "write -P $((round % 250 + 1)) 8M 64k" -c flush \
+			-c "read -P $((round % 250 + 1)) 8M 64k" "$(disk good)" 2>&1) || return 1
+		grep -qi 'error\|failed' <<<"$log" && { echo "$log" >"$work/beside.log"; return 1; }
+		echo "$round" >"$work/rounds"
+	done
+}
+went_on() {
+	touch "$work/enough"
+	wait "$beside" && [ "$(cat "$work/rounds")" -ge 3 ] || { cat "$work/beside.log"; return 1; }
+}
+beside &
+beside=$!
+
 check "a volume whose file is missing is not ready" not_ready missing
 check "the log says which file" log_says missing 'missing.raw'
 check "a volume whose file qemu holds is not ready" not_ready locked
@@ -73,20 +96,34 @@ check "a bad place cannot be written" refused 'Input/output error' io broken 'wr
 truncate -s 1M "$work/data/short.raw"
 check "a file cut short under us refuses" refused 'Input/output error' io short 'read 8M 64k'
 check "a write behind its end is stored, or refused" stored_or_refused
+check "a volume works" io unlinked 'write -P 6 0 64k' 'flush'
+rm "$work/data/unlinked.raw"
+check "and goes on when its file is removed" io unlinked 'read -P 6 0 64k' 'write -P 7 1M 64k' 'flush' \
+	'read -P 7 1M 64k'
 check "the others still work" io good 'write -P 5 1M 64k' 'flush' 'read -P 5 1M 64k'
 back() { iscsi-readcapacity16 "$(disk locked)" 2>/dev/null | grep -q 'Total size'; }
 exec {QEMU[1]}>&-
 wait "$qemu" 2>/dev/null
 check "the locked one comes back when qemu lets go" wait_until back
+check "all the while another host's I/O went on" went_on
 stop_daemon || failures=$((failures + 1))
 
 # A file that was made once is not made again: a disk that is not mounted is not
-# an empty volume.
+# an empty volume. What is there may be something else.
 mv "$work/data/good.raw" "$work/away.raw"
-start_daemon || exit 1
+rm "$work/data/short.raw"
+mkdir "$work/data/short.raw"
+head -c 64K /dev/zero | tr '\0' x | dd of="$work/data/image.qcow2" conv=notrunc status=none
+start_kept_daemon || exit 1
 check "a volume whose file went away is not ready" not_ready good
 check "the log says that none was made" log_says 'volume good offline' 'not made in its place'
 check "and none was" test ! -e "$work/data/good.raw"
+check "nor is the one whose file was removed" not_ready unlinked
+check "nor the one that has a folder instead" not_ready short
+check "the log says so" log_says 'volume short offline' 'regular file'
+check "nor the one whose image is none" not_ready image
+check "the log says that, too" log_says 'volume image offline' 'qcow2'
+check "the others run" io broken 'read 0 4k' 'write -P 8 0 4k' 'flush' 'read -P 8 0 4k'
 mv "$work/away.raw" "$work/data/good.raw"
 back() { iscsi-readcapacity16 "$(disk good)" 2>/dev/null | grep -q 'Total size'; }
 check "it comes back with its file" wait_until back

@@ -35,8 +35,7 @@ static void driver_failed(struct block_core_watcher *watcher,
 		container_of(watcher, struct stack_rig, watcher);
 
 	(void)driver;
-	(void)error;
-	(void)text;
+	CHECK(error < 0 && text);
 	rig->failures++;
 }
 
