@@ -5,7 +5,9 @@
  *
  * Zeroes become WRITE_ZEROES; another pattern is repeated in a buffer and written.
  * UNMAP means DISCARD, after which the blocks read as zeroes (LBPRZ 1); what the
- * host sent with it is not looked at, as hosts expect from other targets.
+ * host sent with it is not looked at: SBC-3 4.7.3.4.4 would have other data written,
+ * but LIO and others discard, and libiscsi's WriteSame10.UnmapUntilEnd wants zeroes
+ * where it has sent FFh. The hosts that we know send zeroes.
  */
 #include "blockcore/base/iov.h"
 #include "target/scsi/limits.h"
