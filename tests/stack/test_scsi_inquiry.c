@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the device server says about itself: the vital product data, and the target
- * port groups.
+ * What the device server says about itself: the vital product data, the target port
+ * groups, and what a thick unit neither says nor does.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -195,6 +195,68 @@ static void abilities_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* -- a thick unit ------------------------------------------------------------ */
+
+static bool opcode_is_listed_co(uint8_t opcode)
+{
+	uint32_t end;
+
+	GOOD(&rig, 0, &command, 0xa3, 0x0c, [8] = 0x10);
+	end = get_be32(command.data) + 4;
+	for (uint32_t i = 4; i < end; i += 8)
+		if (command.data[i] == opcode)
+			return true;
+	return false;
+}
+
+/* It tells of no unmapping, and does none. */
+static void thick_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {.thick = true};
+	const uint8_t *data = command.data, *sense = command.task.sense;
+	static const uint8_t zeroes[512];
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	page_co(0xb2);
+	CHECK_INT(get_be32(data + 4), 0);
+	page_co(0xb0);
+	for (unsigned i = 20; i < 36; i++)
+		CHECK_INT(data[i], 0); /* of UNMAP */
+	GOOD(&rig, 0, &command, 0x9e, 0x10, [13] = 32);
+	CHECK_INT(data[14], 0); /* LBPME, LBPRZ */
+	GOOD(&rig, 0, &command, 0x1a, 8, 0x01, 0, 255);
+	CHECK_INT(data[4 + 7], 0); /* LBPERE */
+	FAILS(&rig, 0, &command, 0x052400, 0x1a, 8, 0x1c, 2, 255);
+	CHECK(!opcode_is_listed_co(0x42));
+	CHECK(opcode_is_listed_co(0x41));
+	GOOD(&rig, 0, &command, 0xa3, 0x0c, 1, 0x42, [9] = 64);
+	CHECK_INT(data[1], 1); /* not supported */
+	CHECK_INT(scsi_rig_do_co(&rig, 0, &command,
+			  SCSI_RIG_CDB(0x42, [8] = 24), zeroes, 24),
+		SCSI_CHECK_CONDITION);
+	CHECK_INT(scsi_rig_sense(&command), 0x052000);
+	for (unsigned i = 0; i < 2; i++) {
+		static const uint8_t same[2][16] = {
+			{0x41, 8, [8] = 1}, {0x93, 8, [13] = 1}};
+
+		CHECK_INT(
+			scsi_rig_do_co(&rig, 0, &command, same[i], zeroes, 512),
+			SCSI_CHECK_CONDITION);
+		CHECK_INT(scsi_rig_sense(&command), 0x052400);
+		CHECK_INT(sense[15], 0xcb);
+		CHECK_INT(get_be16(sense + 16), 1);
+	}
+	CHECK_INT(scsi_rig_do_co(&rig, 0, &command, SCSI_RIG_CDB(0x41, [8] = 1),
+			  zeroes, 512),
+		SCSI_GOOD);
+	scsi_rig_close_co(&rig);
+	/* A thin one does. */
+	scsi_rig_open_co(&rig, stack, &plain);
+	CHECK(opcode_is_listed_co(0x42));
+	scsi_rig_close_co(&rig);
+}
+
 #define ROW(body) STACK_RIG_CASE(body, sim, .world = "simulated", .lanes = 3)
 
 int main(void)
@@ -205,6 +267,7 @@ int main(void)
 		ROW(management_co),
 		ROW(identification_co),
 		ROW(abilities_co),
+		ROW(thick_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
