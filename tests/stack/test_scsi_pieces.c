@@ -124,6 +124,37 @@ static void verify_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* What did not come is compared with nothing: whole blocks that came, of one for all
+ * exactly that one. */
+static void short_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {0};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	memset(out, 'v', sizeof out);
+	CHECK_INT(ask_co(0x93, 0, FIRST, 2, 512), 0);
+	CHECK_INT(ask_co(0x8f, 2, FIRST, 4, 4 * 512), 0x0e1d00);
+	CHECK_INT(get_be32(command.task.sense + 3), FIRST + 2);
+	CHECK_INT(ask_co(0x8f, 2, FIRST, 4, 2 * 512), 0);
+	CHECK_INT(ask_co(0x8f, 2, FIRST, 4, 3 * 512 - 1), 0);
+	CHECK_INT(ask_co(0x8f, 2, FIRST, 4, 3 * 512), 0x0e1d00);
+	CHECK_INT(ask_co(0x8f, 2, FIRST, 4, 0), 0);
+	CHECK_INT(ask_co(0x8f, 6, FIRST, 2, 511), 0x050e03);
+	CHECK_INT(ask_co(0x8f, 6, FIRST, 2, 513), 0x050e03);
+	CHECK_INT(ask_co(0x8f, 6, FIRST, 2, 0), 0x050e03);
+	CHECK_INT(ask_co(0x8f, 6, FIRST, 2, 512), 0);
+	/* The same of writes: what came whole. */
+	memset(out, 'w', sizeof out);
+	CHECK_INT(ask_co(0x8e, 2, FIRST, 4, 3 * 512 - 1), 0);
+	CHECK_INT(ask_co(0x8b, 0, FIRST + 8, 4, 3 * 512 - 1), 0);
+	expect_block_co(FIRST + 1, 'w');
+	expect_block_co(FIRST + 2, 0);
+	expect_block_co(FIRST + 9, 'w');
+	expect_block_co(FIRST + 10, 0);
+	scsi_rig_close_co(&rig);
+}
+
 /* -- the most --------------------------------------------------------------- */
 
 static void check_pointer(uint8_t valid, unsigned byte)
@@ -206,6 +237,7 @@ int main(void)
 		ROW(same_co),
 		ROW(or_co),
 		ROW(verify_co),
+		ROW(short_co),
 		ROW(most_co),
 	};
 
