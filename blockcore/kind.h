@@ -50,6 +50,10 @@ struct block_kind {
 	 * opened as driver->others; NULL: it has none. */
 	const char *others;
 	bool one_other; /* that option is one source, no list */
+	/* The OPT_STRING option that names a file of the data directory in which it
+	 * keeps what it knows while hosts write; opened as driver->store. Of kinds
+	 * that have an OPT_DOC option, too. NULL: it has none. */
+	const char *store;
 	bool of_job; /* a job's own: in no document, gone with the job */
 	uint32_t handles; /* operations its submit treats */
 	uint32_t transparent; /* operations it declares safe to let through */
@@ -99,6 +103,11 @@ struct block_kind {
 	/* Live figures as JSON members, without braces. Control lane; figures
 	 * of other lanes may be a little old. Optional. */
 	void (*status)(struct block_driver *driver, FILE *out);
+	/* What is read there is about to change otherwise than by requests: another
+	 * content or a smaller size, behind the gate, or it joins a source in use.
+	 * What of that must be durable first it makes so; non-zero: not to be. Perhaps
+	 * it is not to be anyway. Optional. */
+	int (*changing_co)(struct block_driver *driver, struct err *err);
 	/* A swap changed what is read there, behind its gate; or it joins a source
 	 * in use, of which it has seen nothing. Optional. */
 	void (*content_changed)(struct block_driver *driver,
@@ -127,6 +136,7 @@ struct block_driver {
 	/* Sources beside what is below it, until it is closed. */
 	struct block_source *others[BLOCK_OTHERS_MOST];
 	unsigned others_count;
+	struct block_source *store; /* see kind->store; NULL: none */
 	uint32_t references; /* control lane only */
 	_Atomic bool released; /* no new holds; set by the control lane */
 	_Atomic bool failed; /* block_driver_failed was called */

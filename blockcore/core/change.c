@@ -18,6 +18,7 @@
 #include "blockcore/core/change.h"
 
 #include "blockcore/base/trace.h"
+#include "blockcore/core/driver.h"
 #include "blockcore/core/park.h"
 #include "blockcore/core/request.h"
 #include "blockcore/core/stack.h"
@@ -293,8 +294,10 @@ static int change_behind_gate_co(struct change_run *run, struct err *err)
 
 	if (run->late)
 		return -ETIMEDOUT; /* the text is made when lanes have told */
-	int error = 0;
-	if (change->durable_co)
+	int error = change->content_changed
+		? block_drivers_changing_co(next->driver, next->count, err)
+		: 0;
+	if (!error && change->durable_co)
 		error = change->durable_co(change->argument, err);
 	if (error)
 		return error;

@@ -153,6 +153,14 @@ void block_driver_others_put_co(struct block_driver *driver)
 		block_source_put_co(driver->others[--driver->others_count]);
 }
 
+void block_driver_sources_put_co(struct block_driver *driver)
+{
+	block_driver_others_put_co(driver);
+	if (driver->store)
+		block_source_put_co(driver->store);
+	driver->store = NULL;
+}
+
 void block_driver_close_co(struct block_driver *driver)
 {
 	if (driver->lanes_started) {
@@ -161,12 +169,26 @@ void block_driver_close_co(struct block_driver *driver)
 		if (driver->kind->close_co)
 			driver->kind->close_co(driver);
 	}
-	block_driver_others_put_co(driver);
+	block_driver_sources_put_co(driver);
 	/* Its last words, posted by a lane or before close_co came back from
 	 * the worker pool, are heard before its memory goes. */
 	if (driver->failed)
 		block_broadcast_co(driver->core, driver_nothing, NULL);
 	block_driver_free(driver);
+}
+
+int block_drivers_changing_co(
+	struct block_driver *const *driver, unsigned count, struct err *err)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < count && !error; i++) {
+		if (driver[i]->kind->changing_co)
+			error = driver[i]->kind->changing_co(driver[i], err);
+		if (error)
+			err_wrap(err, "listener '%s'", driver[i]->name);
+	}
+	return error;
 }
 
 void block_driver_put_co(struct block_driver *driver)

@@ -23,8 +23,13 @@ int block_driver_open_co(struct block_driver *driver, struct err *err);
 /* The source in whose generation it is now; NULL: in none, or it closes. */
 struct block_source *block_driver_source(const struct block_driver *driver);
 
-/* Lets go of driver->others; also before block_driver_free of one that has some. */
+/* Lets go of driver->others; of driver->store, too: also before block_driver_free of one
+ * that has some. */
 void block_driver_others_put_co(struct block_driver *driver);
+void block_driver_sources_put_co(struct block_driver *driver);
+/* Asks all that want to know before what is read there changes (kind->changing_co). */
+int block_drivers_changing_co(
+	struct block_driver *const *driver, unsigned count, struct err *err);
 /* The opposite, and frees it. */
 void block_driver_close_co(struct block_driver *driver);
 

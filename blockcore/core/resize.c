@@ -5,6 +5,7 @@
  * the new generation refuses what lies beyond.
  */
 #include "blockcore/core/change.h"
+#include "blockcore/core/driver.h"
 #include "blockcore/core/stack.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #define RESIZE_DEADLINE_NS (1000ull * 1000 * 1000)
 
 struct resize {
+	struct block_stack *now;
 	struct block_driver *bottom;
 	uint64_t bytes;
 };
@@ -22,15 +24,20 @@ static int resize_bottom_co(void *argument, struct err *err)
 {
 	struct resize *resize = argument;
 	struct block_driver *bottom = resize->bottom;
+	const struct block_stack *now = resize->now;
+	int error = resize->bytes < now->info.size_bytes
+		? block_drivers_changing_co(now->driver, now->count, err)
+		: 0;
 
-	return bottom->kind->resize_co(bottom, resize->bytes, err);
+	return error ? error
+		     : bottom->kind->resize_co(bottom, resize->bytes, err);
 }
 
 static int resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err)
 {
 	struct block_stack *now = source->current, *next;
-	struct resize resize = {block_stack_bottom(now), bytes};
+	struct resize resize = {now, block_stack_bottom(now), bytes};
 	struct block_change change = {.source = source};
 
 	/* What is below may add an offset. */

@@ -64,6 +64,7 @@
 #define MIRROR_GRANULARITY_LEAST (64u << 10)
 #define MIRROR_GRANULARITY_MOST (1u << 20) /* what a COPY moves at once */
 #define MIRROR_GRANULES_MOST (1ull << 28)
+#define MIRROR_SECTOR_WORDS 63u /* of marks in a sector of the map */
 #define MIRROR_SETTLE_NS (5ull * 1000 * 1000 * 1000)
 
 enum mirror_on_error { MIRROR_DEGRADE, MIRROR_FAIL };
@@ -73,12 +74,14 @@ struct mirror_options {
 	uint64_t granularity_bytes;
 	int on_error;
 	bool failover;
+	char *map; /* NULL: marks are in memory only */
 };
 
 struct mirror_marks {
 	uint64_t count; /* granules */
 	unsigned shift;
 	_Atomic uint64_t *dirty, *kept, *recent[2];
+	_Atomic uint64_t *wanted; /* to be kept: changes wait for that */
 	_Atomic uint64_t dirty_count;
 };
 
@@ -90,6 +93,7 @@ struct mirror_op {
 	bool change; /* not a flush */
 	bool leg; /* went to the leg, too */
 	int below, there; /* results */
+	TAILQ_ENTRY(mirror_op) link; /* while it waits */
 };
 
 struct mirror_lane {
@@ -99,12 +103,29 @@ struct mirror_lane {
 	uint32_t count[2]; /* changes under way, by period */
 	bool draining; /* `drained` is to be posted */
 	_Atomic bool asked; /* `ask` is on its way */
-	struct loop_message ask, drained;
+	_Atomic bool going; /* `go` is on its way */
+	bool asking; /* control lane: to be told when marks are kept */
+	TAILQ_HEAD(, mirror_op) parked; /* until marks are kept */
+	struct loop_message ask, go, drained;
 	struct counter failovers;
+};
+
+/* See mirror_map.h; control lane, but for `error`. */
+struct mirror_map {
+	struct co_mutex writing;
+	bool all; /* its header says that all may differ */
+	uint32_t number;
+	uint64_t leg; /* which one it is true of */
+	uint64_t size_bytes; /* of the source, that it is true of */
+	uint64_t writes; /* blocks */
+	/* Words from which marks were taken off since they were written. */
+	uint64_t first_gone, end_gone;
+	_Atomic int error; /* marks cannot be kept; 0: they can */
 };
 
 struct mirror {
 	struct block_driver driver; /* others[0]: the leg */
+	struct mirror_map map; /* of driver.store */
 	struct mirror_marks marks;
 	struct block_claim claim;
 	bool claimed;
@@ -113,11 +134,11 @@ struct mirror {
 
 	/* Control lane. */
 	struct loop_timer timer; /* until settling */
-	struct loop_errand errand;
-	bool settling; /* the errand is under way */
+	struct loop_errand errand, keep;
+	bool settling, keeping; /* the errand is under way */
 	unsigned draining; /* lanes that have changes of the old period */
 	struct co *drainer; /* waits for these; NULL: nobody */
-	struct co *closer; /* waits for the end of settling */
+	struct co *closer; /* waits for the end of the errands */
 	struct co_mutex turn; /* settling and resync: one at a time */
 	uint64_t settled; /* times */
 	uint64_t size_bytes; /* that it shows; 0: not yet */
@@ -151,8 +172,13 @@ void mirror_marks_dirty_kept(struct mirror_marks *marks);
 
 /* -- mirror_keep.c -------------------------------------------------------- */
 
-/* On its lane: notes a change that begins, in the lane's period. */
-void mirror_note(struct mirror_lane *lane, struct mirror_granules granules);
+/* On its lane: notes a change that begins, in the lane's period. False: its marks are
+ * not kept yet, it waits until mirror_go is called. */
+bool mirror_note(struct mirror_lane *lane, struct mirror_granules granules);
+/* On its lane, mirror_io.c: begins those that wait and whose marks are kept. */
+void mirror_go(struct mirror_lane *lane);
+/* Some still wait. */
+void mirror_ask(struct mirror_lane *lane);
 /* A change of that period has ended. */
 void mirror_note_end(struct mirror_lane *lane, unsigned period);
 /* Any lane: the leg has failed. */

@@ -3,6 +3,7 @@
  * The listener mirror: requests; see mirror.h.
  */
 #include "blockcore/base/bits.h"
+#include "blockcore/base/list.h"
 #include "blockcore/core/ticket.h"
 #include "blockcore/listener/mirror.h"
 
@@ -165,9 +166,40 @@ static void mirror_op(
 	if (change) {
 		op->period = (uint8_t)lane->period;
 		lane->count[lane->period]++;
-		mirror_note(lane, op_granules(op));
+		if (!mirror_note(lane, op_granules(op))) {
+			TAILQ_INSERT_TAIL(&lane->parked, op, link);
+			block_hold(request, cancel_both, op);
+			return;
+		}
 	}
 	op_begin(op);
+}
+
+void mirror_go(struct mirror_lane *lane)
+{
+	struct mirror_marks *marks = &lane->mirror->marks;
+	int error = atomic_load(&lane->mirror->map.error);
+	struct mirror_op *op, *next;
+
+	TAILQ_FOREACH_SAFE (op, &lane->parked, link, next) {
+		struct block_request *request = op->request;
+		struct mirror_granules granules = op_granules(op);
+		bool kept =
+			bits_all(marks->kept, granules.first, granules.last);
+
+		if (!kept && !error)
+			continue;
+		TAILQ_REMOVE(&lane->parked, op, link);
+		block_unhold(request);
+		if (kept) {
+			op_begin(op);
+		} else {
+			op_free(op);
+			block_complete(request, error);
+		}
+	}
+	if (!TAILQ_EMPTY(&lane->parked))
+		mirror_ask(lane);
 }
 
 /* -- reads ---------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 #include "blockcore/base/bits.h"
 #include "blockcore/base/log.h"
 #include "blockcore/core/driver_flush.h"
-#include "blockcore/listener/mirror.h"
+#include "blockcore/listener/mirror_map.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,6 +29,48 @@ static struct mirror_lane *lane_of(struct mirror *mirror, unsigned index)
 
 /* -- changes begin and end ------------------------------------------------ */
 
+static void lane_goes(struct loop_message *message)
+{
+	struct mirror_lane *lane =
+		container_of(message, struct mirror_lane, go);
+
+	atomic_store(&lane->going, false);
+	mirror_go(lane);
+}
+
+/* Writes for all that have asked, until nobody has. */
+static void keep_run_co(void *argument)
+{
+	struct mirror *mirror = argument;
+	unsigned lanes = block_core_lanes(mirror->driver.core);
+	bool any;
+
+	do {
+		uint64_t asked = 0;
+
+		for (unsigned i = 0; i < lanes; i++) {
+			asked |= (uint64_t)lane_of(mirror, i)->asking << i;
+			lane_of(mirror, i)->asking = false;
+		}
+		mirror_map_keep_co(mirror);
+		any = false;
+		for (unsigned i = 0; i < lanes; i++) {
+			struct mirror_lane *lane = lane_of(mirror, i);
+
+			any |= lane->asking;
+			if ((asked >> i & 1) &&
+				!atomic_exchange(&lane->going, true))
+				loop_post(
+					block_core_lane(mirror->driver.core, i)
+						->loop,
+					&lane->go);
+		}
+	} while (any);
+	mirror->keeping = false;
+	if (mirror->closer)
+		co_resume(mirror->closer);
+}
+
 static void lane_asks(struct loop_message *message)
 {
 	struct mirror_lane *lane =
@@ -36,20 +78,38 @@ static void lane_asks(struct loop_message *message)
 	struct mirror *mirror = lane->mirror;
 
 	atomic_store(&lane->asked, false);
+	lane->asking = true;
+	if (mirror->driver.store && !mirror->keeping) {
+		mirror->keeping = true;
+		loop_errand(
+			control_of(mirror), &mirror->keep, keep_run_co, mirror);
+	}
 	if (!mirror->timer.armed && !mirror->settling)
 		loop_timer_set(
 			control_of(mirror), &mirror->timer, MIRROR_SETTLE_NS);
 }
 
-void mirror_note(struct mirror_lane *lane, struct mirror_granules granules)
+void mirror_ask(struct mirror_lane *lane)
+{
+	if (!atomic_exchange(&lane->asked, true))
+		loop_post(control_of(lane->mirror), &lane->ask);
+}
+
+bool mirror_note(struct mirror_lane *lane, struct mirror_granules granules)
 {
 	struct mirror *mirror = lane->mirror;
 	struct mirror_marks *marks = &mirror->marks;
+	uint64_t first = granules.first, last = granules.last;
 
-	bits_set(marks->recent[lane->period], granules.first, granules.last);
-	if (bits_set(marks->kept, granules.first, granules.last) &&
-		!atomic_exchange(&lane->asked, true))
-		loop_post(control_of(mirror), &lane->ask);
+	bits_set(marks->recent[lane->period], first, last);
+	if (bits_all(marks->kept, first, last))
+		return true;
+	if (mirror->driver.store)
+		bits_set(marks->wanted, first, last);
+	else
+		bits_set(marks->kept, first, last);
+	mirror_ask(lane); /* also to settle, one day */
+	return !mirror->driver.store;
 }
 
 void mirror_note_end(struct mirror_lane *lane, unsigned period)
@@ -114,9 +174,18 @@ void mirror_turn_co(struct mirror *mirror)
 
 /* -- settling ------------------------------------------------------------- */
 
-/* Of a word: what need not be kept. Since `old` is over and flushed. */
-static void settle_word(struct mirror_marks *marks, uint64_t word, unsigned now)
+static void map_gone(struct mirror_map *map, uint64_t word)
 {
+	if (!map->end_gone || word < map->first_gone)
+		map->first_gone = word;
+	if (map->end_gone <= word)
+		map->end_gone = word + 1;
+}
+
+/* Of a word: what need not be kept, as the old period is over and flushed. */
+static void settle_word(struct mirror *mirror, uint64_t word, unsigned now)
+{
+	struct mirror_marks *marks = &mirror->marks;
 	uint64_t gone = atomic_load(&marks->kept[word]) &
 		~atomic_load(&marks->dirty[word]) &
 		~atomic_load(&marks->recent[now][word]);
@@ -124,6 +193,7 @@ static void settle_word(struct mirror_marks *marks, uint64_t word, unsigned now)
 	atomic_store(&marks->recent[!now][word], 0);
 	if (!gone)
 		return;
+	map_gone(&mirror->map, word);
 	atomic_fetch_and(&marks->kept[word], ~gone);
 	uint64_t back = gone &
 		(atomic_load(&marks->recent[now][word]) |
@@ -147,8 +217,10 @@ int mirror_settle_co(struct mirror *mirror)
 		return error;
 	unsigned now = lane_of(mirror, 0)->period;
 	for (uint64_t word = 0; word < BITS_WORDS(marks->count); word++)
-		settle_word(marks, word, now);
+		settle_word(mirror, word, now);
 	mirror->settled++;
+	if (mirror->driver.store)
+		mirror_map_settle_co(mirror); /* else it says too much */
 	return 0;
 }
 
@@ -158,8 +230,9 @@ static bool settle_again(struct mirror *mirror)
 	struct mirror_marks *marks = &mirror->marks;
 
 	return !mirror_error(mirror) &&
-		bits_count(marks->kept, marks->count) >
-		atomic_load(&marks->dirty_count);
+		(mirror->map.all ||
+			bits_count(marks->kept, marks->count) >
+				atomic_load(&marks->dirty_count));
 }
 
 static void settle_run_co(void *argument)
@@ -196,14 +269,16 @@ void mirror_keep_start(struct mirror *mirror)
 
 		lane->mirror = mirror;
 		lane->ask.run = lane_asks;
+		lane->go.run = lane_goes;
 		lane->drained.run = lane_drained;
+		TAILQ_INIT(&lane->parked);
 	}
 }
 
 void mirror_keep_stop_co(struct mirror *mirror)
 {
 	loop_timer_clear(control_of(mirror), &mirror->timer);
-	while (mirror->settling)
+	while (mirror->settling || mirror->keeping)
 		wait_co(&mirror->closer);
 }
 

@@ -21,14 +21,15 @@ int mirror_marks_init(struct mirror_marks *marks, uint64_t bytes,
 			"larger granularity",
 			bytes, MIRROR_GRANULES_MOST);
 	size_t words = BITS_WORDS(count) + 1; /* count 0 is fine */
-	_Atomic uint64_t *all = calloc(4 * words, sizeof *all);
+	_Atomic uint64_t *all = calloc(5 * words, sizeof *all);
 	if (!all)
 		return err_set(err, ENOMEM, "no memory for marks");
 	*marks = (struct mirror_marks){.count = count,
 		.shift = shift,
 		.dirty = all,
 		.kept = all + words,
-		.recent = {all + 2 * words, all + 3 * words}};
+		.recent = {all + 2 * words, all + 3 * words},
+		.wanted = all + 4 * words};
 	return 0;
 }
 

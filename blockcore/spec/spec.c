@@ -58,12 +58,14 @@ static int spec_open_kind_co(const struct block_source *above,
 		return -ENOMEM;
 	error = spec_open_others_co(above, driver, err);
 	if (!error)
+		error = spec_open_store_co(above, driver, err);
+	if (!error)
 		error = block_driver_open_co(driver, err);
 	if (!error) {
 		*out = driver;
 		return 0;
 	}
-	block_driver_others_put_co(driver);
+	block_driver_sources_put_co(driver);
 	block_driver_free(driver);
 	return error;
 }

@@ -165,6 +165,9 @@ static int spec_attach_planned_co(struct spec_plan *plan,
 		plan->source, listener, name, &plan->fresh, err);
 	if (error)
 		return error;
+	error = block_drivers_changing_co(&plan->fresh, 1, err);
+	if (error)
+		return error;
 	if (kind->content_changed) /* what was before, it has not seen */
 		kind->content_changed(
 			plan->fresh, 0, plan->source->current->info.size_bytes);

@@ -75,6 +75,10 @@ int spec_check_view(const struct doc *document, struct err *err);
 int spec_view_shown(
 	const struct doc *document, struct spec_shown *shown, struct err *err);
 
+/* driver->store, if its options name one (spec_store.c). */
+int spec_open_store_co(const struct block_source *above,
+	struct block_driver *driver, struct err *err);
+
 /* A view of a format that was opened for `above`. */
 struct spec_view {
 	const struct block_source *above;

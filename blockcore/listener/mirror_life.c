@@ -2,12 +2,14 @@
 /*
  * The listener mirror: options and life; see mirror.h.
  */
-#include "blockcore/listener/mirror.h"
+#include "blockcore/listener/mirror_map.h"
 
 #include "blockcore/core/driver.h"
+#include "blockcore/core/plain_file.h"
 #include "blockcore/kinds.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct mirror *mirror_of(struct block_driver *driver)
 {
@@ -45,6 +47,13 @@ static const struct opt_spec options[] = {
 		.offset = offsetof(struct mirror_options, failover),
 		.fallback = "true",
 		.help = "read from the leg what cannot be read otherwise"},
+	{.name = "map",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = offsetof(struct mirror_options, map),
+		.max = BLOCK_NAME_BYTES - 1,
+		.help = "keep what the leg lacks in this file of the data "
+			"directory, over crashes too"},
 	OPT_END};
 
 static int mirror_check(
@@ -55,7 +64,7 @@ static int mirror_check(
 	if (o->granularity_bytes & (o->granularity_bytes - 1))
 		return doc_error(doc_find(map, "granularity"), err, EINVAL,
 			"expected a power of two");
-	return 0;
+	return o->map ? plain_file_check(doc_find(map, "map"), o->map, err) : 0;
 }
 
 /* Whether it will do. */
@@ -119,7 +128,11 @@ static int mirror_open_co(struct block_driver *driver, struct err *err)
 
 	if (!error)
 		error = leg_check(mirror, driver->others[0], err);
+	if (!error && driver->store)
+		error = mirror_map_open_co(mirror, &mirror->size_bytes, err);
 	if (error) {
+		if (mirror->claimed)
+			block_source_unclaim(&mirror->claim);
 		mirror_marks_fini(&mirror->marks);
 		return error;
 	}
@@ -134,6 +147,8 @@ static void mirror_close_co(struct block_driver *driver)
 	struct mirror *mirror = container_of(driver, struct mirror, driver);
 
 	mirror_keep_stop_co(mirror);
+	if (driver->store)
+		mirror_map_close_co(mirror);
 	if (mirror->claimed)
 		block_source_unclaim(&mirror->claim);
 	mirror_marks_fini(&mirror->marks);
@@ -187,19 +202,18 @@ static void mirror_narrow(struct block_driver *driver, struct block_info *info)
 	mirror_show(mirror, info->size_bytes);
 }
 
-/* Behind the gate, or before the first request. */
-static void mirror_content_changed(struct block_driver *driver,
-	uint64_t offset_bytes, uint64_t length_bytes)
+/* Marked in memory first: then whoever writes marks meanwhile writes these. */
+static int mirror_changing_co(struct block_driver *driver, struct err *err)
 {
 	struct mirror *mirror = container_of(driver, struct mirror, driver);
-	uint64_t end = mirror->marks.count << mirror->marks.shift;
 
-	if (offset_bytes >= end || !length_bytes)
-		return;
-	if (length_bytes > end - offset_bytes)
-		length_bytes = end - offset_bytes;
-	mirror_marks_dirty(&mirror->marks,
-		mirror_granules(&mirror->marks, offset_bytes, length_bytes));
+	if (mirror->marks.count)
+		mirror_marks_dirty(&mirror->marks,
+			(struct mirror_granules){0, mirror->marks.count - 1});
+	int error = driver->store ? mirror_map_all_co(mirror) : 0;
+	return error ? err_set(err, -error, "its map cannot be written: %s",
+			       strerror(-error))
+		     : 0;
 }
 
 static struct block_source *mirror_below(
@@ -223,6 +237,7 @@ const struct block_kind mirror_kind = {
 	.tracked = true,
 	.others = "leg",
 	.one_other = true,
+	.store = "map",
 	.handles = HANDLED,
 	/* Only an alias offers COMPARE_AND_WRITE itself; one that writes is refused. */
 	.transparent =
@@ -238,7 +253,7 @@ const struct block_kind mirror_kind = {
 	.lane_stop = mirror_lane_stop,
 	.submit = mirror_submit,
 	.narrow = mirror_narrow,
-	.content_changed = mirror_content_changed,
+	.changing_co = mirror_changing_co,
 	.below = mirror_below,
 	.status = mirror_status,
 };

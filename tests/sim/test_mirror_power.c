@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Power cuts around a mirror with a map: before each submission and each completion of
+ * a disk operation of the source, of the leg and of the map, while workers write, flush
+ * and discard, a resync copies, marks are taken off, the leg fails and comes back.
+ * What is left is opened again: the source holds what the model allows; and after a
+ * resync, which copies what the map says and nothing else, both are equal.
+ *
+ * MIRROR_SEEDS: runs (default 2).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "blockcore/base/list.h"
+#include "blockcore/base/prng.h"
+#include "blockcore/job.h"
+#include "tests/lib/model_load.h"
+#include "tests/lib/power_cut.h"
+#include "tests/lib/sim_world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SECTORS 512u
+#define BYTES (SECTORS * SECTOR_BYTES)
+#define LANES 2u
+#define WORKERS 3u
+#define SETTLED_NS (6ull * 1000 * 1000 * 1000)
+
+#define FILE_OF(path) \
+	"protocol: {type: file, locking: false, path: " path ", size: 256K}"
+#define LEG "{listeners: [{type: fault, name: f}], " FILE_OF("copy") "}"
+#define SOURCE \
+	"{listeners: [{type: mirror, name: m, granularity: 64K, " \
+	"leg: source-1, map: map}], " FILE_OF("disk") "}"
+
+struct cut {
+	struct power_cut left;
+	bool synced; /* the first resync had ended */
+	STAILQ_ENTRY(cut) link;
+};
+
+struct run {
+	uint64_t seed, random;
+	struct stack_rig *rig;
+	struct block_source *leg, *source;
+	struct sector_model *model;
+	uint32_t sectors;
+	bool synced;
+	struct model_load load[WORKERS];
+	STAILQ_HEAD(, cut) cuts;
+	const struct cut *checking;
+};
+
+static struct {
+	uint64_t points, bounded; /* those where little was copied */
+} total;
+
+/* -- what a cut has left -------------------------------------------------- */
+
+static uint64_t resync_co(struct stack_rig *rig, struct block_source *source)
+{
+	struct job_progress progress;
+	struct job *job;
+	struct err err = {0};
+
+	if (job_start_co(rig->core, source, "resync", NULL, 0, &job, &err))
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+	job_wait_co(job);
+	job_get_progress(job, &progress);
+	if (progress.state != JOB_DONE)
+		check_fail(__FILE__, __LINE__, "%s", progress.error.text);
+	job_free(job);
+	return progress.done;
+}
+
+static uint8_t *read_co(struct stack_rig *rig, struct block_source *source)
+{
+	uint8_t *data = calloc(1, BYTES);
+
+	CHECK_INT(block_transfer_co(source, block_core_lane(rig->core, 0),
+			  BLOCK_READ, 0, 0, BYTES, data),
+		0);
+	return data;
+}
+
+static void expect_equal_co(struct run *run, struct stack_rig *rig,
+	struct block_source *source, struct block_source *leg)
+{
+	uint8_t *here = read_co(rig, source), *there = read_co(rig, leg);
+
+	for (unsigned i = 0; i < SECTORS; i++) {
+		if (memcmp(here + i * SECTOR_BYTES, there + i * SECTOR_BYTES,
+			    SECTOR_BYTES))
+			check_fail(__FILE__, __LINE__,
+				"seed %llu, point %llu: sector %u differs",
+				(unsigned long long)run->seed,
+				(unsigned long long)run->checking->left.point,
+				i);
+	}
+	free(here);
+	free(there);
+}
+
+static void reopened_co(struct stack_rig *rig, void *argument)
+{
+	struct run *run = argument;
+	struct block_source *leg = stack_rig_source_co(rig, LEG);
+	struct block_source *source = stack_rig_source_co(rig, SOURCE);
+
+	if (!power_cut_sectors_hold_co(
+		    &run->checking->left, rig, source, BYTES))
+		check_fail(__FILE__, __LINE__,
+			"seed %llu, point %llu: lost or made up",
+			(unsigned long long)run->seed,
+			(unsigned long long)run->checking->left.point);
+	uint64_t copied = resync_co(rig, source);
+	total.bounded += run->checking->synced && copied < BYTES;
+	expect_equal_co(run, rig, source, leg);
+	block_source_put_co(source);
+	block_source_put_co(leg);
+}
+
+static void cut_here(void *argument, uint64_t point)
+{
+	struct run *run = argument;
+	struct cut *cut = calloc(1, sizeof *cut);
+
+	CHECK(cut != NULL);
+	power_cut_take(&cut->left, run->rig, run->seed, point, run->model);
+	cut->synced = run->synced;
+	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
+}
+
+static void check_cuts(struct run *run)
+{
+	struct cut *cut;
+
+	while ((cut = STAILQ_FIRST(&run->cuts))) {
+		STAILQ_REMOVE_HEAD(&run->cuts, link);
+		run->checking = cut;
+		power_cut_reopen(&cut->left, reopened_co, run);
+		total.points++;
+		free(cut);
+	}
+}
+
+/* -- the run -------------------------------------------------------------- */
+
+static void load_start(struct run *run, unsigned requests)
+{
+	for (unsigned i = 0; i < WORKERS; i++) {
+		struct model_load *load = &run->load[i];
+
+		*load = (struct model_load){.task.run_co = model_load_run_co,
+			.source = run->source,
+			.model = run->model,
+			.random = prng_next(&run->random),
+			.weight = {[LOAD_WRITE] = 8,
+				[LOAD_FLUSH] = 3,
+				[LOAD_FUA] = 2,
+				[LOAD_UNMAP] = 1,
+				[LOAD_DISCARD] = 1},
+			.sectors = &run->sectors,
+			.unit_sectors = 1,
+			.most_units = 12,
+			.fua_percent = 30,
+			.requests = requests};
+		stack_rig_start(run->rig, i % LANES, &load->task);
+	}
+}
+
+static void load_end_co(struct run *run)
+{
+	for (unsigned i = 0; i < WORKERS; i++)
+		stack_rig_join_co(&run->load[i].task);
+}
+
+static void load_co(struct run *run, unsigned requests)
+{
+	load_start(run, requests);
+	load_end_co(run);
+}
+
+static void resync_under_load_co(struct run *run)
+{
+	load_start(run, 4);
+	resync_co(run->rig, run->source);
+	load_end_co(run);
+}
+
+static void body_co(struct stack_rig *rig, void *argument)
+{
+	struct run *run = argument;
+	struct loop *loop = block_core_lane(rig->core, 0)->loop;
+
+	run->rig = rig;
+	run->leg = stack_rig_source_co(rig, LEG);
+	run->source = stack_rig_source_co(rig, SOURCE);
+	sim_world_watch(rig->world, cut_here, run);
+	load_co(run, 2);
+	resync_under_load_co(run);
+	run->synced = true;
+	load_co(run, 5);
+	loop_sleep_co(loop, SETTLED_NS);
+	run->sectors = SECTORS / 2; /* elsewhere marks are taken off */
+	load_co(run, 3);
+	loop_sleep_co(loop, SETTLED_NS);
+	load_co(run, 3);
+	free(stack_rig_command_co(rig, run->leg, "f", "add",
+		"{op: change, error: EIO, count: 1}"));
+	load_co(run, 4);
+	resync_under_load_co(run);
+	load_co(run, 2);
+	sim_world_watch(rig->world, NULL, NULL);
+	block_source_put_co(run->source);
+	block_source_put_co(run->leg);
+}
+
+static void test_seed(void **state)
+{
+	const char *text = getenv("MIRROR_SEEDS");
+	uint64_t seeds = text ? strtoull(text, NULL, 10) : 2;
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= seeds; seed++) {
+		struct run run = {.seed = seed,
+			.random = seed,
+			.sectors = SECTORS,
+			.model = sector_model_new(SECTORS)};
+		struct stack_rig_setup setup = {.world = "simulated",
+			.lanes = LANES,
+			.seed = seed,
+			.direct_align_bytes = seed % 2 ? 512 : 4096};
+
+		STAILQ_INIT(&run.cuts);
+		stack_rig_test(&setup, body_co, &run);
+		check_cuts(&run);
+		sector_model_free(run.model);
+	}
+	assert_true(total.bounded > total.points / 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_seed)};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	printf("figure mirror-power-cut-points value=%llu\n",
+		(unsigned long long)total.points);
+	return failed;
+}
