@@ -148,6 +148,21 @@ linux_names_what_is_there() {
 }
 check "Linux finds what its text names" linux_names_what_is_there
 
+# What a system does not do is said before somebody tries.
+echo a-secret-of-more-than-16-bytes >"$work/long.secret"
+check "a host with a long secret and no MD5" exits 0 host create odd --iqn iqn.1991-05.com.microsoft:odd
+check "given" exits 0 host secret odd --user odd --secret-file "$work/long.secret" --weak-hashes forbidden
+check "and a high LUN" exits 0 export create db01 "$iqn:db01" --host odd --lun 300
+check "for Linux that is all right" exits 0 connect db01 --host odd
+check "without a word" is_not_said 'LUN 0 to'
+check "not for Windows" exits 0 connect db01 --host odd --os windows
+check "because of its LUN" said 'looks at LUN 0 to 254 of a target only'
+check "its secret" said 'takes CHAP secrets of 12 to 16 bytes'
+check "and the hash" said 'knows only MD5'
+check "nor for Kubernetes" exits 0 connect db01 --host odd --os kubernetes
+check "because of the LUN" said 'looks at LUN 0 to 255'
+check "the host goes" exits 0 host delete odd --cascade --yes
+
 # Changes under I/O.
 make_gate "$work/enough"
 timeout 300 qemu-io -f raw "$url:db01/0" >"$work/io" 2>&1 < <(

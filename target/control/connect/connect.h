@@ -10,9 +10,12 @@
  *  1. A secret is never in a text: it is asked for, or read from a file, where it
  *     is needed.
  *  2. Values are quoted for the language that they stand in (shell, PowerShell,
- *     XML, YAML), whatever they contain.
+ *     XML, YAML), whatever they contain. A portal is a word like any other:
+ *     [2001:db8::1]:3260 is a pattern for a shell.
  *  3. Names that documents may use: "192.0.2.1" and the like are never made up; what
  *     is not known is left out or said to be chosen by the reader.
+ *  4. What a system makes of a text is what its makers say: limits of theirs (LUNs,
+ *     secrets, names) are in the table or beside the line that keeps them.
  */
 #ifndef TARGET_CONTROL_CONNECT_CONNECT_H
 #define TARGET_CONTROL_CONNECT_CONNECT_H
@@ -31,6 +34,7 @@ struct connect_portal {
 /* One host's way to one volume. */
 struct connect_view {
 	const char *volume; /* name */
+	const char *host; /* name of the host entry */
 	const char *target; /* IQN */
 	uint16_t lun; /* as we count it */
 	uint64_t size_bytes;
@@ -47,9 +51,11 @@ struct connect_view {
 struct connect_system {
 	const char *name; /* "linux" */
 	const char *title; /* "Linux, open-iscsi" */
-	const char
-		*language; /* of the steps: "sh", "powershell", "yaml", "xml" */
+	const char *language; /* of the steps: "sh", "powershell", "yaml" */
 	void (*print)(FILE *out, const struct connect_view *view);
+	unsigned luns; /* of one target that it looks at: 0 to luns - 1; 0: all */
+	unsigned secret_bytes; /* of the longest CHAP secret; 0: any */
+	bool md5_only; /* it knows no other hash for CHAP */
 };
 
 /* Every system, ended by a row without name. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Texts for open-iscsi, the kernel's initiator on Linux, and for Proxmox VE, which
- * uses it.
+ * The text for open-iscsi, the kernel's initiator on Linux, and the parts of it that
+ * others use (connect_iscsiadm.h).
  *
  * Invariants
  *  1. Node records are made by hand where CHAP is asked for: discovery would have
@@ -10,6 +10,7 @@
  *     next start".
  */
 #include "blockcore/base/shell.h"
+#include "target/control/connect/connect_iscsiadm.h"
 #include "target/control/connect/connect_print.h"
 #include "target/control/connect/connect_quote.h"
 
@@ -19,14 +20,10 @@
 static void node(FILE *out, const struct connect_view *view,
 	const struct connect_portal *portal, const char *rest)
 {
-	char text[80];
-	snprintf(text, sizeof text,
-		strchr(portal->address, ':') ? "[%s]:%u" : "%s:%u",
-		portal->address, (unsigned)portal->port);
 	fputs("iscsiadm -m node -T ", out);
 	shell_print_word(out, view->target);
 	fputs(" -p ", out);
-	shell_print_word(out, text);
+	quote_portal_word(out, portal->address, portal->port);
 	fprintf(out, " %s\n", rest);
 }
 
@@ -72,8 +69,11 @@ static void setting_text(FILE *out, const struct connect_view *view,
 	setting(out, view, name, quoted);
 }
 
-static void chap(FILE *out, const struct connect_view *view)
+void iscsiadm_print_chap(FILE *out, const struct connect_view *view)
 {
+	say(out, "a record for each way to the target\n");
+	every_node(out, view, "-o new");
+	fputc('\n', out);
 	say(out,
 		"what this host proves itself with; the secret is asked for\n");
 	fputs("read -rsp 'CHAP secret of this host: ' SECRET\n", out);
@@ -93,36 +93,38 @@ static void chap(FILE *out, const struct connect_view *view)
 static void records(FILE *out, const struct connect_view *view)
 {
 	if (view->chap_user) {
-		say(out, "a record for each way to the target\n");
-		every_node(out, view, "-o new");
-		fputc('\n', out);
-		chap(out, view);
+		iscsiadm_print_chap(out, view);
 		return;
 	}
 	say(out, "ask the target what there is for this host\n");
 	fputs("iscsiadm -m discovery -t sendtargets -p ", out);
-	quote_portal(out, view->portal[0].address, view->portal[0].port);
+	quote_portal_word(out, view->portal[0].address, view->portal[0].port);
 	fputs("\n\n", out);
 }
 
 /* -- the disk --------------------------------------------------------------- */
 
-static void disk_path(FILE *out, const struct connect_view *view)
+void iscsiadm_print_disk(FILE *out, const struct connect_view *view)
 {
 	fputs("/dev/disk/by-id/wwn-0x", out);
 	connect_print_naa(out, view);
 }
 
-static void use_disk(FILE *out, const struct connect_view *view)
+void iscsiadm_print_wait(FILE *out, const struct connect_view *view)
 {
 	say(out, "the disk, under a name that does not change\n");
 	/* The kernel looks for disks after the login has ended: settle alone may
 	 * find nothing to wait for. Older systemd has no wait. */
 	fputs("udevadm wait --timeout=30 ", out);
-	disk_path(out, view);
+	iscsiadm_print_disk(out, view);
 	fputs(" || udevadm settle\nls -l ", out);
-	disk_path(out, view);
+	iscsiadm_print_disk(out, view);
 	fputs("\n\n", out);
+}
+
+static void use_disk(FILE *out, const struct connect_view *view)
+{
+	iscsiadm_print_wait(out, view);
 	if (view->portals > 1)
 		say(out,
 			"several ways to one disk: install multipath-tools, "
@@ -132,11 +134,11 @@ static void use_disk(FILE *out, const struct connect_view *view)
 		say(out,
 			"a file system, once (this destroys what is there): "
 			"mkfs.ext4 ");
-		disk_path(out, view);
+		iscsiadm_print_disk(out, view);
 		fputc('\n', out);
 	}
 	say(out, "in /etc/fstab: ");
-	disk_path(out, view);
+	iscsiadm_print_disk(out, view);
 	fprintf(out, " /mnt/%s ext4 _netdev,%s 0 %d\n", view->volume,
 		view->read_only ? "ro" : "defaults", view->read_only ? 0 : 2);
 }
@@ -157,36 +159,4 @@ void connect_print_linux(FILE *out, const struct connect_view *view)
 		fputs("#   ", out);
 		node(out, view, &view->portal[i], "--logout");
 	}
-}
-
-/* -- Proxmox VE ------------------------------------------------------------- */
-
-void connect_print_proxmox(FILE *out, const struct connect_view *view)
-{
-	say(out, "on one node of the cluster, as root: the storage\n");
-	fprintf(out, "pvesm add iscsi cairn-%s --portal ", view->volume);
-	shell_print_word(out, view->portal[0].address);
-	if (view->portal[0].port != 3260)
-		fprintf(out, ":%u", (unsigned)view->portal[0].port);
-	fputs(" --target ", out);
-	shell_print_word(out, view->target);
-	fputs(" --content none\n\n", out);
-	if (view->initiator || view->chap_user)
-		say(out,
-			"on every node, as root: what the host entry asks "
-			"for\n");
-	initiator_name(out, view);
-	if (view->chap_user) {
-		every_node(out, view, "-o new");
-		chap(out, view);
-	}
-	say(out,
-		"a volume group for the disks of guests, once (this destroys "
-		"what is there)\n");
-	fputs("vgcreate ", out);
-	fprintf(out, "%s ", view->volume);
-	disk_path(out, view);
-	fprintf(out,
-		"\npvesm add lvm %s --vgname %s --shared 1 --content images\n",
-		view->volume, view->volume);
 }

@@ -45,8 +45,24 @@ void quote_qemu(FILE *out, const char *key, const char *text)
 	shell_print_word(out, doubled);
 }
 
+void quote_portal_text(
+	char text[QUOTE_PORTAL_BYTES], const char *address, uint16_t port)
+{
+	snprintf(text, QUOTE_PORTAL_BYTES,
+		strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
+		(unsigned)port);
+}
+
 void quote_portal(FILE *out, const char *address, uint16_t port)
 {
-	fprintf(out, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
-		(unsigned)port);
+	char text[QUOTE_PORTAL_BYTES];
+	quote_portal_text(text, address, port);
+	fputs(text, out);
+}
+
+void quote_portal_word(FILE *out, const char *address, uint16_t port)
+{
+	char text[QUOTE_PORTAL_BYTES];
+	quote_portal_text(text, address, port);
+	shell_print_word(out, text);
 }

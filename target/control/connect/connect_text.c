@@ -6,16 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Windows: LUN 0 to 254, secrets of 12 to 16 bytes, MD5 (Storport; iSCSI Initiator
+ * User's Guide). ESXi: Disk.MaxLUN, 1024 unless it was changed. Kubernetes: kubelet
+ * looks for by-path/...-lun-N, which udev writes so below 256 only.
+ */
 const struct connect_system connect_systems[] = {
-	{"linux", "Linux, open-iscsi", "sh", connect_print_linux},
-	{"windows", "Windows, PowerShell", "powershell", connect_print_windows},
-	{"esxi", "VMware ESXi, esxcli", "sh", connect_print_esxi},
-	{"qemu", "QEMU, its own initiator", "sh", connect_print_qemu},
-	{"proxmox", "Proxmox VE, pvesm", "sh", connect_print_proxmox},
+	{"linux", "Linux, open-iscsi", "sh", .print = connect_print_linux},
+	{"windows", "Windows, PowerShell", "powershell", connect_print_windows,
+		.luns = 255, .secret_bytes = 16, .md5_only = true},
+	{"esxi", "VMware ESXi, esxcli", "sh", connect_print_esxi, .luns = 1024},
+	{"qemu", "QEMU, its own initiator", "sh", .print = connect_print_qemu},
+	{"proxmox", "Proxmox VE, pvesm", "sh", .print = connect_print_proxmox},
 	{"kubernetes", "Kubernetes, PersistentVolume", "yaml",
-		connect_print_kubernetes},
-	{"libvirt", "libvirt, disk of a domain", "xml", connect_print_libvirt},
-	{NULL, NULL, NULL, NULL},
+		connect_print_kubernetes, .luns = 256},
+	{"libvirt", "libvirt, disk of a domain", "sh", .print = connect_print_libvirt},
+	{0},
 };
 
 int connect_find_system(
@@ -44,6 +50,14 @@ void connect_print_naa(FILE *out, const struct connect_view *view)
 {
 	for (int i = 0; i < 8; i++)
 		fprintf(out, "%02x", view->naa[i]);
+}
+
+void connect_print_name(FILE *out, const struct connect_view *view)
+{
+	size_t bytes = strlen(view->volume);
+	while (bytes && strchr("._-", view->volume[bytes - 1]))
+		bytes--;
+	fprintf(out, "cairn-%.*s", (int)bytes, view->volume);
 }
 
 char *connect_text(

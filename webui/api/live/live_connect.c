@@ -171,6 +171,7 @@ static void fill_view(struct way *way, struct connect_view *view)
 	struct volume_view now;
 	volume_view_get(volume, &now);
 	*view = (struct connect_view){.volume = volume->settings.name,
+		.host = way->host->name,
 		.target = way->target->iqn,
 		.size_bytes = now.size_bytes,
 		.lun = way->export->lun,
@@ -187,6 +188,40 @@ static void fill_view(struct way *way, struct connect_view *view)
 		warn(way,
 			"the host proves itself by its name and address only: "
 			"give it a CHAP secret");
+}
+
+/* Limits of the system that this export and this host go beyond. */
+static void warn_of_system(
+	struct way *way, const struct connect_system *system)
+{
+	const struct access_chap *chap = &way->host->chap;
+	char text[160];
+	if (system->luns && way->export->lun >= system->luns) {
+		snprintf(text, sizeof text,
+			"%s looks at LUN 0 to %u of a target only: export the "
+			"volume under a lower one",
+			system->title, system->luns - 1);
+		warn(way, text);
+	}
+	if (system->secret_bytes && chap->secret &&
+		(strlen(chap->secret) > system->secret_bytes ||
+			(chap->mutual_secret &&
+				strlen(chap->mutual_secret) >
+					system->secret_bytes))) {
+		snprintf(text, sizeof text,
+			"%s takes CHAP secrets of 12 to %u bytes: give the "
+			"host a shorter one",
+			system->title, system->secret_bytes);
+		warn(way, text);
+	}
+	if (system->md5_only && chap->user &&
+		chap->weak == ACCESS_WEAK_FORBIDDEN) {
+		snprintf(text, sizeof text,
+			"%s knows only MD5 for CHAP, which this host may not "
+			"use: allow weak hashes",
+			system->title);
+		warn(way, text);
+	}
 }
 
 static json_t *portals_json(const struct way *way)
@@ -207,6 +242,7 @@ static void answer(struct api_request *request, struct way *way,
 {
 	struct connect_view view;
 	fill_view(way, &view);
+	warn_of_system(way, system);
 	char *text = connect_text(system, &view);
 	if (text && api_accepts(request, "text/plain")) {
 		api_answer_text(request, 200, "text/plain; charset=utf-8", text,
