@@ -11,6 +11,7 @@
 #include "blockcore/base/log.h"
 #include "blockcore/ring.h"
 #include "target/control/appliance/appliance.h"
+#include "target/control/appliance/appliance_flush.h"
 #include "target/control/appliance/pivots.h"
 #include "target/control/config/config.h"
 #include "target/control/directory.h"
@@ -33,6 +34,7 @@
 #define NS_PER_S 1000000000ull
 #define GRACE_NS NS_PER_S
 #define TWIN_NS (NS_PER_S / 5)
+#define FLUSH_NS (10 * NS_PER_S)
 
 struct daemon {
 	const struct daemon_orders *orders;
@@ -289,6 +291,8 @@ static void stop_co(struct daemon *daemon)
 		iscsi_server_stop_co(daemon->server, GRACE_NS);
 	pivots_close(&daemon->pivots);
 	if (daemon->appliance) {
+		appliance_flush_co(
+			daemon->appliance, FLUSH_NS, report_end_late, &end);
 		report_end_look(&end, daemon->appliance);
 		appliance_close_co(daemon->appliance);
 	}

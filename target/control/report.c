@@ -161,34 +161,54 @@ void report_setup(FILE *out, const struct settings *settings, const char *token)
 
 /* -- the end ------------------------------------------------------------------ */
 
+static void add_name(struct report_end *end, const struct volume *volume)
+{
+	size_t used = strlen(end->names);
+	snprintf(end->names + used, sizeof end->names - used, "%s%s",
+		used ? ", " : "", volume->settings.name);
+}
+
+void report_end_late(void *argument, const struct volume *volume)
+{
+	struct report_end *end = argument;
+	end->late++;
+	add_name(end, volume);
+}
+
 void report_end_look(struct report_end *end, const struct appliance *appliance)
 {
 	const void *cursor = NULL;
 	const struct volume *volume;
 	while ((volume = appliance_next_volume(appliance, &cursor))) {
-		size_t used = strlen(end->names);
 		end->volumes += atomic_load(&volume->source) != NULL;
 		if (!(volume_flags(volume) & VOLUME_FAILED))
 			continue;
-		snprintf(end->names + used, sizeof end->names - used, "%s%s",
-			end->failed++ ? ", " : "", volume->settings.name);
+		if (!end->failed++)
+			end->names[0] = '\0';
+		add_name(end, volume);
 	}
 }
 
 void report_end(const struct report_end *end)
 {
+	char text[96];
+	snprintf(text, sizeof text,
+		"%u connections of hosts ended, %u volumes closed",
+		end->connections, end->volumes);
 	if (end->failed)
 		log_error("cairnd", "stopped",
-			"%u connections of hosts ended, %u volumes closed; "
-			"NOT durable is perhaps what hosts had flushed on %u: "
-			"%s; check the storage below",
-			end->connections, end->volumes, end->failed,
-			end->names);
+			"%s; NOT durable is perhaps what hosts had flushed on "
+			"%u: %s; check the storage below",
+			text, end->failed, end->names);
+	else if (end->late)
+		log_warning("cairnd", "stopped",
+			"%s; durable is what hosts had flushed, perhaps not "
+			"what they wrote since on %u, whose flush took too "
+			"long: %s",
+			text, end->late, end->names);
 	else
 		log_info("cairnd", "stopped",
-			"%u connections of hosts ended, %u volumes closed; all "
-			"that hosts had flushed is durable",
-			end->connections, end->volumes);
+			"%s; all that hosts had written is durable", text);
 }
 
 /* -- who comes and goes ----------------------------------------------------- */

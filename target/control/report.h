@@ -27,8 +27,12 @@ struct report_end {
 	unsigned connections; /* of hosts, when the end began */
 	unsigned volumes; /* that were online and are closed */
 	unsigned failed; /* of which a flush had failed */
-	char names[256]; /* of those, as many as fit */
+	unsigned late; /* of which the last flush did not end in time */
+	char names[256]; /* of `failed`, or if there are none of `late`; as many
+			    as fit */
 };
+/* Of the last flush (appliance_flush.h): `end` is a struct report_end. */
+void report_end_late(void *end, const struct volume *volume);
 /* Sessions are gone, volumes still open: looks at those. */
 void report_end_look(struct report_end *end, const struct appliance *appliance);
 /* All is closed: logs the line. */

@@ -30,7 +30,7 @@ ends_by() {
 # The last line: what was ended, and that nothing is owed.
 says_the_end() {
 	tail -n 1 "$work/daemon.log" | grep -qE \
-		'cairnd stopped.* [01] connections of hosts ended, 1 volumes closed; all that hosts had flushed is durable'
+		'cairnd stopped.* [01] connections of hosts ended, 1 volumes closed; all that hosts had written is durable'
 }
 # A host that is logged in and does not answer any more.
 stuck_host() {

@@ -127,7 +127,8 @@ int appliance_repair_co(
 int appliance_repair_check(const struct appliance *appliance, const char *name,
 	bool *reopens, struct err *err);
 
-/* Sessions are gone: takes all volumes offline, flushed, and frees everything. */
+/* Sessions are gone, and what they wrote is flushed (appliance_flush.h): takes all
+ * volumes offline and frees everything. */
 void appliance_close_co(struct appliance *appliance);
 
 #endif

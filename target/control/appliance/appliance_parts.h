@@ -7,6 +7,7 @@
  *	appliance_files.c	who uses a file
  *	appliance_made.c	which files volumes have made
  *	appliance_repair.c	one that failed is used again
+ *	appliance_flush.c	what hosts wrote is flushed at the end
  *	appliance_space.c	the file systems that they grow on
  */
 #ifndef TARGET_CONTROL_APPLIANCE_APPLIANCE_PARTS_H
