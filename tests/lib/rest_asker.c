@@ -54,9 +54,10 @@ static size_t answer_bytes(const char *text, const char *url)
 		(length && length < end ? strtoul(length + 17, NULL, 10) : 0);
 }
 
+static char text[ANSWER_MAX_BYTES]; /* the last answer */
+
 static void read_answer(int fd, const char *url)
 {
-	static char text[ANSWER_MAX_BYTES];
 	size_t used = 0, whole = 0;
 	while (!whole || used < whole) {
 		ssize_t got = read(fd, text + used, sizeof text - 1 - used);
@@ -75,17 +76,29 @@ static void read_answer(int fd, const char *url)
 uint64_t rest_asker_ask(
 	int fd, const char *method, const char *url, const char *body)
 {
-	char text[1024];
+	char request[1024];
 	uint64_t begun = rest_asker_now_ns();
-	int bytes = snprintf(text, sizeof text,
+	int bytes = snprintf(request, sizeof request,
 		"%s %s HTTP/1.1\r\nHost: cairn\r\nIf-Match: *\r\n"
 		"Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n"
 		"%s",
 		method, url, body ? strlen(body) : 0, body ? body : "");
-	if (bytes >= (int)sizeof text)
+	if (bytes >= (int)sizeof request)
 		rest_asker_die("too long:", url);
-	if (write(fd, text, (size_t)bytes) != bytes)
+	if (write(fd, request, (size_t)bytes) != bytes)
 		rest_asker_die(url, strerror(errno));
 	read_answer(fd, url);
 	return rest_asker_now_ns() - begun;
+}
+
+void rest_asker_answer(const char *key, char *value, size_t bytes)
+{
+	char start[64];
+	snprintf(start, sizeof start, "\"%s\":", key);
+	const char *at = strstr(text, start);
+	if (!at)
+		rest_asker_die("no such key:", key);
+	at += strlen(start);
+	at += strspn(at, " \"");
+	snprintf(value, bytes, "%.*s", (int)strcspn(at, "\",}"), at);
 }

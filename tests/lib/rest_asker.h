@@ -7,6 +7,7 @@
 #ifndef TESTS_LIB_REST_ASKER_H
 #define TESTS_LIB_REST_ASKER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* "PROGRAM: text more" on standard error, status 1. */
@@ -19,6 +20,9 @@ int rest_asker_connect(const char *path);
  * other, in ns. */
 uint64_t rest_asker_ask(
 	int fd, const char *method, const char *url, const char *body);
+/* The text (or number) after "KEY": in the last answer, cut to `bytes`; the program
+ * ends if it is not there. */
+void rest_asker_answer(const char *key, char *text, size_t bytes);
 
 uint64_t rest_asker_now_ns(void); /* CLOCK_MONOTONIC */
 

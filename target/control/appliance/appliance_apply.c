@@ -52,6 +52,7 @@ struct apply {
 	const struct appliance_order *order;
 	struct volume **volume; /* one per volume of the document */
 	struct appliance_volume_list fresh, gone;
+	bool other_volumes; /* one comes, goes or gets another source */
 	struct running *running; /* one per volume that changes as it runs */
 	unsigned runnings, begun;
 	struct burial *burial;
@@ -417,6 +418,8 @@ static int run_co(struct apply *apply, struct err *err)
 		return failed;
 	plan(apply);
 	failed = prepare_co(apply, err);
+	apply->other_volumes = apply->runnings || !TAILQ_EMPTY(&apply->fresh) ||
+		!TAILQ_EMPTY(&apply->gone);
 	if (!failed)
 		failed = make_table(apply, err);
 	if (!failed)
@@ -446,7 +449,8 @@ static int apply_co(struct apply *apply, struct err *err)
 	else
 		err_set(err, ENOMEM, "out of memory");
 	appliance_retry_soon(apply->appliance);
-	appliance_look_soon(apply->appliance);
+	if (apply->other_volumes)
+		appliance_look_soon(apply->appliance);
 	end_running(apply);
 	access_put(apply->table);
 	appliance_made_free(apply->made);

@@ -16,6 +16,21 @@
 #define RETRY_FIRST_MS 50u
 #define RETRY_LAST_MS 5000u
 
+static void set_waiting(
+	struct appliance *appliance, struct appliance_volume *v, bool waiting)
+{
+	if (waiting != v->waiting)
+		appliance->waiting += waiting ? 1 : -1;
+	v->waiting = waiting;
+}
+
+/* It may have come online, or gone. */
+static void note_waiting(
+	struct appliance *appliance, struct appliance_volume *v)
+{
+	set_waiting(appliance, v, !appliance_volume_online(v) && !v->hopeless);
+}
+
 /* Without memory for its names it would run and could not be found: that ends the
  * process, as a restart finds everything again. */
 void appliance_list_volume(
@@ -26,6 +41,7 @@ void appliance_list_volume(
 	if (map_put_text(&appliance->names, v->settings.name, v) ||
 		map_put(&appliance->uuids, v->settings.uuid, 16, v))
 		abort();
+	note_waiting(appliance, v);
 	appliance_note_files(appliance, v);
 }
 
@@ -35,6 +51,7 @@ void appliance_unlist_volume(
 	TAILQ_REMOVE(&appliance->volumes, v, link);
 	map_remove_text(&appliance->names, v->settings.name);
 	map_remove(&appliance->uuids, v->settings.uuid, 16);
+	set_waiting(appliance, v, false);
 	appliance_forget_files(appliance, v);
 }
 
@@ -55,9 +72,11 @@ bool appliance_retry_co(struct appliance *appliance, struct appliance_volume *v)
 	struct err err = {0};
 	if (appliance_volume_prepare_co(v, &err)) {
 		appliance_volume_fail_co(v, err.text);
+		note_waiting(appliance, v);
 		return false;
 	}
 	appliance_volume_publish(v);
+	note_waiting(appliance, v);
 	appliance_forget_files(appliance, v); /* other files, perhaps */
 	appliance_note_files(appliance, v);
 	snprintf(object, sizeof object, "volume %s", v->settings.name);
@@ -83,17 +102,8 @@ static void arm(struct appliance *appliance)
 /* Arms the timer if a portal or a volume is worth trying. */
 static void watch_offline(struct appliance *appliance)
 {
-	struct appliance_volume *v;
-	if (has_closed(&appliance->portals)) {
+	if (appliance->waiting || has_closed(&appliance->portals))
 		arm(appliance);
-		return;
-	}
-	TAILQ_FOREACH (v, &appliance->volumes, link) {
-		if (appliance_volume_online(v) || v->hopeless)
-			continue;
-		arm(appliance);
-		return;
-	}
 }
 
 static void retry_later(struct appliance *appliance)
@@ -113,8 +123,7 @@ static void retry_co(void *argument)
 		appliance_portals_retry(
 			appliance->world.server, &appliance->portals);
 	TAILQ_FOREACH (v, &appliance->volumes, link) {
-		if (!appliance->closing && !appliance_volume_online(v) &&
-			!v->hopeless)
+		if (!appliance->closing && v->waiting)
 			appliance_retry_co(appliance, v);
 	}
 	if (!appliance->closing)

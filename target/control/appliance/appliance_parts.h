@@ -45,6 +45,7 @@ struct appliance {
 	struct co_mutex applying; /* all below and the list */
 	struct loop_timer retry;
 	uint32_t retry_ms; /* until the next time */
+	unsigned waiting; /* volumes that are tried then */
 	struct block_core_watcher watcher;
 	struct appliance_space space;
 	unsigned coroutines; /* retry, burials and looks under way */

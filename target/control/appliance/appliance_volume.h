@@ -25,6 +25,7 @@ struct appliance_volume {
 	bool wanted; /* by the document that is being applied, as it runs */
 	bool seen; /* it has been online, so what its files are is known */
 	struct appliance_file_uses *uses; /* while it is listed */
+	bool waiting; /* it is listed, offline, and tried again */
 	TAILQ_ENTRY(appliance_volume) link;
 };
 TAILQ_HEAD(appliance_volume_list, appliance_volume);

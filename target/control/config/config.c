@@ -43,6 +43,20 @@ const struct config_object *config_find_export(const struct config *config,
 	return *count == 1 ? found : NULL;
 }
 
+const struct config_object *config_next_user(const struct config *config,
+	enum config_kind kind, const char *key_text,
+	const struct config_link **cursor)
+{
+	const struct config_key *key = objects_key(&config->objects, key_text);
+	const struct config_link *link = *cursor ? TAILQ_NEXT(*cursor, next)
+		: key				 ? TAILQ_FIRST(&key->users)
+						 : NULL;
+	while (link && link->object->kind != kind)
+		link = TAILQ_NEXT(link, next);
+	*cursor = link;
+	return link ? link->object : NULL;
+}
+
 const struct config_object *config_next(const struct config *config,
 	enum config_kind kind, const struct config_object *after)
 {

@@ -51,6 +51,13 @@ const struct config_object *config_find(
  * hosts, of which *count says how many. */
 const struct config_object *config_find_export(const struct config *config,
 	const char *iqn, unsigned lun, unsigned *count);
+/* The objects of that kind that name another one, in time that does not grow with the
+ * others: `key` is that one's (keys.h: "h:web1"). *cursor starts as NULL; NULL ends. Of
+ * targets, whose names may be short, some may mean another one. */
+struct config_link;
+const struct config_object *config_next_user(const struct config *config,
+	enum config_kind kind, const char *key,
+	const struct config_link **cursor);
 /* In the order of the document; NULL begins and ends. */
 const struct config_object *config_next(const struct config *config,
 	enum config_kind kind, const struct config_object *after);

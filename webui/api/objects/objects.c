@@ -467,17 +467,3 @@ void object_delete_co(
 	json_decref(held_by);
 	object_edits_free(edits);
 }
-
-bool object_lists(const struct config_object *object, const char *member,
-	const char *text)
-{
-	json_t *item;
-	size_t i;
-	json_array_foreach(json_object_get(object->value, member), i, item)
-	{
-		const char *name = json_string_value(item);
-		if (name && !strcmp(name, text))
-			return true;
-	}
-	return false;
-}

@@ -129,6 +129,11 @@ const struct config_object *object_find_export(
 /* The lowest number that no export has at that target. */
 unsigned object_free_lun(struct api_request *request, const char *iqn);
 /* True if the list of texts `member` of an object's value has `text`. */
+/* The objects of that kind that name `id`, as config_next_user; `prefix`: of its keys,
+ * 'v' a volume, 'h' a host, 'p' a portal, 't' a target. */
+const struct config_object *object_next_user(struct api_request *request,
+	enum config_kind kind, char prefix, const char *id,
+	const struct config_link **cursor);
 bool object_lists(const struct config_object *object, const char *member,
 	const char *text);
 

@@ -17,10 +17,10 @@
 
 static unsigned count_luns(struct api_request *request, const char *host)
 {
-	const struct config_object *one = NULL;
+	const struct config_link *at = NULL;
 	unsigned count = 0;
-	while ((one = config_next(request->parts->config, CONFIG_EXPORT, one)))
-		count += object_lists(one, "hosts", host);
+	while (object_next_user(request, CONFIG_EXPORT, 'h', host, &at))
+		count++;
 	return count;
 }
 
@@ -62,12 +62,11 @@ static void release_host(struct api_request *request,
 	const struct config_object *object, struct object_edits *edits,
 	json_t *held_by)
 {
-	const struct config_object *one = NULL;
-	while ((one = config_next(
-			request->parts->config, CONFIG_EXPORT, one))) {
+	const struct config_link *at = NULL;
+	const struct config_object *one;
+	while ((one = object_next_user(
+			request, CONFIG_EXPORT, 'h', object->id, &at))) {
 		char text[OBJECT_ID_BYTES + 16];
-		if (!object_lists(one, "hosts", object->id))
-			continue;
 		snprintf(text, sizeof text, "export %s", one->id);
 		json_array_append_new(held_by, json_string(text));
 		json_t *rest = without(one->value, object->id);

@@ -55,13 +55,12 @@ static void release(struct api_request *request,
 	const struct config_object *object, struct object_edits *edits,
 	json_t *held_by)
 {
-	const struct config_object *one = NULL;
+	const struct config_link *at = NULL;
+	const struct config_object *one;
 	char text[OBJECT_ID_BYTES + 16];
 	(void)edits;
-	while ((one = config_next(
-			request->parts->config, CONFIG_TARGET, one))) {
-		if (!object_lists(one, "portals", object->id))
-			continue;
+	while ((one = object_next_user(
+			request, CONFIG_TARGET, 'p', object->id, &at))) {
 		snprintf(text, sizeof text, "target %s", one->id);
 		json_array_append_new(held_by, json_string(text));
 	}

@@ -84,9 +84,11 @@ const struct config_object *object_find_export(
 static void complete_target(struct api_request *request,
 	const struct config_object *object, json_t *json)
 {
-	const struct config_object *one = NULL;
+	const struct config_link *at = NULL;
+	const struct config_object *one;
 	unsigned exports = 0;
-	while ((one = config_next(request->parts->config, CONFIG_EXPORT, one)))
+	while ((one = object_next_user(
+			request, CONFIG_EXPORT, 't', object->id, &at)))
 		exports += is_at(request, one, object->id);
 	json_object_set_new(json, "iqn", json_string(object->id));
 	json_object_del(json, "name");
@@ -138,9 +140,10 @@ static void release_target(struct api_request *request,
 	const struct config_object *object, struct object_edits *edits,
 	json_t *held_by)
 {
-	const struct config_object *one = NULL;
-	while ((one = config_next(
-			request->parts->config, CONFIG_EXPORT, one))) {
+	const struct config_link *at = NULL;
+	const struct config_object *one;
+	while ((one = object_next_user(
+			request, CONFIG_EXPORT, 't', object->id, &at))) {
 		char text[OBJECT_ID_BYTES + 16];
 		if (!is_at(request, one, object->id))
 			continue;

@@ -203,20 +203,6 @@ static bool prepare_volume(struct api_request *request,
 
 /* -- who holds a volume ------------------------------------------------------ */
 
-static bool names_source(const json_t *source, const char *name)
-{
-	static const char *const below[] = {"source", "file", "backing"};
-	const json_t *format = json_object_get(source, "format");
-	for (size_t i = 0; i < sizeof below / sizeof *below; i++) {
-		const json_t *one =
-			json_object_get(i ? format : source, below[i]);
-		const char *text = json_string_value(one);
-		if (text ? !strcmp(text, name) : one && names_source(one, name))
-			return true;
-	}
-	return false;
-}
-
 static void hold(json_t *held_by, const struct config_object *object)
 {
 	char text[OBJECT_ID_BYTES + 16];
@@ -229,27 +215,21 @@ static void release_volume(struct api_request *request,
 	const struct config_object *object, struct object_edits *edits,
 	json_t *held_by)
 {
-	const struct config *config = request->parts->config;
-	const struct config_object *one = NULL;
-	while ((one = config_next(config, CONFIG_EXPORT, one))) {
-		const char *volume = json_string_value(
-			json_object_get(one->value, "volume"));
-		if (!volume || strcmp(volume, object->id) != 0)
-			continue;
+	const struct config_link *at = NULL;
+	const struct config_object *one;
+	while ((one = object_next_user(
+			request, CONFIG_EXPORT, 'v', object->id, &at))) {
 		hold(held_by, one);
 		object_edit(edits, CONFIG_EXPORT, one->id, NULL);
 	}
 	/* Schedules and volumes that stand on it never go along: the change is
 	 * refused. */
-	for (one = NULL; (one = config_next(config, CONFIG_SCHEDULE, one));) {
-		if (object_lists(one, "volumes", object->id))
-			hold(held_by, one);
-	}
-	for (one = NULL; (one = config_next(config, CONFIG_VOLUME, one));) {
-		if (names_source(
-			    json_object_get(one->value, "source"), object->id))
-			hold(held_by, one);
-	}
+	while ((one = object_next_user(
+			request, CONFIG_SCHEDULE, 'v', object->id, &at)))
+		hold(held_by, one);
+	while ((one = object_next_user(
+			request, CONFIG_VOLUME, 'v', object->id, &at)))
+		hold(held_by, one);
 }
 
 const struct object_kind object_volumes = {.kind = CONFIG_VOLUME,
