@@ -53,7 +53,8 @@ struct connect_system {
 	const char *title; /* "Linux, open-iscsi" */
 	const char *language; /* of the steps: "sh", "powershell", "yaml" */
 	void (*print)(FILE *out, const struct connect_view *view);
-	unsigned luns; /* of one target that it looks at: 0 to luns - 1; 0: all */
+	unsigned
+		luns; /* of one target that it looks at: 0 to luns - 1; 0: all */
 	unsigned secret_bytes; /* of the longest CHAP secret; 0: any */
 	bool md5_only; /* it knows no other hash for CHAP */
 };

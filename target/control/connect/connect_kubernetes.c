@@ -59,8 +59,7 @@ static void chap_keys(
 		*in ? "the target" : "this host");
 }
 
-static void secret(
-	FILE *out, const struct connect_view *view, const char *name)
+static void secret(FILE *out, const struct connect_view *view, const char *name)
 {
 	static const char *const of[] = {
 		"node.session", "discovery.sendtargets"};

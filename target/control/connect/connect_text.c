@@ -20,7 +20,8 @@ const struct connect_system connect_systems[] = {
 	{"proxmox", "Proxmox VE, pvesm", "sh", .print = connect_print_proxmox},
 	{"kubernetes", "Kubernetes, PersistentVolume", "yaml",
 		connect_print_kubernetes, .luns = 256},
-	{"libvirt", "libvirt, disk of a domain", "sh", .print = connect_print_libvirt},
+	{"libvirt", "libvirt, disk of a domain", "sh",
+		.print = connect_print_libvirt},
 	{0},
 };
 

@@ -191,8 +191,7 @@ static void fill_view(struct way *way, struct connect_view *view)
 }
 
 /* Limits of the system that this export and this host go beyond. */
-static void warn_of_system(
-	struct way *way, const struct connect_system *system)
+static void warn_of_system(struct way *way, const struct connect_system *system)
 {
 	const struct access_chap *chap = &way->host->chap;
 	char text[160];
