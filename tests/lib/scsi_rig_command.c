@@ -50,7 +50,9 @@ static void rig_fill(struct scsi_task *task, const void *out, uint32_t bytes)
 		return;
 	task->data = buf_get(task->nexus->lane->pool, task->data_bytes);
 	CHECK(task->data);
-	memset(task->data->data, 0xee, task->data->capacity);
+	/* Other rubbish each time: what is not written shows as a difference. */
+	memset(task->data->data, (int)(0xee + 37 * task->tag) & 0xff,
+		task->data->capacity);
 	if (task->direction != SCSI_DATA_OUT)
 		return;
 	task->out_received =

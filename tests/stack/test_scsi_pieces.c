@@ -155,6 +155,60 @@ static void short_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* -- GET LBA STATUS ------------------------------------------------------------ */
+
+#define PAGE 128u /* blocks: `mem` keeps pages of 64 KiB */
+#define PAGES 64u
+
+/* Every other page is there. From `lba` on, with room for so many bytes: descriptors that
+ * follow each other, alternate, and have no byte that means nothing. */
+static void check_status_co(uint32_t lba, uint32_t bytes)
+{
+	uint8_t cdb[16] = {0x9e, 0x12};
+	const uint8_t *data = command.data;
+	uint32_t end, place = lba, said;
+
+	put_be32(cdb + 6, lba);
+	put_be32(cdb + 10, bytes);
+	CHECK_INT(scsi_rig_do_co(&rig, 0, &command, cdb, NULL, 0), SCSI_GOOD);
+	end = command.task.in_bytes;
+	CHECK(end <= bytes);
+	said = get_be32(data) + 4;
+	CHECK((said - 8) % 16 == 0 && said > 8 && said >= end);
+	/* Nothing is held back that has room. */
+	CHECK(end == bytes || said == end);
+	CHECK_INT(get_be32(data + 4), 0);
+	for (uint32_t at = 8; at + 16 <= end; at += 16) {
+		uint32_t next = (place / PAGE + 1) * PAGE;
+
+		CHECK_INT(get_be64(data + at), place);
+		CHECK_INT(get_be32(data + at + 8), next - place);
+		CHECK_INT(get_be32(data + at + 12),
+			place / PAGE % 2 ? 1u << 24 : 0);
+		place = next;
+	}
+	if (end == said)
+		CHECK_INT(place, PAGES * PAGE);
+}
+
+static void lba_status_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {0};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	memset(out, 1, 512);
+	for (uint32_t page = 0; page < PAGES; page += 2)
+		CHECK_INT(ask_co(0x2a, 0, page * PAGE + 5, 1, 512), 0);
+	for (uint32_t bytes = 8; bytes < 8 + 16 * (PAGES + 1); bytes += 4)
+		check_status_co(0, bytes);
+	check_status_co(1, 4096);
+	check_status_co(PAGE - 1, 4096);
+	check_status_co(PAGE, 4096);
+	check_status_co(PAGES * PAGE - 1, 4096);
+	scsi_rig_close_co(&rig);
+}
+
 /* -- the most --------------------------------------------------------------- */
 
 static void check_pointer(uint8_t valid, unsigned byte)
@@ -238,6 +292,7 @@ int main(void)
 		ROW(or_co),
 		ROW(verify_co),
 		ROW(short_co),
+		ROW(lba_status_co),
 		ROW(most_co),
 	};
 
