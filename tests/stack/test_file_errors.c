@@ -235,6 +235,49 @@ static void test_cancel_zeroes_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+/* A file system that turns out not to have a way: the next one makes zeroes, and the
+ * first is not tried again on that lane. */
+static void test_refused_ways_co(struct stack_rig *rig, void *argument)
+{
+	static const struct {
+		enum block_opcode op;
+		unsigned flags, refused;
+		uint64_t tries; /* of what is refused, by three requests */
+	} rows[] = {
+		{BLOCK_DISCARD, 0, 1u << RING_PUNCH, 1},
+		{BLOCK_WRITE_ZEROES, BLOCK_MAY_UNMAP, 1u << RING_PUNCH, 1},
+		{BLOCK_WRITE_ZEROES, 0, 1u << RING_PUNCH, 0},
+		{BLOCK_WRITE_ZEROES, 0, 1u << RING_ZERO_RANGE, 1},
+		{BLOCK_DISCARD, BLOCK_FUA,
+			1u << RING_PUNCH | 1u << RING_ZERO_RANGE, 2},
+	};
+	size_t i, j;
+
+	(void)argument;
+	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct sim_fault fault = {
+			.opcodes = rows[i].refused, .error = -EOPNOTSUPP};
+		struct block_source *source =
+			stack_rig_source_co(rig, "protocol: " DISK "}");
+
+		sim_world_fail(rig->world, &fault);
+		for (j = 0; j < 3; j++) {
+			data[0] = 1;
+			CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0, 0, BYTES),
+				0);
+			CHECK_INT(ask_co(rig, source, rows[i].op, rows[i].flags,
+					  0, BYTES),
+				0);
+			stack_rig_expect_co(rig, source, 0, BYTES, NULL);
+		}
+		CHECK_INT(fault.hits, rows[i].tries);
+		sim_world_heal(rig->world, &fault);
+		check_state(source, false);
+		block_source_put_co(source);
+	}
+	data[0] = 0;
+}
+
 #define CASE(name, align) \
 	STACK_RIG_CASE(name, simulated, .world = "simulated", .lanes = 3, \
 		.seed = 1, .direct_align_bytes = (align))
@@ -247,6 +290,7 @@ int main(void)
 		CASE(test_errors_co, 512),
 		CASE(test_errors_co, 4096),
 		CASE(test_merge_fails_co, 4096),
+		CASE(test_refused_ways_co, 512),
 		STACK_RIG_CASE(test_cancel_zeroes_co, simulated,
 			.world = "simulated", .lanes = 1, .no_punch = true,
 			.no_zero_range = true),
