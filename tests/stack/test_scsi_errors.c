@@ -124,6 +124,35 @@ static void errors_co(struct stack_rig *stack, void *argument)
 	}
 }
 
+/* ORWRITE tries again when somebody else was quicker, and not for ever. */
+static void or_again_co(struct stack_rig *stack, void *argument)
+{
+	static const uint8_t cdb[16] = {0x8b, [13] = 1};
+	static const struct {
+		unsigned lost;
+		uint8_t status;
+	} rows[] = {{1, SCSI_GOOD}, {31, SCSI_GOOD}, {32, SCSI_BUSY}};
+	const struct scsi_rig_setup setup = {
+		.document = "{listeners: [{type: fault, name: fault}], "
+			    "protocol: {type: mem, size: 4M}}"};
+	char rule[96];
+
+	(void)argument;
+	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+		scsi_rig_open_co(&rig, stack, &setup);
+		snprintf(rule, sizeof rule,
+			"{op: compare_and_write, error: EILSEQ, count: %u}",
+			rows[i].lost);
+		scsi_rig_fault_co(&rig, "add", rule);
+		memset(out, 'o', 512);
+		CHECK_INT(ask_co(cdb, 512), rows[i].status);
+		CHECK_INT(stack_rig_figure(rig.source, "hits"), rows[i].lost);
+		GOOD(&rig, 0, &command, 0x28, [8] = 1);
+		CHECK_INT(command.data[0], rows[i].status ? 0 : 'o');
+		scsi_rig_close_co(&rig);
+	}
+}
+
 /* -- bad days of disks ---------------------------------------------------------- */
 
 #define DISK "{protocol: {type: file, path: disk, size: 8M}}"
@@ -253,6 +282,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SIM(errors_co),
+		SIM(or_again_co),
 		SIM(full_co),
 		SIM(bad_place_co),
 		SIM(not_flushed_co),

@@ -195,6 +195,44 @@ static void abilities_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* All mode pages, in order, of their lengths, and what is constant in them. */
+static void mode_pages_co(struct stack_rig *stack, void *argument)
+{
+	static const struct {
+		uint8_t code, subcode, bytes;
+		uint8_t is[10]; /* its first bytes, without PS; others are 0 */
+	} pages[] = {
+		{0x01, 0, 12,
+			{0x01, 10, 0xc0, [7] = 0x80}}, /* AWRE ARRE LBPERE */
+		{0x02, 0, 16, {0x02, 14}},
+		{0x03, 0, 24, {0}},
+		{0x04, 0, 24, {0}},
+		{0x08, 0, 20, {0x08, 18}}, /* no cache of `mem` */
+		{0x0a, 0, 12, {0x0a, 10, 0x02, 0x10, [8] = 0xff, 0xff}},
+		{0x0a, 1, 32, {0x4a, 1, 0, 28}},
+		{0x1a, 0, 40, {0x1a, 38}},
+		{0x1c, 0, 12, {0x1c, 10, 0x08}}, /* DEXCPT */
+		{0x1c, 2, 24, {0x5c, 2, 0, 20}},
+	};
+	const uint8_t *at = command.data + 8;
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &plain);
+	GOOD(&rig, 0, &command, 0x5a, 8, 0x3f, 0xff, [7] = 4);
+	for (unsigned i = 0; i < sizeof pages / sizeof *pages; i++) {
+		bool sub = pages[i].subcode;
+
+		CHECK_INT(at[0] & 0x7f, pages[i].code | (sub ? 0x40 : 0));
+		CHECK_INT(sub ? get_be16(at + 2) + 4u : at[1] + 2u,
+			pages[i].bytes);
+		for (unsigned j = 1; pages[i].is[0] && j < 10; j++)
+			CHECK_INT(at[j], pages[i].is[j]);
+		at += pages[i].bytes;
+	}
+	CHECK_INT(at - command.data, command.task.in_bytes);
+	scsi_rig_close_co(&rig);
+}
+
 /* -- a thick unit ------------------------------------------------------------ */
 
 static bool opcode_is_listed_co(uint8_t opcode)
@@ -267,6 +305,7 @@ int main(void)
 		ROW(management_co),
 		ROW(identification_co),
 		ROW(abilities_co),
+		ROW(mode_pages_co),
 		ROW(thick_co),
 	};
 

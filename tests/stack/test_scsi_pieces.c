@@ -155,6 +155,38 @@ static void short_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+/* COMPARE AND WRITE: exactly twice what the CDB says, or nothing happens. */
+static void compare_co(struct stack_rig *stack, void *argument)
+{
+	static const struct {
+		uint32_t blocks, out_bytes, sense;
+	} rows[] = {{1, 1023, 0x050e03}, {1, 1025, 0x050e03},
+		{1, 512, 0x050e03}, {1, 0, 0x050e03}, {1, 2048, 0x050e03},
+		{2, 1024, 0x050e03}, {0, 0, 0}, {0, 1024, 0x052400},
+		{2, 2048, 0}};
+	const struct scsi_rig_setup setup = {0};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	memset(out, 0, sizeof out);
+	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+		uint8_t cdb[16] = {0x89, [9] = FIRST};
+		bool good = !rows[i].sense, writes = good && rows[i].blocks;
+
+		cdb[13] = (uint8_t)rows[i].blocks;
+		memset(out + rows[i].blocks * 512, 'c', 1024);
+		CHECK_INT(scsi_rig_do_co(&rig, 0, &command, cdb, out,
+				  rows[i].out_bytes),
+			good ? SCSI_GOOD : SCSI_CHECK_CONDITION);
+		CHECK_INT(scsi_rig_sense(&command), rows[i].sense);
+		expect_block_co(FIRST, writes ? 'c' : 0);
+		memset(out, 0, sizeof out);
+	}
+	expect_block_co(FIRST + 1, 'c');
+	expect_block_co(FIRST + 2, 0);
+	scsi_rig_close_co(&rig);
+}
+
 /* -- GET LBA STATUS ------------------------------------------------------------ */
 
 #define PAGE 128u /* blocks: `mem` keeps pages of 64 KiB */
@@ -292,6 +324,7 @@ int main(void)
 		ROW(or_co),
 		ROW(verify_co),
 		ROW(short_co),
+		ROW(compare_co),
 		ROW(lba_status_co),
 		ROW(most_co),
 	};
