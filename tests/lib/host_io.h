@@ -33,6 +33,11 @@ int host_io_rig_tear_down(void **state);
 int host_io_was_reset(void **state);
 #define HOST_IO_RESET(test) \
 	cmocka_unit_test_setup_teardown(test, host_io_beside, host_io_was_reset)
+/* For tests whose resets may be lost on their way. */
+int host_io_perhaps_reset(void **state);
+#define HOST_IO_PERHAPS_RESET(test) \
+	cmocka_unit_test_setup_teardown( \
+		test, host_io_beside, host_io_perhaps_reset)
 /* For those that end its session: it is told (Async Message 3), dropped, comes back and
  * finds what it has written. */
 int host_io_was_dropped(void **state);
