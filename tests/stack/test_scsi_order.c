@@ -101,19 +101,54 @@ static void task_sets_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
-/* With TAS the others hear of it in the task itself. */
-static void reset_co(struct stack_rig *stack, void *argument)
+/* Everybody is told of the change of modes. */
+static void open_with_tas_co(struct stack_rig *stack)
 {
 	static const uint8_t tas[16] = {
 		0, 0, 0, 0, 0x0a, 0x0a, 0x02, 0x10, 0, 0x40, 0, 0, 0xff, 0xff};
 
-	(void)argument;
 	scsi_rig_open_co(&rig, stack, &held_setup);
 	CHECK_INT(scsi_rig_do_co(&rig, 0, &command,
 			  SCSI_RIG_CDB(0x15, 0x10, 0, 0, 16), tas, 16),
 		SCSI_GOOD);
 	for (unsigned i = 1; i < 4; i++)
 		FAILS(&rig, i, &command, 0x062a01, 0x00);
+}
+
+/* What a host ends of its own ends in silence, with TAS, too. */
+static void own_tasks_co(struct stack_rig *stack, void *argument)
+{
+	static const uint8_t functions[] = {SCSI_ABORT_TASK,
+		SCSI_ABORT_TASK_SET, SCSI_CLEAR_TASK_SET, SCSI_LUN_RESET};
+
+	(void)argument;
+	open_with_tas_co(stack);
+	for (unsigned i = 0; i < sizeof functions; i++) {
+		bool others = i >= 2;
+
+		send_read(1, &held[0], 0, SCSI_SIMPLE);
+		send_read(2, &held[1], 0, SCSI_SIMPLE);
+		scsi_rig_settle_co(&rig);
+		CHECK_INT(scsi_rig_manage_co(&rig, 1, functions[i],
+				  i ? NULL : &held[0].task),
+			SCSI_FUNCTION_COMPLETE);
+		CHECK_INT(scsi_rig_wait_co(&held[0]), SCSI_ABORTED);
+		CHECK_INT(held[1].done, others);
+		if (!others)
+			scsi_rig_manage_co(
+				&rig, 2, SCSI_ABORT_TASK, &held[1].task);
+		CHECK_INT(scsi_rig_wait_co(&held[1]),
+			others ? SCSI_TASK_ABORTED : SCSI_ABORTED);
+		scsi_rig_do_co(&rig, 2, &command, SCSI_RIG_CDB(0x00), NULL, 0);
+	}
+	scsi_rig_close_co(&rig);
+}
+
+/* With TAS the others hear of it in the task itself. */
+static void reset_co(struct stack_rig *stack, void *argument)
+{
+	(void)argument;
+	open_with_tas_co(stack);
 	send_read(0, &held[0], 0, SCSI_SIMPLE);
 	send_read(1, &held[1], 0, SCSI_SIMPLE);
 	send_read(1, &held[2], 7, SCSI_ORDERED);
@@ -208,6 +243,7 @@ int main(void)
 		ROW(attributes_co),
 		ROW(abort_task_co),
 		ROW(task_sets_co),
+		ROW(own_tasks_co),
 		ROW(reset_co),
 		ROW(close_co),
 		ROW(refresh_co),
