@@ -131,7 +131,9 @@ void report_start(FILE *out, const struct settings *settings,
 	if (example(table))
 		print_commands(out, table, example(table));
 	else
-		fputs("\nNothing is exported yet: start it with --apply FILE\n",
+		fputs("\nNothing is exported yet: cairn volume create NAME "
+		      "--size 10G --host HOST\nmakes a volume, cairn apply -f "
+		      "FILE all of a document\n",
 			out);
 	fputs("\nCtrl-C ends it.\n", out);
 	fflush(out);

@@ -213,6 +213,35 @@ layers_measured() {
 }
 check "and in metrics" layers_measured
 check "without measuring" exits 0 source show db01 --quick
+# on_terminal COLUMNS WORDS...: what stands there in the end, on a terminal that wide
+on_terminal() {
+	local columns=$1
+	shift
+	script -qec "stty cols $columns rows 24; $(printf '%q ' timeout 120 "$BUILD/cairn" "$@")" \
+		/dev/null </dev/null 2>&1 | tr -d '\r' | tee "$work/said"
+}
+no_line_beyond() { # COLUMNS WORDS...
+	on_terminal "$@" >/dev/null
+	[ -s "$work/said" ] &&
+		! awk -v most="$1" 'length($0) > most { print; wide = 1 } END { exit !wide }' "$work/said"
+}
+for columns in 80 40; do
+	for words in 'session list' 'volume list' 'event list' doctor 'volume delete db01 --cascade -n'; do
+		# shellcheck disable=SC2086
+		check "$columns columns are enough for $words" no_line_beyond $columns $words
+	done
+done
+check "80 columns are enough for a stack" no_line_beyond 80 source show db01 --quick
+top_redraws() {
+	on_terminal 80 top --count 2 | od -c | head -60
+	# Cleared once, then drawn from the corner, each line over the one before.
+	[ "$(grep -c $'\033\\[H' "$work/said")" -ge 2 ] && [ "$(grep -c $'\033\\[2J' "$work/said")" = 1 ] &&
+		[ "$(grep -c '^VOLUME\|\[HVOLUME' "$work/said")" = 2 ] && grep -q 'K$' "$work/said"
+}
+check "top draws over what was there" top_redraws
+coloured() { on_terminal 80 volume list | grep -q $'\033\\['; }
+check "no colours with NO_COLOR" eval '! coloured'
+check "else there are" env -u NO_COLOR BUILD="$BUILD" work="$work" bash -c "$(declare -f on_terminal coloured); coloured"
 check "no rates" is_not_said 'writes'
 check "figures" exits 0 volume figures db01 -H --columns host,operation
 check "of all hosts" said "$(printf '*\twrite')"
@@ -309,7 +338,7 @@ check "the help says so" exits 0 job start --help
 check "too" said 'fill: DESTROYS all data'
 check "and that it is read back" said 'reads it back and'
 check "a job, to its end" exits 0 job start db01 fill length=1MiB --yes
-check "done" said 'state: done'
+check "done" said 'fill of db01: done, '
 check "a job in the list" exits 0 job list -H --columns volume,kind,state
 check "with its end" said "$(printf 'db01\tfill\tdone')"
 check "events" exits 0 events

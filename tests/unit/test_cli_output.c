@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tables, YAML, plans and problems as they are printed, letter by letter.
+ * YAML, plans and problems as they are printed, letter by letter.
  */
 #include "blockcore/base/doc.h"
+#include "tests/lib/cli_printed.h"
 #include "webui/cli/commands.h"
 #include "webui/cli/output.h"
 #include "webui/cli/plan.h"
@@ -17,150 +18,51 @@
 
 #include <cmocka.h>
 
-static struct output output;
-static char *text;
-static size_t bytes;
-
-static void begin(enum output_format format)
-{
-	output = (struct output){.format = format};
-	output.out = open_memstream(&text, &bytes);
-}
-
-static void assert_printed(const char *expected)
-{
-	fclose(output.out);
-	assert_string_equal(text, expected);
-	free(text);
-}
-
-static json_t *json(const char *source)
-{
-	json_error_t error;
-	json_t *json = json_loads(source, JSON_DECODE_ANY, &error);
-	if (!json)
-		fail_msg("%s: %s", source, error.text);
-	return json;
-}
-
-#define VOLUMES \
-	"[{\"name\": \"db01\", \"status\": {\"block_bytes\": 512, \"state\": " \
-	"\"online\", \"size_bytes\": 107374182400, \"allocated_bytes\": " \
-	"1073741824, \"sessions\": 2, \"faults\": 0, \"throttled\": true, " \
-	"\"serial\": \"2b1f\"}}," \
-	"{\"name\": \"x\", \"status\": {\"block_bytes\": 4096, \"state\": " \
-	"\"failed\", \"sessions\": 12345}}]"
-
-static void print_list(enum output_format format, bool bare, bool exact,
-	unsigned width, bool color)
-{
-	json_t *items = json(VOLUMES);
-	begin(format);
-	output.bare = bare;
-	output.exact = exact;
-	output.width = width;
-	output.color = color;
-	output_list(&output, cli_volume.columns, items);
-	json_decref(items);
-}
-
-static void tables(void **state)
-{
-	(void)state;
-	print_list(OUTPUT_TABLE, false, false, 0, false);
-	assert_printed(
-		"NAME  STATE      SIZE   USED  BLOCK  SESSIONS  FAULTS  "
-		"THROTTLED  SERIAL\n"
-		"db01  online  100 GiB  1 GiB  512           2       0  yes   "
-		"     2b1f\n"
-		"x     failed        -      -  4096      12.3k       -  -     "
-		"     -\n");
-	print_list(OUTPUT_TABLE, true, true, 0, false);
-	assert_printed(
-		"db01\tonline\t107374182400\t1073741824\t512\t2\t0\tyes\t"
-		"2b1f\nx\tfailed\t-\t-\t4096\t12345\t-\t-\t-\n");
-	print_list(OUTPUT_NAME, false, false, 0, false);
-	assert_printed("db01\nx\n");
-}
-
-static void colors_and_width(void **state)
-{
-	static const struct cli_column columns[] = {
-		{"NAME", "name"}, {"STATE", "state", COLUMN_STATE}, {NULL}};
-	(void)state;
-	json_t *items = json("[{\"name\": \"a-rather-long-name\", \"state\": "
-			     "\"failed\"}]");
-	begin(OUTPUT_TABLE);
-	output.color = true;
-	output_table(&output, columns, items);
-	assert_printed("\033[1mNAME                STATE\033[0m\n"
-		       "a-rather-long-name  \033[31mfailed\033[0m\n");
-	begin(OUTPUT_TABLE);
-	output.width = 20;
-	output_table(&output, columns, items);
-	assert_printed("NAME          STATE\na-rather-lo~  failed\n");
-	json_decref(items);
-}
-
-/* Invariant 1 of output.h. */
+/* Invariant 1 of cli_output.h. */
 static void nothing_steers_the_terminal(void **state)
 {
 	static const struct cli_column columns[] = {{"N", "name"}, {NULL}};
 	(void)state;
 	json_t *items =
-		json("[{\"name\": \"a\\u001b[31m\\n\\u009b2J\\u007f\"}]");
-	begin(OUTPUT_TABLE);
-	output.bare = true;
-	output_table(&output, columns, items);
-	assert_printed("a\\x1b[31m\\x0a\\x9b2J\\x7f\n");
-	begin(OUTPUT_YAML);
-	output_list(&output, columns, items);
-	fclose(output.out);
-	assert_null(strchr(text, '\033'));
-	free(text);
+		cli_json("[{\"name\": \"a\\u001b[31m\\n\\u009b2J\\u007f\"}]");
+	cli_begin(OUTPUT_TABLE);
+	cli_output.bare = true;
+	output_table(&cli_output, columns, items);
+	cli_assert_printed("a\\x1b[31m\\x0a\\x9b2J\\x7f\n");
+	cli_begin(OUTPUT_YAML);
+	output_list(&cli_output, columns, items);
+	fclose(cli_output.out);
+	assert_null(strchr(cli_printed, '\033'));
+	free(cli_printed);
 	json_decref(items);
-}
-
-static void columns(void **state)
-{
-	struct err err = {0};
-	(void)state;
-	struct cli_column *chosen =
-		output_choose_columns(cli_volume.columns, "size,Name", &err);
-	assert_non_null(chosen);
-	assert_string_equal(chosen[0].title, "SIZE");
-	assert_string_equal(chosen[1].title, "NAME");
-	assert_null(chosen[2].title);
-	free(chosen);
-	assert_null(output_choose_columns(cli_volume.columns, "name,q", &err));
-	assert_non_null(strstr(err.text, "no column \"q\"; there are NAME, "));
 }
 
 static void yaml(void **state)
 {
 	(void)state;
-	json_t *object = json(
+	json_t *object = cli_json(
 		"{\"name\": \"db01\", \"none\": null, \"yes\": \"yes\", "
 		"\"n\": \"12\", \"list\": [\"a\", \"b c\", 3], \"empty\": {}, "
 		"\"items\": [{\"a\": 1, \"b\": {\"c\": true}}, []], "
 		"\"size_bytes\": 1073741824, \"t\": \"a: b #c\", \"iqn\": "
 		"\"iqn.2026-11.example:db\"}");
-	begin(OUTPUT_TABLE);
-	output_object(&output, NULL, object);
-	assert_printed(
+	cli_begin(OUTPUT_TABLE);
+	output_object(&cli_output, NULL, object);
+	cli_assert_printed(
 		"name: db01\nnone: null\n\"yes\": \"yes\"\n\"n\": \"12\"\n"
 		"list: [a, b c, 3]\nempty: {}\nitems:\n"
 		"  - a: 1\n    b:\n      c: true\n  - []\n"
 		"size_bytes: \"1 GiB\"\nt: \"a: b #c\"\n"
 		"iqn: iqn.2026-11.example:db\n");
 	json_decref(object);
-	object = json(
+	object = cli_json(
 		"{\"pem\": \"-- A\\nb\\n\", \"in\": [{\"b\": \"x\\ny\\n\"}], "
 		"\"open\": \"a\\nb\"}");
-	begin(OUTPUT_TABLE);
-	output_object(&output, NULL, object);
-	assert_printed("pem: |\n  -- A\n  b\nin:\n  - b: |\n      x\n      y\n"
-		       "open: \"a\\nb\"\n");
+	cli_begin(OUTPUT_TABLE);
+	output_object(&cli_output, NULL, object);
+	cli_assert_printed(
+		"pem: |\n  -- A\n  b\nin:\n  - b: |\n      x\n      y\n"
+		"open: \"a\\nb\"\n");
 	json_decref(object);
 }
 
@@ -184,49 +86,50 @@ static void yaml_reads_back(void **state)
 		struct err err;
 		char *again;
 		size_t again_bytes;
-		json_t *tree = json(texts[i]);
-		begin(OUTPUT_YAML);
-		output_yaml(output.out, tree);
-		fclose(output.out);
-		struct doc *doc = doc_parse("yaml", text, bytes, &err);
+		json_t *tree = cli_json(texts[i]);
+		cli_begin(OUTPUT_YAML);
+		output_yaml(cli_output.out, tree);
+		fclose(cli_output.out);
+		struct doc *doc = doc_parse(
+			"yaml", cli_printed, strlen(cli_printed), &err);
 		if (!doc)
-			fail_msg("%s\n%s", text, err.text);
+			fail_msg("%s\n%s", cli_printed, err.text);
 		FILE *out = open_memstream(&again, &again_bytes);
 		doc_print_json(doc, out);
 		fclose(out);
-		json_t *second = json(again);
+		json_t *second = cli_json(again);
 		if (!json_equal(tree, second))
-			fail_msg("%s\n%s\n%s", texts[i], text, again);
+			fail_msg("%s\n%s\n%s", texts[i], cli_printed, again);
 		doc_free(doc);
 		json_decref(second);
 		json_decref(tree);
 		free(again);
-		free(text);
+		free(cli_printed);
 	}
 }
 
 static void plans(void **state)
 {
 	(void)state;
-	json_t *plan =
-		json("{\"dry_run\": true, \"changes\": ["
-		     "{\"kind\": \"volume\", \"id\": \"db01\", \"operation\": "
-		     "\"update\", \"before\": {\"thin\": true, \"source\": "
-		     "{\"a\": 1, "
-		     "\"b\": 2}}, \"after\": {\"thin\": true, \"source\": "
-		     "{\"a\": 1, "
-		     "\"b\": 3}, \"x\": null}},"
-		     "{\"kind\": \"host\", \"id\": \"w\", \"operation\": "
-		     "\"create\", "
-		     "\"before\": null, \"after\": {\"name\": \"w\"}},"
-		     "{\"kind\": \"export\", \"id\": \"t,0\", \"operation\": "
-		     "\"delete\", \"before\": {\"lun\": 0}, \"after\": null}],"
-		     "\"impact\": [{\"object\": \"volume db01\", \"effect\": "
-		     "\"parked\", \"text\": \"waits\", \"sessions\": [3, 4], "
-		     "\"parked_ms_max\": 100}]}");
-	begin(OUTPUT_TABLE);
-	plan_show(&output, plan);
-	assert_printed(
+	json_t *plan = cli_json(
+		"{\"dry_run\": true, \"changes\": ["
+		"{\"kind\": \"volume\", \"id\": \"db01\", \"operation\": "
+		"\"update\", \"before\": {\"thin\": true, \"source\": "
+		"{\"a\": 1, "
+		"\"b\": 2}}, \"after\": {\"thin\": true, \"source\": "
+		"{\"a\": 1, "
+		"\"b\": 3}, \"x\": null}},"
+		"{\"kind\": \"host\", \"id\": \"w\", \"operation\": "
+		"\"create\", "
+		"\"before\": null, \"after\": {\"name\": \"w\"}},"
+		"{\"kind\": \"export\", \"id\": \"t,0\", \"operation\": "
+		"\"delete\", \"before\": {\"lun\": 0}, \"after\": null}],"
+		"\"impact\": [{\"object\": \"volume db01\", \"effect\": "
+		"\"parked\", \"text\": \"waits\", \"sessions\": [3, 4], "
+		"\"parked_ms_max\": 100}]}");
+	cli_begin(OUTPUT_TABLE);
+	plan_show(&cli_output, plan);
+	cli_assert_printed(
 		"changes:\n"
 		"  ~ volume db01\n"
 		"    - source.b: 2\n"
@@ -240,7 +143,7 @@ static void plans(void **state)
 		"volume db01  parked  3,4       -      100        waits\n");
 	assert_false(plan_is_empty(plan));
 	json_decref(plan);
-	plan = json("{\"dry_run\": true, \"changes\": [], \"impact\": []}");
+	plan = cli_json("{\"dry_run\": true, \"changes\": [], \"impact\": []}");
 	assert_true(plan_is_empty(plan));
 	json_decref(plan);
 }
@@ -250,7 +153,7 @@ static void plans(void **state)
 static void plans_of_lists(void **state)
 {
 	(void)state;
-	json_t *plan = json(
+	json_t *plan = cli_json(
 		"{\"changes\": [{\"kind\": \"volume\", \"id\": \"db01\", "
 		"\"operation\": \"update\", "
 		"\"before\": {\"source\": {\"listeners\": ["
@@ -261,23 +164,23 @@ static void plans_of_lists(void **state)
 		"{\"name\": \"qos\", \"iops\": 6}]}, "
 		"\"pem\": \"one line\", \"list\": [2], "
 		"\"x_size\": 2147483648, \"block_size\": 4096}}]}");
-	begin(OUTPUT_TABLE);
-	plan_show(&output, plan);
-	assert_printed("changes:\n"
-		       "  ~ volume db01\n"
-		       "    - source.listeners: [\"qos\",\"gone\"]\n"
-		       "    - source.listeners[qos].iops: 5\n"
-		       "    + source.listeners[qos].iops: 6\n"
-		       "    - source.listeners[gone]: {\"name\":\"gone\"}\n"
-		       "    + source.listeners: [\"d1\",\"qos\"]\n"
-		       "    + source.listeners[d1]: "
-		       "{\"name\":\"d1\",\"us\":1}\n"
-		       "    - pem: BEGIN ... (3 lines)\n"
-		       "    + pem: \"one line\"\n"
-		       "    - list: [1]\n"
-		       "    + list: [2]\n"
-		       "    + x_size: 2147483648 (2 GiB)\n"
-		       "    + block_size: 4096\n");
+	cli_begin(OUTPUT_TABLE);
+	plan_show(&cli_output, plan);
+	cli_assert_printed("changes:\n"
+			   "  ~ volume db01\n"
+			   "    - source.listeners: [\"qos\",\"gone\"]\n"
+			   "    - source.listeners[qos].iops: 5\n"
+			   "    + source.listeners[qos].iops: 6\n"
+			   "    - source.listeners[gone]: {\"name\":\"gone\"}\n"
+			   "    + source.listeners: [\"d1\",\"qos\"]\n"
+			   "    + source.listeners[d1]: "
+			   "{\"name\":\"d1\",\"us\":1}\n"
+			   "    - pem: BEGIN ... (3 lines)\n"
+			   "    + pem: \"one line\"\n"
+			   "    - list: [1]\n"
+			   "    + list: [2]\n"
+			   "    + x_size: 2147483648 (2 GiB)\n"
+			   "    + block_size: 4096\n");
 	json_decref(plan);
 }
 
@@ -292,10 +195,11 @@ static void assert_flags(int status, const char *problem, const char *expected)
 		{0},
 	};
 	const struct cli_command command = {.verb = "v", .options = options};
-	struct client_answer answer = {.status = status, .json = json(problem)};
-	begin(OUTPUT_TABLE);
-	problem_show(&answer, &command, NULL, output.out);
-	assert_printed(expected);
+	struct client_answer answer = {
+		.status = status, .json = cli_json(problem)};
+	cli_begin(OUTPUT_TABLE);
+	problem_show(&answer, &command, NULL, cli_output.out);
+	cli_assert_printed(expected);
 	json_decref(answer.json);
 }
 
@@ -332,26 +236,26 @@ static void problems(void **state)
 {
 	struct client_answer answer = {.status = 422};
 	(void)state;
-	answer.json = json(
+	answer.json = cli_json(
 		"{\"type\": \"/problems/invalid\", \"title\": \"Invalid\", "
 		"\"status\": 422, \"detail\": \"block_size: 512 or 4096\", "
 		"\"instance\": \"r1\", \"errors\": [{\"pointer\": "
 		"\"/block_size\", \"detail\": \"block_size: 512 or 4096\", "
 		"\"allowed\": [512, 4096]}], \"held_by\": [\"export a,0\"]}");
-	begin(OUTPUT_TABLE);
+	cli_begin(OUTPUT_TABLE);
 	assert_int_equal(
-		problem_show(&answer, NULL, NULL, output.out), EXIT_FAILED);
-	assert_printed("cairn: block_size: 512 or 4096\n"
-		       "  at /block_size\n"
-		       "  allowed: 512, 4096\n"
-		       "  held by: export a,0\n");
+		problem_show(&answer, NULL, NULL, cli_output.out), EXIT_FAILED);
+	cli_assert_printed("cairn: block_size: 512 or 4096\n"
+			   "  at /block_size\n"
+			   "  allowed: 512, 4096\n"
+			   "  held by: export a,0\n");
 	json_decref(answer.json);
 	answer = (struct client_answer){.status = 503, .retry_after_s = 5};
-	begin(OUTPUT_TABLE);
+	cli_begin(OUTPUT_TABLE);
 	assert_int_equal(
-		problem_show(&answer, NULL, NULL, output.out), EXIT_FAILED);
-	assert_printed("cairn: the daemon answers with status 503\n"
-		       "  try again in 5 s\n");
+		problem_show(&answer, NULL, NULL, cli_output.out), EXIT_FAILED);
+	cli_assert_printed("cairn: the daemon answers with status 503\n"
+			   "  try again in 5 s\n");
 	assert_int_equal(problem_status(404), EXIT_NOT_FOUND);
 	assert_int_equal(problem_status(409), EXIT_CONFLICT);
 	assert_int_equal(problem_status(412), EXIT_CONFLICT);
@@ -385,9 +289,9 @@ static void assert_place(const char *pointer, const char *expected)
 	struct client_answer answer = {.status = 422,
 		.json = json_pack("{ss, s[{ss, ss}]}", "detail", "no", "errors",
 			"pointer", pointer, "detail", "no")};
-	begin(OUTPUT_TABLE);
-	problem_show(&answer, NULL, document, output.out);
-	assert_printed(expected);
+	cli_begin(OUTPUT_TABLE);
+	problem_show(&answer, NULL, document, cli_output.out);
+	cli_assert_printed(expected);
 	json_decref(answer.json);
 	doc_free(document);
 }
@@ -443,10 +347,7 @@ static void events(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tables),
-		cmocka_unit_test(colors_and_width),
 		cmocka_unit_test(nothing_steers_the_terminal),
-		cmocka_unit_test(columns),
 		cmocka_unit_test(yaml),
 		cmocka_unit_test(yaml_reads_back),
 		cmocka_unit_test(plans),

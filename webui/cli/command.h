@@ -67,6 +67,7 @@ enum cli_column_kind {
 	COLUMN_STATE, /* a word that may have a colour */
 	COLUMN_SECONDS,
 	COLUMN_PERCENT_OF, /* of `other` */
+	COLUMN_WRAP, /* text, the last: goes on in further lines */
 };
 
 struct cli_column {

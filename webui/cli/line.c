@@ -63,9 +63,17 @@ static int unknown_verb(
 {
 	struct guess guess = {.word = word};
 	char what[64];
-	for (const struct cli_command *c = noun->commands; c->verb; c++)
+	char verbs[256] = "";
+	for (const struct cli_command *c = noun->commands; c->verb; c++) {
+		size_t used = strlen(verbs);
 		guess_offer(&guess, c->verb);
+		snprintf(verbs + used, sizeof verbs - used, "%s%s",
+			used ? ", " : "", c->verb);
+	}
 	snprintf(what, sizeof what, "verb of %s", noun->name);
+	if (!guess.best)
+		return err_set(err, EINVAL, "no %s \"%s\"; there are %s", what,
+			word, verbs);
 	return unknown(err, what, "", &guess, noun->name);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cells and tables. yaml.c prints documents.
+ * Cells and objects. table.c prints tables, yaml.c documents.
  */
 #include "webui/cli/output.h"
 #include "blockcore/base/size.h"
@@ -9,10 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/param.h>
-
-#define MAX_COLUMNS 24u
-#define MIN_WIDTH 8u /* of a column that is cut */
 
 const json_t *output_find(const json_t *json, const char *path)
 {
@@ -46,6 +42,44 @@ void output_text(FILE *out, const char *text)
 			at++;
 		fprintf(out, "\\x%02x", *at);
 	}
+}
+
+/* The end of what fits into `room` of a text: at a space if there is one. */
+static size_t line_bytes(const char *text, unsigned room)
+{
+	size_t at = 0, space = 0;
+	unsigned seen = 0;
+	for (; text[at] && seen <= room; at++) {
+		if (text[at] == ' ' && at)
+			space = at;
+		seen += (text[at] & 0xc0) != 0x80;
+	}
+	if (seen <= room)
+		return at;
+	return space ? space : strcspn(text, " ");
+}
+
+void output_wrapped(const struct output *output, unsigned at, unsigned indent,
+	const char *text)
+{
+	char *safe = NULL;
+	size_t bytes;
+	FILE *to = open_memstream(&safe, &bytes);
+	if (!to)
+		abort();
+	output_text(to, text);
+	fclose(to);
+	bool wraps = output->width >= indent + 20;
+	for (const char *rest = safe; *rest; at = indent) {
+		size_t n = wraps && at < output->width
+			? line_bytes(rest, output->width - at)
+			: strlen(rest);
+		fprintf(output->out, "%.*s", (int)n, rest);
+		rest += n + strspn(rest + n, " ");
+		if (*rest)
+			fprintf(output->out, "\n%*s", (int)indent, "");
+	}
+	free(safe);
 }
 
 const char *output_bold(const struct output *output)
@@ -191,11 +225,12 @@ static const struct cli_column *find_column(
 struct cli_column *output_choose_columns(
 	const struct cli_column *columns, const char *names, struct err *err)
 {
-	struct cli_column *chosen = calloc(MAX_COLUMNS + 1, sizeof *chosen);
+	struct cli_column *chosen =
+		calloc(OUTPUT_MAX_COLUMNS + 1, sizeof *chosen);
 	unsigned n = 0;
 	if (!chosen)
 		abort();
-	while (*names && n < MAX_COLUMNS) {
+	while (*names && n < OUTPUT_MAX_COLUMNS) {
 		size_t bytes = strcspn(names, ",");
 		const struct cli_column *column =
 			find_column(columns, names, bytes);
@@ -208,136 +243,6 @@ struct cli_column *output_choose_columns(
 		names += bytes + (names[bytes] == ',');
 	}
 	return chosen;
-}
-
-/* -- tables ----------------------------------------------------------------- */
-
-struct table {
-	const struct output *output;
-	const struct cli_column *columns;
-	unsigned count, width[MAX_COLUMNS];
-	size_t rows;
-	char **cell; /* rows * count */
-};
-
-static void table_fill(struct table *table, const json_t *items)
-{
-	for (unsigned c = 0; c < table->count; c++)
-		table->width[c] = (unsigned)text_width(table->columns[c].title);
-	for (size_t r = 0; r < table->rows; r++)
-		for (unsigned c = 0; c < table->count; c++) {
-			char *cell = output_cell(table->output,
-				json_array_get(items, r), &table->columns[c]);
-			unsigned width = (unsigned)text_width(cell);
-			table->cell[r * table->count + c] = cell;
-			table->width[c] = MAX(table->width[c], width);
-		}
-}
-
-/* Takes from the widest column until the line fits. */
-static void table_fit(struct table *table)
-{
-	unsigned total = 0;
-	for (unsigned c = 0; c < table->count; c++)
-		total += table->width[c] + 2;
-	while (table->output->width && total > table->output->width + 2) {
-		unsigned widest = 0;
-		for (unsigned c = 1; c < table->count; c++)
-			if (table->width[c] > table->width[widest])
-				widest = c;
-		if (table->width[widest] <= MIN_WIDTH)
-			return;
-		table->width[widest]--;
-		total--;
-	}
-}
-
-static bool is_right(const struct cli_column *column)
-{
-	return column->kind == COLUMN_SIZE || column->kind == COLUMN_COUNT ||
-		column->kind == COLUMN_PERCENT_OF ||
-		column->kind == COLUMN_SECONDS;
-}
-
-/* At most `width` characters, the last one "…" if some are left out. */
-static void cut(char *text, unsigned width)
-{
-	if (text_width(text) <= width)
-		return;
-	char *at = text;
-	unsigned seen = 0;
-	while (seen < width - 1 || (*at & 0xc0) == 0x80) {
-		at++;
-		seen += (*at & 0xc0) != 0x80;
-	}
-	memcpy(at, "~", 2);
-}
-
-static void print_cell(
-	const struct table *table, unsigned c, char *text, bool header)
-{
-	const struct output *output = table->output;
-	bool last = c + 1 == table->count;
-	cut(text, table->width[c]);
-	int gap = (int)(table->width[c] - text_width(text));
-	bool right = is_right(&table->columns[c]);
-	if (right)
-		fprintf(output->out, "%*s", gap, "");
-	if (!header && table->columns[c].kind == COLUMN_STATE)
-		output_state(output, text);
-	else
-		fputs(text, output->out);
-	if (!last)
-		fprintf(output->out, "%*s", (right ? 0 : gap) + 2, "");
-}
-
-static void print_rows(const struct table *table)
-{
-	FILE *out = table->output->out;
-	for (size_t i = 0; i < table->rows * table->count; i++) {
-		unsigned c = (unsigned)(i % table->count);
-		bool last = c + 1 == table->count;
-		if (table->output->bare)
-			fputs(table->cell[i], out);
-		else
-			print_cell(table, c, table->cell[i], false);
-		if (last || table->output->bare)
-			fputc(last ? '\n' : '\t', out);
-	}
-}
-
-static void print_headers(const struct table *table)
-{
-	FILE *out = table->output->out;
-	fputs(output_bold(table->output), out);
-	for (unsigned c = 0; c < table->count; c++) {
-		char title[64];
-		snprintf(title, sizeof title, "%s", table->columns[c].title);
-		print_cell(table, c, title, true);
-	}
-	fprintf(out, "%s\n", output_plain(table->output));
-}
-
-void output_table(const struct output *output, const struct cli_column *columns,
-	const json_t *items)
-{
-	struct table table = {.output = output,
-		.columns = columns,
-		.rows = json_array_size(items)};
-	while (columns[table.count].title && table.count < MAX_COLUMNS)
-		table.count++;
-	table.cell = calloc(table.rows * table.count + 1, sizeof(char *));
-	if (!table.cell)
-		abort();
-	table_fill(&table, items);
-	if (!output->bare) {
-		table_fit(&table);
-		print_headers(&table);
-	}
-	print_rows(&table);
-	for (size_t i = 0; i < table.rows * table.count; i++)
-		free(table.cell[i]);
-	free(table.cell);
 }
 
 /* -- any format ------------------------------------------------------------- */
@@ -358,6 +263,26 @@ static void print_name(const struct output *output,
 	free(cell);
 }
 
+/* Names the last `count` columns. */
+static void print_left_out(const struct output *output,
+	const struct cli_column *columns, unsigned count)
+{
+	char text[512] = "left out for want of width: ";
+	unsigned all = 0;
+	while (columns[all].title)
+		all++;
+	for (unsigned c = all - count; c < all; c++) {
+		size_t used = strlen(text);
+		snprintf(text + used, sizeof text - used, "%s%s",
+			c > all - count ? ", " : "", columns[c].title);
+	}
+	strncat(text, " (--columns chooses)", sizeof text - strlen(text) - 1);
+	if (count) {
+		output_wrapped(output, 0, 2, text);
+		fputc('\n', output->out);
+	}
+}
+
 void output_list(const struct output *output, const struct cli_column *columns,
 	const json_t *items)
 {
@@ -368,7 +293,8 @@ void output_list(const struct output *output, const struct cli_column *columns,
 	} else if (output->format == OUTPUT_YAML || !columns) {
 		output_yaml(output->out, items);
 	} else if (output->format == OUTPUT_TABLE) {
-		output_table(output, columns, items);
+		print_left_out(
+			output, columns, output_table(output, columns, items));
 	} else {
 		json_array_foreach(items, i, item)
 		{

@@ -5,8 +5,8 @@
  * Invariants
  *  1. Texts of others (names of initiators, reasons) cannot steer the terminal:
  *     control characters are shown as \xNN.
- *  2. Lines are cut to the width of a terminal, never in a pipe; colours only on a
- *     terminal and without NO_COLOR.
+ *  2. Lines are cut or wrapped to the width of a terminal, never in a pipe; colours
+ *     only on a terminal and without NO_COLOR.
  *  3. With `exact` numbers are whole and without units; with `bare` there are no
  *     headers and exactly one tab between columns.
  */
@@ -45,8 +45,10 @@ char *output_cell(const struct output *output, const json_t *item,
 struct cli_column *output_choose_columns(
 	const struct cli_column *columns, const char *names, struct err *err);
 
-void output_table(const struct output *output, const struct cli_column *columns,
-	const json_t *items);
+/* How many columns, from the right, the terminal has no room for. */
+#define OUTPUT_MAX_COLUMNS 24u
+unsigned output_table(const struct output *output,
+	const struct cli_column *columns, const json_t *items);
 /* Items in the format of `output`; `columns` may be NULL. */
 void output_list(const struct output *output, const struct cli_column *columns,
 	const json_t *items);
@@ -57,6 +59,10 @@ void output_object(const struct output *output,
 void output_yaml(FILE *out, const json_t *json);
 
 void output_text(FILE *out, const char *text); /* invariant 1 */
+/* The same from column `at` on, broken at spaces where the terminal ends; further
+ * lines begin at `indent`. Without a newline. */
+void output_wrapped(const struct output *output, unsigned at, unsigned indent,
+	const char *text);
 /* `text` in the colour of a word of state, if there is colour. */
 void output_state(const struct output *output, const char *text);
 const char *output_bold(const struct output *output);

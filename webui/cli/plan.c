@@ -14,7 +14,7 @@ static const struct cli_column impact_columns[] = {
 	{"SESSIONS", "sessions"},
 	{"HOSTS", "hosts"},
 	{"PARKED_MS", "parked_ms_max"},
-	{"WHAT", "text"},
+	{"WHAT", "text", COLUMN_WRAP},
 	{0},
 };
 
@@ -231,8 +231,10 @@ void plan_show(const struct output *output, const json_t *plan)
 	const json_t *impact = json_object_get(plan, "impact");
 	size_t i;
 	json_t *change;
-	fputs(plan_is_empty(plan) ? "nothing changes\n" : "changes:\n",
-		output->out);
+	if (!plan_is_empty(plan))
+		fputs("changes:\n", output->out);
+	else if (!json_array_size(impact))
+		fputs("nothing changes\n", output->out);
 	json_array_foreach(changes, i, change)
 	{
 		show_change(output, change);

@@ -99,17 +99,26 @@ int run_connect(struct cli_run *run)
 
 /* -- doctor ----------------------------------------------------------------- */
 
+#define CHECK_INDENT 9
+
 static void print_check(struct cli_run *run, const json_t *check)
 {
 	FILE *out = run->output.out;
 	output_state(&run->output, text_at(check, "state"));
 	fprintf(out, "%*s", (int)(9 - strlen(text_at(check, "state")) % 9), "");
-	output_text(out, text_at(check, "title"));
-	fputs(": ", out);
-	output_text(out, text_at(check, "text"));
+	char *text = NULL;
+	if (asprintf(&text, "%s: %s", text_at(check, "title"),
+		    text_at(check, "text")) < 0)
+		abort();
+	output_wrapped(&run->output, CHECK_INDENT, CHECK_INDENT, text);
 	fputc('\n', out);
-	if (*text_at(check, "cure"))
-		print_lines(out, "         -> ", text_at(check, "cure"));
+	free(text);
+	if (!*text_at(check, "cure"))
+		return;
+	fprintf(out, "%*s-> ", CHECK_INDENT, "");
+	output_wrapped(&run->output, CHECK_INDENT + 3, CHECK_INDENT + 3,
+		text_at(check, "cure"));
+	fputc('\n', out);
 }
 
 int run_doctor(struct cli_run *run)

@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BAR 30
@@ -31,6 +33,14 @@ static bool is_over(const json_t *job)
 		!strcmp(state, "cancelled");
 }
 
+static unsigned stderr_width(void)
+{
+	struct winsize size = {0};
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 2
+		? 256
+		: size.ws_col;
+}
+
 /* "running [#####.....]  50.0%  512 MiB of 1 GiB  100 MiB/s  5 s left" */
 static void draw(const json_t *job)
 {
@@ -43,15 +53,19 @@ static void draw(const json_t *job)
 	for (int i = 0; i < BAR; i++)
 		bar[i] = i < (int)(share * BAR) ? '#' : '.';
 	bar[BAR] = '\0';
-	fprintf(stderr, "\r\033[K%s [%s] %5.1f%%  %s of %s  %s/s",
+	char text[256] = "", time[TEXT_SIZE_BYTES + 16] = "";
+	if (seconds)
+		snprintf(time, sizeof time, "  %s left",
+			text_print_duration(
+				left, (uint64_t)json_number_value(seconds)));
+	snprintf(text, sizeof text, "%s [%s] %5.1f%%  %s of %s  %s/s%s",
 		state_of(job), bar, share * 100,
 		size_print(done, (uint64_t)part),
 		size_print(total, (uint64_t)whole),
-		size_print(rate, (uint64_t)number_at(job, "rate_bytes_s")));
-	if (seconds)
-		fprintf(stderr, "  %s left",
-			text_print_duration(
-				left, (uint64_t)json_number_value(seconds)));
+		size_print(rate, (uint64_t)number_at(job, "rate_bytes_s")),
+		time);
+	/* A line that wraps could not be drawn over. */
+	fprintf(stderr, "\r\033[K%.*s", (int)stderr_width() - 1, text);
 	fflush(stderr);
 }
 
@@ -66,11 +80,50 @@ static char *wait_path(const json_t *job, bool bar)
 	return path;
 }
 
+/* Seconds since 1970 of a time as the daemon writes it; 0: none. */
+static time_t time_at(const json_t *job, const char *key)
+{
+	const char *text = json_string_value(json_object_get(job, key));
+	struct tm tm = {0};
+	return text && strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? timegm(&tm)
+								: 0;
+}
+
+/* "job 3, fill of db01: done, 1 MiB in 12 s" */
+static void print_end(const struct output *output, const json_t *job)
+{
+	char text[TEXT_SIZE_BYTES];
+	const char *note = json_string_value(json_object_get(job, "note"));
+	time_t seconds = time_at(job, "ended") - time_at(job, "created");
+	fprintf(output->out, "job %lld, ",
+		json_integer_value(json_object_get(job, "id")));
+	output_text(
+		output->out, json_string_value(json_object_get(job, "kind")));
+	fputs(" of ", output->out);
+	output_text(
+		output->out, json_string_value(json_object_get(job, "volume")));
+	fputs(": ", output->out);
+	output_state(output, state_of(job));
+	fprintf(output->out, ", %s",
+		size_print(text, (uint64_t)number_at(job, "done_bytes")));
+	if (time_at(job, "ended") && seconds > 0)
+		fprintf(output->out, " in %s",
+			text_print_duration(text, (uint64_t)seconds));
+	fputc('\n', output->out);
+	if (!note)
+		return;
+	output_wrapped(output, 0, 0, note);
+	fputc('\n', output->out);
+}
+
 static int show_end(struct cli_run *run, const json_t *job)
 {
 	const char *error = json_string_value(json_object_get(job, "error"));
 	bool good = !strcmp(state_of(job), "done");
-	output_object(&run->output, run->columns, job);
+	if (run->output.format != OUTPUT_TABLE || run->output.bare)
+		output_object(&run->output, run->columns, job);
+	else
+		print_end(&run->output, job);
 	if (good)
 		return 0;
 	return run_fail(EXIT_FAILED, "the job has ended: %s%s%s", state_of(job),

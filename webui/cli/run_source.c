@@ -68,6 +68,24 @@ static void print_members(
 	}
 }
 
+/* What follows the head of a line that ends at column `at`. */
+static void print_rest(const struct cli_run *run, size_t at, unsigned depth,
+	const json_t *options, const char *without, const json_t *status)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *to = open_memstream(&text, &bytes);
+	if (!to)
+		abort();
+	print_members(to, options, without, true);
+	if (json_object_size(status))
+		fputs(" |", to);
+	print_members(to, status, "failed", false);
+	fclose(to);
+	output_wrapped(&run->output, (unsigned)at, depth * 2 + 4, text);
+	free(text);
+}
+
 static void print_driver(const struct cli_run *run, const json_t *driver,
 	unsigned depth, const char *shape)
 {
@@ -82,10 +100,11 @@ static void print_driver(const struct cli_run *run, const json_t *driver,
 		output_text(out, text_at(driver, "name"));
 	}
 	fprintf(out, "%c%s", shape[1], output_plain(&run->output));
-	print_members(out, driver, "type name status file backing", true);
-	if (json_object_size(status))
-		fputs(" |", out);
-	print_members(out, status, "failed", false);
+	size_t head = depth * 2 + 2 + text_width(text_at(driver, "type")) +
+		text_width(text_at(driver, "name")) +
+		!!*text_at(driver, "name");
+	print_rest(run, head, depth, driver, "type name status file backing",
+		status);
 	if (failed) {
 		fputc(' ', out);
 		output_state(&run->output, "failed");
@@ -110,15 +129,16 @@ static void print_format(const struct cli_run *run, const json_t *source,
 {
 	FILE *out = run->output.out;
 	const json_t *view = json_object_get(source, "view");
+	const char *name = json_is_string(view) ? json_string_value(view)
+						: text_at(view, "snapshot");
 	fprintf(out, "%*s<view ", (int)depth * 2, "");
-	if (json_is_string(view))
-		output_text(out, json_string_value(view));
-	else
-		output_text(out, text_at(view, "snapshot"));
+	output_text(out, name);
 	fputs(" of ", out);
 	output_text(out, text_at(format, "type"));
 	fputc('>', out);
-	print_members(out, format, "type status file backing", true);
+	size_t head = depth * 2 + 11 + text_width(name) +
+		text_width(text_at(format, "type"));
+	print_rest(run, head, depth, format, "type status file backing", NULL);
 	fputc('\n', out);
 	print_below(run, "file", json_object_get(format, "file"), depth + 1);
 	print_below(
