@@ -138,6 +138,8 @@ check "it says so" says '.detail | test("commit of volume a would change over2, 
 check "a dry run, too" gets 409 POST '/jobs?dryRun=true' '{"volume": "a", "kind": "commit"}'
 check "nor is its file a target" gets 409 POST /jobs "{\"volume\": \"a\", \"kind\": \"migrate\", \"options\": {\"overwrite\": true, \"to\": $(image clone)}}"
 check "nor its own" gets 409 POST /jobs "{\"volume\": \"a\", \"kind\": \"copy\", \"options\": {\"overwrite\": true, \"to\": $(raw over3)}}"
+check "what is offline has no running stack" gets 409 GET '/volumes/c/source?status=true'
+check "which is said" says '.detail | test("offline")' true
 check "without the clone" changes 204 DELETE /volumes/c
 check "it is committed" does commit
 check "into its base" agree over2

@@ -235,6 +235,7 @@ static const struct {
 	{"targets:\n- {name: one, iqn: '" IQN "one'}\n", ":2:3:", "either"},
 	{"targets:\n- {alias: x}\n", ":2:3:", "either"},
 	{"targets:\n- {iqn: one}\n", ":2:9:", "iSCSI name"},
+	{"targets:\n- {name: ''}\n", ":2:10:", "it is empty"},
 	{"targets:\n- {name: one}\n- {iqn: '" IQN "ONE'}\n",
 		":3:9:", "already"},
 	{"targets:\n- {name: one, portals: [other]}\n",

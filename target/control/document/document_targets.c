@@ -153,6 +153,9 @@ static int name_target(struct document *document, struct access_target **slot,
 		return doc_error(
 			node, err, EINVAL, "either iqn or name is expected");
 	const struct doc *at = doc_find(node, o->iqn ? "iqn" : "name");
+	if (o->name && !*o->name)
+		return doc_error(at, err, EINVAL,
+			"it is empty: a name has one character at least");
 	if (!whole_name(folded, o->iqn ? o->iqn : o->name, settings, !o->iqn))
 		return doc_error(at, err, EINVAL, NAME_IQN_RULE,
 			o->iqn ? o->iqn : o->name);
