@@ -45,6 +45,7 @@
 #include "blockcore/base/list.h"
 #include "blockcore/base/opts.h"
 #include "blockcore/loop.h"
+#include "blockcore/purpose.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -146,6 +147,7 @@ struct range_lock {
 struct block_request {
 	/* set by who submits (after block_request_init) */
 	uint8_t op;
+	uint8_t purpose; /* enum block_purpose; a format's own say it */
 	uint16_t flags;
 	uint32_t iov_count;
 	uint64_t offset_bytes, length_bytes;
@@ -178,8 +180,8 @@ struct block_request {
 };
 TAILQ_HEAD(block_request_list, block_request);
 
-/* Clears what the core reads; `lane` is the calling thread's. Every field of
- * the first group is then set by the caller before block_submit. */
+/* Clears what the core reads, and `purpose`; `lane` is the calling thread's. Every
+ * other field of the first group is then set by the caller before block_submit. */
 void block_request_init(struct block_request *request, struct block_lane *lane);
 
 /* Sends it into the source. Beyond the end: completes with -ERANGE; misaligned
@@ -227,6 +229,10 @@ void block_child_put(struct block_request *child);
  * as a child, its result becomes this one's. For views and aliases. */
 void block_redirect(struct block_request *request, struct block_source *source,
 	uint64_t delta_bytes);
+/* The same; there it is for that (purpose.h). */
+void block_redirect_as(struct block_request *request,
+	struct block_source *source, uint64_t delta_bytes,
+	enum block_purpose purpose);
 
 struct block_core;
 

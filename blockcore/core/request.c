@@ -29,6 +29,7 @@
 
 void block_request_init(struct block_request *request, struct block_lane *lane)
 {
+	request->purpose = PURPOSE_NONE;
 	request->frames = 0;
 	request->position = 0;
 	request->lock_count = 0;
@@ -344,6 +345,7 @@ struct block_request *block_child_get(struct block_request *parent)
 		return NULL;
 	block_request_init(child, parent->lane);
 	child->op = parent->op;
+	child->purpose = parent->purpose;
 	child->flags = parent->flags;
 	child->iov_count = parent->iov_count;
 	child->offset_bytes = parent->offset_bytes;
@@ -392,8 +394,9 @@ static void redirect_done(struct block_request *child)
 	block_complete(request, result);
 }
 
-void block_redirect(struct block_request *request, struct block_source *source,
-	uint64_t delta_bytes)
+void block_redirect_as(struct block_request *request,
+	struct block_source *source, uint64_t delta_bytes,
+	enum block_purpose purpose)
 {
 	struct block_request *child = block_child_get(request);
 
@@ -401,10 +404,17 @@ void block_redirect(struct block_request *request, struct block_source *source,
 		block_complete(request, -ENOMEM);
 		return;
 	}
+	child->purpose = (uint8_t)purpose;
 	child->offset_bytes += delta_bytes;
 	child->done = redirect_done;
 	block_hold(request, redirect_cancel, child);
 	block_submit(source, child);
+}
+
+void block_redirect(struct block_request *request, struct block_source *source,
+	uint64_t delta_bytes)
+{
+	block_redirect_as(request, source, delta_bytes, request->purpose);
 }
 
 /* -- for coroutines ------------------------------------------------------- */

@@ -3,16 +3,17 @@
  * The listener fault: fails, delays and holds requests by rules, so that hosts,
  * stacks and tests meet what disks do on bad days.
  *
- * A rule (fault_rules.h) says which requests: operation, extent, how many pass
- * first, how often, with what probability; when: before anything happens below,
- * or after; and what: an error, a delay, or a hold until `release`.
+ * A rule (fault_rules.h) says which requests: operation, purpose, extent, in which
+ * state, how many pass first, how often, with what probability; when: before
+ * anything happens below, or after; and what: an error, a delay, a hold until
+ * `release`, another state.
  *
  * Verbs
  *	add RULE	one more rule, asked last
  *	hold RULE	the same, and what it strikes is held
  *	release [name]	removes that holding rule (or all) and lets go
  *	remove name	removes a rule; what it holds stays held
- *	clear		removes all rules and lets go
+ *	clear		removes all rules and lets go; the first state
  *	list		the rules with their hits
  *
  * Invariants
@@ -35,9 +36,9 @@ static const struct opt_spec options[] = {
 		.type = OPT_DOC,
 		.flags = OPT_OPTIONAL | OPT_LIVE,
 		.offset = offsetof(struct fault_options, rules),
-		.help = "list of rules: op, event, offset, length, after, "
-			"count, probability_ppm, error, delay_us, fua, hold, "
-			"name"},
+		.help = "list of rules: op, event, purpose, state, new_state, "
+			"offset, length, after, count, probability_ppm, error, "
+			"delay_us, fua, hold, name"},
 	{.name = "seed",
 		.type = OPT_UINT,
 		.offset = offsetof(struct fault_options, seed),
@@ -57,8 +58,8 @@ static bool strike_after(
 	struct block_request *request, struct block_frame *frame)
 {
 	struct fault_lane *lane = frame->context;
-	struct fault_rule *rule = fault_rules_strike(
-		lane->table, FAULT_COMPLETE, request, lane->seed);
+	struct fault_rule *rule = fault_rules_strike(lane->table,
+		FAULT_COMPLETE, request, lane->seed, &lane->fault->state);
 
 	if (!rule)
 		return true;
@@ -74,10 +75,10 @@ static void fault_submit(
 	struct block_driver *driver, struct block_request *request)
 {
 	struct fault_lane *lane = block_driver_lane(driver, request->lane);
-	struct fault_rule *rule = fault_rules_strike(
-		lane->table, FAULT_SUBMIT, request, lane->seed);
+	struct fault_rule *rule = fault_rules_strike(lane->table, FAULT_SUBMIT,
+		request, lane->seed, &lane->fault->state);
 
-	if (!rule) {
+	if (!rule || (!rule->error && !waits(rule))) {
 		if (lane->table->strikes_after)
 			block_push(request, strike_after, lane, 0);
 		block_pass(request);
@@ -112,6 +113,7 @@ static int fault_open_co(struct block_driver *driver, struct err *err)
 	const struct fault_options *o = driver->options;
 
 	co_mutex_init(&fault->changing);
+	fault->state = FAULT_FIRST_STATE;
 	fault->table = fault_change_parse(fault, o->rules, err);
 	return fault->table ? 0 : err ? -err->code : -EINVAL;
 }
@@ -163,7 +165,8 @@ static void fault_status(struct block_driver *driver, FILE *out)
 
 		held += fault_held_count(lane);
 	}
-	fprintf(out, "\"held\": %llu, \"rules\": ", (unsigned long long)held);
+	fprintf(out, "\"held\": %llu, \"state\": %u, \"rules\": ",
+		(unsigned long long)held, atomic_load(&fault->state));
 	fault_rules_print(fault->table, out);
 }
 

@@ -27,6 +27,7 @@ struct fault_driver {
 	struct co_mutex changing;
 	struct fault_table *table;
 	uint32_t next_number;
+	_Atomic uint32_t state; /* fault_rules.h, 4 */
 };
 
 struct fault_lane {

@@ -17,6 +17,7 @@ struct fault_change {
 	struct fault_driver *fault;
 	uint32_t release; /* number; 0: none */
 	bool release_all, release_gone; /* of all rules; of those that go */
+	bool clear; /* the first state again */
 };
 
 static void change_lane(struct block_lane *lane, void *argument)
@@ -63,6 +64,8 @@ static void publish_co(struct fault_driver *fault, struct fault_table *table,
 	struct fault_table *old = fault->table;
 
 	fault->table = table;
+	if (change.clear)
+		atomic_store(&fault->state, FAULT_FIRST_STATE);
 	change.fault = fault;
 	block_broadcast_co(fault->driver.core, change_lane, &change);
 	table_retire(old, table);
@@ -237,6 +240,7 @@ static int verb_clear(struct fault_call *call)
 	call->table->count = 0;
 	call->table->strikes_after = false;
 	call->change.release_all = true;
+	call->change.clear = true;
 	return 0;
 }
 

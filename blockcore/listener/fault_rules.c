@@ -63,6 +63,13 @@ static const struct opt_spec options[] = {
 		.choices = event_names,
 		.fallback = "submit",
 		.help = "strike before it happens below, or after"},
+	{.name = "purpose",
+		.type = OPT_ENUM,
+		.offset = FIELD(purpose),
+		.choices = block_purpose_names,
+		.fallback = "any",
+		.help = "step of the format above that is struck: "
+			"l2_update, flush_to_disk ..."},
 	{.name = "offset",
 		.type = OPT_SIZE,
 		.offset = FIELD(offset_bytes),
@@ -97,14 +104,27 @@ static const struct opt_spec options[] = {
 		.type = OPT_STRING,
 		.flags = OPT_OPTIONAL,
 		.offset = FIELD(error),
-		.help = "EIO, ENOSPC ...; absent: EIO unless it delays or "
-			"holds"},
+		.help = "EIO, ENOSPC ...; absent: EIO unless it delays, "
+			"holds or sets a state"},
 	{.name = "delay_us",
 		.type = OPT_UINT,
 		.offset = FIELD(delay_us),
 		.max = DELAY_MAX_US,
 		.fallback = "0",
 		.help = "make it wait this long"},
+	{.name = "state",
+		.type = OPT_UINT,
+		.offset = FIELD(state),
+		.max = UINT32_MAX,
+		.fallback = "0",
+		.help = "strike only while the listener is in this state, 0 "
+			"for any"},
+	{.name = "new_state",
+		.type = OPT_UINT,
+		.offset = FIELD(new_state),
+		.max = UINT32_MAX,
+		.fallback = "0",
+		.help = "then it is in this one, 0 for the same"},
 	{.name = "fua",
 		.type = OPT_BOOL,
 		.offset = FIELD(fua),
@@ -122,13 +142,13 @@ static const struct opt_spec options[] = {
 static int find_error(
 	const struct doc *node, struct fault_rule *rule, struct err *err)
 {
-	const char *name = rule->options.error;
+	const struct fault_rule_options *o = &rule->options;
+	const char *name = o->error;
 	char known[256] = "";
 	size_t i, used = 0;
 
 	if (!name) {
-		rule->error =
-			rule->options.delay_us || rule->options.hold ? 0 : EIO;
+		rule->error = o->delay_us || o->hold || o->new_state ? 0 : EIO;
 		return 0;
 	}
 	for (i = 0; i < ERRORS; i++) {
@@ -201,7 +221,9 @@ bool fault_rules_equal(
 	const struct fault_rule_options *b = &other->options;
 
 	return same_text(a->name, b->name) && a->op == b->op &&
-		a->event == b->event && a->offset_bytes == b->offset_bytes &&
+		a->event == b->event && a->purpose == b->purpose &&
+		a->state == b->state && a->new_state == b->new_state &&
+		a->offset_bytes == b->offset_bytes &&
 		a->length_bytes == b->length_bytes && a->after == b->after &&
 		a->count == b->count &&
 		a->probability_ppm == b->probability_ppm &&
@@ -228,8 +250,8 @@ static const struct block_request *compare_of(
 	return parent;
 }
 
-static bool matches(
-	const struct fault_rule *rule, const struct block_request *request)
+static bool matches(const struct fault_rule *rule,
+	const struct block_request *request, uint32_t state)
 {
 	const struct fault_rule_options *o = &rule->options;
 	const struct block_request *compare = compare_of(rule, request);
@@ -237,6 +259,10 @@ static bool matches(
 	if (compare)
 		request = compare;
 	if (!(rule->ops & BLOCK_OP(request->op)))
+		return false;
+	if (o->purpose != PURPOSE_NONE && o->purpose != request->purpose)
+		return false;
+	if (o->state && o->state != state)
 		return false;
 	if (o->fua && !(request->flags & BLOCK_FUA))
 		return false;
@@ -274,15 +300,20 @@ static bool fires(struct fault_rule *rule, uint64_t seed)
 
 struct fault_rule *fault_rules_strike(const struct fault_table *table,
 	enum fault_event event, const struct block_request *request,
-	uint64_t seed)
+	uint64_t seed, _Atomic uint32_t *state)
 {
-	unsigned i;
+	uint32_t now = atomic_load(state);
 
-	for (i = 0; i < table->count; i++)
-		if (table->rule[i]->options.event == (int)event &&
-			matches(table->rule[i], request) &&
-			fires(table->rule[i], seed))
-			return table->rule[i];
+	for (unsigned i = 0; i < table->count; i++) {
+		struct fault_rule *rule = table->rule[i];
+
+		if (rule->options.event != (int)event ||
+			!matches(rule, request, now) || !fires(rule, seed))
+			continue;
+		if (rule->options.new_state)
+			atomic_store(state, (uint32_t)rule->options.new_state);
+		return rule;
+	}
 	return NULL;
 }
 
@@ -305,13 +336,16 @@ static void print_rule(const struct fault_rule *rule, FILE *out)
 	fputs("{\"name\": ", out);
 	json_print_string(out, rule->name);
 	fprintf(out,
-		", \"op\": \"%s\", \"event\": \"%s\", \"offset\": %llu, "
+		", \"op\": \"%s\", \"event\": \"%s\", \"purpose\": \"%s\", "
+		"\"state\": %llu, \"new_state\": %llu, \"offset\": %llu, "
 		"\"length\": %llu, \"after\": %llu, \"count\": %llu, "
 		"\"probability_ppm\": %llu, \"error\": \"%s\", "
 		"\"delay_us\": %llu, \"fua\": %s, \"hold\": %s, \"matches\": "
 		"%llu, "
 		"\"hits\": %llu}",
 		op_names[o->op], event_names[o->event],
+		block_purpose_names[o->purpose], (unsigned long long)o->state,
+		(unsigned long long)o->new_state,
 		(unsigned long long)o->offset_bytes,
 		(unsigned long long)o->length_bytes,
 		(unsigned long long)o->after, (unsigned long long)o->count,

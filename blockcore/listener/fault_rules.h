@@ -8,6 +8,9 @@
  *  2. The first rule that fires decides; rules after it do not see the request.
  *  3. Whether a rule with a probability fires depends on the seed, the rule's
  *     number and the number of the match only, so a run can be repeated.
+ *  4. A listener has one state, a number, 1 at the start. A rule that is bound to
+ *     another state than that sees nothing; one that fires may set it. So steps can
+ *     be told apart that only their order tells apart (as blkdebug's set-state).
  */
 #ifndef BLOCKCORE_LISTENER_FAULT_RULES_H
 #define BLOCKCORE_LISTENER_FAULT_RULES_H
@@ -25,11 +28,12 @@ enum fault_event {
 
 struct fault_rule_options {
 	char *name;
-	int op, event;
+	int op, event, purpose;
 	uint64_t offset_bytes, length_bytes; /* length 0: to the end */
 	uint64_t after, count, probability_ppm;
 	char *error;
 	uint64_t delay_us;
+	uint64_t state, new_state; /* 0: any; as it is */
 	bool fua; /* only what must be durable before it completes */
 	bool hold;
 };
@@ -57,10 +61,13 @@ void fault_rules_free(struct fault_rule *rule);
 bool fault_rules_equal(
 	const struct fault_rule *one, const struct fault_rule *other);
 
-/* The rule that strikes the request at this moment, counted; NULL: none. Any thread. */
+#define FAULT_FIRST_STATE 1u
+
+/* The rule that strikes the request at this moment, counted; NULL: none. *state may
+ * be another one afterwards. Any thread. */
 struct fault_rule *fault_rules_strike(const struct fault_table *table,
 	enum fault_event event, const struct block_request *request,
-	uint64_t seed);
+	uint64_t seed, _Atomic uint32_t *state);
 
 /* A JSON array. */
 void fault_rules_print(const struct fault_table *table, FILE *out);

@@ -339,6 +339,21 @@ void stack_rig_submit(struct block_source *source, struct block_lane *lane,
 		length_bytes, &mine->iov, data ? 1 : 0);
 }
 
+void stack_rig_submit_as(struct block_source *source, struct block_lane *lane,
+	struct stack_rig_request *mine, enum block_opcode op,
+	enum block_purpose purpose, uint64_t offset_bytes,
+	uint64_t length_bytes, void *data)
+{
+	mine->iov = (struct iovec){data, length_bytes};
+	request_fill(mine, lane, op, offset_bytes, length_bytes);
+	mine->request.flags = 0;
+	mine->request.purpose = (uint8_t)purpose;
+	mine->request.iov = &mine->iov;
+	mine->request.iov_count = data ? 1 : 0;
+	block_submit(source, &mine->request);
+	CHECK(!mine->done);
+}
+
 void stack_rig_submit_extents(struct block_source *source,
 	struct block_lane *lane, struct stack_rig_request *mine,
 	uint64_t offset_bytes, uint64_t length_bytes,

@@ -93,6 +93,11 @@ struct stack_rig_request {
 void stack_rig_submit(struct block_source *source, struct block_lane *lane,
 	struct stack_rig_request *request, enum block_opcode op, unsigned flags,
 	uint64_t offset_bytes, uint64_t length_bytes, void *data);
+/* As a format's own, which says what it is for. */
+void stack_rig_submit_as(struct block_source *source, struct block_lane *lane,
+	struct stack_rig_request *request, enum block_opcode op,
+	enum block_purpose purpose, uint64_t offset_bytes,
+	uint64_t length_bytes, void *data);
 /* The vectors are the caller's until it is done. */
 void stack_rig_submit_iov(struct block_source *source, struct block_lane *lane,
 	struct stack_rig_request *request, enum block_opcode op, unsigned flags,

@@ -44,7 +44,7 @@ static int write_name_co(
 	memcpy(before, at, BACKING_BYTES);
 	co_mutex_lock_co(&image->refcounts.write);
 	memcpy(at, bytes, BACKING_BYTES);
-	int error = qcow2_io_header_co(image);
+	int error = qcow2_io_header_co(image, PURPOSE_HEADER_BACKING);
 	if (error)
 		memcpy(at, before, BACKING_BYTES);
 	co_mutex_unlock(&image->refcounts.write);
@@ -107,9 +107,10 @@ static int rename_place_co(struct renaming *r)
 
 	if (end <= QCOW2_HEADER_SECTOR)
 		return 0;
-	int error = qcow2_io_write_co(
-		r->image, first, end - first, r->bytes + first);
-	return error ? error : qcow2_io_flush_co(r->image);
+	int error = qcow2_io_write_co(r->image, PURPOSE_HEADER_BACKING, first,
+		end - first, r->bytes + first);
+	return error ? error
+		     : qcow2_io_flush_co(r->image, PURPOSE_HEADER_BACKING);
 }
 
 static int rename_header_co(struct renaming *r)
@@ -119,7 +120,7 @@ static int rename_header_co(struct renaming *r)
 
 	memcpy(before, image->sector, sizeof before);
 	memcpy(image->sector, r->bytes, sizeof before);
-	int error = qcow2_io_header_co(image);
+	int error = qcow2_io_header_co(image, PURPOSE_HEADER_BACKING);
 	if (error) {
 		memcpy(image->sector, before, sizeof before);
 		return error;
@@ -135,7 +136,8 @@ static int rename_header_co(struct renaming *r)
 static int rename_locked_co(struct renaming *r, struct err *err)
 {
 	struct qcow2 *image = r->image;
-	int error = qcow2_io_read_co(image, 0, r->count, r->bytes);
+	int error = qcow2_io_read_co(
+		image, PURPOSE_HEADER_LOAD, 0, r->count, r->bytes);
 
 	if (error)
 		return error;

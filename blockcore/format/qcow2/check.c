@@ -87,8 +87,8 @@ static void count_entry(
 
 static int read_table_co(struct qcow2_checker *c, uint64_t offset)
 {
-	return qcow2_io_read_co(
-		c->image, offset, c->image->geometry.cluster_bytes, c->table);
+	return qcow2_io_read_co(c->image, PURPOSE_CHECK_LOAD, offset,
+		c->image->geometry.cluster_bytes, c->table);
 }
 
 static int count_table_co(
@@ -124,7 +124,9 @@ static int count_map_co(
 	}
 	count(c, "L1 table", offset, (uint64_t)entries * 8);
 	l1 = qcow2_io_memory(bytes);
-	error = l1 ? qcow2_io_read_co(c->image, offset, bytes, l1) : -ENOMEM;
+	error = l1 ? qcow2_io_read_co(
+			     c->image, PURPOSE_CHECK_LOAD, offset, bytes, l1)
+		   : -ENOMEM;
 	for (uint32_t i = 0; !error && i < entries; i++)
 		error = count_table_co(c, get_be64(l1 + 8 * i), guest);
 	free(l1);
@@ -141,9 +143,9 @@ static int read_bytes_co(
 	uint64_t whole = (skew + bytes + QCOW2_SECTOR_BYTES - 1) &
 		~(uint64_t)(QCOW2_SECTOR_BYTES - 1);
 	uint8_t *sectors = qcow2_io_memory(whole);
-	int error = sectors
-		? qcow2_io_read_co(image, offset - skew, whole, sectors)
-		: -ENOMEM;
+	int error = sectors ? qcow2_io_read_co(image, PURPOSE_CHECK_LOAD,
+				      offset - skew, whole, sectors)
+			    : -ENOMEM;
 
 	if (!error)
 		memcpy(to, sectors + skew, bytes);

@@ -217,7 +217,8 @@ static int bits_of_table_co(struct qcow2_checker *c, uint32_t l1_index)
 	table &= QCOW2_OFFSET_MASK;
 	if (error || !table || table & (g->cluster_bytes - 1))
 		return error;
-	error = qcow2_io_read_co(c->image, table, g->cluster_bytes, c->table);
+	error = qcow2_io_read_co(c->image, PURPOSE_CHECK_LOAD, table,
+		g->cluster_bytes, c->table);
 	for (uint64_t i = 0; i < 1ull << g->l2_bits && !error; i++) {
 		qcow2_check_entry(c, i, word);
 		error = is_wrong_co(c, word[0], &wrong);

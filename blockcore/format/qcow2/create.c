@@ -151,14 +151,16 @@ static void put_counts(const struct layout *l, uint8_t *area)
 }
 
 static int transfer_co(struct block_core *core, struct block_source *file,
-	enum block_opcode op, uint64_t offset, uint64_t bytes, uint8_t *data)
+	enum block_purpose purpose, enum block_opcode op, uint64_t offset,
+	uint64_t bytes, uint8_t *data)
 {
 	while (bytes || op == BLOCK_FLUSH) {
 		uint64_t step = bytes < BLOCK_MAX_DATA_BYTES
 			? bytes
 			: BLOCK_MAX_DATA_BYTES;
-		int error = block_transfer_co(file, block_core_lane(core, 0),
-			op, 0, offset, step, data);
+		struct iovec iov = {data, step};
+		int error = qcow2_io_transfer_co(block_core_lane(core, 0),
+			purpose, file, op, offset, step, &iov, data ? 1 : 0);
 
 		if (error || op == BLOCK_FLUSH)
 			return error;
@@ -176,10 +178,12 @@ int qcow2_create_undo_co(struct block_core *core, struct block_source *file)
 	if (!mark)
 		return -ENOMEM;
 	memcpy(mark, half_made, sizeof half_made);
-	int error = transfer_co(
-		core, file, BLOCK_WRITE, 0, QCOW2_SECTOR_BYTES, mark);
+	int error = transfer_co(core, file, PURPOSE_CREATE_MARK, BLOCK_WRITE, 0,
+		QCOW2_SECTOR_BYTES, mark);
 	free(mark);
-	return error ? error : transfer_co(core, file, BLOCK_FLUSH, 0, 0, NULL);
+	return error ? error
+		     : transfer_co(core, file, PURPOSE_CREATE_MARK, BLOCK_FLUSH,
+			       0, 0, NULL);
 }
 
 static int write_all_co(struct block_core *core, struct block_source *file,
@@ -192,16 +196,19 @@ static int write_all_co(struct block_core *core, struct block_source *file,
 	put_counts(l, area);
 	error = qcow2_create_undo_co(core, file);
 	if (!error)
-		error = transfer_co(core, file, BLOCK_WRITE, cluster,
-			bytes - cluster, area + cluster);
+		error = transfer_co(core, file, PURPOSE_CREATE_TABLES,
+			BLOCK_WRITE, cluster, bytes - cluster, area + cluster);
 	if (!error)
-		error = transfer_co(core, file, BLOCK_FLUSH, 0, 0, NULL);
+		error = transfer_co(core, file, PURPOSE_CREATE_TABLES,
+			BLOCK_FLUSH, 0, 0, NULL);
 	if (!error)
 		error = qcow2_header_write(&l->header, area, cluster);
 	if (!error)
-		error = transfer_co(core, file, BLOCK_WRITE, 0, cluster, area);
+		error = transfer_co(core, file, PURPOSE_CREATE_HEADER,
+			BLOCK_WRITE, 0, cluster, area);
 	if (!error)
-		error = transfer_co(core, file, BLOCK_FLUSH, 0, 0, NULL);
+		error = transfer_co(core, file, PURPOSE_CREATE_HEADER,
+			BLOCK_FLUSH, 0, 0, NULL);
 	return error;
 }
 
@@ -281,7 +288,8 @@ static int write_zeroes_co(
 		uint64_t step =
 			bytes - at < LOOK_BYTES ? bytes - at : LOOK_BYTES;
 
-		error = qcow2_io_write_co(image, host + at, step, zeroes);
+		error = qcow2_io_write_co(
+			image, PURPOSE_WRITE_AIO, host + at, step, zeroes);
 	}
 	return error;
 }

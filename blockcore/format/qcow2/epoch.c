@@ -43,8 +43,11 @@ static int close_slice(
 
 	for (uint32_t i = 0; i < g->slice_bytes / 8; i++)
 		put_be64(bytes + 8 * i, slice->word[i]);
-	return qcow2_io_add(table->fresh ? &epoch->early : &epoch->late, offset,
-		bytes, g->slice_bytes);
+	return table->fresh
+		? qcow2_io_add(&epoch->early, PURPOSE_L2_ALLOC_UPDATE, offset,
+			  bytes, g->slice_bytes)
+		: qcow2_io_add(&epoch->late, PURPOSE_L2_UPDATE, offset, bytes,
+			  g->slice_bytes);
 }
 
 static void epoch_init(struct epoch *epoch)
@@ -103,7 +106,7 @@ static int close_l1_sector(
 			table->fresh = false;
 	}
 	map->l1_dirty[sector] = 0;
-	return qcow2_io_add(&epoch->late,
+	return qcow2_io_add(&epoch->late, PURPOSE_L1_UPDATE,
 		map->l1_offset + (uint64_t)sector * QCOW2_SECTOR_BYTES, bytes,
 		QCOW2_SECTOR_BYTES);
 }
@@ -147,7 +150,8 @@ static int close_epoch(struct qcow2 *image, struct epoch *epoch)
 static int write_early_co(struct qcow2 *image, struct epoch *epoch)
 {
 	co_mutex_lock_co(&image->refcounts.write);
-	int error = qcow2_refcount_collect(image, &epoch->early);
+	int error = qcow2_refcount_collect(
+		image, PURPOSE_REFBLOCK_UPDATE, &epoch->early);
 	if (!error)
 		error = qcow2_io_write_all_co(image, &epoch->early);
 	co_mutex_unlock(&image->refcounts.write);
@@ -159,10 +163,10 @@ static int write_epoch_co(struct qcow2 *image, struct epoch *epoch)
 	int error = write_early_co(image, epoch);
 
 	if (!error && epoch->ordered && !STAILQ_EMPTY(&epoch->late))
-		error = qcow2_io_flush_co(image);
+		error = qcow2_io_flush_co(image, PURPOSE_FLUSH_TO_OS);
 	if (!error)
 		error = qcow2_io_write_all_co(image, &epoch->late);
-	return error ? error : qcow2_io_flush_co(image);
+	return error ? error : qcow2_io_flush_co(image, PURPOSE_FLUSH_TO_DISK);
 }
 
 static void start_reclaiming(struct qcow2 *image);

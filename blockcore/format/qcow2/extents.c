@@ -59,6 +59,7 @@ static int ask_co(struct block_request *request, struct block_source *source,
 	child->offset_bytes = offset;
 	child->length_bytes = bytes;
 	child->extents = answer;
+	child->purpose = PURPOSE_READ_BACKING_AIO;
 	child->done = block_child_put;
 	block_push(child, asking_ended, &asking, 0);
 	block_submit(source, child);

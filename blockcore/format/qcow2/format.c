@@ -110,8 +110,9 @@ static const struct opt_spec options[] = {
 static int read_co(struct block_core *core, struct block_source *file,
 	uint64_t bytes, uint8_t *to, struct err *err)
 {
-	int error = block_transfer_co(
-		file, block_core_lane(core, 0), BLOCK_READ, 0, 0, bytes, to);
+	struct iovec iov = {to, bytes};
+	int error = qcow2_io_transfer_co(block_core_lane(core, 0),
+		PURPOSE_HEADER_LOAD, file, BLOCK_READ, 0, bytes, &iov, 1);
 
 	return error ? err_set(err, -error, "the header cannot be read: %s",
 			       strerror(-error))
@@ -348,7 +349,7 @@ static int recount_co(struct qcow2 *image, struct err *err)
 	if (error)
 		return error;
 	image->header.incompatible &= ~(uint64_t)QCOW2_DIRTY;
-	error = qcow2_io_header_co(image);
+	error = qcow2_io_header_co(image, PURPOSE_HEADER_CLEAN);
 	return error ? err_set(err, -error, "the header cannot be written") : 0;
 }
 
@@ -357,7 +358,7 @@ static int recount_co(struct qcow2 *image, struct err *err)
  * after a power cut, the old tables would still name it. */
 static int settle_co(struct qcow2 *image, struct err *err)
 {
-	int error = qcow2_io_flush_co(image);
+	int error = qcow2_io_flush_co(image, PURPOSE_OPEN_FLUSH);
 
 	return error ? err_set(err, -error,
 			       "what was written before cannot be flushed: %s",

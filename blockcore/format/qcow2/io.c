@@ -36,15 +36,16 @@ static void transfer_done(struct block_request *request)
 	co_resume(t->co);
 }
 
-int qcow2_io_vector_co(struct qcow2 *image, struct block_source *source,
-	enum block_opcode op, uint64_t offset, uint64_t bytes,
-	const struct iovec *iov, unsigned count)
+int qcow2_io_transfer_co(struct block_lane *lane, enum block_purpose purpose,
+	struct block_source *source, enum block_opcode op, uint64_t offset,
+	uint64_t bytes, const struct iovec *iov, unsigned count)
 {
 	struct transfer t = {.co = co_self()};
 	struct block_request *request = &t.request;
 
-	block_request_init(request, image->home);
+	block_request_init(request, lane);
 	request->op = (uint8_t)op;
+	request->purpose = (uint8_t)purpose;
 	request->flags = 0;
 	request->offset_bytes = offset;
 	request->length_bytes = bytes;
@@ -57,17 +58,25 @@ int qcow2_io_vector_co(struct qcow2 *image, struct block_source *source,
 	return request->result;
 }
 
-static int transfer_co(struct qcow2 *image, enum block_opcode op,
-	uint64_t offset, uint64_t bytes, void *data)
+int qcow2_io_vector_co(struct qcow2 *image, enum block_purpose purpose,
+	struct block_source *source, enum block_opcode op, uint64_t offset,
+	uint64_t bytes, const struct iovec *iov, unsigned count)
+{
+	return qcow2_io_transfer_co(
+		image->home, purpose, source, op, offset, bytes, iov, count);
+}
+
+static int transfer_co(struct qcow2 *image, enum block_purpose purpose,
+	enum block_opcode op, uint64_t offset, uint64_t bytes, void *data)
 {
 	struct iovec iov = {data, bytes};
 
-	return qcow2_io_vector_co(image, image->format.file, op, offset, bytes,
-		&iov, data ? 1 : 0);
+	return qcow2_io_vector_co(image, purpose, image->format.file, op,
+		offset, bytes, &iov, data ? 1 : 0);
 }
 
-int qcow2_io_read_co(
-	struct qcow2 *image, uint64_t offset, uint64_t bytes, void *to)
+int qcow2_io_read_co(struct qcow2 *image, enum block_purpose purpose,
+	uint64_t offset, uint64_t bytes, void *to)
 {
 	uint64_t end =
 		block_source_info(image->format.file, image->home).size_bytes;
@@ -81,7 +90,8 @@ int qcow2_io_read_co(
 		uint64_t step = bytes < BLOCK_MAX_DATA_BYTES
 			? bytes
 			: BLOCK_MAX_DATA_BYTES;
-		int error = transfer_co(image, BLOCK_READ, offset, step, to);
+		int error = transfer_co(
+			image, purpose, BLOCK_READ, offset, step, to);
 
 		if (error)
 			return error;
@@ -92,14 +102,15 @@ int qcow2_io_read_co(
 	return 0;
 }
 
-int qcow2_io_write_co(
-	struct qcow2 *image, uint64_t offset, uint64_t bytes, void *from)
+int qcow2_io_write_co(struct qcow2 *image, enum block_purpose purpose,
+	uint64_t offset, uint64_t bytes, void *from)
 {
 	while (bytes) {
 		uint64_t step = bytes < BLOCK_MAX_DATA_BYTES
 			? bytes
 			: BLOCK_MAX_DATA_BYTES;
-		int error = transfer_co(image, BLOCK_WRITE, offset, step, from);
+		int error = transfer_co(
+			image, purpose, BLOCK_WRITE, offset, step, from);
 
 		if (error)
 			return error;
@@ -110,20 +121,25 @@ int qcow2_io_write_co(
 	return 0;
 }
 
-int qcow2_io_flush_co(struct qcow2 *image)
+int qcow2_io_flush_co(struct qcow2 *image, enum block_purpose purpose)
 {
-	return transfer_co(image, BLOCK_FLUSH, 0, 0, NULL);
+	int error = image->failed
+		? -EIO
+		: transfer_co(image, purpose, BLOCK_FLUSH, 0, 0, NULL);
+
+	return error ? qcow2_io_failed(image, error, "flush") : 0;
 }
 
 /* -- several writes ------------------------------------------------------- */
 
-int qcow2_io_add(struct qcow2_write_list *list, uint64_t offset,
-	const void *data, uint32_t bytes)
+int qcow2_io_add(struct qcow2_write_list *list, enum block_purpose purpose,
+	uint64_t offset, const void *data, uint32_t bytes)
 {
 	struct qcow2_write *write = malloc(sizeof *write);
 
 	if (!write)
 		return -ENOMEM;
+	write->purpose = purpose;
 	write->offset = offset;
 	write->bytes = bytes;
 	write->data = qcow2_io_memory(bytes);
@@ -183,6 +199,7 @@ static int batch_start(
 	write->iov = (struct iovec){w->data, w->bytes};
 	block_request_init(&write->request, image->home);
 	write->request.op = BLOCK_WRITE;
+	write->request.purpose = (uint8_t)w->purpose;
 	write->request.flags = 0;
 	write->request.offset_bytes = w->offset;
 	write->request.length_bytes = w->bytes;
@@ -213,16 +230,17 @@ int qcow2_io_write_all_co(
 
 /* -- the header ----------------------------------------------------------- */
 
-int qcow2_io_header_co(struct qcow2 *image)
+int qcow2_io_header_co(struct qcow2 *image, enum block_purpose purpose)
 {
 	qcow2_header_patch(&image->header, image->sector);
 	uint8_t *copy = qcow2_io_memory(QCOW2_HEADER_SECTOR);
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, image->sector, QCOW2_HEADER_SECTOR);
-	int error = qcow2_io_write_co(image, 0, QCOW2_HEADER_SECTOR, copy);
+	int error =
+		qcow2_io_write_co(image, purpose, 0, QCOW2_HEADER_SECTOR, copy);
 	free(copy);
-	return error ? error : qcow2_io_flush_co(image);
+	return error ? error : qcow2_io_flush_co(image, purpose);
 }
 
 /* -- when it goes wrong --------------------------------------------------- */
@@ -256,7 +274,7 @@ static void mark_corrupt_co(void *argument)
 	free(m);
 	co_mutex_lock_co(&image->refcounts.write);
 	image->header.incompatible |= QCOW2_CORRUPT;
-	qcow2_io_header_co(image);
+	qcow2_io_header_co(image, PURPOSE_HEADER_CORRUPT);
 	co_mutex_unlock(&image->refcounts.write);
 	qcow2_io_helper_done(image);
 }

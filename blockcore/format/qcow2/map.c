@@ -276,7 +276,7 @@ static int slice_read_co(struct qcow2_map *map, struct qcow2_slice *slice)
 
 	if (!bytes)
 		return -ENOMEM;
-	error = qcow2_io_read_co(image,
+	error = qcow2_io_read_co(image, PURPOSE_L2_LOAD,
 		table + (uint64_t)slice->slice_index * g->slice_bytes,
 		g->slice_bytes, bytes);
 	for (uint32_t i = 0; !error && i < g->slice_bytes / 8; i++)
@@ -398,8 +398,8 @@ static int l1_read_co(struct qcow2_map *map, struct err *err)
 
 	if (!bytes)
 		return err_set(err, ENOMEM, "no memory for the L1 table");
-	int error =
-		qcow2_io_read_co(map->image, map->l1_offset, room * 8, bytes);
+	int error = qcow2_io_read_co(
+		map->image, PURPOSE_L1_LOAD, map->l1_offset, room * 8, bytes);
 	for (uint32_t i = 0; !error && i < map->l1_entries; i++) {
 		map->l1[i] = get_be64(bytes + 8 * (size_t)i);
 		if (!(map->l1[i] & QCOW2_OFFSET_MASK))

@@ -52,7 +52,8 @@ static int table_zero_co(struct qcow2 *image, uint64_t to)
 	if (!zeroes)
 		return -ENOMEM;
 	memset(zeroes, 0, bytes);
-	error = qcow2_io_write_co(image, to, bytes, zeroes);
+	error = qcow2_io_write_co(
+		image, PURPOSE_L2_ALLOC_WRITE, to, bytes, zeroes);
 	free(zeroes);
 	return error;
 }

@@ -128,7 +128,7 @@ static int count_run_co(struct qcow2 *image, const struct search *s)
 	for (uint64_t i = 0; i < s->found; i++)
 		qcow2_refcount_set(image, block->data, first + i, 1);
 	qcow2_refcount_dirty(image, block);
-	error = qcow2_refcount_collect(image, &list);
+	error = qcow2_refcount_collect(image, PURPOSE_CLUSTER_ALLOC, &list);
 	if (!error)
 		error = qcow2_io_write_all_co(image, &list);
 	qcow2_io_free(&list);
@@ -163,8 +163,8 @@ static int zero_run_co(
 		*zeroes = reads_zero_co(image, offset, bytes);
 		return 0;
 	}
-	return qcow2_io_vector_co(image, image->format.file, BLOCK_WRITE_ZEROES,
-		offset, bytes, NULL, 0);
+	return qcow2_io_vector_co(image, PURPOSE_CLUSTER_ALLOC_SPACE,
+		image->format.file, BLOCK_WRITE_ZEROES, offset, bytes, NULL, 0);
 }
 
 /* `write` is held: nobody else counts. Without space for a long run, a short one
@@ -251,7 +251,8 @@ int qcow2_pool_return_co(struct qcow2 *image)
 	int error = qcow2_refcount_drop_co(image, offset, bytes >> bits);
 	/* The space; that it is not given back does no harm. */
 	if (!error)
-		qcow2_io_vector_co(image, image->format.file, BLOCK_DISCARD,
-			offset, bytes, NULL, 0);
+		qcow2_io_vector_co(image, PURPOSE_CLUSTER_FREE,
+			image->format.file, BLOCK_DISCARD, offset, bytes, NULL,
+			0);
 	return error;
 }

@@ -12,6 +12,7 @@
  *	share.c unshare.c revert.c	a new snapshot; one less; back to one (share.h)
  *	zero.c		WRITE_ZEROES and DISCARD
  *	write.c		WRITE where something must be allocated or copied
+ *	flush.c		FLUSH
  *	extents.c	EXTENTS
  *	lock.c		order between changes of the same clusters
  *	read.c		READ that is more than one run of one kind
@@ -264,15 +265,21 @@ struct qcow2_op {
 
 /* -- io.c ----------------------------------------------------------------- */
 
-/* Whole sectors of the file, at home. Beyond its end: zeroes. */
-int qcow2_io_read_co(
-	struct qcow2 *image, uint64_t offset, uint64_t bytes, void *to);
-int qcow2_io_write_co(
-	struct qcow2 *image, uint64_t offset, uint64_t bytes, void *from);
-int qcow2_io_vector_co(struct qcow2 *image, struct block_source *source,
-	enum block_opcode op, uint64_t offset, uint64_t bytes,
-	const struct iovec *iov, unsigned count);
-int qcow2_io_flush_co(struct qcow2 *image);
+/* Each says what it is for: purpose.h. Whole sectors of the file, at home. Beyond
+ * its end: zeroes. */
+int qcow2_io_read_co(struct qcow2 *image, enum block_purpose purpose,
+	uint64_t offset, uint64_t bytes, void *to);
+int qcow2_io_write_co(struct qcow2 *image, enum block_purpose purpose,
+	uint64_t offset, uint64_t bytes, void *from);
+int qcow2_io_vector_co(struct qcow2 *image, enum block_purpose purpose,
+	struct block_source *source, enum block_opcode op, uint64_t offset,
+	uint64_t bytes, const struct iovec *iov, unsigned count);
+/* One that fails makes the image refuse changes: invariant 5. */
+int qcow2_io_flush_co(struct qcow2 *image, enum block_purpose purpose);
+/* The same without an image, on `lane`: while there is none. */
+int qcow2_io_transfer_co(struct block_lane *lane, enum block_purpose purpose,
+	struct block_source *source, enum block_opcode op, uint64_t offset,
+	uint64_t bytes, const struct iovec *iov, unsigned count);
 /* Memory that the kernel takes as it is; free(). */
 void *qcow2_io_memory(uint64_t bytes);
 
@@ -280,18 +287,19 @@ void *qcow2_io_memory(uint64_t bytes);
 struct qcow2_write {
 	uint64_t offset;
 	uint32_t bytes;
+	enum block_purpose purpose;
 	uint8_t *data; /* its own: freed with the list */
 	STAILQ_ENTRY(qcow2_write) link;
 };
 STAILQ_HEAD(qcow2_write_list, qcow2_write);
-int qcow2_io_add(struct qcow2_write_list *list, uint64_t offset,
-	const void *data, uint32_t bytes);
+int qcow2_io_add(struct qcow2_write_list *list, enum block_purpose purpose,
+	uint64_t offset, const void *data, uint32_t bytes);
 int qcow2_io_write_all_co(
 	struct qcow2 *image, const struct qcow2_write_list *list);
 void qcow2_io_free(struct qcow2_write_list *list);
 
 /* The header as it is now, durable. */
-int qcow2_io_header_co(struct qcow2 *image);
+int qcow2_io_header_co(struct qcow2 *image, enum block_purpose purpose);
 /* The image contradicts itself: said once, and if it can be written to, marked.
  * Any lane. Returns -EIO. */
 int qcow2_io_corrupt(struct qcow2 *image, const char *what, uint64_t where);
@@ -379,7 +387,8 @@ void qcow2_refcount_dirty(struct qcow2 *image, struct qcow2_refblock *block);
 int qcow2_refcount_drop_co(
 	struct qcow2 *image, uint64_t offset, uint64_t clusters);
 /* Copies of what is dirty; `write` is held. */
-int qcow2_refcount_collect(struct qcow2 *image, struct qcow2_write_list *list);
+int qcow2_refcount_collect(struct qcow2 *image, enum block_purpose purpose,
+	struct qcow2_write_list *list);
 /* Makes a block of this index, durable; `write` is held. */
 int qcow2_refcount_grow_co(struct qcow2 *image, uint64_t index);
 /* The same, at a cluster that is known to be free: for repair. */
@@ -411,7 +420,7 @@ int qcow2_map_lengthen_co(struct qcow2_map *map, uint32_t l1_entries);
 /* -- read.c --------------------------------------------------------------- */
 
 void qcow2_read_start(struct qcow2_lane *lane, struct block_request *request);
-/* Home: guest bytes into memory. */
+/* Home: guest bytes into memory, to be written elsewhere. */
 int qcow2_read_buffer_co(
 	struct qcow2 *image, uint64_t offset, uint64_t bytes, void *to);
 /* Lane: what home must do first for `op`; comes back with op->result. */
@@ -423,12 +432,23 @@ void qcow2_read_end(struct qcow2_op *op, int result);
 /* Starts the op at home; there its `run_co` runs, then the request ends. */
 void qcow2_read_send_home(
 	struct qcow2_op *op, void (*run_co)(struct qcow2_op *op));
+/* The whole request is an op there; without memory it fails. */
+void qcow2_read_at_home(struct qcow2_lane *lane, struct block_request *request,
+	void (*run_co)(struct qcow2_op *op));
 
 /* -- lock.c --------------------------------------------------------------- */
 
 /* Waits for its turn at these clusters, both inclusive. */
 void qcow2_lock_co(struct qcow2_op *op, uint64_t first, uint64_t last);
 void qcow2_unlock(struct qcow2_op *op);
+
+/* -- flush.c -------------------------------------------------------------- */
+
+void qcow2_flush_start(struct qcow2_lane *lane, struct block_request *request);
+/* A frame of a change that must be durable and went straight into the file: its
+ * data is durable, what names the cluster may not be yet. `context`: the lane. */
+bool qcow2_flush_written(
+	struct block_request *request, struct block_frame *frame);
 
 /* -- write.c, zero.c, extents.c ------------------------------------------- */
 
@@ -438,8 +458,6 @@ int qcow2_write_range_co(struct qcow2 *image, uint64_t offset, uint64_t bytes,
 	const struct iovec *iov, unsigned count);
 /* Before the first change ever: invariant 4. */
 int qcow2_write_begin_co(struct qcow2 *image);
-void qcow2_write_flush_start(
-	struct qcow2_lane *lane, struct block_request *request);
 
 /* The range is locked. */
 int qcow2_zero_range_co(

@@ -85,6 +85,17 @@ void qcow2_read_send_home(
 		loop_post(op->image->home->loop, &op->message);
 }
 
+void qcow2_read_at_home(struct qcow2_lane *lane, struct block_request *request,
+	void (*run_co)(struct qcow2_op *op))
+{
+	struct qcow2_op *op = qcow2_read_op(lane, request);
+
+	if (op)
+		qcow2_read_send_home(op, run_co);
+	else
+		block_complete(request, -ENOMEM);
+}
+
 int qcow2_read_home_co(struct qcow2_op *op, void (*run_co)(struct qcow2_op *op))
 {
 	if (op->lane->lane == op->image->home) {
@@ -105,6 +116,7 @@ struct reader {
 	struct qcow2 *image;
 	struct block_lane *lane;
 	struct block_request *parent; /* of the transfers; NULL: none */
+	enum block_purpose purpose; /* of what is read of the image's own */
 	const struct iovec *iov;
 	unsigned iov_count;
 	struct iovec *scratch; /* as many, and one more */
@@ -127,8 +139,9 @@ static bool part_ended(struct block_request *child, struct block_frame *frame)
 	return true;
 }
 
-static int child_read_co(struct reader *r, struct block_source *source,
-	uint64_t offset, uint64_t bytes, unsigned count)
+static int child_read_co(struct reader *r, enum block_purpose purpose,
+	struct block_source *source, uint64_t offset, uint64_t bytes,
+	unsigned count)
 {
 	struct part part = {.co = co_self()};
 	struct block_request *child = block_child_get(r->parent);
@@ -136,6 +149,7 @@ static int child_read_co(struct reader *r, struct block_source *source,
 	if (!child)
 		return -ENOMEM;
 	child->op = BLOCK_READ;
+	child->purpose = (uint8_t)purpose;
 	child->offset_bytes = offset;
 	child->length_bytes = bytes;
 	child->iov = r->scratch;
@@ -148,22 +162,23 @@ static int child_read_co(struct reader *r, struct block_source *source,
 	return part.result;
 }
 
-static int source_read_co(struct reader *r, struct block_source *source,
-	uint64_t offset, uint64_t bytes)
+static int source_read_co(struct reader *r, enum block_purpose purpose,
+	struct block_source *source, uint64_t offset, uint64_t bytes)
 {
 	unsigned count = iov_slice(r->scratch, r->iov_count + 1, r->iov,
 		r->iov_count, r->skip, bytes);
 
 	assert(count);
 	if (r->parent)
-		return child_read_co(r, source, offset, bytes, count);
-	return qcow2_io_vector_co(
-		r->image, source, BLOCK_READ, offset, bytes, r->scratch, count);
+		return child_read_co(r, purpose, source, offset, bytes, count);
+	return qcow2_io_vector_co(r->image, purpose, source, BLOCK_READ, offset,
+		bytes, r->scratch, count);
 }
 
 /* What of it lies before `end`; zeroes behind. */
-static int read_until_co(struct reader *r, struct block_source *source,
-	uint64_t offset, uint64_t bytes, uint64_t end)
+static int read_until_co(struct reader *r, enum block_purpose purpose,
+	struct block_source *source, uint64_t offset, uint64_t bytes,
+	uint64_t end)
 {
 	uint64_t there = offset < end ? end - offset : 0;
 
@@ -171,7 +186,7 @@ static int read_until_co(struct reader *r, struct block_source *source,
 		iov_zero(r->iov, r->iov_count, r->skip + there, bytes - there);
 	else
 		there = bytes;
-	return there ? source_read_co(r, source, offset, there) : 0;
+	return there ? source_read_co(r, purpose, source, offset, there) : 0;
 }
 
 struct unpacking {
@@ -202,7 +217,8 @@ static int packed_read_co(
 	whole.iov_count = 1;
 	whole.scratch = scratch;
 	whole.skip = 0;
-	return read_until_co(&whole, file, packed.offset - skew, iov.iov_len,
+	return read_until_co(&whole, PURPOSE_READ_COMPRESSED, file,
+		packed.offset - skew, iov.iov_len,
 		block_source_info(file, r->lane).size_bytes);
 }
 
@@ -253,13 +269,14 @@ static int read_piece_co(
 		if (piece->host >= image->file_bytes)
 			return qcow2_io_corrupt(image,
 				"data cluster behind the end", piece->host);
-		return read_until_co(r, image->format.file, piece->host,
-			piece->bytes,
+		return read_until_co(r, r->purpose, image->format.file,
+			piece->host, piece->bytes,
 			block_source_info(image->format.file, r->lane)
 				.size_bytes);
 	case QCOW2_HOLE:
-		return read_until_co(r, image->format.backing, offset,
-			piece->bytes, image->backing_bytes);
+		return read_until_co(r, PURPOSE_READ_BACKING_AIO,
+			image->format.backing, offset, piece->bytes,
+			image->backing_bytes);
 	case QCOW2_ZEROES:
 		iov_zero(r->iov, r->iov_count, r->skip, piece->bytes);
 		return 0;
@@ -276,6 +293,7 @@ int qcow2_read_buffer_co(
 	struct iovec iov = {to, bytes}, scratch[2];
 	struct reader r = {.image = image,
 		.lane = image->home,
+		.purpose = PURPOSE_COW_READ,
 		.iov = &iov,
 		.iov_count = 1,
 		.scratch = scratch};
@@ -309,6 +327,7 @@ static int read_pieces_co(struct qcow2_op *op)
 	struct reader r = {.image = image,
 		.lane = op->lane->lane,
 		.parent = request,
+		.purpose = PURPOSE_READ_AIO,
 		.iov = request->iov,
 		.iov_count = request->iov_count,
 		.scratch = op->iov};
@@ -363,11 +382,12 @@ void qcow2_read_start(struct qcow2_lane *lane, struct block_request *request)
 	bool backed = image->backing_bytes > offset;
 	if (whole && piece.state == QCOW2_DATA &&
 		piece.host + bytes <= image->file_bytes) {
-		block_redirect(
-			request, image->format.file, piece.host - offset);
+		block_redirect_as(request, image->format.file,
+			piece.host - offset, PURPOSE_READ_AIO);
 	} else if (whole && piece.state == QCOW2_HOLE && backed &&
 		offset + bytes <= image->backing_bytes) {
-		block_redirect(request, image->format.backing, 0);
+		block_redirect_as(request, image->format.backing, 0,
+			PURPOSE_READ_BACKING_AIO);
 	} else if (whole &&
 		(piece.state == QCOW2_ZEROES ||
 			(piece.state == QCOW2_HOLE && !backed))) {

@@ -120,7 +120,8 @@ static int block_read_co(
 		error = qcow2_io_corrupt(
 			image, "misplaced refcount block", offset);
 	if (!error)
-		error = qcow2_io_read_co(image, offset, bytes, data);
+		error = qcow2_io_read_co(
+			image, PURPOSE_REFBLOCK_LOAD, offset, bytes, data);
 	if (!error)
 		memcpy(block->data, data, bytes);
 	free(data);
@@ -161,7 +162,8 @@ void qcow2_refcount_dirty(struct qcow2 *image, struct qcow2_refblock *block)
 	block->dirty = true;
 }
 
-int qcow2_refcount_collect(struct qcow2 *image, struct qcow2_write_list *list)
+int qcow2_refcount_collect(struct qcow2 *image, enum block_purpose purpose,
+	struct qcow2_write_list *list)
 {
 	struct qcow2_refcounts *r = &image->refcounts;
 	struct qcow2_refblock *block;
@@ -171,7 +173,7 @@ int qcow2_refcount_collect(struct qcow2 *image, struct qcow2_write_list *list)
 			break;
 		if (!block->dirty)
 			continue;
-		int error = qcow2_io_add(list, r->table[block->index],
+		int error = qcow2_io_add(list, purpose, r->table[block->index],
 			block->data, (uint32_t)image->geometry.cluster_bytes);
 		if (error)
 			return error;
@@ -241,11 +243,12 @@ static int table_write_co(struct qcow2 *image, uint64_t index)
 	for (unsigned i = 0; i < TABLE_SECTOR_ENTRIES; i++)
 		put_be64(sector + 8 * i,
 			first + i < r->entries ? r->table[first + i] : 0);
-	error = qcow2_io_write_co(image,
+	error = qcow2_io_write_co(image, PURPOSE_REFBLOCK_ALLOC_HOOKUP,
 		image->header.reftable_offset + first * 8, QCOW2_SECTOR_BYTES,
 		sector);
 	free(sector);
-	return error ? error : qcow2_io_flush_co(image);
+	return error ? error
+		     : qcow2_io_flush_co(image, PURPOSE_REFBLOCK_ALLOC_HOOKUP);
 }
 
 /* It is durable before the table names it, and counts itself if it can. */
@@ -271,11 +274,12 @@ int qcow2_refcount_make_co(struct qcow2 *image, uint64_t index, uint64_t offset)
 	if (!error)
 		error = qcow2_map_mark_meta(image, offset, 1);
 	if (!error)
-		error = qcow2_io_write_co(
-			image, offset, g->cluster_bytes, block->data);
+		error = qcow2_io_write_co(image, PURPOSE_REFBLOCK_ALLOC_WRITE,
+			offset, g->cluster_bytes, block->data);
 	if (!error)
-		error = qcow2_io_flush_co(image);
-	if (error) {
+		error = qcow2_io_flush_co(image, PURPOSE_REFBLOCK_ALLOC_WRITE);
+	if (error) { /* nothing names it: the cluster is free as before */
+		qcow2_map_unmark_meta(image, offset, 1);
 		free(block);
 		return error;
 	}
@@ -364,9 +368,13 @@ static int growth_write_co(struct qcow2 *image, const struct growth *growth)
 	if (!error)
 		error = qcow2_map_mark_meta(image, growth->offset, used);
 	if (!error)
-		error = qcow2_io_write_co(image, growth->offset, bytes, area);
+		error = qcow2_io_write_co(image,
+			PURPOSE_REFBLOCK_ALLOC_WRITE_TABLE, growth->offset,
+			bytes, area);
 	free(area);
-	return error ? error : qcow2_io_flush_co(image);
+	return error
+		? error
+		: qcow2_io_flush_co(image, PURPOSE_REFBLOCK_ALLOC_WRITE_TABLE);
 }
 
 static int table_grow_co(struct qcow2 *image, uint64_t index)
@@ -384,15 +392,18 @@ static int table_grow_co(struct qcow2 *image, uint64_t index)
 	if (!error)
 		error = table_room(
 			image, growth.table_clusters << (g->cluster_bits - 3));
-	if (error)
+	if (error) {
+		qcow2_map_unmark_meta(image, growth.offset,
+			growth.blocks + growth.table_clusters);
 		return error;
+	}
 	for (uint64_t i = 0; i < growth.blocks; i++)
 		r->table[growth.first + i] =
 			growth.offset + (i << g->cluster_bits);
 	image->header.reftable_offset =
 		growth.offset + (growth.blocks << g->cluster_bits);
 	image->header.reftable_clusters = (uint32_t)growth.table_clusters;
-	error = qcow2_io_header_co(image);
+	error = qcow2_io_header_co(image, PURPOSE_REFBLOCK_ALLOC_SWITCH_TABLE);
 	if (error)
 		return qcow2_io_failed(image, error, "header");
 	qcow2_epoch_free(image, old, old_clusters);
@@ -431,8 +442,8 @@ int qcow2_refcount_open_co(struct qcow2 *image, struct err *err)
 	co_mutex_init(&r->write);
 	int error = table ? table_room(image, bytes / 8) : -ENOMEM;
 	if (!error)
-		error = qcow2_io_read_co(
-			image, image->header.reftable_offset, bytes, table);
+		error = qcow2_io_read_co(image, PURPOSE_REFTABLE_LOAD,
+			image->header.reftable_offset, bytes, table);
 	for (uint64_t i = 0; !error && i < r->entries; i++)
 		r->table[i] = get_be64(table + 8 * i) & ~511ull;
 	free(table);

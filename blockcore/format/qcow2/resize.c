@@ -53,15 +53,17 @@ static int write_l1_co(struct qcow2 *image, uint64_t offset, uint64_t clusters)
 	memset(table, 0, bytes);
 	for (uint32_t i = 0; i < image->map.l1_entries; i++)
 		put_be64(table + 8 * (size_t)i, image->map.l1[i]);
-	error = qcow2_io_write_co(image, offset, bytes, table);
+	error = qcow2_io_write_co(
+		image, PURPOSE_L1_GROW_WRITE_TABLE, offset, bytes, table);
 	free(table);
-	return error ? error : qcow2_io_flush_co(image);
+	return error ? error
+		     : qcow2_io_flush_co(image, PURPOSE_L1_GROW_WRITE_TABLE);
 }
 
-static int write_header_co(struct qcow2 *image)
+static int write_header_co(struct qcow2 *image, enum block_purpose purpose)
 {
 	co_mutex_lock_co(&image->refcounts.write);
-	int error = qcow2_io_header_co(image);
+	int error = qcow2_io_header_co(image, purpose);
 	co_mutex_unlock(&image->refcounts.write);
 	return error ? qcow2_io_failed(image, error, "header") : 0;
 }
@@ -87,7 +89,7 @@ static int lengthen_locked_co(struct qcow2 *image, uint32_t entries)
 		return error;
 	image->map.l1_offset = h->l1_offset = offset;
 	h->l1_entries = entries;
-	error = write_header_co(image);
+	error = write_header_co(image, PURPOSE_L1_GROW_ACTIVATE_TABLE);
 	if (!error)
 		qcow2_epoch_free(image, old, old_clusters);
 	return error;
@@ -132,7 +134,7 @@ static int grow_co(struct qcow2 *image, uint64_t bytes)
 	if (error)
 		return error;
 	image->header.size_bytes = bytes;
-	return write_header_co(image);
+	return write_header_co(image, PURPOSE_HEADER_SIZE);
 }
 
 /* Whether there is anything in [from, end). */
@@ -170,7 +172,7 @@ static int shrink_co(struct qcow2 *image, uint64_t bytes, struct err *err)
 			found ? "data" : "perhaps a snapshot", bytes);
 	if (!error) {
 		image->header.size_bytes = bytes;
-		error = write_header_co(image);
+		error = write_header_co(image, PURPOSE_HEADER_SIZE);
 	}
 	return error ? err_set(err, -error,
 			       "the image cannot become smaller: "

@@ -91,7 +91,7 @@ static int clear_slice_co(
 		put_be64(bytes + 8 * (size_t)i, word);
 	}
 	if (any)
-		error = qcow2_io_write_co(image,
+		error = qcow2_io_write_co(image, PURPOSE_SNAPSHOT_L2_UPDATE,
 			(map->l1[slice->l1_index] & QCOW2_OFFSET_MASK) +
 				(uint64_t)slice->slice_index * g->slice_bytes,
 			g->slice_bytes, bytes);
@@ -137,7 +137,8 @@ static int write_l1_co(struct qcow2 *image)
 	for (uint32_t i = 0; i < revert->l1_entries; i++)
 		put_be64(revert->l1.bytes + 8ull * i,
 			revert->from.l1[i] & QCOW2_OFFSET_MASK);
-	return qcow2_area_write_co(image, &revert->l1);
+	return qcow2_area_write_co(
+		image, PURPOSE_SNAPSHOT_L1_WRITE, &revert->l1);
 }
 
 /* What is current becomes a snapshot where its L1 table lies. */
@@ -292,7 +293,7 @@ int qcow2_revert_take_co(struct block_format *format, struct err *err)
 	int error = qcow2_epoch_commit_co(image);
 
 	if (!error)
-		error = qcow2_io_flush_co(image);
+		error = qcow2_io_flush_co(image, PURPOSE_SNAPSHOT_FLUSH);
 	if (!error)
 		error = name_it_co(image);
 	if (error)

@@ -273,7 +273,9 @@ static int write_l1_co(struct qcow2 *image, struct qcow2_area *l1)
 
 	for (uint32_t i = 0; i < share->l1_entries && !error; i++)
 		put_be64(l1->bytes + 8ull * i, share->l1[i]);
-	return error ? error : qcow2_area_write_co(image, l1);
+	return error
+		? error
+		: qcow2_area_write_co(image, PURPOSE_SNAPSHOT_L1_WRITE, l1);
 }
 
 static int write_table_co(struct qcow2 *image, const struct qcow2_snapshots *s,
@@ -311,7 +313,7 @@ static int finish_co(struct qcow2 *image, const struct qcow2_snapshots *s)
 	if (!error)
 		error = qcow2_epoch_commit_co(image);
 	if (!error)
-		error = qcow2_io_flush_co(image);
+		error = qcow2_io_flush_co(image, PURPOSE_SNAPSHOT_FLUSH);
 	return error ? error : name_it_co(image, s, table.offset);
 }
 

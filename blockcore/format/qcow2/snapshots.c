@@ -48,7 +48,8 @@ static int need_co(struct qcow2 *image, struct qcow2_snapshots *s, size_t bytes,
 	uint8_t *table = qcow2_io_memory(want);
 	if (!table)
 		return err_set(err, ENOMEM, "no memory for snapshots");
-	int error = qcow2_io_read_co(image, from, want, table);
+	int error = qcow2_io_read_co(
+		image, PURPOSE_SNAPSHOT_TABLE_LOAD, from, want, table);
 	free(s->table);
 	s->table = table;
 	s->bytes = want;

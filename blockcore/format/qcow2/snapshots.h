@@ -66,7 +66,8 @@ struct qcow2_area {
 int qcow2_area_new_co(
 	struct qcow2 *image, uint64_t bytes, struct qcow2_area *area);
 /* Not flushed. Frees the memory. */
-int qcow2_area_write_co(struct qcow2 *image, struct qcow2_area *area);
+int qcow2_area_write_co(struct qcow2 *image, enum block_purpose purpose,
+	struct qcow2_area *area);
 
 /* Bytes of the table as it was read. */
 size_t qcow2_snapshots_used(const struct qcow2_snapshots *snapshots);
@@ -81,7 +82,7 @@ int qcow2_snapshots_add_co(struct qcow2 *image,
 int qcow2_snapshots_name_co(struct qcow2 *image,
 	const struct qcow2_snapshots *snapshots, uint64_t table,
 	uint32_t count);
-int qcow2_snapshots_header_co(struct qcow2 *image);
+int qcow2_snapshots_header_co(struct qcow2 *image, enum block_purpose purpose);
 /* The image is dirty, durably; whether it was before is kept. */
 int qcow2_snapshots_mark_co(struct qcow2 *image, struct err *err);
 /* The image is not dirty any more, if it was not before. */

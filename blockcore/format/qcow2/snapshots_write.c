@@ -24,9 +24,10 @@ int qcow2_area_new_co(
 	return qcow2_resize_take_row_co(image, area->clusters, &area->offset);
 }
 
-int qcow2_area_write_co(struct qcow2 *image, struct qcow2_area *area)
+int qcow2_area_write_co(struct qcow2 *image, enum block_purpose purpose,
+	struct qcow2_area *area)
 {
-	int error = qcow2_io_write_co(image, area->offset,
+	int error = qcow2_io_write_co(image, purpose, area->offset,
 		area->clusters << image->geometry.cluster_bits, area->bytes);
 
 	free(area->bytes);
@@ -89,13 +90,13 @@ int qcow2_snapshots_add_co(struct qcow2 *image, const struct qcow2_snapshots *s,
 	if (used)
 		memcpy(table->bytes, s->table, used);
 	entry_put(table->bytes + used, made);
-	return qcow2_area_write_co(image, table);
+	return qcow2_area_write_co(image, PURPOSE_SNAPSHOT_TABLE_WRITE, table);
 }
 
-int qcow2_snapshots_header_co(struct qcow2 *image)
+int qcow2_snapshots_header_co(struct qcow2 *image, enum block_purpose purpose)
 {
 	co_mutex_lock_co(&image->refcounts.write);
-	int error = qcow2_io_header_co(image);
+	int error = qcow2_io_header_co(image, purpose);
 	co_mutex_unlock(&image->refcounts.write);
 	return error ? qcow2_io_failed(image, error, "header") : 0;
 }
@@ -108,7 +109,7 @@ int qcow2_snapshots_name_co(struct qcow2 *image,
 
 	h->snapshots_offset = table;
 	h->snapshots = count;
-	int error = qcow2_snapshots_header_co(image);
+	int error = qcow2_snapshots_header_co(image, PURPOSE_HEADER_SNAPSHOTS);
 	if (!error && bytes)
 		qcow2_epoch_free(
 			image, old, qcow2_clusters(&image->geometry, bytes));
@@ -122,7 +123,7 @@ int qcow2_snapshots_mark_co(struct qcow2 *image, struct err *err)
 	image->soiled = image->header.incompatible & QCOW2_DIRTY;
 	image->header.incompatible |= QCOW2_DIRTY;
 	if (!error)
-		error = qcow2_snapshots_header_co(image);
+		error = qcow2_snapshots_header_co(image, PURPOSE_HEADER_DIRTY);
 	return error
 		? err_set(err, -error, "the image cannot be written to: %s",
 			  strerror(-error))
@@ -134,5 +135,5 @@ int qcow2_snapshots_unmark_co(struct qcow2 *image)
 	if (image->soiled)
 		return 0;
 	image->header.incompatible &= ~(uint64_t)QCOW2_DIRTY;
-	return qcow2_snapshots_header_co(image);
+	return qcow2_snapshots_header_co(image, PURPOSE_HEADER_CLEAN);
 }

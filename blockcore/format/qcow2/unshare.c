@@ -46,7 +46,8 @@ static int write_table_co(struct qcow2 *image, const struct qcow2_snapshots *s,
 	if (!error) {
 		memcpy(table.bytes, s->table, gone->at);
 		memcpy(table.bytes + gone->at, s->table + end, used - end);
-		error = qcow2_area_write_co(image, &table);
+		error = qcow2_area_write_co(
+			image, PURPOSE_SNAPSHOT_TABLE_WRITE, &table);
 	}
 	free(table.bytes);
 	*offset = table.offset;
@@ -63,7 +64,7 @@ static int unname_found_co(struct qcow2 *image, const struct qcow2_snapshots *s,
 	if (!error)
 		error = qcow2_epoch_commit_co(image);
 	if (!error)
-		error = qcow2_io_flush_co(image);
+		error = qcow2_io_flush_co(image, PURPOSE_SNAPSHOT_FLUSH);
 	if (error)
 		return error;
 	image->soiled = image->header.incompatible & QCOW2_DIRTY;

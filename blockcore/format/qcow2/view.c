@@ -49,7 +49,7 @@ static void (*const operations[BLOCK_OPCODES])(
 	[BLOCK_WRITE] = qcow2_write_start,
 	[BLOCK_WRITE_ZEROES] = qcow2_zero_start,
 	[BLOCK_DISCARD] = qcow2_zero_start,
-	[BLOCK_FLUSH] = qcow2_write_flush_start,
+	[BLOCK_FLUSH] = qcow2_flush_start,
 	[BLOCK_EXTENTS] = qcow2_extents_start,
 };
 

@@ -33,14 +33,17 @@
 static int begin_locked_co(struct qcow2 *image)
 {
 	uint64_t mask = image->geometry.cluster_bytes - 1;
+	uint64_t autoclear = image->header.autoclear;
 	int error =
 		qcow2_pool_extend_co(image, (image->file_bytes + mask) & ~mask);
 
-	if (!error && image->header.autoclear) {
+	if (!error && autoclear) {
 		image->header.autoclear = 0;
 		co_mutex_lock_co(&image->refcounts.write);
-		error = qcow2_io_header_co(image);
+		error = qcow2_io_header_co(image, PURPOSE_HEADER_BEGIN);
 		co_mutex_unlock(&image->refcounts.write);
+		if (error) /* they are still there: the next one clears them */
+			image->header.autoclear = autoclear;
 	}
 	if (!error)
 		image->begun = true;
@@ -87,8 +90,9 @@ static int write_in_place_co(struct writer *w, const struct qcow2_piece *piece)
 {
 	unsigned count = iov_slice(w->scratch, w->count + 1, w->iov, w->count,
 		w->at - w->start, piece->bytes);
-	int error = qcow2_io_vector_co(w->image, w->image->format.file,
-		BLOCK_WRITE, piece->host, piece->bytes, w->scratch, count);
+	int error = qcow2_io_vector_co(w->image, PURPOSE_WRITE_AIO,
+		w->image->format.file, BLOCK_WRITE, piece->host, piece->bytes,
+		w->scratch, count);
 
 	w->at += piece->bytes;
 	return error;
@@ -124,6 +128,7 @@ static int read_pad_co(
 static int write_padded_co(struct writer *w, const struct fill *f)
 {
 	struct iovec *iov = w->scratch;
+	bool padded = f->head || f->tail;
 	unsigned count = 0;
 
 	if (f->head)
@@ -132,7 +137,9 @@ static int write_padded_co(struct writer *w, const struct fill *f)
 		f->at - w->start, f->to - f->at);
 	if (f->tail)
 		iov[count++] = (struct iovec){f->tail, f->pad_to - f->to};
-	return qcow2_io_vector_co(w->image, w->image->format.file, BLOCK_WRITE,
+	return qcow2_io_vector_co(w->image,
+		padded ? PURPOSE_COW_WRITE : PURPOSE_WRITE_AIO,
+		w->image->format.file, BLOCK_WRITE,
 		f->host + (f->pad_at - f->base), f->pad_to - f->pad_at, iov,
 		count);
 }
@@ -430,34 +437,6 @@ static void write_home_co(struct qcow2_op *op)
 		op->result = qcow2_epoch_commit_co(op->image);
 }
 
-static void flush_home_co(struct qcow2_op *op)
-{
-	op->result = qcow2_epoch_commit_co(op->image);
-}
-
-static void send_home(struct qcow2_lane *lane, struct block_request *request,
-	void (*run_co)(struct qcow2_op *op))
-{
-	struct qcow2_op *op = qcow2_read_op(lane, request);
-
-	if (op)
-		qcow2_read_send_home(op, run_co);
-	else
-		block_complete(request, -ENOMEM);
-}
-
-/* The data of an overwrite is durable; what names the cluster may not be yet. */
-static bool written_through(
-	struct block_request *request, struct block_frame *frame)
-{
-	struct qcow2_lane *lane = frame->context;
-
-	if (request->result || !lane->view->image->uncommitted)
-		return true;
-	send_home(lane, request, flush_home_co);
-	return false;
-}
-
 void qcow2_write_start(struct qcow2_lane *lane, struct block_request *request)
 {
 	struct qcow2 *image = lane->view->image;
@@ -470,23 +449,10 @@ void qcow2_write_start(struct qcow2_lane *lane, struct block_request *request)
 	} else if (piece.state == QCOW2_DATA && piece.ours &&
 		piece.bytes == bytes && image->begun && !image->sharing) {
 		if (request->flags & BLOCK_FUA)
-			block_push(request, written_through, lane, 0);
-		block_redirect(
-			request, image->format.file, piece.host - offset);
+			block_push(request, qcow2_flush_written, lane, 0);
+		block_redirect_as(request, image->format.file,
+			piece.host - offset, PURPOSE_WRITE_AIO);
 	} else {
-		send_home(lane, request, write_home_co);
+		qcow2_read_at_home(lane, request, write_home_co);
 	}
-}
-
-void qcow2_write_flush_start(
-	struct qcow2_lane *lane, struct block_request *request)
-{
-	struct qcow2 *image = lane->view->image;
-
-	if (image->failed)
-		block_complete(request, -EIO);
-	else if (image->uncommitted)
-		send_home(lane, request, flush_home_co);
-	else
-		block_redirect(request, image->format.file, 0);
 }

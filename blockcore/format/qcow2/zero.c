@@ -226,10 +226,5 @@ static void zero_home_co(struct qcow2_op *op)
 
 void qcow2_zero_start(struct qcow2_lane *lane, struct block_request *request)
 {
-	struct qcow2_op *op = qcow2_read_op(lane, request);
-
-	if (op)
-		qcow2_read_send_home(op, zero_home_co);
-	else
-		block_complete(request, -ENOMEM);
+	qcow2_read_at_home(lane, request, zero_home_co);
 }
