@@ -150,6 +150,15 @@ int spec_snapshot_delete_co(
 int spec_resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err);
 
+/* How large a file would become that holds a new image of what the source shows now.
+ * `format`: {type: qcow2, OPTION: VALUE ...}, without a file. */
+struct spec_measure {
+	uint64_t required_bytes; /* with the data there are */
+	uint64_t full_bytes; /* with all of it allocated */
+};
+int spec_measure_co(struct block_source *source, const struct doc *format,
+	struct spec_measure *measure, struct err *err);
+
 /* A driver's own verb; see block_kind.command_co. `driver` NULL: the bottom's. */
 int spec_command_co(struct block_source *source, const char *driver,
 	const char *verb, const struct doc *arguments, FILE *out,

@@ -28,6 +28,13 @@
 struct block_format;
 struct block_view;
 
+/* Of a new image that shows so many bytes. */
+struct format_measure {
+	uint64_t unit_bytes; /* data are allocated in such pieces */
+	uint64_t full_bytes; /* of its file, once all is allocated */
+	bool at_once; /* which it is from the start, as options say */
+};
+
 struct block_format_kind {
 	const char *name, *help;
 	bool has_backing; /* may have a backing file */
@@ -57,6 +64,9 @@ struct block_format_kind {
 	 * has_backing. */
 	int (*backing_name_co)(struct block_format *format, const char *name,
 		const char *type, struct err *err);
+	/* How large it would become. NULL: as large as what it shows. */
+	int (*measure)(const void *options, uint64_t size_bytes,
+		struct format_measure *measure, struct err *err);
 	int (*open_co)(struct block_format *format, struct err *err);
 	void (*close_co)(struct block_format *format);
 	/* Whether it has a snapshot of this name (or id): 0, -ENOENT, or

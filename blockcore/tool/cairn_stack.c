@@ -27,6 +27,7 @@
 #define MAX_COMMANDS 256u
 
 struct session {
+	bool create; /* what the document says is made, and that is all */
 	const char *document, *directory, *ring;
 	unsigned lanes;
 	const char *command[MAX_COMMANDS];
@@ -154,7 +155,7 @@ static void session_commands_co(struct session *session)
 
 	for (unsigned i = 0; i < session->commands; i++)
 		session_command_co(session, session->command[i]);
-	if (session->commands)
+	if (session->commands || session->create)
 		return;
 	while (loop_work_co(session->loop[0], input_read, &input) == 0)
 		session_command_co(session, input.line);
@@ -172,6 +173,7 @@ static void session_run_co(void *argument)
 	tool->out = stdout;
 	TAILQ_INIT(&tool->running);
 	if (!document ||
+		(session->create && tool_check_new(tool, document, &err)) ||
 		spec_build_co(tool->core, "stack", NULL, document,
 			&tool->source, &err)) {
 		fprintf(stderr, "cairn-stack: %s\n", err.text);
@@ -208,6 +210,7 @@ static void session_start(struct loop_message *message)
 static void print_help(void)
 {
 	puts("usage: cairn-stack [OPTION]... DOCUMENT.yaml\n"
+	     "       cairn-stack [OPTION]... create DOCUMENT.yaml\n"
 	     "       cairn-stack drivers | schema\n\n"
 	     "Builds the source that the document describes and runs commands "
 	     "on it.\n\n"
@@ -222,7 +225,10 @@ static void print_help(void)
 	     "  -v, --verbose          more in the log\n"
 	     "  -h, --help             this\n"
 	     "      --version          which cairn-stack this is\n\n"
-	     "drivers: all drivers and their options; schema: JSON Schema of "
+	     "create: makes the files and the image that it describes, of "
+	     "which none may be there;\nwhat they are made of are options of "
+	     "the image. drivers: all drivers and their options; schema: JSON "
+	     "Schema of "
 	     "the document.\n\n"
 	     "Exit status: 0 all well, 1 a command failed, 2 wrong usage or "
 	     "document.\n\n"
@@ -297,6 +303,8 @@ int main(int argc, char **argv)
 		if (status >= 0)
 			return status;
 	}
+	session.create = optind + 2 == argc && !strcmp(argv[optind], "create");
+	optind += session.create;
 	if (optind + 1 != argc)
 		return usage_error("one document is needed", "");
 	session.document = argv[optind];

@@ -95,6 +95,27 @@ static int stack_configure_co(
 	return stack_with_doc_co(tool, line, 2, do_configure_co, err);
 }
 
+static int do_measure_co(struct tool *tool, const struct tool_line *line,
+	const struct doc *doc, struct err *err)
+{
+	struct spec_measure measure;
+
+	(void)line;
+	int error = spec_measure_co(tool->source, doc, &measure, err);
+	if (!error)
+		fprintf(tool->out,
+			"required size: %" PRIu64 "\nfully allocated size: "
+			"%" PRIu64 "\n",
+			measure.required_bytes, measure.full_bytes);
+	return error;
+}
+
+static int stack_measure_co(
+	struct tool *tool, const struct tool_line *line, struct err *err)
+{
+	return stack_with_doc_co(tool, line, 1, do_measure_co, err);
+}
+
 static int do_swap_co(struct tool *tool, const struct tool_line *line,
 	const struct doc *doc, struct err *err)
 {
@@ -377,6 +398,10 @@ const struct tool_command tool_stack_commands[] = {
 		stack_reorder_co},
 	{"resize", "BYTES", "change the size of the bottom", 1, 1,
 		stack_resize_co},
+	{"measure", "DOC",
+		"bytes of a file with a new image of all that: measure {type: "
+		"qcow2, cluster_size: 64K}",
+		1, 0, stack_measure_co},
 	{"command", "NAME VERB [DOC]", "a driver's own verb", 2, 0,
 		stack_command_co},
 	{"job", "start|pause|resume|cancel|status|wait KIND [DOC]",

@@ -49,6 +49,11 @@ extern const struct tool_command tool_stack_commands[];
 int tool_run_co(struct tool *tool, const char *line, struct err *err);
 void tool_print_commands(FILE *out);
 
+/* -EEXIST: the file that the image of the document is to be made in is there already;
+ * -EINVAL: it is to be in none. */
+int tool_check_new(
+	const struct tool *tool, const struct doc *document, struct err *err);
+
 /* Waits for what is still running: I/O (its first error), jobs (cancelled). */
 int tool_io_wait_co(struct tool *tool, struct err *err);
 void tool_stop_jobs_co(struct tool *tool);

@@ -360,35 +360,41 @@ int qcow2_create_fill_co(struct qcow2 *image, struct err *err)
 
 /* -- measuring ------------------------------------------------------------ */
 
-int qcow2_create_measure(const struct qcow2_options *options,
-	uint64_t size_bytes, uint64_t data_bytes, uint64_t *bytes,
-	struct err *err)
+/* Clusters of refcount table and blocks beside `all` others, which count as well. */
+static uint64_t count_clusters(const struct layout *l, uint64_t all)
 {
+	const struct qcow2_geometry *g = &l->geometry;
+	unsigned bits = l->header.cluster_bits + 3 - l->header.refcount_order;
+	uint64_t per_block = 1ull << bits, blocks = 0, table = 0, before;
+
+	do {
+		before = blocks;
+		blocks = (all + blocks + table + per_block - 1) / per_block;
+		table = qcow2_clusters(g, 8 * blocks);
+	} while (blocks != before);
+	return blocks + table;
+}
+
+int qcow2_create_measure(const void *options, uint64_t size_bytes,
+	struct format_measure *measure, struct err *err)
+{
+	const struct qcow2_options *o = options;
 	struct layout *l = calloc(1, sizeof *l);
-	int error = l ? plan(options, size_bytes, l, err)
-		      : err_set(err, ENOMEM, "no memory");
+	int error = l ? plan(o, size_bytes, l, err)
+		      : err_set(err, ENOMEM, "no memory for a new image");
 
 	if (!error) {
 		unsigned bits = l->header.cluster_bits;
-		uint64_t data = qcow2_clusters(&l->geometry, data_bytes);
 		uint64_t tables = size_bytes ? l->header.l1_entries : 0;
-		uint64_t per_block = 1ull
-			<< (bits + 3 - l->header.refcount_order);
-		uint64_t all = 1 + l->l1_clusters + tables + data, blocks = 0;
-		uint64_t before;
+		uint64_t all = 1 + l->l1_clusters + tables +
+			qcow2_clusters(&l->geometry, size_bytes);
 
-		do {
-			before = blocks;
-			blocks = (all + blocks +
-					 qcow2_clusters(
-						 &l->geometry, 8 * blocks) +
-					 per_block - 1) /
-				per_block;
-		} while (blocks != before);
-		*bytes = (all + blocks +
-				 qcow2_clusters(&l->geometry, 8 * blocks))
-			<< bits;
+		*measure = (struct format_measure){
+			.unit_bytes = l->geometry.cluster_bytes,
+			.at_once =
+				o->preallocation >= QCOW2_PREALLOCATE_FALLOC};
+		measure->full_bytes = (all + count_clusters(l, all)) << bits;
 	}
 	free(l);
-	return error;
+	return error ? err_wrap(err, "new image") : 0;
 }

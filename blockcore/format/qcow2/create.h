@@ -27,10 +27,9 @@ int qcow2_create_undo_co(struct block_core *core, struct block_source *file);
 uint64_t qcow2_create_clusters(const struct qcow2_header *header);
 /* What option preallocation says, in a new image. */
 int qcow2_create_fill_co(struct qcow2 *image, struct err *err);
-/* Bytes of the file for an image with `data_bytes` allocated. */
-int qcow2_create_measure(const struct qcow2_options *options,
-	uint64_t size_bytes, uint64_t data_bytes, uint64_t *bytes,
-	struct err *err);
+/* block_format_kind's. */
+int qcow2_create_measure(const void *options, uint64_t size_bytes,
+	struct format_measure *measure, struct err *err);
 /* Clusters in a row, for a table. */
 int qcow2_resize_take_row_co(
 	struct qcow2 *image, uint64_t clusters, uint64_t *offset);

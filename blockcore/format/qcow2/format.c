@@ -481,6 +481,7 @@ const struct block_format_kind qcow2_format_kind = {
 	.backing_free = qcow2_backing_free,
 	.backing_drop_co = qcow2_backing_drop_co,
 	.backing_name_co = qcow2_backing_name_co,
+	.measure = qcow2_create_measure,
 	.open_co = open_co,
 	.close_co = close_co,
 	.find_snapshot_co = qcow2_snapshots_look_co,
