@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "target/control/database.h"
 #include "tests/lib/appliance_box.h"
 #include "tests/lib/check.h"
 
@@ -309,6 +310,85 @@ static void test_dry_run_touches_nothing_co(
 	box_close_co(&box);
 }
 
+static int go_back_co(struct box *box, uint64_t number, struct err *err)
+{
+	struct config_outcome outcome;
+	int failed = config_history_restore_co(
+		box->config, number, "test", NULL, false, &outcome, err);
+	if (!failed)
+		config_outcome_free(&outcome);
+	return failed;
+}
+
+#define UUID_OF_A "61616161-6161-6161-6161-616161616161"
+#define ON_A(name) \
+	"{name: " name ", uuid: " UUID_OF_A \
+	", source: {protocol: {type: mem, size: 1M}}}, " \
+	"{name: z, source: {source: " name "}}"
+
+/* Through another name, and from nothing: what stands on a volume is behind it. */
+static void test_history_knows_names_co(struct stack_rig *rig, void *argument)
+{
+	struct box box;
+	struct err err = {0};
+	(void)argument;
+	box_open(&box, rig);
+	box_must_apply_co(&box, ON_A("a"));
+	uint64_t good = config_generation(box.config);
+	json_t *before = config_document(box.config);
+	box_must_apply_co(&box, ON_A("b"));
+	CHECK_INT(go_back_co(&box, good, &err), 0);
+	CHECK(!config_find(box.config, CONFIG_VOLUME, "b"));
+	box_must_apply_co(&box, MEM_OF("x", "1M"));
+	CHECK_INT(go_back_co(&box, good, &err), 0);
+	json_t *after = config_document(box.config);
+	CHECK(json_equal(before, after));
+	json_decref(before);
+	json_decref(after);
+	box_close_co(&box);
+}
+
+/* What an older version kept and this one does not take is refused, and nothing of
+ * it is done. */
+static void test_history_of_another_version_co(
+	struct stack_rig *rig, void *argument)
+{
+	static const struct {
+		const char *sql, *said;
+	} strange[] = {
+		{"UPDATE history SET changes = replace(changes,"
+		 " '\"before\":{', '\"before\":{\"colour\":1,')",
+			"no way back to change 1: volumes[0].colour: "},
+		{"UPDATE history SET changes = replace(changes,"
+		 " '\"colour\":1,', '')",
+			NULL},
+		{"UPDATE history SET changes = replace(changes,"
+		 " '\"kind\":\"volume\"', '\"kind\":\"floppy\"')",
+			"no way back to change 1: change 2 is of a kind that "
+			"this version does not know"},
+	};
+	struct box box;
+	struct err err = {0};
+	(void)argument;
+	box_open(&box, rig);
+	box_must_apply_co(&box, ON_A("a"));
+	uint64_t good = config_generation(box.config);
+	box_must_apply_co(&box, MEM_OF("x", "1M"));
+	uint64_t last = config_generation(box.config);
+	for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
+		CHECK_INT(database_run(state_database(box.state),
+				  strange[i].sql, &err),
+			0);
+		if (!strange[i].said)
+			continue;
+		CHECK_INT(go_back_co(&box, good, &err), -EINVAL);
+		CHECK_FIND(err.text, strange[i].said);
+		CHECK_INT(config_generation(box.config), last);
+		CHECK(!config_find(box.config, CONFIG_VOLUME, "a"));
+	}
+	box_close_co(&box);
+}
+
 static void test_history_goes_back_co(struct stack_rig *rig, void *argument)
 {
 	struct box box;
@@ -359,6 +439,8 @@ int main(void)
 		CONFIG_CASE(test_made_files_are_kept_with_the_change_co),
 		CONFIG_CASE(test_dry_run_touches_nothing_co),
 		CONFIG_CASE(test_history_goes_back_co),
+		CONFIG_CASE(test_history_knows_names_co),
+		CONFIG_CASE(test_history_of_another_version_co),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

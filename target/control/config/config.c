@@ -145,8 +145,7 @@ static int run_co(struct config *config, struct config_proposal *proposal,
 	return config->in_force ? 0 : put_in_force_co(config, proposal, err);
 }
 
-/* `slots` NULL: a document that came as a whole. */
-static int propose_co(struct config *config, struct doc *root,
+int config_propose_co(struct config *config, struct doc *root,
 	const struct config_slots *slots, const struct config_change *change,
 	bool strict, struct config_outcome *outcome, struct err *err)
 {
@@ -219,7 +218,7 @@ static int change_co(struct config *config, const struct config_change *change,
 		&config->objects, config->appliance, &widened, &slots, err);
 	struct doc *root = failed ? NULL : edits_document(&slots, err);
 	if (root)
-		failed = propose_co(
+		failed = config_propose_co(
 			config, root, &slots, &widened, true, outcome, err);
 	else if (!failed)
 		failed = -ENOMEM;
@@ -250,121 +249,8 @@ int config_replace_co(struct config *config, const struct config_whole *whole,
 		.witness = whole->witness,
 		.dry_run = whole->dry_run};
 	co_mutex_lock_co(&config->changing);
-	int failed = propose_co(config, whole->root, NULL, &change,
+	int failed = config_propose_co(config, whole->root, NULL, &change,
 		whole->strict, outcome, err);
-	co_mutex_unlock(&config->changing);
-	return failed;
-}
-
-/* -- the history ------------------------------------------------------------ */
-
-int config_history(struct config *config, uint64_t before, unsigned limit,
-	json_t **list, struct err *err)
-{
-	return store_history(config->world.state, before, limit, list, err);
-}
-
-int config_history_entry(
-	struct config *config, uint64_t number, json_t **entry, struct err *err)
-{
-	return store_history_entry(config->world.state, number, entry, err);
-}
-
-/* Takes one change of an entry back in `document`, {kind list: {id: value}}. */
-static void take_back(json_t *objects, const json_t *change)
-{
-	const char *kind = json_string_value(json_object_get(change, "kind"));
-	const char *id = json_string_value(json_object_get(change, "id"));
-	json_t *before = json_object_get(change, "before");
-	json_t *list = json_object_get(objects, kind ? kind : "");
-	if (!list || !id)
-		return;
-	if (json_is_object(before))
-		json_object_set(list, id, before);
-	else
-		json_object_del(list, id);
-}
-
-static json_t *objects_by_id(const struct config *config)
-{
-	json_t *all = json_object();
-	for (int kind = 0; kind < CONFIG_KINDS; kind++) {
-		const struct config_list *list = &config->objects.list[kind];
-		json_t *map = json_object();
-		for (unsigned i = 0; i < list->count; i++)
-			json_object_set(
-				map, list->item[i]->id, list->item[i]->value);
-		json_object_set_new(all, config_kind_name(kind), map);
-	}
-	return all;
-}
-
-static json_t *document_of(const json_t *objects)
-{
-	json_t *document = json_object();
-	for (int kind = 0; kind < CONFIG_KINDS; kind++) {
-		json_t *array = json_array();
-		const char *id;
-		json_t *value;
-		json_object_foreach(
-			json_object_get(objects, config_kind_name(kind)), id,
-			value) json_array_append(array, value);
-		json_object_set_new(document, config_kind_list(kind), array);
-	}
-	return document;
-}
-
-/* The document as it was right after change `number`. */
-static int document_at(struct config *config, uint64_t number,
-	json_t **document, struct err *err)
-{
-	json_t *entry, *entries, *one;
-	size_t i, k;
-	int failed = config_history_entry(config, number, &entry, err);
-	if (failed)
-		return failed;
-	json_decref(entry);
-	failed = config_history(config, 0, CONFIG_HISTORY, &entries, err);
-	if (failed) {
-		json_decref(entries);
-		return failed;
-	}
-	json_t *objects = objects_by_id(config);
-	json_array_foreach(entries, i, entry)
-	{
-		if ((uint64_t)json_integer_value(
-			    json_object_get(entry, "number")) <= number)
-			break;
-		json_array_foreach(json_object_get(entry, "changes"), k, one)
-			take_back(objects, one);
-	}
-	*document = document_of(objects);
-	json_decref(objects);
-	json_decref(entries);
-	return 0;
-}
-
-int config_history_restore_co(struct config *config, uint64_t number,
-	const char *who, struct config_witness *witness, bool dry_run,
-	struct config_outcome *outcome, struct err *err)
-{
-	char title[64];
-	json_t *document = NULL;
-	*outcome = (struct config_outcome){0};
-	snprintf(title, sizeof title, "back to change %" PRIu64, number);
-	struct config_change change = {.who = who,
-		.title = title,
-		.witness = witness,
-		.dry_run = dry_run};
-	co_mutex_lock_co(&config->changing);
-	int failed = document_at(config, number, &document, err);
-	struct doc *root = failed ? NULL : json_to_doc(document, err);
-	json_decref(document);
-	if (root)
-		failed = propose_co(
-			config, root, NULL, &change, true, outcome, err);
-	else if (!failed)
-		failed = -ENOMEM;
 	co_mutex_unlock(&config->changing);
 	return failed;
 }

@@ -113,7 +113,9 @@ int config_history(struct config *config, uint64_t before, unsigned limit,
 /* One entry; -ENOENT. */
 int config_history_entry(struct config *config, uint64_t number, json_t **entry,
 	struct err *err);
-/* Everything as it was right after that change. */
+/* Everything as it was right after that change, but for the order of what came back
+ * since and for secrets, which no history has: a host that has lost its own refuses
+ * it, and so does a value that this version does not take any more. */
 int config_history_restore_co(struct config *config, uint64_t number,
 	const char *who, struct config_witness *witness, bool dry_run,
 	struct config_outcome *outcome, struct err *err);

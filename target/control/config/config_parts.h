@@ -3,6 +3,7 @@
  * What the files of the configuration share.
  *
  *	config.c	one change after the other, checked and applied
+ *	config_history.c	what was changed, and the way back
  *	config_move.c	a source that has moved beneath: kept, not applied
  *	config_portals.c	the settings' portals: the first filling
  */
@@ -26,6 +27,15 @@ struct config {
 	struct config_watcher *watcher; /* NULL: nobody */
 	struct co_mutex changing;
 };
+
+struct config_slots;
+
+/* The document that would be, checked, compared and, unless it is a dry run, in force;
+ * `root` is taken over. `slots` NULL: a document that came as a whole. Within
+ * `changing`. 0 or -errno with *err and all as before. */
+int config_propose_co(struct config *config, struct doc *root,
+	const struct config_slots *slots, const struct config_change *change,
+	bool strict, struct config_outcome *outcome, struct err *err);
 
 int64_t config_now_ms(void); /* since 1970 */
 

@@ -138,7 +138,9 @@ static int find_one(const struct document_host *origin, const char *host,
 	int failed = state_find_secret(state, host, kind, secret, err);
 	if (failed == -ENOENT)
 		return doc_error(at, err, ENOENT,
-			"no secret is kept for host \"%s\": give it", host);
+			"no secret is kept for host \"%s\": give it, or make "
+			"the host with one first",
+			host);
 	return failed;
 }
 
