@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# kill -9 while the configuration changes, in part and as a whole, portals among it:
-# afterwards it is as the last change that was acknowledged left it, or as the one that
-# was under way would have, whole, and the audit has a record of each. KILL_ROUNDS=1000 for the
-# long form. Then the whole is exported, imported into another appliance, and equal.
+# kill -9 while the configuration changes, in part and as a whole, portals and schedules
+# among it, and while snapshots of two volumes are made and deleted: afterwards it is as
+# the last change that was acknowledged left it, or as the one that was under way would
+# have, whole, and the audit has a record of each. KILL_ROUNDS=1000 for the long form. Then the whole is exported, imported into another appliance, and equal.
 
 . "$(dirname "$0")/lib.sh"
 needs curl jq
@@ -21,6 +21,10 @@ document() { # NUMBER
 			{\"listeners\": [{\"type\": \"throttle\", \"name\": \"t\", \"iops\": $((n + 1000))}],
 			\"protocol\": {\"type\": \"file\", \"path\": \"$name.raw\", \"size\": \"1MiB\"}}}$([ $name = b ] || echo ,)"
 	done
+	for name in 1 2; do
+		echo ", {\"name\": \"shot$name\", \"source\": {\"format\": {\"type\": \"qcow2\", \"size\": \"1MiB\", \"pool\": 0,
+			\"file\": {\"protocol\": {\"type\": \"file\", \"path\": \"shot$name.qcow2\", \"size\": \"4K\"}}}}}"
+	done
 	echo "], \"hosts\": [{\"name\": \"h$n\", \"iscsi\": {\"iqn\": [\"*\"]}}],
 		\"targets\": [{\"name\": \"t\", \"alias\": \"P$n\"}],
 		\"exports\": [{\"volume\": \"a\", \"target\": \"t\", \"lun\": $((n % 100)), \"hosts\": [\"h$n\"]}]}"
@@ -32,40 +36,66 @@ send() { # METHOD PATH: the body from $work/body; status
 	ask "$1" "$2" -o /dev/null -w '%{http_code}' -H 'If-Match: *' \
 		-H 'Content-Type: application/json' --data-binary "@$work/body"
 }
-# A number, the volumes that were added since, portals: what is to be found.
+# A number, the volumes that were added since, portals, schedules, snapshots: what is to
+# be found, in this order.
 words() { xargs -n 1 <"$work/acked" | grep "$@" | paste -sd' '; }
 ask_for() { xargs <<<"$*" >"$work/asked"; }
 put() { # NUMBER
 	document "$1" >"$work/body"
-	ask_for "$1" "$(words '^p')" # which the document leaves alone
+	ask_for "$1" "$(words '^[pk]')" # which the document leaves alone
 	send PUT /config
 }
 add() { # NUMBER: a volume, its target and its export, in one change
 	echo "{\"name\": \"x$1\", \"source\": {\"protocol\": {\"type\": \"mem\", \"size\": \"1MiB\"}},
 		\"export\": {\"hosts\": [\"h$(cut -d' ' -f1 "$work/acked")\"]}}" >"$work/body"
-	ask_for "$(words -v '^p')" "x$1" "$(words '^p')"
+	ask_for "$(words -v '^[psk]')" "x$1" "$(words '^[psk]')"
 	send POST /volumes
 }
-portal() { # NUMBER: one more, or of three the first is no more
+# turn LETTER PATH NUMBER BODY BEHIND: one more of what is called by that letter, or of
+# three the first is no more; words that begin as BEHIND says stand behind it.
+turn() {
 	local first
-	first=$(words '^p' | cut -d' ' -f1)
-	if [ "$(words '^p' | wc -w)" -ge 3 ]; then
+	first=$(words "^$1" | cut -d' ' -f1)
+	if [ "$(words "^$1" | wc -w)" -ge 3 ]; then
 		ask_for "$(words -vx "$first")"
-		ask DELETE "/portals/$first" -o /dev/null -w '%{http_code}' -H 'If-Match: *'
+		ask DELETE "$2/$first" -o /dev/null -w '%{http_code}' -H 'If-Match: *'
 	else
-		echo "{\"name\": \"p$1\", \"address\": \"127.0.0.1\", \"port\": 0}" >"$work/body"
-		ask_for "$(cat "$work/acked")" "p$1"
-		send POST /portals
+		echo "$4" >"$work/body"
+		ask_for "$(words -v "$5")" "$1$3" "$(words "$5")"
+		send POST "$2"
 	fi
+}
+portal() { turn p /portals "$1" "{\"name\": \"p$1\", \"address\": \"127.0.0.1\", \"port\": 0}" '^[sk]'; }
+schedule() {
+	turn s /schedules "$1" "{\"name\": \"s$1\", \"volumes\": [\"a\", \"shot1\"],
+		\"every\": \"day\", \"enabled\": false, \"keep\": {\"latest\": 1}}" '^k'
+}
+# Of both volumes at once; each is deleted by itself, so one may be left half.
+shot() { # NUMBER
+	local first status
+	first=$(words '^k' | cut -d' ' -f1)
+	[ "$(words '^k' | wc -w)" -ge 3 ] || {
+		echo "{\"name\": \"k$1\", \"volumes\": [\"shot1\", \"shot2\"]}" >"$work/body"
+		ask_for "$(cat "$work/acked")" "k$1"
+		send POST /snapshot-groups
+		return
+	}
+	echo "$first" >"$work/half"
+	ask_for "$(words -vx "$first")"
+	status=$(ask DELETE "/volumes/shot1/snapshots/$first" -o /dev/null -w '%{http_code}' -H 'If-Match: *')
+	case $status in 20?) ;; *) echo "$status" && return ;; esac
+	ask DELETE "/volumes/shot2/snapshots/$first" -o /dev/null -w '%{http_code}' -H 'If-Match: *'
 }
 change_on() {
 	local n status
 	n=$(cat "$work/count")
 	while :; do
 		n=$((n + 1))
-		case $((RANDOM % 4)) in
+		case $((RANDOM % 7)) in
 		0) status=$(put "$n" 2>/dev/null) ;;
 		1) status=$(portal "$n" 2>/dev/null) ;;
+		2 | 3) status=$(schedule "$n" 2>/dev/null) ;;
+		4) status=$(shot "$n" 2>/dev/null) ;;
 		*) status=$(add "$n" 2>/dev/null) ;;
 		esac
 		case $status in 20?) ;; *) return 0 ;; esac
@@ -86,7 +116,18 @@ found() {
 		 [$all.exports[].volume] | map("no export of " + .)) +
 		([.targets[] | .iqn // empty | split(":")[1]] -
 		 [$all.exports[].volume] | map("only a target " + .)) +
-		[.portals[].name | select(startswith("p"))] | join(" ")'
+		[.portals[].name | select(startswith("p"))] + [.schedules[]?.name] | join(" ")'
+}
+# Snapshots that both volumes have; one that only one has is to go.
+found_shots() {
+	local one two name
+	one=$(ask GET /volumes/shot1/snapshots | jq -r '.items[].name' | sort -V)
+	two=$(ask GET /volumes/shot2/snapshots | jq -r '.items[].name' | sort -V)
+	for name in $(comm -3 <(sort <<<"$one") <(sort <<<"$two")); do
+		[ "$name" = "$(cat "$work/half")" ] || echo "only one has $name"
+		ask DELETE "/volumes/shot2/snapshots/$name" -o /dev/null -H 'If-Match: *'
+	done
+	comm -12 <(sort <<<"$one") <(sort <<<"$two") | sort -V | xargs
 }
 # Each portal that is kept is bound, and no other.
 bound() {
@@ -111,7 +152,7 @@ witnessed() {
 whole() {
 	local now acked asked
 	acked=$(cat "$work/acked") asked=$(cat "$work/asked")
-	now=$(found)
+	now=$(xargs <<<"$(found) $(found_shots)")
 	if [ "$now" = "$acked" ] || [ "$now" = "$asked" ]; then
 		echo "$now" >"$work/acked"
 		bound && witnessed
@@ -163,8 +204,10 @@ damage() { # every page but the first
 check "the daemon starts" start_kept_daemon
 echo 0 | tee "$work/acked" >"$work/asked"
 echo 0 >"$work/count"
+echo none >"$work/half"
 check "a first configuration" [ "$(put 0)" = 200 ]
 check "$rounds times kill -9: the old or the new one, whole, and witnessed" all_rounds
+echo "# at last: $(cat "$work/acked")"
 ask GET /config | jq -S . >"$work/exported"
 stop_daemon
 check "an empty appliance" start_empty
