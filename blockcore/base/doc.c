@@ -243,7 +243,9 @@ int doc_uint(const struct doc *node, uint64_t min, uint64_t max, uint64_t *out,
 		rest = scan_digits(node->text, &value);
 	if (!rest || *rest)
 		return doc_error(node, err, EINVAL,
-			"a whole number is expected, without quotes");
+			"a whole number is expected, without quotes: "
+			"%" PRIu64 " to %" PRIu64 " is allowed",
+			min, max);
 	/* To JSON, in which documents are kept, 010 is no number. */
 	if (*node->text == '0' && node->text[1])
 		return doc_error(node, err, EINVAL,

@@ -24,7 +24,7 @@ const why = () => JSON.stringify(validate.errors?.[0]);
 const accepts = async (json) => {
 	const answer = await root.send("PUT", "/api/v1/config?dryRun=true",
 		{json, headers: {"if-match": "*"}});
-	return [answer.status === 200, answer.body];
+	return [answer.status === 200, answer.body, answer.status === 422 ? answer.json.errors[0].pointer : ""];
 };
 
 /* -- a document that has everything ------------------------------------------- */
@@ -121,6 +121,21 @@ const MISTAKES = {
 	"a name too long for a schedule": ["schedules.0.name", "n".repeat(41)],
 };
 
+/* What stands in the place of another value: the answer says what may. */
+const ALLOWED = {
+	"volumes.1.block_size": [1024, "none of: 512, 4096"],
+	"volumes.0.source.protocol.type": ["floppy", "there are: file, mem, null"],
+	"volumes.0.comment": ["x", "allowed are: name, source, "],
+	"hosts.1.iscsi.chap.weak_hashes": ["maybe", "none of: allowed, forbidden"],
+	"exports.0.lun": [-1, "0 to 16383 is allowed"],
+	"exports.1.lun": [16384, "0 to 16383 is allowed"],
+	"schedules.0.weekday": ["someday", "none of: sunday, monday"],
+	"schedules.1.every": ["fortnight", "hour, day, week, month"],
+	"schedules.0.at": ["half past two", "00:00 to 23:59"],
+	"volumes.1.source.listeners.0.type": ["trottle", "there are: "],
+	"volumes.1.source.format.type": ["vmdk", "there are: "],
+};
+
 /* -- all ---------------------------------------------------------------------- */
 
 ok(validate(demo), "the document of the demo is valid", why());
@@ -133,7 +148,16 @@ ok(taken, "the daemon takes it", body);
 for (const [name, [path, value]] of Object.entries(MISTAKES)) {
 	const document = altered(path, value);
 	ok(!validate(document), `the schema sees: ${name}`);
-	ok(!(await accepts(document))[0], `the daemon sees: ${name}`);
+	const [accepted, answer, pointer] = await accepts(document);
+	/* It, something in it, or what lacks it. */
+	const place = `/${path.replaceAll(".", "/")}`;
+	ok(!accepted && (pointer.startsWith(place) || (pointer && pointer === place.replace(/\/[^/]*$/, ""))),
+		`the daemon sees, and says where: ${name}`, answer);
+}
+
+for (const [path, [value, allowed]] of Object.entries(ALLOWED)) {
+	const [, answer] = await accepts(altered(path, value));
+	ok(answer.includes(allowed), `it says what is allowed: ${path}`, answer);
 }
 
 await root.send("PUT", "/api/v1/config", {json: whole(), headers: {"if-match": "*"}});
