@@ -55,6 +55,12 @@ check "one LUN" says '[.items[] | [.volume, .lun, .state]]' '[["a",0,"online"]]'
 
 check "the name again" gets 409 POST /volumes '{"name": "a", "size": "1MiB"}'
 echo old >"$work/data/old.raw"
+check "nor is its file another's" gets 409 POST /volumes \
+	'{"name": "thief", "source": {"protocol": {"type": "file", "path": "a.raw"}}}'
+check "who has it is said" says '.detail | test("a.raw.*volume \"a\" has it")' true
+check "nor is its LUN" gets 409 POST /volumes '{"name": "second", "source": {"protocol": {"type": "mem", "size": "1M"}},
+	"export": {"hosts": ["any"], "target": "iqn.2026-11.example.cairn:a", "lun": 0}}'
+check "who has that is said" body_has 'host \"any\" sees volume \"a\" as LUN 0'
 check "a file that is there is not taken over" gets 409 POST /volumes \
 	'{"name": "old", "size": "1MiB"}'
 check "it says which" says '.detail | contains("old.raw is there already")' true

@@ -167,6 +167,8 @@ static int prepare_one_co(struct apply *apply, unsigned i, struct err *err)
 	int failed = appliance_volume_prepare_co(v, &why);
 	if (!failed)
 		return 0;
+	if (why.code == EBUSY)
+		appliance_name_holder(apply->appliance, v, &why);
 	/* -EINVAL: a mistake in the document that only opening finds. */
 	if (!apply->order->restores &&
 		(apply->order->strict || failed == -EINVAL))

@@ -219,3 +219,34 @@ const char *appliance_file_user(
 	}
 	return user;
 }
+
+struct holder_search {
+	const struct appliance *appliance;
+	const char *name, *holder;
+};
+
+static bool find_holder(
+	json_t *protocol, const char *path, bool backing, void *argument)
+{
+	struct holder_search *search = argument;
+	(void)protocol;
+	(void)backing;
+	search->holder =
+		appliance_file_user(search->appliance, search->name, path);
+	return !search->holder;
+}
+
+void appliance_name_holder(const struct appliance *appliance,
+	const struct appliance_volume *v, struct err *why)
+{
+	struct holder_search search = {
+		.appliance = appliance, .name = v->settings.name};
+	struct err said = *why;
+	json_t *source = json_loads(v->source_json, 0, NULL);
+	if (source)
+		volume_files_each(source, false, find_holder, &search);
+	if (search.holder)
+		err_set(why, said.code, "%.420s; volume \"%s\" has it",
+			said.text, search.holder);
+	json_decref(source);
+}

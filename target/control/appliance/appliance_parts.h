@@ -80,6 +80,10 @@ void appliance_note_files(
 	struct appliance *appliance, struct appliance_volume *v);
 void appliance_forget_files(
 	struct appliance *appliance, struct appliance_volume *v);
+/* `v` could not open a file that somebody else has: adds to *why which volume has it, if
+ * one of ours does. */
+void appliance_name_holder(const struct appliance *appliance,
+	const struct appliance_volume *v, struct err *why);
 
 /* Opens one that is listed and offline, if it is there again; false: it is offline
  * still. */

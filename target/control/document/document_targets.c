@@ -257,9 +257,11 @@ static int check_place(struct document *document, struct document_export *place,
 			shared_host(export_of(document, other), export);
 		if (host)
 			return doc_error(doc_find(node, "lun"), err, EEXIST,
-				"host \"%s\" sees another volume as LUN %u of "
+				"host \"%s\" sees volume \"%s\" as LUN %u of "
 				"this target already",
-				host->name, export->lun);
+				host->name,
+				document->volume[other->volume].settings.name,
+				export->lun);
 	}
 	if (first) {
 		place->below = first->below;
