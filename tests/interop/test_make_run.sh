@@ -12,39 +12,8 @@ needs setsid qemu-img iscsi-ls
 sed -e "s|var/|$work/var/|" -e 's/port: 3260/port: 0/' \
 	-e 's/port: 8443/port: 0/' etc/cairn.yaml \
 	>"$work/cairn.yaml"
-log=$work/run.log
-variant=$(basename "$BUILD")
-limit_ms=2000
-case $variant in *asan* | *tsan*) limit_ms=4000 ;; esac # they are slow
-
-# A process group of its own, in which SIGINT counts, as in a terminal.
-begin() {
-	: >"$log"
-	env --default-signal=INT -u MAKEFLAGS -u MAKELEVEL setsid make \
-		--no-print-directory O="$(dirname "$BUILD")" V="$variant" \
-		CONFIG="$work/cairn.yaml" run >"$log" 2>&1 &
-	daemon_pid=$!
-	is_ready "$log" 1 || { cat "$log"; return 1; }
-}
-printed() { # WORDS: runs the command that was printed and that begins so
-	local line
-	line=$(grep -F -- "    $1 " "$log" | head -n 1)
-	[ -n "$line" ] || { echo "no command '$1'"; return 1; }
-	timeout 60 bash -c "$line"
-}
-is_not_logged() { ! grep -F "$1" "$log"; }
-now_ms() { echo $(($(date +%s%N) / 1000000)); }
-pressed() {
-	local from took
-	from=$(now_ms)
-	kill -INT -- "-$daemon_pid"
-	wait "$daemon_pid"
-	took=$(($(now_ms) - from))
-	daemon_pid=
-	echo "after $took ms"
-	tail -n 5 "$log"
-	[ $took -le $limit_ms ] && ! pgrep -f "$work/cairn.yaml" >/dev/null
-}
+MAKE_RUN=(O="$(dirname "$BUILD")" V="$(basename "$BUILD")" CONFIG="$work/cairn.yaml")
+. "$(dirname "$0")/make_run.sh"
 
 check "make run starts the demo" begin
 check "it says what there is" grep -q 'LUN 0    demo, 1 GiB' "$log"

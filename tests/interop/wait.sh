@@ -3,11 +3,12 @@
 # For shell tests: waiting for what happens, without looking again and again. Sourced.
 
 # line_comes PATTERN FILE [PID [FROM]]: waits for a line of FILE, which may be there
-# already or come, and prints it. 1: there is none within 60 s, or process PID has ended
-# without it. FROM: the first line that counts. The words of grep -E. (tail hears of
-# what is written by inotify, and ends when its reader has.)
+# already or come, and prints it. 1: there is none within 60 s (or WAIT_SECONDS), or
+# process PID has ended without it. FROM: the first line that counts. The words of
+# grep -E. (tail hears of what is written by inotify, and ends when its reader has.)
 line_comes() {
-	grep -m 1 -E -- "$1" < <(timeout 60 tail -n "+${4:-1}" -F ${3:+--pid="$3"} "$2" 2>/dev/null)
+	grep -m 1 -E -- "$1" < <(timeout "${WAIT_SECONDS:-60}" \
+		tail -n "+${4:-1}" -F ${3:+--pid="$3"} "$2" 2>/dev/null)
 }
 # The line after the last one that FILE has now: for FROM.
 next_line() { echo $(($(wc -l 2>/dev/null <"$1" || echo 0) + 1)); }

@@ -113,8 +113,9 @@ static char *ask_once(
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
 	quiet.c_lflag |= ICANON;
-	print_question(fd, what, more);
+	/* First the silence: who sees the question may answer it at once. */
 	tcsetattr(fd, TCSAFLUSH, &quiet);
+	print_question(fd, what, more);
 	char *line = read_line(fd, err);
 	tcsetattr(fd, TCSAFLUSH, &old);
 	dprintf(fd, "\n");
