@@ -98,6 +98,7 @@ help:
 	@echo 'check-asan    the C tests under Address- and UBSanitizer'
 	@echo 'check-tsan    the tests of what threads share, under ThreadSanitizer'
 	@echo 'check-hosts   a real Linux kernel as iSCSI host, in a virtual machine'
+	@echo 'check-fresh   what the README says of a bare Debian 12, on one'
 	@echo 'check-long    the long forms, for the published figures'
 	@echo 'bench         speed beside the peers'
 	@echo 'fuzz          the fuzz targets, FUZZ_RUNS executions each'
@@ -232,6 +233,13 @@ check-hosts:
 	@packaging/install-deps hosts
 	@$(MAKE) --no-print-directory -j$(J) all
 	@tests/hosts/run $(O)/release
+
+# PARTS=run: without what `make check` needs, which takes a while.
+PARTS ?= run check others
+.PHONY: check-fresh
+check-fresh:
+	@packaging/install-deps fresh
+	@tests/fresh/run $(O) $(PARTS)
 
 .PHONY: check-long
 check-long:

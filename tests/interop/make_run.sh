@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# `make run` as a user types it, for tests that sourced lib.sh: MAKE_RUN are the words
-# after `make` (V=release CONFIG=...), its output is in $log.
+# `make run` as a user types it, for tests that sourced lib.sh: MAKE may hold more words
+# (V=release CONFIG=...), its output is in $log.
 
+MAKE=(make)
 log=$work/run.log
 # How long Ctrl-C may take; where sanitizers make all slow, more.
 limit_ms=2000
@@ -11,8 +12,8 @@ case $(basename "$BUILD") in *asan* | *tsan*) limit_ms=4000 ;; esac
 # A process group of its own, in which SIGINT counts, as in a terminal.
 begin() {
 	: >"$log"
-	env --default-signal=INT -u MAKEFLAGS -u MAKELEVEL setsid make \
-		--no-print-directory "${MAKE_RUN[@]}" run >"$log" 2>&1 &
+	env --default-signal=INT -u MAKEFLAGS -u MAKELEVEL setsid "${MAKE[@]}" \
+		--no-print-directory run >"$log" 2>&1 &
 	daemon_pid=$!
 	is_ready "$log" 1 || { tail -n 60 "$log"; return 1; }
 }

@@ -12,8 +12,8 @@ needs setsid qemu-img iscsi-ls
 sed -e "s|var/|$work/var/|" -e 's/port: 3260/port: 0/' \
 	-e 's/port: 8443/port: 0/' etc/cairn.yaml \
 	>"$work/cairn.yaml"
-MAKE_RUN=(O="$(dirname "$BUILD")" V="$(basename "$BUILD")" CONFIG="$work/cairn.yaml")
 . "$(dirname "$0")/make_run.sh"
+MAKE+=(O="$(dirname "$BUILD")" V="$(basename "$BUILD")" CONFIG="$work/cairn.yaml")
 
 check "make run starts the demo" begin
 check "it says what there is" grep -q 'LUN 0    demo, 1 GiB' "$log"
