@@ -147,7 +147,7 @@ static void set_pointer(const struct doc *at, struct err *err)
 		err->pointer[0] = '\0';
 }
 
-static int error_at(const struct doc *at, uint32_t line, uint32_t column,
+int doc_error_in(const struct doc *at, uint32_t line, uint32_t column,
 	struct err *err, int code, const char *text)
 {
 	char path[256], place[300] = "";
@@ -170,7 +170,7 @@ int doc_error(const struct doc *at, struct err *err, int code,
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	return error_at(at, at->line, at->column, err, code, text);
+	return doc_error_in(at, at->line, at->column, err, code, text);
 }
 
 int doc_key_error(const struct doc *at, struct err *err, int code,
@@ -182,7 +182,7 @@ int doc_key_error(const struct doc *at, struct err *err, int code,
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	return error_at(at, at->key_line, at->key_column, err, code, text);
+	return doc_error_in(at, at->key_line, at->key_column, err, code, text);
 }
 
 void doc_copy_places(struct doc *to, const struct doc *from)

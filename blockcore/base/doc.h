@@ -61,6 +61,10 @@ int doc_error(const struct doc *at, struct err *err, int code,
 int doc_key_error(const struct doc *at, struct err *err, int code,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* The same with a text as it is, for a place in what `at` holds. */
+int doc_error_in(const struct doc *at, uint32_t line, uint32_t column,
+	struct err *err, int code, const char *text);
+
 /* Typed scalars; 0, or -EINVAL with *err saying what was expected. Numbers and
  * bools must not be quoted, as in JSON. Sizes take the suffixes K, M, G, T, P
  * (powers of 1024, optional "iB") and may be quoted. */

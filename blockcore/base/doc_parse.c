@@ -46,6 +46,7 @@ struct builder {
 	bool root_seen, done;
 	const char *key; /* of the node to come, in a map */
 	yaml_mark_t key_mark;
+	struct doc refused; /* stands for the node that is refused */
 };
 
 static void *arena_get(struct tree *tree, size_t bytes)
@@ -95,10 +96,32 @@ void doc_free(struct doc *root)
 	free(tree);
 }
 
+/* Hangs a node in what is open, under the key that came before it. */
+static void hang(struct builder *b, struct doc *node)
+{
+	struct doc **last;
+
+	node->parent = b->open;
+	node->key = b->key;
+	if (!b->open)
+		return;
+	last = &b->last[b->depth - 1];
+	*(*last ? &(*last)->next : &b->open->first) = node;
+	*last = node;
+}
+
+/* What is refused where a node would stand is named by that node's key; where a
+ * key would, by the map. The tree is given up then. */
 static int refuse(struct builder *b, yaml_mark_t mark, const char *why)
 {
-	return err_set(b->err, EINVAL, "%s:%zu:%zu: %s", b->file, mark.line + 1,
-		mark.column + 1, why);
+	bool at_key = b->open && b->open->kind == DOC_MAP && !b->key;
+
+	b->refused.file = b->file;
+	if (!at_key)
+		hang(b, &b->refused);
+	return doc_error_in(at_key ? b->open : &b->refused,
+		(uint32_t)mark.line + 1, (uint32_t)mark.column + 1, b->err,
+		EINVAL, why);
 }
 
 static int no_memory(struct builder *b)
@@ -136,20 +159,15 @@ static int add_node(struct builder *b, enum doc_kind kind, struct doc **out)
 		.line = (uint32_t)mark.line + 1,
 		.column = (uint32_t)mark.column + 1,
 		.file = b->file,
-		.key = b->key,
-		.parent = b->open,
 	};
+	hang(b, node);
 	if (b->key) {
 		node->key_line = (uint32_t)b->key_mark.line + 1;
 		node->key_column = (uint32_t)b->key_mark.column + 1;
 		b->key = NULL;
 	}
-	if (b->open) {
-		struct doc **last = &b->last[b->depth - 1];
-		*(*last ? &(*last)->next : &b->open->first) = node;
-		*last = node;
+	if (b->open)
 		b->children[b->depth - 1]++;
-	}
 	*out = node;
 	return 0;
 }
@@ -355,7 +373,9 @@ static int syntax_error(struct builder *b, const void *text, size_t bytes)
 		return no_memory(b);
 	if (b->yaml.error == YAML_READER_ERROR)
 		mark = mark_of_byte(text, bytes, b->yaml.problem_offset);
-	return refuse(b, mark, problem ? problem : "this is not YAML");
+	/* What was open then is not told: libyaml has read on from there. */
+	return err_set(b->err, EINVAL, "%s:%zu:%zu: %s", b->file, mark.line + 1,
+		mark.column + 1, problem ? problem : "this is not YAML");
 }
 
 static int build(struct builder *b, const void *text, size_t bytes)

@@ -144,18 +144,20 @@ static void test_what_is_refused(void **state)
 			"f:3:1: a: this key is already there, in "
 			"line 1"},
 		{"x: {b: 1, 'b': 2}", "f:1:11: x.b: this key is already"},
-		{"a: &x 1", "f:1:4: anchors"},
+		{"a: &x 1", "f:1:4: a: anchors"},
 		{"&x a: 1", "f:1:1: anchors"},
-		{"- &x [1]", "f:1:3: anchors"},
-		{"- &x {a: 1}", "f:1:3: anchors"},
-		{"a: 1\nb: *x", "f:2:4: aliases"},
+		{"- &x [1]", "f:1:3: [0]: anchors"},
+		{"- 1\n- &x {a: 1}", "f:2:3: [1]: anchors"},
+		{"a: 1\nb: *x", "f:2:4: b: aliases"},
 		{"*x : 1", "f:1:1: aliases"},
-		{"a: !!int 1", "f:1:4: tags"},
-		{"a: ! x", "f:1:4: tags"},
-		{"a: !t [1]", "f:1:4: tags"},
-		{"a: !t {b: 1}", "f:1:4: tags"},
+		{"a: !!int 1", "f:1:4: a: tags"},
+		{"a: {b: ! x}", "f:1:8: a.b: tags"},
+		{"a: !t [1]", "f:1:4: a: tags"},
+		{"a: !t {b: 1}", "f:1:4: a: tags"},
+		{"!t {b: 1}", "f:1:1: tags"},
 		{"%TAG ! tag:x,2000:\n---\na: 1", "f:1:1: %TAG"},
 		{"<<: {a: 1}", "f:1:1: merge keys"},
+		{"a: [0, {<<: {a: 1}}]", "f:1:9: a[1]: merge keys"},
 		{"a: 1\n---\nb: 2", "f:2:1: a second document"},
 		{"---\n---\n", "f:2:1: a second document"},
 		{"? [a]\n: 1", "f:1:3: a key must be a plain name"},
@@ -163,7 +165,7 @@ static void test_what_is_refused(void **state)
 		{": 1", "f:1:1: "},
 		{"?\n: 1", "f:1:2: a key is missing"},
 		{"~: 1", "f:1:1: a key is missing"},
-		{"a: \"x\\0y\"", "f:1:4: a text must not contain a NUL"},
+		{"a: \"x\\0y\"", "f:1:4: a: a text must not contain a NUL"},
 		{"a: [1", "f:2:1: did not find expected ',' or ']'"},
 		{"a: 1\n b: 2", "f:2:3: mapping values are not allowed"},
 		{"\tb: 1", "f:1:1: "},
@@ -204,8 +206,9 @@ static void test_depth_is_bounded(void **state)
 	doc_free(root);
 	memset(text, '[', DOC_MAX_DEPTH + 1);
 	assert_null(doc_parse("f", text, DOC_MAX_DEPTH + 1, &err));
-	assert_string_equal(
-		err.text, "f:1:65: nested too deep: more than 64 levels");
+	assert_string_equal(err.text + strlen(err.text) - 44,
+		"[0][0]: nested too deep: more than 64 levels");
+	assert_memory_equal(err.text, "f:1:65: [0][0]", 14);
 }
 
 /* "[,,]" would be no list; "[[],[],...]" is one node for three bytes. */
@@ -229,6 +232,12 @@ static void test_size_is_bounded(void **state)
 	assert_non_null(root);
 	assert_int_equal(doc_count(root), DOC_MAX_NODES - 1);
 	doc_free(root);
+	text[bytes - 2] = ',';
+	text[bytes - 1] = '0';
+	assert_null(doc_parse("f", text, bytes, &err));
+	assert_non_null(strstr(err.text,
+		"[999999]: too large: more than "
+		"1000000 nodes"));
 	free(text);
 
 	assert_null(doc_parse("f", "", DOC_MAX_BYTES + 1, &err));
