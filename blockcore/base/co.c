@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Coroutines. One mapping holds guard page, stack and, above the stack, the
+ * Coroutines. One mapping holds guard, stack and, above the stack, the
  * struct co. A stack once made never leaves run(): when its entry function has
  * returned it is pooled, suspended in that loop, and the next co_start only
  * gives it a new function.
@@ -28,10 +28,8 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-#define GUARD_BYTES 4096u
 #define HEAD_BYTES 4096u /* for struct co, above the stack */
-#define MAPPING_BYTES (GUARD_BYTES + STACK_BYTES + HEAD_BYTES)
-#define POOL_MAX 64u
+#define MAPPING_BYTES (CO_GUARD_BYTES + STACK_BYTES + HEAD_BYTES)
 
 enum co_state { CO_POOLED, CO_RUNNING, CO_YIELDED };
 
@@ -179,16 +177,17 @@ static struct co *stack_new(void)
 
 	if (map == MAP_FAILED)
 		return NULL;
-	if (mprotect(map, GUARD_BYTES, PROT_NONE) < 0) {
+	if (mprotect(map, CO_GUARD_BYTES, PROT_NONE) < 0) {
 		munmap(map, MAPPING_BYTES);
 		return NULL;
 	}
-	co = (struct co *)(map + GUARD_BYTES + STACK_BYTES);
-	co->side.stack = map + GUARD_BYTES;
+	co = (struct co *)(map + CO_GUARD_BYTES + STACK_BYTES);
+	co->side.stack = map + CO_GUARD_BYTES;
 	co->side.stack_bytes = STACK_BYTES;
 	co->side.fiber = fiber_new();
 	co->thread = &this_thread;
-	co_context_make(&co->side.context, map + GUARD_BYTES, STACK_BYTES, run);
+	co_context_make(
+		&co->side.context, map + CO_GUARD_BYTES, STACK_BYTES, run);
 	return co;
 }
 
@@ -206,12 +205,12 @@ static void enter(struct co *co)
 /* Lets run() end, so that the sanitizers forget the stack, and unmaps it. */
 static void stack_free(struct co *co)
 {
-	uint8_t *map = (uint8_t *)co - STACK_BYTES - GUARD_BYTES;
+	uint8_t *map = (uint8_t *)co - STACK_BYTES - CO_GUARD_BYTES;
 
 	co->entry = NULL;
 	enter(co);
 	fiber_free(co->side.fiber);
-	asan_unpoison(map + GUARD_BYTES, STACK_BYTES);
+	asan_unpoison(map + CO_GUARD_BYTES, STACK_BYTES);
 	munmap(map, MAPPING_BYTES);
 }
 
@@ -236,7 +235,7 @@ static void enter_and_reap(struct co *co)
 		return;
 	this_thread.alive--;
 	announce_stack(co, false);
-	if (this_thread.pooled == POOL_MAX) {
+	if (this_thread.pooled == CO_POOL_MAX) {
 		stack_free(co);
 		return;
 	}

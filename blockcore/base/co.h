@@ -10,8 +10,10 @@
  *  3. No nested loop: nobody runs a coroutine "to its end"; who starts one goes
  *     on when it first yields.
  *  4. Stacks are 64 KiB (four times that under AddressSanitizer, whose frames
- *     are larger) with a guard page, pooled per thread, and known to
- *     AddressSanitizer and ThreadSanitizer.
+ *     are larger), pooled per thread, and known to AddressSanitizer and
+ *     ThreadSanitizer. Below each lies a guard of CO_GUARD_BYTES, larger than
+ *     any frame of ours (the Makefile's -Wframe-larger-than): an overflow ends
+ *     the process and never reaches another stack.
  */
 #ifndef BLOCKCORE_BASE_CO_H
 #define BLOCKCORE_BASE_CO_H
@@ -21,6 +23,8 @@
 #include <sys/queue.h>
 
 #define CO_STACK_BYTES (64u << 10)
+#define CO_GUARD_BYTES (64u << 10)
+#define CO_POOL_MAX 64u /* of each thread; more are given back at their end */
 
 struct co;
 

@@ -178,6 +178,12 @@ void trace_install_crash_handler(void)
 	trace_thread_init();
 }
 
+void trace_open_crash_signals(sigset_t *blocked)
+{
+	for (size_t i = 0; i < CRASH_SIGNALS; i++)
+		sigdelset(blocked, crash_signals[i].number);
+}
+
 void trace_thread_init(void)
 {
 	static _Thread_local char bytes[SIGNAL_STACK_BYTES];

@@ -12,6 +12,7 @@
 #ifndef BLOCKCORE_BASE_TRACE_H
 #define BLOCKCORE_BASE_TRACE_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/sdt.h>
@@ -101,7 +102,11 @@ void trace_install_crash_handler(void);
 
 /* Gives the calling thread a signal stack of its own, so that an overflow of a
  * stack (a coroutine's too) is dumped as well. trace_install_crash_handler has
- * done it for its caller. */
+ * done it for its caller, thread_start (thread.h) for its threads. */
 void trace_thread_init(void);
+
+/* Takes those signals out of `blocked`: a thread that blocks them is ended by the
+ * kernel, undumped. */
+void trace_open_crash_signals(sigset_t *blocked);
 
 #endif

@@ -8,11 +8,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "blockcore/base/list.h"
+#include "blockcore/base/thread.h"
 
 #define WORKER_THREADS_MAX 64
 
@@ -74,12 +74,8 @@ static void *worker_main(void *arg)
 /* Locked. A failure is no error while another thread runs. */
 static int pool_start_thread(struct worker_pool *pool)
 {
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	int failed = pthread_create(
+	int failed = thread_start(
 		&pool->threads[pool->running], NULL, worker_main, pool);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!failed)
 		pool->running++;
 	return failed;

@@ -9,6 +9,7 @@
  */
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
+#include "blockcore/base/thread.h"
 #include "blockcore/base/trace.h"
 #include "blockcore/loop/loop_epoll.h"
 #include "blockcore/ring.h"
@@ -79,7 +80,7 @@ static int lane_new(struct session *session, unsigned index, struct err *err)
 		return block_lane_start(session->tool.core, 0, session->loop[0],
 			POOL_BYTES, err);
 	sem_init(&start.started, 0, 0);
-	int error = pthread_create(
+	int error = thread_start(
 		&session->thread[index], NULL, lane_thread, &start);
 	if (error)
 		return err_set(err, error, "thread: %s", strerror(error));

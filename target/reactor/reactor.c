@@ -17,12 +17,12 @@
 
 #include "blockcore/base/co.h"
 #include "blockcore/base/prng.h"
+#include "blockcore/base/thread.h"
 #include "target/reactor/reactor_private.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,18 +216,6 @@ static void *thread_main(void *argument)
 	return NULL;
 }
 
-/* Signals belong to the thread that the process began with. */
-static int start_thread(struct reactor *reactor, pthread_attr_t *attributes)
-{
-	sigset_t all, before;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	int failed = pthread_create(
-		&reactor->thread, attributes, thread_main, reactor);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return failed;
-}
-
 int reactor_start(struct reactor *reactor, int cpu, struct err *err)
 {
 	assert(!reactor->started);
@@ -239,7 +227,8 @@ int reactor_start(struct reactor *reactor, int cpu, struct err *err)
 		CPU_SET((size_t)cpu, &set);
 		pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
 	}
-	int failed = start_thread(reactor, &attributes);
+	int failed = thread_start(
+		&reactor->thread, &attributes, thread_main, reactor);
 	pthread_attr_destroy(&attributes);
 	if (failed)
 		return err_set(err, failed,

@@ -3,7 +3,9 @@
  * Coroutines: order of running, nesting, pooling, the mutex, deep stacks, and
  * that callee-saved state survives a switch. TSAN: yes
  */
+#include "blockcore/base/asan.h"
 #include "blockcore/base/co.h"
+#include "tests/lib/crash_child.h"
 
 #include <fenv.h>
 #include <pthread.h>
@@ -12,6 +14,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -264,29 +267,121 @@ static void test_rounding_mode_is_each_ones_own(void **state)
 	assert_int_equal(fegetround(), FE_TONEAREST);
 }
 
+/* The guards of this process, the only mappings of that size and kind. */
+static unsigned guards(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned long from, to;
+	char rights[8], line[512];
+	unsigned count = 0;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof line, maps))
+		count += sscanf(line, "%lx-%lx %7s", &from, &to, rights) == 3 &&
+			to - from == CO_GUARD_BYTES && !strcmp(rights, "---p");
+	fclose(maps);
+	return count;
+}
+
+static void test_as_many_as_agreed_on_are_pooled(void **state)
+{
+	static struct counted all[MANY];
+	unsigned before;
+
+	(void)state;
+	co_thread_fini();
+	before = guards();
+	for (unsigned i = 0; i < MANY; i++)
+		assert_true(co_start(counts, &all[i]));
+	assert_int_equal(guards(), before + MANY);
+	for (unsigned i = 0; i < 3 * MANY; i++)
+		co_resume(all[i % MANY].co);
+	assert_int_equal(guards(), before + CO_POOL_MAX);
+	for (unsigned i = 0; i < CO_POOL_MAX; i++)
+		assert_true(co_start(counts, &all[i]));
+	assert_int_equal(guards(), before + CO_POOL_MAX);
+	for (unsigned i = 0; i < 3 * CO_POOL_MAX; i++)
+		co_resume(all[i % CO_POOL_MAX].co);
+	co_thread_fini();
+	assert_int_equal(guards(), before);
+}
+
+static uintptr_t top; /* somewhere at the top of the stack that overflows */
+
+/* Under AddressSanitizer stacks are four times as large. */
+#ifdef CAIRN_ASAN
+#define STACK_BYTES (CO_STACK_BYTES * 4)
+#else
+#define STACK_BYTES CO_STACK_BYTES
+#endif
+
+/* Ends the child with 7 if the fault was in the guard below that stack. */
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+	uintptr_t depth = top - (uintptr_t)info->si_addr;
+
+	(void)number;
+	(void)context;
+	_exit(depth > STACK_BYTES - 4096 && depth < STACK_BYTES + CO_GUARD_BYTES
+			? 7
+			: 8);
+}
+
 static void overflows(void *arg)
 {
 	(void)arg;
-	_exit(dig(1u << 20) ? 1 : 2);
+	top = (uintptr_t)__builtin_frame_address(0);
+	crash_by_depth();
 }
 
-/* The guard page stops it; a sanitizer may report it before the signal. */
-static void test_overflow_ends_the_process(void **state)
+static void expect_fault_in_guard(void (*entry)(void *arg))
 {
+	static uint8_t handler_stack[64u << 10];
+	const stack_t stack = {
+		.ss_sp = handler_stack, .ss_size = sizeof handler_stack};
+	struct sigaction action = {
+		.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct script upper = {.used = 0}, lower = {.used = 0};
 	pid_t child = fork();
 	int status = 0;
 
-	(void)state;
 	assert_true(child >= 0);
 	if (child == 0) {
-		close(STDERR_FILENO);
-		signal(SIGSEGV, SIG_DFL);
-		co_start(overflows, NULL);
+		sigaltstack(&stack, NULL);
+		sigaction(SIGSEGV, &action, NULL);
+		/* Of two stacks the kernel puts the later one right below:
+		 * `entry` gets the upper one. */
+		co_start(yields_twice, &upper);
+		co_start(yields_twice, &lower);
+		co_resume(upper.co[0]);
+		co_resume(upper.co[0]);
+		co_start(entry, NULL);
 		_exit(0);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), SIGSEGV);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 7);
+}
+
+static void test_overflow_meets_the_guard(void **state)
+{
+	(void)state;
+	expect_fault_in_guard(overflows);
+}
+
+/* As a frame of 16 KiB, the largest that is compiled, at the very end of the stack:
+ * its far end is written first, which a guard of one page would not meet. */
+static void leaps(void *arg)
+{
+	(void)arg;
+	top = (uintptr_t)__builtin_frame_address(0);
+	*(volatile uint8_t *)(top - STACK_BYTES - 16384) = 1;
+}
+
+static void test_a_large_frame_does_not_leap_over_it(void **state)
+{
+	(void)state;
+	expect_fault_in_guard(leaps);
 }
 
 static void *thread_main(void *arg)
@@ -355,7 +450,9 @@ int main(void)
 		cmocka_unit_test(test_mutex_serves_in_order),
 		cmocka_unit_test(test_stack_is_as_large_as_promised),
 		cmocka_unit_test(test_rounding_mode_is_each_ones_own),
-		cmocka_unit_test(test_overflow_ends_the_process),
+		cmocka_unit_test(test_as_many_as_agreed_on_are_pooled),
+		cmocka_unit_test(test_overflow_meets_the_guard),
+		cmocka_unit_test(test_a_large_frame_does_not_leap_over_it),
 		cmocka_unit_test(test_threads_have_their_own),
 		cmocka_unit_test(test_limit_refuses_one_more),
 	};

@@ -9,6 +9,7 @@
 #include "blockcore/base/prng.h"
 #include "target/reactor/reactor.h"
 #include "target/reactor/reactor_private.h"
+#include "tests/lib/crash_child.h"
 #include "tests/lib/loop_contract.h"
 
 #include <setjmp.h>
@@ -317,6 +318,34 @@ static const struct loop_maker reactor_maker = {
 	.stop = contract_stop,
 };
 
+/* -- crashes ------------------------------------------------------------------ */
+
+static void crash_now(struct loop_message *message)
+{
+	(void)message;
+	crash_child_mark();
+	crash_by_write();
+}
+
+static void reactor_crashes(void)
+{
+	struct err err = {0};
+	struct loop_message message = {.run = crash_now};
+	struct reactor *reactor = reactor_new("crashing", 0, &err);
+
+	if (!reactor || reactor_start(reactor, -1, &err))
+		_exit(3);
+	loop_post(reactor_loop(reactor), &message);
+	reactor_join(reactor);
+}
+
+/* A reactor's thread blocks signals, but not those of its own crash. */
+static void crash_of_a_reactor_is_dumped(void **state)
+{
+	(void)state;
+	crash_child_check(reactor_crashes, SIGSEGV, "SIGSEGV");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +356,7 @@ int main(void)
 		REACTOR_TEST(idle_means_idle),
 		REACTOR_TEST(spinning_ends),
 		REACTOR_TEST(signal_is_caught_on_the_loop),
+		cmocka_unit_test(crash_of_a_reactor_is_dumped),
 	};
 	int failed = loop_contract_run(&reactor_maker);
 	return failed + cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,10 @@
  * The flight recorder: order, wrap-around, one per thread, and what is left
  * behind by a crash. TSAN: yes
  */
+#include "blockcore/base/co.h"
+#include "blockcore/base/thread.h"
 #include "blockcore/base/trace.h"
+#include "tests/lib/crash_child.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -16,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -110,84 +112,93 @@ static void test_ring_keeps_the_last_records(void **state)
 	run_in_thread(keeps_the_last);
 }
 
-/* Runs `crash` in a child; its standard error to `out`, its wait status back. */
-static int child_status(void (*crash)(void), char *out, size_t size)
-{
-	static const int signals[] = {SIGSEGV, SIGBUS, SIGABRT};
-	int pipes[2], status = 0;
-	size_t used = 0;
-	ssize_t n;
-	pid_t child;
-
-	assert_int_equal(pipe(pipes), 0);
-	child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		dup2(pipes[1], STDERR_FILENO);
-		close(pipes[0]);
-		close(pipes[1]);
-		for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-			signal(signals[i], SIG_DFL); /* cmocka's before */
-		trace_install_crash_handler();
-		trace(session_up, 0xabc, 1);
-		crash();
-		_exit(0);
-	}
-	close(pipes[1]);
-	while ((n = read(pipes[0], out + used, size - 1 - used)) > 0)
-		used += (size_t)n;
-	out[used] = '\0';
-	close(pipes[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return status;
-}
-
 static void aborts(void)
 {
+	crash_child_mark();
 	abort();
 }
 
 static void is_sent_a_signal(void)
 {
+	crash_child_mark();
 	raise(SIGBUS);
 }
 
 static void writes_to_nowhere(void)
 {
-	volatile int *nowhere =
-		mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	*nowhere = 1;
-}
-
-static void assert_crash_is_dumped(
-	void (*crash)(void), int number, const char *name)
-{
-	static char text[1 << 20];
-	int status = child_status(crash, text, sizeof text);
-
-	assert_true(WIFSIGNALED(status));
-	assert_int_equal(WTERMSIG(status), number);
-	assert_non_null(strstr(text, name));
-	assert_non_null(strstr(text, " session_up 0xabc 0x1\n"));
+	crash_child_mark();
+	crash_by_write();
 }
 
 static void test_abort_is_dumped(void **state)
 {
 	(void)state;
-	assert_crash_is_dumped(aborts, SIGABRT, "SIGABRT");
+	crash_child_check(aborts, SIGABRT, "SIGABRT");
 }
 
 static void test_sent_signal_is_dumped(void **state)
 {
 	(void)state;
-	assert_crash_is_dumped(is_sent_a_signal, SIGBUS, "SIGBUS");
+	crash_child_check(is_sent_a_signal, SIGBUS, "SIGBUS");
 }
 
 static void test_fault_is_dumped(void **state)
 {
 	(void)state;
-	assert_crash_is_dumped(writes_to_nowhere, SIGSEGV, "SIGSEGV");
+	crash_child_check(writes_to_nowhere, SIGSEGV, "SIGSEGV");
+}
+
+/* -- on other threads: of those is the I/O --------------------------------------- */
+
+static void in_thread(void *(*body)(void *argument))
+{
+	pthread_t thread;
+
+	if (thread_start(&thread, NULL, body, NULL))
+		_exit(3);
+	pthread_join(thread, NULL);
+}
+
+static void *faults(void *argument)
+{
+	(void)argument;
+	writes_to_nowhere();
+	return NULL;
+}
+
+static void overflows(void *argument)
+{
+	(void)argument;
+	crash_child_mark();
+	crash_by_depth();
+}
+
+static void *overflows_in_coroutine(void *argument)
+{
+	co_start(overflows, argument);
+	return NULL;
+}
+
+static void thread_faults(void)
+{
+	in_thread(faults);
+}
+
+static void thread_overflows(void)
+{
+	in_thread(overflows_in_coroutine);
+}
+
+static void test_fault_of_a_thread_is_dumped(void **state)
+{
+	(void)state;
+	crash_child_check(thread_faults, SIGSEGV, "SIGSEGV");
+}
+
+static void test_overflow_of_a_coroutine_is_dumped(void **state)
+{
+	(void)state;
+	crash_child_check(thread_overflows, SIGSEGV, "SIGSEGV");
 }
 
 int main(void)
@@ -198,6 +209,8 @@ int main(void)
 		cmocka_unit_test(test_abort_is_dumped),
 		cmocka_unit_test(test_sent_signal_is_dumped),
 		cmocka_unit_test(test_fault_is_dumped),
+		cmocka_unit_test(test_fault_of_a_thread_is_dumped),
+		cmocka_unit_test(test_overflow_of_a_coroutine_is_dumped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
