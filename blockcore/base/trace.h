@@ -29,8 +29,8 @@
 	X(file_flush, "file", "waiters") \
 	X(pdu_in, "connection", "opcode") \
 	X(pdu_out, "connection", "bytes") \
-	X(session_up, "session", "lane") \
-	X(session_down, "session", "reason") \
+	X(session_up, "connection", "lane") \
+	X(session_down, "connection", "reason, a text") \
 	X(scsi_start, "task", "opcode") \
 	X(scsi_done, "task", "status")
 

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "blockcore/base/list.h"
+#include "blockcore/base/trace.h"
 #include "blockcore/ring/ring_backends.h"
 #include "blockcore/ring/ring_files.h"
 #include "blockcore/ring/ring_transfer.h"
@@ -167,6 +168,7 @@ static bool threads_submit(struct loop_hook *hook)
 	self->todo_count += self->pending_count;
 	threads_start_drainers(self);
 	pthread_mutex_unlock(&self->lock);
+	trace(ring_submit, self, self->pending_count);
 	self->ring.figures.submits++;
 	self->in_flight += self->pending_count;
 	self->pending_count = 0;
@@ -191,12 +193,14 @@ static bool threads_reap(struct loop_hook *hook)
 	STAILQ_CONCAT(&finished, &self->finished);
 	pthread_mutex_unlock(&self->lock);
 	struct ring_op *op;
-	while ((op = STAILQ_FIRST(&finished))) {
+	uint32_t count = 0;
+	for (; (op = STAILQ_FIRST(&finished)); count++) {
 		STAILQ_REMOVE_HEAD(&finished, link);
 		self->in_flight--;
 		self->ring.figures.done++;
 		op->done(op);
 	}
+	trace(ring_reap, self, count);
 	return false;
 }
 

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "blockcore/base/list.h"
+#include "blockcore/base/trace.h"
 #include "blockcore/ring/ring_backends.h"
 #include "blockcore/ring/ring_files.h"
 #include "blockcore/ring/ring_transfer.h"
@@ -216,6 +217,7 @@ static bool uring_submit(struct loop_hook *hook)
 			return uring_arm_wake(self);
 		self->ring.figures.submits++;
 		self->ring.figures.full += !STAILQ_EMPTY(&self->pending);
+		trace(ring_submit, self, io_uring_sq_ready(&self->kernel));
 		int sent = io_uring_submit_and_get_events(&self->kernel);
 		/* No memory for requests (-EAGAIN), or a signal: the entries
 		 * are still there, next turn. */
@@ -249,6 +251,7 @@ static bool uring_reap(struct loop_hook *hook)
 			&self->kernel, cqes, REAP_BATCH);
 		if (!count)
 			return false;
+		trace(ring_reap, self, count);
 		for (unsigned i = 0; i < count; i++)
 			uring_complete(self, io_uring_cqe_get_data(cqes[i]),
 				cqes[i]->res);

@@ -19,6 +19,7 @@
 
 #include "blockcore/base/crc32c.h"
 #include "blockcore/base/list.h"
+#include "blockcore/base/trace.h"
 
 #define STATE(s) (1u << (s))
 #define FULL STATE(CONNECTION_FULL)
@@ -132,6 +133,7 @@ static enum framing_plan call_header(
 	const struct framing_row *row = &table[pdu_opcode(header)];
 	enum pdu_reject reason = PDU_REJECT_PROTOCOL;
 
+	trace(pdu_in, connection, pdu_opcode(header));
 	connection->number_taken = false;
 	connection->receive.row = row;
 	connection->receive.place = NULL;

@@ -5,6 +5,7 @@
 #include "target/iscsi/notice.h"
 
 #include "blockcore/base/list.h"
+#include "blockcore/base/trace.h"
 #include "target/iscsi/sessions.h"
 
 #include <assert.h>
@@ -76,6 +77,10 @@ void notice_send(struct iscsi_connection *connection, const char *reason)
 	if (connection->up != (reason != NULL))
 		return;
 	connection->up = !reason;
+	if (reason)
+		trace(session_down, connection, (uintptr_t)reason);
+	else
+		trace(session_up, connection, connection->lane->lane->index);
 	if (connection->up)
 		atomic_fetch_add(&server->sessions, 1);
 	else

@@ -6,6 +6,7 @@
 #include "target/iscsi/out.h"
 
 #include "blockcore/base/list.h"
+#include "blockcore/base/trace.h"
 
 #include <stdlib.h>
 
@@ -60,6 +61,7 @@ static void put_data(const struct iscsi_connection *connection,
 void out_send(struct iscsi_connection *connection, struct iscsi_out *out,
 	enum out_number number, const void *data, uint32_t bytes)
 {
+	trace(pdu_out, connection, bytes);
 	out->connection = connection;
 	pdu_put_data_bytes(out->header, bytes);
 	put_numbers(connection, out->header, number);

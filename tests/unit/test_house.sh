@@ -140,4 +140,45 @@ echo '#include "blockcore/core/gate.h"' >"$tree/blockcore/block.h"
 echo '#include "blockcore/block.h"' >"$tree/blockcore/core/gate.h"
 is "a circle through a door is found" "circle:" "$(cd "$tree" && tests/lint/floors \
 	blockcore/core/gate.h blockcore/block.h | head -n 1)"
+# -- tests/lint/binaries -------------------------------------------------------
+# Each flag of the Makefile that is left out is missed.
+cp "$root/tests/lint/binaries" "$tree/tests/lint/binaries"
+cat >"$tree/program.c" <<'C'
+#include <stdio.h>
+#include <string.h>
+int main(int argc, char **argv)
+{
+	char large[100000], small[16];
+	memset(large, argc, sizeof large);
+	return snprintf(small, argc, "%s", argv[0]) + large[argc * 10];
+}
+C
+mapfile -t flags < <(make -C "$root" -s --no-print-directory -f - <<<'include Makefile
+flags: ; @printf "%s\n" $(CFLAGS_release) $(LDFLAGS_release)' flags | grep -v '^-g$')
+# Complaints about a program that is made without a flag and with others.
+binaries() { # FLAG-LEFT-OUT [FLAG...]
+	local left_out=$1 flag kept=()
+	shift
+	for flag in "${flags[@]}"; do
+		[ "$flag" = "$left_out" ] || kept+=("$flag")
+	done
+	gcc "${kept[@]}" "$@" -o "$tree/program" "$tree/program.c" || return
+	"$tree/tests/lint/binaries" "$tree/program" | sed -n "s|FAIL $tree/program: ||p"
+}
+is "there are flags" yes "$([ ${#flags[@]} -ge 8 ] && echo yes)"
+is "a program as it is delivered" "" "$(binaries none)"
+is "without PIE" "is not position independent (-fPIE, -pie)" \
+	"$(binaries -pie -no-pie -fno-pie)"
+is "without RELRO" "has no RELRO (-z relro)" "$(binaries none -Wl,-z,norelro)"
+is "bound late" "does not bind at its start (-z now)" \
+	"$(binaries -Wl,-z,relro,-z,now -Wl,-z,relro,-z,lazy)"
+is "with an executable stack" "has an executable stack" "$(binaries none -Wl,-z,execstack)"
+is "without stack protector" "has no stack protector" \
+	"$(binaries -fstack-protector-strong -fno-stack-protector)"
+is "without stack clash protection" "does not touch the pages of large frames" \
+	"$(binaries -fstack-clash-protection -fno-stack-clash-protection)"
+is "without fortified functions" "is not fortified" \
+	"$(binaries -D_FORTIFY_SOURCE=2 -U_FORTIFY_SOURCE)"
+is "without landing pads" "has no landing pads (-fcf-protection)" \
+	"$(binaries -fcf-protection -fcf-protection=none)"
 echo "1..$number"
