@@ -43,6 +43,7 @@ const struct job_kind *const job_kinds[] = {
 	&job_commit,
 	&job_flatten,
 	&job_resync,
+	&job_pivot,
 	&job_scrub,
 	&job_check,
 	&job_fill,

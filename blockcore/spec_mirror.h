@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A mirror's leg gets what it lacks while hosts use the source: what the job resync
- * does with the listener mirror (listener/mirror.h), which stays where it is meanwhile.
+ * What the jobs resync and pivot do with the listener mirror (listener/mirror.h). The
+ * leg gets what it lacks while hosts use the source; the mirror stays where it is
+ * meanwhile:
  *
  *	begin	the mirror is found; a leg that has failed is opened anew
  *	run	granule after granule that the leg lacks, several at a time, each with
@@ -36,5 +37,14 @@ int spec_resync_run_co(struct spec_resync *resync,
 /* The run ends with -ECANCELED soon. */
 void spec_resync_cancel(struct spec_resync *resync);
 void spec_resync_end_co(struct spec_resync *resync);
+
+/* The source stands on the leg from here on, which is in sync; durable behind the gate
+ * by who keeps documents (job.h), whom `owner` is told. The mirror is gone, what was
+ * below it is closed. Tries again while hosts' requests take longer than the gate's
+ * deadline. -EAGAIN: the leg lacks something; -EBUSY: it has a name of its own, or
+ * another job is at work. */
+struct job;
+int spec_mirror_pivot_co(struct block_source *source, const char *name,
+	struct job *owner, struct err *err);
 
 #endif

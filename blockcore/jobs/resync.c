@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * resync: a mirror's leg gets what it lacks, and is in sync from then on. Hosts go on
- * meanwhile. A restart goes on with what it lacks then.
+ * meanwhile. A restart goes on with what it lacks then. pivot: the source stands on the
+ * leg from then on, without the mirror.
  */
 #include "blockcore/jobs/jobs.h"
 #include "blockcore/spec_mirror.h"
@@ -19,6 +20,15 @@ static const struct opt_spec resync_option_specs[] = {
 		.help = "the mirror's name, if there are several"},
 	OPT_END,
 };
+
+static int pivot_run_co(struct job *job, uint64_t cursor, struct err *err)
+{
+	const struct resync_options *options = job_options(job);
+
+	(void)cursor;
+	return spec_mirror_pivot_co(
+		job_source(job), options->listener, job, err);
+}
 
 static int resync_step_co(void *argument, uint64_t bytes)
 {
@@ -54,4 +64,13 @@ const struct job_kind job_resync = {
 	.options = resync_option_specs,
 	.options_bytes = sizeof(struct resync_options),
 	.run_co = resync_run_co,
+};
+
+const struct job_kind job_pivot = {
+	.name = "pivot",
+	.help = "go on on a mirror's leg, which has everything",
+	.pivots = true,
+	.options = resync_option_specs,
+	.options_bytes = sizeof(struct resync_options),
+	.run_co = pivot_run_co,
 };

@@ -10,6 +10,7 @@
 #include "blockcore/listener/mirror.h"
 #include "blockcore/spec/spec_chunk.h"
 #include "blockcore/spec/spec_internal.h"
+#include "blockcore/spec/spec_mirror_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -38,7 +39,7 @@ struct spec_resync {
 
 /* -- the mirror ----------------------------------------------------------- */
 
-static int resync_find(struct block_source *source, const char *name,
+int spec_mirror_find(struct block_source *source, const char *name,
 	struct mirror **out, struct err *err)
 {
 	const struct block_stack *now = source->current;
@@ -94,7 +95,7 @@ int spec_resync_begin_co(struct block_source *source, const char *name,
 	struct spec_resync **out, struct err *err)
 {
 	struct mirror *mirror;
-	int error = resync_find(source, name, &mirror, err);
+	int error = spec_mirror_find(source, name, &mirror, err);
 
 	if (!error)
 		error = spec_check_stays(&mirror->driver, err);

@@ -240,10 +240,12 @@ static int move_attach_planned_co(struct spec_move *move, struct err *err)
 		return error;
 	}
 	error = move_publish_co(move, driver, now->count + 1, err);
-	if (!error)
+	if (!error) {
 		move->follow = follow;
-	else if (!fresh->references)
+		move->through = fresh;
+	} else if (!fresh->references) {
 		block_driver_close_co(fresh);
+	}
 	return error;
 }
 

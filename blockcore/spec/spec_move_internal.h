@@ -31,6 +31,11 @@ struct spec_move {
 	struct block_driver *bottom; /* the source's, at the start */
 	struct block_format *format; /* COMMIT, PULL: the bottom's */
 	struct follow *follow; /* the generation's; NULL: detached */
+	/* The listener that leaves at the pivot: that of `follow`, a mirror. */
+	const struct block_driver *through;
+	/* Whether the target has all that hosts were told is done; NULL: `follow`
+	 * knows. Behind the gate, too. */
+	int (*ready)(const struct spec_move *move, struct err *err);
 	struct block_claim claim; /* of a COPY's target */
 	bool claimed, reclaimed; /* reclaimed: the format's backing, to write */
 	bool zero; /* the target held zeroes only at the start */

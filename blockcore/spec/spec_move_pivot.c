@@ -63,7 +63,7 @@ static void pivot_deal(struct pivot *pivot)
 	const struct block_stack *below = other ? move->target->current : now;
 
 	for (unsigned i = 0; i + 1 < now->count; i++) {
-		if (now->driver[i] != &move->follow->driver)
+		if (now->driver[i] != move->through)
 			pivot_add(pivot, now->driver[i]);
 	}
 	/* Of a listener that a snapshot has put above and below (both), the one
@@ -148,6 +148,9 @@ static int pivot_flush_co(struct spec_move *move, struct err *err)
 {
 	if (move->kind == SPEC_MOVE_PULL)
 		return 0; /* backing_drop_co does */
+	if (move->ready)
+		return move->ready(move, err) ? -EAGAIN
+					      : spec_move_flush_co(move, err);
 	int error = atomic_load(&move->follow->error);
 	if (error)
 		return err_set(

@@ -2,6 +2,7 @@
 /* See mirror_pair.h. */
 #include "tests/lib/mirror_pair.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,31 @@ int pair_write_co(struct mirror_pair *pair, uint64_t offset, unsigned seed)
 
 	free(data);
 	return result;
+}
+
+void pair_attach_co(struct mirror_pair *pair, const char *listener)
+{
+	const struct doc *document = stack_rig_doc(pair->rig, listener);
+	struct err err = {0};
+	int error;
+
+	while ((error = spec_attach_co(pair->source, document, NULL, &err)) ==
+		-ETIMEDOUT)
+		err = (struct err){0};
+	if (error)
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+}
+
+void pair_detach_co(struct mirror_pair *pair)
+{
+	struct err err = {0};
+	int error;
+
+	while ((error = spec_detach_co(pair->source, "m", 0, &err)) ==
+		-ETIMEDOUT)
+		err = (struct err){0};
+	if (error)
+		check_fail(__FILE__, __LINE__, "%s", err.text);
 }
 
 void pair_fault_co(

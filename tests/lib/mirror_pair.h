@@ -28,6 +28,10 @@ int pair_transfer_co(struct mirror_pair *pair, enum block_opcode op,
 /* PAIR_BLOCK bytes that tell their seed. */
 int pair_write_co(struct mirror_pair *pair, uint64_t offset, unsigned seed);
 
+/* Again while the gate is late: the machine is loaded. */
+void pair_attach_co(struct mirror_pair *pair, const char *listener);
+void pair_detach_co(struct mirror_pair *pair);
+
 /* A rule of the fault 'f' of the leg or of the source; none any more. */
 void pair_fault_co(
 	struct mirror_pair *pair, struct block_source *at, const char *rule);

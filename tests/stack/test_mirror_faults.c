@@ -219,7 +219,6 @@ static void workers_end_co(struct mirror_pair *pair, struct worker *worker)
 static void test_overlap_co(struct stack_rig *rig, void *argument)
 {
 	struct mirror_pair pair = mirror_pair_co(rig, "");
-	struct err err = {0};
 
 	(void)argument;
 	pair_fault_co(&pair, pair.leg, SLOW);
@@ -227,16 +226,10 @@ static void test_overlap_co(struct stack_rig *rig, void *argument)
 	struct worker *worker = workers_start(&pair, false);
 	pair_resync_co(&pair);
 	for (unsigned i = 0; i < 2; i++) {
-		int error = spec_detach_co(
-			pair.source, "m", 20 * SPEC_GATE_DEADLINE_NS, &err);
-		if (error)
-			check_fail(__FILE__, __LINE__, "%s", err.text);
-		CHECK_INT(spec_attach_co(pair.source,
-				  stack_rig_doc(rig,
-					  "{type: mirror, name: m, "
-					  "granularity: 64K, leg: source-1}"),
-				  NULL, &err),
-			0);
+		pair_detach_co(&pair);
+		pair_attach_co(&pair,
+			"{type: mirror, name: m, granularity: 64K, leg: "
+			"source-1}");
 		pair_resync_co(&pair);
 	}
 	workers_end_co(&pair, worker);

@@ -12,6 +12,8 @@ extern const struct cli_noun cli_volume, cli_source, cli_listener, cli_qos,
 	cli_fault;
 /* Of a job that a command of another noun starts. */
 extern const struct cli_column cli_job_columns[];
+/* commands_mirror.c */
+extern const struct cli_noun cli_mirror;
 /* commands_snapshot.c */
 extern const struct cli_noun cli_snapshot;
 /* commands_schedule.c */
@@ -30,6 +32,8 @@ extern const struct cli_noun cli_top;
 /* Commands with code of their own: exit status. */
 int run_source_show(struct cli_run *run); /* run_source.c */
 int run_migrate(struct cli_run *run); /* run_migrate.c */
+int run_mirror_attach(struct cli_run *run);
+int run_mirror_job(struct cli_run *run);
 int run_delete_volume(struct cli_run *run); /* left_files.c */
 int run_commit(struct cli_run *run);
 int run_figures(struct cli_run *run); /* run_figures.c */

@@ -56,12 +56,12 @@ static const struct cli_command job_commands[] = {
 					"scrub: reads everything; check: "
 					"whether "
 					"an image is sound (repair=leaks|all); "
-					"resync: a mirror's leg "
-					"(listener=NAME); migrate, "
+					"resync, pivot: see cairn help "
+					"mirror; migrate, "
 					"commit, flatten: see cairn help "
 					"volume",
 				.choices = "fill|copy|migrate|commit|flatten|"
-					   "resync|scrub|check"},
+					   "resync|pivot|scrub|check"},
 			{"KEY=VALUE", .value = VALUE_PAIRS, .place = "options",
 				.flags = CLI_REST,
 				.help = "options of its kind"}},

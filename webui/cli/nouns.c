@@ -8,6 +8,7 @@ const struct cli_noun *const cli_nouns[] = {
 	&cli_volume,
 	&cli_source,
 	&cli_listener,
+	&cli_mirror,
 	&cli_qos,
 	&cli_fault,
 	&cli_snapshot,

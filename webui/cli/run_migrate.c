@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `cairn volume migrate`: a file and what is to be in it become a source, as large as
- * the volume.
+ * `cairn volume migrate`, `cairn mirror attach`: a file and what is to be in it become a
+ * source, as large as the volume.
  */
 #include "webui/cli/commands.h"
 #include "webui/cli/left_files.h"
@@ -48,13 +48,13 @@ static int read_size(struct cli_run *run, json_int_t *bytes)
 	return status;
 }
 
-/* From -f, or PATH and --format. */
-static int read_target(struct cli_run *run, json_t **to)
+/* From -f, or PATH, which is argument `at`, and --format. */
+static int read_target(struct cli_run *run, unsigned at, json_t **to)
 {
 	const char *document = cli_line_value(&run->line, "file");
 	const char *format = cli_line_value(&run->line, "format");
 	const char *path =
-		run->line.arguments > 1 ? run->line.argument[1] : NULL;
+		run->line.arguments > at ? run->line.argument[at] : NULL;
 	struct err err = {0};
 	json_int_t bytes = 0;
 	if (!document == !path)
@@ -74,19 +74,24 @@ static int read_target(struct cli_run *run, json_t **to)
 		   : run_fail(EXIT_USAGE, "\"%s\" is no text in UTF-8", path);
 }
 
-static int migrate(struct cli_run *run)
+static json_int_t read_rate(const struct cli_run *run)
 {
 	const char *rate = cli_line_value(&run->line, "rate");
-	json_t *to = NULL;
 	uint64_t bytes_s = 0;
-	int status = read_target(run, &to);
-	if (status)
-		return status;
 	if (rate)
 		(void)text_read_size(rate, &bytes_s); /* the parser has */
+	return (json_int_t)bytes_s;
+}
+
+static int migrate(struct cli_run *run)
+{
+	json_t *to = NULL;
+	int status = read_target(run, 1, &to);
+	if (status)
+		return status;
 	json_t *body = json_pack("{ss, ss, sI, s{so, sb}}", "volume",
 		run->line.argument[0], "kind", "migrate", "rate_bytes",
-		(json_int_t)bytes_s, "options", "to", to, "overwrite",
+		read_rate(run), "options", "to", to, "overwrite",
 		(int)cli_line_flag(&run->line, "overwrite"));
 	status = run_send(run, run->line.command->path, body);
 	json_decref(body);
@@ -96,4 +101,37 @@ static int migrate(struct cli_run *run)
 int run_migrate(struct cli_run *run)
 {
 	return left_files_around(run, migrate);
+}
+
+int run_mirror_attach(struct cli_run *run)
+{
+	const char *map = cli_line_value(&run->line, "map");
+	const char *on_error = cli_line_value(&run->line, "on-error");
+	char *path = NULL, *name = text_url_encode(run->line.argument[0]);
+	json_t *leg = NULL;
+	int status = read_target(run, 2, &leg);
+	if (!status) {
+		if (asprintf(&path, "/volumes/%s/listeners", name) < 0)
+			abort();
+		json_t *body = json_pack("{ss, ss, so, ss*, ss*}", "type",
+			"mirror", "name", run->line.argument[1], "leg", leg,
+			"map", map, "on_error", on_error);
+		status = run_send(run, path, body);
+		json_decref(body);
+	}
+	free(path);
+	free(name);
+	return status;
+}
+
+/* resync, pivot: jobs of that name. */
+int run_mirror_job(struct cli_run *run)
+{
+	const struct cli_command *command = run->line.command;
+	json_t *body = json_pack("{ss, ss, sI, s{ss}}", "volume",
+		run->line.argument[0], "kind", command->verb, "rate_bytes",
+		read_rate(run), "options", "listener", run->line.argument[1]);
+	int status = run_send(run, command->path, body);
+	json_decref(body);
+	return status;
 }
