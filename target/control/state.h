@@ -20,6 +20,9 @@
  *  3. When a call has returned 0 its change survives a power cut.
  *  4. A schema that is older is brought forward when it is opened; one that is
  *     newer, or not ours, is refused and left as it is.
+ *  5. So is one that has something else than was committed (seal.h). A log that is
+ *     lost or cut takes the latest changes along: what is left is an earlier state,
+ *     whole, which nothing here can tell from the latest.
  */
 #ifndef TARGET_CONTROL_STATE_H
 #define TARGET_CONTROL_STATE_H

@@ -77,6 +77,22 @@ check "one letter of a host is another one" flip
 refuses "a letter" "$database is damaged (rows of \"" '" are not those that were written): stop here' "$cure"
 
 check "as it was, it starts" start_kept_daemon
+check "something more to keep" gets 201 POST /hosts '{"name": "later", "iscsi": {"iqn": ["*"]}}'
+backup() { # beside the daemon, as sqlite3(1) does by .backup
+	python3 - "$database" "$work/backup.db" <<-'END'
+		import sqlite3, sys
+		source, copy = (sqlite3.connect(path) for path in sys.argv[1:])
+		source.backup(copy)
+	END
+}
+check "a copy is made while it runs" backup
+check "it stops" stop_daemon
+head -c 20000 /dev/urandom >"$database"
+check "damaged" refused "$database: cannot be used: file is not a database" "$cure"
+rm -f "$database" "$database-wal" "$database-shm"
+cp "$work/backup.db" "$database"
+check "with the copy in its place it starts" start_kept_daemon
+check "and has all" gets 200 GET /hosts/later
 check "killed" kill_daemon
 check "there is a log" test -s "$database-wal"
 check "without its database" truncate -s 0 "$database"
