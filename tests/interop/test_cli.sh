@@ -70,6 +70,9 @@ check "in its columns" is "$(printf 'db01\t0\tweb1')"
 check "a host sees it" sees_size db01 8388608
 check "the tree" exits 0 tree
 check "shows its LUN" said "LUN 0 at $iqn:db01  for web1"
+check "and the portal" said "\`- main  127.0.0.1:$port  open"
+check "no schedule, no job" said 'schedules (0)'
+check "all of it as JSON" shows '[.portals[0].name, (.schedules | length), (.jobs | length)]' '["main",0,0]' tree
 
 # A volume that keeps snapshots.
 check "an image in one call" exits 0 volume create img --size 8M --format qcow2

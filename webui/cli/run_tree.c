@@ -11,7 +11,8 @@
 #include <string.h>
 
 struct all {
-	json_t *volumes, *targets, *exports, *hosts, *sessions;
+	json_t *volumes, *targets, *exports, *hosts, *sessions, *portals,
+		*schedules, *jobs;
 };
 
 static const char *text_at(const json_t *json, const char *path)
@@ -166,6 +167,60 @@ static void print_host(const struct cli_run *run, const struct all *all,
 	free(iqn);
 }
 
+/* With the port that it has, which is not always the one that it was given. */
+static void print_portal(const struct cli_run *run, const struct all *all,
+	const json_t *portal, bool last)
+{
+	(void)all;
+	(void)last;
+	const char *address = text_at(portal, "address");
+	print_text(run, text_at(portal, "name"));
+	fprintf(run->output.out,
+		strchr(address, ':') ? "  [%s]:%lld  " : "  %s:%lld  ", address,
+		json_integer_value(output_find(portal, "status.port")));
+	output_state(&run->output, text_at(portal, "status.state"));
+	if (*text_at(portal, "status.reason")) {
+		fputs("  ", run->output.out);
+		print_text(run, text_at(portal, "status.reason"));
+	}
+	fputc('\n', run->output.out);
+}
+
+static void print_schedule(const struct cli_run *run, const struct all *all,
+	const json_t *schedule, bool last)
+{
+	(void)all;
+	(void)last;
+	char *volumes = output_cell(
+		&run->output, schedule, &(struct cli_column){"", "volumes"});
+	print_text(run, text_at(schedule, "name"));
+	fprintf(run->output.out, "  of %s  every ", volumes);
+	print_text(run, text_at(schedule, "every"));
+	if (*text_at(schedule, "at")) {
+		fputs(" at ", run->output.out);
+		print_text(run, text_at(schedule, "at"));
+	}
+	if (json_is_false(output_find(schedule, "enabled")))
+		fputs("  off", run->output.out);
+	fputc('\n', run->output.out);
+	free(volumes);
+}
+
+static void print_job(const struct cli_run *run, const struct all *all,
+	const json_t *job, bool last)
+{
+	(void)all;
+	(void)last;
+	fprintf(run->output.out, "job %lld  ",
+		json_integer_value(json_object_get(job, "id")));
+	print_text(run, text_at(job, "kind"));
+	fputs(" of ", run->output.out);
+	print_text(run, text_at(job, "volume"));
+	fputs("  ", run->output.out);
+	output_state(&run->output, text_at(job, "state"));
+	fputc('\n', run->output.out);
+}
+
 static void print_group(const struct cli_run *run, const struct all *all,
 	const char *title, const json_t *items,
 	void (*print)(const struct cli_run *, const struct all *,
@@ -189,6 +244,9 @@ static void all_free(struct all *all)
 	json_decref(all->exports);
 	json_decref(all->hosts);
 	json_decref(all->sessions);
+	json_decref(all->portals);
+	json_decref(all->schedules);
+	json_decref(all->jobs);
 }
 
 static int all_get(struct cli_run *run, struct all *all)
@@ -198,7 +256,9 @@ static int all_get(struct cli_run *run, struct all *all)
 		json_t **items;
 	} lists[] = {{"/volumes", &all->volumes}, {"/targets", &all->targets},
 		{"/exports", &all->exports}, {"/hosts", &all->hosts},
-		{"/sessions", &all->sessions}};
+		{"/sessions", &all->sessions}, {"/portals", &all->portals},
+		{"/schedules", &all->schedules},
+		{"/jobs?state=running", &all->jobs}};
 	int status = 0;
 	for (size_t i = 0; i < sizeof lists / sizeof *lists && !status; i++)
 		status = run_get_list(run, lists[i].path, lists[i].items);
@@ -217,11 +277,16 @@ int run_tree(struct cli_run *run)
 		print_group(run, &all, "volumes", all.volumes, print_volume);
 		print_group(run, &all, "targets", all.targets, print_target);
 		print_group(run, &all, "hosts", all.hosts, print_host);
+		print_group(run, &all, "portals", all.portals, print_portal);
+		print_group(
+			run, &all, "schedules", all.schedules, print_schedule);
+		print_group(run, &all, "running jobs", all.jobs, print_job);
 	} else {
-		json_t *tree = json_pack("{sO, sO, sO, sO, sO}", "volumes",
-			all.volumes, "targets", all.targets, "exports",
-			all.exports, "hosts", all.hosts, "sessions",
-			all.sessions);
+		json_t *tree = json_pack("{sO, sO, sO, sO, sO, sO, sO, sO}",
+			"volumes", all.volumes, "targets", all.targets,
+			"exports", all.exports, "hosts", all.hosts, "sessions",
+			all.sessions, "portals", all.portals, "schedules",
+			all.schedules, "jobs", all.jobs);
 		output_object(&run->output, NULL, tree);
 		json_decref(tree);
 	}
