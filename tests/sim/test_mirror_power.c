@@ -33,6 +33,10 @@
 #define FILE_OF(path) \
 	"protocol: {type: file, locking: false, path: " path ", size: 256K}"
 #define LEG "{listeners: [{type: fault, name: f}], " FILE_OF("copy") "}"
+/* With a leg of its own, for pivots. */
+#define INLINE \
+	"{listeners: [{type: mirror, name: m, granularity: 64K, " \
+	"leg: {" FILE_OF("copy") "}, map: map}], " FILE_OF("disk") "}"
 #define SOURCE \
 	"{listeners: [{type: mirror, name: m, granularity: 64K, " \
 	"leg: source-1, map: map}], " FILE_OF("disk") "}"
@@ -40,6 +44,7 @@
 struct cut {
 	struct power_cut left;
 	bool synced; /* the first resync had ended */
+	bool pivoted; /* the document was that of the leg */
 	STAILQ_ENTRY(cut) link;
 };
 
@@ -50,6 +55,8 @@ struct run {
 	struct sector_model *model;
 	uint32_t sectors;
 	bool synced;
+	struct job_keeper keeper; /* of runs that pivot */
+	char *kept; /* what the pivot made durable; NULL: nothing yet */
 	struct model_load load[WORKERS];
 	STAILQ_HEAD(, cut) cuts;
 	const struct cut *checking;
@@ -57,17 +64,19 @@ struct run {
 
 static struct {
 	uint64_t points, bounded; /* those where little was copied */
+	uint64_t pivoted; /* those after a pivot */
 } total;
 
 /* -- what a cut has left -------------------------------------------------- */
 
-static uint64_t resync_co(struct stack_rig *rig, struct block_source *source)
+static uint64_t job_co(
+	struct stack_rig *rig, struct block_source *source, const char *kind)
 {
 	struct job_progress progress;
 	struct job *job;
 	struct err err = {0};
 
-	if (job_start_co(rig->core, source, "resync", NULL, 0, &job, &err))
+	if (job_start_co(rig->core, source, kind, NULL, 0, &job, &err))
 		check_fail(__FILE__, __LINE__, "%s", err.text);
 	job_wait_co(job);
 	job_get_progress(job, &progress);
@@ -75,6 +84,11 @@ static uint64_t resync_co(struct stack_rig *rig, struct block_source *source)
 		check_fail(__FILE__, __LINE__, "%s", progress.error.text);
 	job_free(job);
 	return progress.done;
+}
+
+static uint64_t resync_co(struct stack_rig *rig, struct block_source *source)
+{
+	return job_co(rig, source, "resync");
 }
 
 static uint8_t *read_co(struct stack_rig *rig, struct block_source *source)
@@ -124,6 +138,36 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(leg);
 }
 
+/* It stands on what was durable then: both are equal until the pivot, and after it the
+ * leg alone counts. */
+static void reopened_pivot_co(struct stack_rig *rig, void *argument)
+{
+	struct run *run = argument;
+	bool pivoted = run->checking->pivoted;
+	struct block_source *source =
+		stack_rig_source_co(rig, pivoted ? run->kept : INLINE);
+
+	if (!power_cut_sectors_hold_co(
+		    &run->checking->left, rig, source, BYTES))
+		check_fail(__FILE__, __LINE__,
+			"seed %llu, point %llu: lost or made up",
+			(unsigned long long)run->seed,
+			(unsigned long long)run->checking->left.point);
+	if (!pivoted)
+		resync_co(rig, source);
+	block_source_put_co(source);
+	if (pivoted) {
+		total.pivoted++;
+		return;
+	}
+	struct block_source *leg =
+		stack_rig_source_co(rig, "{" FILE_OF("copy") "}");
+	source = stack_rig_source_co(rig, "{" FILE_OF("disk") "}");
+	expect_equal_co(run, rig, source, leg);
+	block_source_put_co(source);
+	block_source_put_co(leg);
+}
+
 static void cut_here(void *argument, uint64_t point)
 {
 	struct run *run = argument;
@@ -132,17 +176,19 @@ static void cut_here(void *argument, uint64_t point)
 	CHECK(cut != NULL);
 	power_cut_take(&cut->left, run->rig, run->seed, point, run->model);
 	cut->synced = run->synced;
+	cut->pivoted = run->kept != NULL;
 	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
 }
 
-static void check_cuts(struct run *run)
+static void check_cuts(
+	struct run *run, void (*look_co)(struct stack_rig *rig, void *argument))
 {
 	struct cut *cut;
 
 	while ((cut = STAILQ_FIRST(&run->cuts))) {
 		STAILQ_REMOVE_HEAD(&run->cuts, link);
 		run->checking = cut;
-		power_cut_reopen(&cut->left, reopened_co, run);
+		power_cut_reopen(&cut->left, look_co, run);
 		total.points++;
 		free(cut);
 	}
@@ -220,12 +266,62 @@ static void body_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(run->leg);
 }
 
-static void test_seed(void **state)
+/* -- pivots --------------------------------------------------------------- */
+
+static void tell_co(struct job_keeper *keeper, const struct job_pivot *pivot)
+{
+	(void)keeper;
+	(void)pivot;
+}
+
+static int keep_co(struct job_keeper *keeper, const struct job_pivot *pivot,
+	struct err *err)
+{
+	(void)err;
+	container_of(keeper, struct run, keeper)->kept =
+		strdup(pivot->document);
+	return 0;
+}
+
+static int begun_co(struct job_keeper *keeper, struct job *job, uint64_t cursor,
+	struct err *err)
+{
+	(void)keeper;
+	(void)job;
+	(void)cursor;
+	(void)err;
+	return 0;
+}
+
+static void body_pivot_co(struct stack_rig *rig, void *argument)
+{
+	struct run *run = argument;
+
+	run->rig = rig;
+	run->keeper = (struct job_keeper){.begun_co = begun_co,
+		.begin_co = tell_co,
+		.keep_co = keep_co,
+		.end_co = tell_co};
+	job_set_keeper(rig->core, &run->keeper);
+	run->source = stack_rig_source_co(rig, INLINE);
+	sim_world_watch(rig->world, cut_here, run);
+	load_co(run, 3);
+	resync_under_load_co(run);
+	load_start(run, 8);
+	job_co(rig, run->source, "pivot");
+	load_end_co(run);
+	load_co(run, 3);
+	sim_world_watch(rig->world, NULL, NULL);
+	block_source_put_co(run->source);
+	job_set_keeper(rig->core, NULL);
+}
+
+static void run_seeds(void (*run_co)(struct stack_rig *rig, void *argument),
+	void (*look_co)(struct stack_rig *rig, void *argument))
 {
 	const char *text = getenv("MIRROR_SEEDS");
 	uint64_t seeds = text ? strtoull(text, NULL, 10) : 2;
 
-	(void)state;
 	for (uint64_t seed = 1; seed <= seeds; seed++) {
 		struct run run = {.seed = seed,
 			.random = seed,
@@ -237,19 +333,36 @@ static void test_seed(void **state)
 			.direct_align_bytes = seed % 2 ? 512 : 4096};
 
 		STAILQ_INIT(&run.cuts);
-		stack_rig_test(&setup, body_co, &run);
-		check_cuts(&run);
+		stack_rig_test(&setup, run_co, &run);
+		check_cuts(&run, look_co);
 		sector_model_free(run.model);
+		free(run.kept);
 	}
+}
+
+static void test_faults(void **state)
+{
+	(void)state;
+	run_seeds(body_co, reopened_co);
 	assert_true(total.bounded > total.points / 4);
+}
+
+static void test_pivot(void **state)
+{
+	(void)state;
+	run_seeds(body_pivot_co, reopened_pivot_co);
+	assert_true(total.pivoted > 0);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_seed)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_faults), cmocka_unit_test(test_pivot)};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
 	printf("figure mirror-power-cut-points value=%llu\n",
 		(unsigned long long)total.points);
+	printf("figure mirror-power-cut-points-after-pivots value=%llu\n",
+		(unsigned long long)total.pivoted);
 	return failed;
 }
