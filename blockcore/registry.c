@@ -44,6 +44,7 @@ const struct job_kind *const job_kinds[] = {
 	&job_flatten,
 	&job_resync,
 	&job_pivot,
+	&job_rebase,
 	&job_scrub,
 	&job_check,
 	&job_fill,

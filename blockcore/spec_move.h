@@ -14,9 +14,11 @@
  *	COPY	all that the source shows, into another source
  *	COMMIT	what the source's own image holds, into its backing file, which is
  *		the target
+ *	REBASE	where another backing file, the target, shows something else: what the
+ *		image shows, up into it, so that it can stand on that one
  *	PULL	what the backing file shows, up into the source's image, so that
  *		the image can do without
- * Of the two latter the image may also be one that the source stands on (external
+ * Of COMMIT and PULL the image may also be one that the source stands on (external
  * snapshots): then nobody writes to it, and those above come to stand on the result.
  *
  * Invariants
@@ -39,7 +41,12 @@
 #define SPEC_MOVE_CHUNK_BYTES (1u << 20)
 #define SPEC_MOVE_CHUNKS 4u /* at a time */
 
-enum spec_move_kind { SPEC_MOVE_COPY, SPEC_MOVE_COMMIT, SPEC_MOVE_PULL };
+enum spec_move_kind {
+	SPEC_MOVE_COPY,
+	SPEC_MOVE_COMMIT,
+	SPEC_MOVE_PULL,
+	SPEC_MOVE_REBASE
+};
 
 struct job;
 struct job_space;
@@ -56,7 +63,8 @@ struct spec_move_setup {
 	struct block_source *source;
 	struct job *owner; /* told to who keeps documents */
 	const char *job; /* its kind, for messages */
-	const struct doc *target; /* COPY: a source's document */
+	const struct doc *target; /* COPY, REBASE: a source's document */
+	bool unsafe; /* REBASE: nothing is run, whatever the image shows then */
 	/* COMMIT, PULL: the file of the image, which the source shows or stands on;
 	 * NULL: the one it shows. */
 	const char *image;
@@ -86,9 +94,11 @@ void spec_move_cancel(struct spec_move *move);
 int spec_move_flush_co(struct spec_move *move, struct err *err);
 
 /* After a whole run. COPY: the source stands on the target. COMMIT: on what was its
- * backing file. PULL: its image has no backing file any more. Tries again while
+ * backing file. PULL: its image has no backing file any more, REBASE: another one. Tries again while
  * hosts' requests take longer than the deadline. */
 int spec_move_pivot_co(struct spec_move *move, struct err *err);
+/* What has been moved stays right without the job. */
+bool spec_move_lasts(const struct spec_move *move);
 /* Without a pivot: what the target holds is a copy of one point in time, which is
  * now, durable. COPY only. */
 int spec_move_settle_co(struct spec_move *move, struct err *err);

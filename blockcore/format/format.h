@@ -28,6 +28,11 @@
 struct block_format;
 struct block_view;
 
+/* How an image names its backing file; "": it names none. */
+struct format_name {
+	char name[1024], type[32];
+};
+
 /* Of a new image that shows so many bytes. */
 struct format_measure {
 	uint64_t unit_bytes; /* data are allocated in such pieces */
@@ -64,6 +69,17 @@ struct block_format_kind {
 	 * has_backing. */
 	int (*backing_name_co)(struct block_format *format, const char *name,
 		const char *type, struct err *err);
+	/* Another backing file is to come (NULL: none): until `swap`, or until it is
+	 * called with NULL, holes do not stand for zeroes where it reaches. Before
+	 * requests that are to know of it. */
+	void (*backing_reach)(
+		struct block_format *format, struct block_source *coming);
+	/* It stands on `to` (NULL: on nothing) from now on, and names that, durably;
+	 * *name becomes what it was. Takes and drops no reference or claim. Behind a
+	 * closed gate. */
+	int (*backing_swap_co)(struct block_format *format,
+		struct block_source *to, struct format_name *name,
+		struct err *err);
 	/* How large it would become. NULL: as large as what it shows. */
 	int (*measure)(const void *options, uint64_t size_bytes,
 		struct format_measure *measure, struct err *err);

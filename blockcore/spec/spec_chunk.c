@@ -196,3 +196,76 @@ int spec_chunk_data_co(
 	}
 	return error;
 }
+
+/* -- compared -------------------------------------------------------------- */
+
+/* What the other one shows there. */
+static int chunk_other_co(struct spec_chunk *chunk, struct block_source *other,
+	uint64_t offset, uint64_t bytes)
+{
+	uint64_t size =
+		block_source_info(other, chunk->ticket.request.lane).size_bytes;
+	uint64_t there = offset < size ? size - offset : 0;
+	uint8_t *compared = chunk->compared + (offset - chunk->offset);
+
+	there = there < bytes ? there : bytes;
+	memset(compared + there, 0, bytes - there);
+	if (!there)
+		return 0;
+	struct block_request *child =
+		chunk_child(chunk, BLOCK_READ, offset, there);
+	if (!child)
+		return -ENOMEM;
+	chunk->iov = (struct iovec){compared, there};
+	child->iov = &chunk->iov;
+	child->iov_count = 1;
+	return chunk_send_co(chunk, child, other);
+}
+
+/* The next run of blocks that are alike in both, or are not. */
+static uint64_t chunk_alike(
+	const struct spec_chunk *chunk, uint64_t at, uint64_t end, bool *alike)
+{
+	uint64_t to = at;
+
+	do {
+		uint64_t next = (to | (CHUNK_ZERO_BYTES - 1)) + 1;
+		if (next > end)
+			next = end;
+		bool this = !memcmp(chunk->data + (to - chunk->offset),
+			chunk->compared + (to - chunk->offset), next - to);
+		if (to == at)
+			*alike = this;
+		else if (this != *alike)
+			break;
+		to = next;
+	} while (to < end);
+	return to;
+}
+
+int spec_chunk_differing_co(struct spec_chunk *chunk,
+	struct block_source *other, uint64_t offset, uint64_t bytes)
+{
+	uint64_t end = offset + bytes;
+
+	if (!chunk->compared)
+		chunk->compared = aligned_alloc(4096, SPEC_CHUNK_BYTES);
+	if (!chunk->compared)
+		return -ENOMEM;
+	int error = chunk_move_co(chunk, NULL, BLOCK_READ, offset, bytes);
+	if (!error)
+		error = chunk_other_co(chunk, other, offset, bytes);
+	while (offset < end && !error) {
+		bool alike = false;
+		uint64_t to = chunk_alike(chunk, offset, end, &alike);
+		const uint8_t *data = chunk->data + (offset - chunk->offset);
+
+		if (!alike)
+			error = chunk_move_co(chunk, chunk->to,
+				is_zero(data, to - offset) ? BLOCK_WRITE_ZEROES
+							   : BLOCK_WRITE,
+				offset, to - offset);
+		offset = to;
+	}
+	return error;
+}

@@ -24,7 +24,7 @@ struct spec_chunk {
 	const bool *cancelled;
 	uint64_t offset, bytes; /* at most SPEC_CHUNK_BYTES */
 	/* Its own. */
-	uint8_t *data; /* freed by who made it */
+	uint8_t *data, *compared; /* freed by who made it */
 	struct block_request *child; /* in flight, NULL: none */
 	bool child_done;
 	bool to_failed; /* the last error but -ECANCELED was that of `to` */
@@ -47,6 +47,9 @@ int spec_chunk_zero_co(
 	struct spec_chunk *chunk, uint64_t offset, uint64_t bytes);
 int spec_chunk_data_co(
 	struct spec_chunk *chunk, uint64_t offset, uint64_t bytes);
+/* What is read goes there where `other` shows something else (behind its end: zeroes). */
+int spec_chunk_differing_co(struct spec_chunk *chunk,
+	struct block_source *other, uint64_t offset, uint64_t bytes);
 /* All of it, whatever is where: `extent_co` for each extent. */
 #define SPEC_CHUNK_EXTENTS 32u
 int spec_chunk_each_co(struct spec_chunk *chunk, unsigned flags,

@@ -42,6 +42,13 @@ static const struct block_format *image_format(
 		: NULL;
 }
 
+struct block_source *spec_image_below(const struct block_source *source)
+{
+	const struct block_format *format = image_format(source);
+
+	return format ? format->backing : NULL;
+}
+
 /* What it stands on, if that is the source's own; NULL: nothing. */
 static struct block_source *image_below(const struct block_source *source)
 {

@@ -114,6 +114,8 @@ struct block_source *spec_image_source(
  * or not (any more) below it. *depth: images above it. */
 struct block_format *spec_image_above(const struct block_source *of,
 	const struct block_source *source, unsigned *depth);
+/* What the image that a source shows stands on; borrowed, NULL: nothing. */
+struct block_source *spec_image_below(const struct block_source *source);
 /* As spec_check_images, but for `source` itself, which lies below `of`. */
 int spec_check_image(const struct block_source *of,
 	const struct block_source *source, struct err *err);
@@ -168,6 +170,9 @@ int spec_check_jobs(
 
 /* -EBUSY with a text while a job is at work through the driver, which is to leave. */
 int spec_check_stays(const struct block_driver *driver, struct err *err);
+/* -EBUSY with a text that says who: has laid something out in the source, or relies on
+ * its content. */
+int spec_check_content(const struct block_source *source, struct err *err);
 
 /* One entry of a document's source: `protocol`, `format` or `source`; the
  * document is checked. */

@@ -41,7 +41,7 @@ int spec_move_check_views(const struct spec_move *move, struct err *err)
 		: spec_check_images(move->source, err);
 }
 
-/* COMMIT, PULL: the image and its backing file, which nobody else relies on. */
+/* All but COPY: the image and its backing file, which nobody else relies on. */
 static int move_find_backing(struct spec_move *move, struct err *err)
 {
 	struct block_driver *bottom = move->bottom;
@@ -51,7 +51,7 @@ static int move_find_backing(struct spec_move *move, struct err *err)
 		return err_set(err, EINVAL,
 			"'%s' is no image with a backing file", bottom->name);
 	format = container_of(bottom, struct block_view, driver)->format;
-	if (!format->backing)
+	if (!format->backing && move->kind != SPEC_MOVE_REBASE)
 		return err_set(
 			err, EINVAL, "the image has no backing file: done");
 	if (!format->kind->backing_free)
@@ -105,6 +105,72 @@ static int move_take_backing_co(struct spec_move *move, struct err *err)
 	if (!error && info.size_bytes < move->bytes)
 		error = block_source_resize_co(backing, move->bytes, err);
 	return error;
+}
+
+/* -- another backing file -------------------------------------------------- */
+
+static int move_name_target(struct spec_move *move, struct err *err)
+{
+	struct doc *to = spec_bottom_now(move->target, err);
+	struct doc *file = to ? spec_bottom_now(move->format->file, err) : NULL;
+	const char *type = "";
+	char *name =
+		file ? spec_backing_name(move->core, to, file, &type) : NULL;
+	int error = file ? 0 : -ENOMEM;
+
+	/* Without a name only the document leads to it. */
+	if (name && strlen(name) >= sizeof move->name.name)
+		error = err_set(err, ENAMETOOLONG,
+			"the name of the backing file is too long");
+	else if (name)
+		snprintf(move->name.name, sizeof move->name.name, "%s", name);
+	if (name)
+		snprintf(move->name.type, sizeof move->name.type, "%s", type);
+	free(name);
+	doc_free(file);
+	doc_free(to);
+	return error;
+}
+
+static int move_open_backing_co(struct spec_move *move,
+	const struct spec_move_setup *setup, struct err *err)
+{
+	int error = setup->target->kind == DOC_MAP
+		? spec_check(setup->target, err)
+		: 0;
+
+	if (!move->format->kind->backing_swap_co)
+		return err_set(err, EOPNOTSUPP,
+			"%s cannot change its backing file",
+			move->format->kind->name);
+	if (!error)
+		error = spec_open_below_co(move->source, "backing",
+			setup->target, &move->target, err);
+	if (error)
+		return error;
+	move->claim.mode = BLOCK_CLAIM_STABLE;
+	snprintf(move->claim.holder, sizeof(move->claim.holder),
+		"job %s of '%s'", move->job, move->source->name);
+	error = block_source_claim(move->target, &move->claim, err);
+	move->claimed = error == 0;
+	if (!error)
+		error = move_name_target(move, err);
+	if (error || setup->unsafe)
+		return error;
+	move->format->kind->backing_reach(move->format, move->target);
+	move->reaches = true;
+	return 0;
+}
+
+bool spec_move_lasts(const struct spec_move *move)
+{
+	const struct block_source *backing =
+		move->format ? move->format->backing : NULL;
+
+	/* Else hosts may make holes again where the new one reaches further. */
+	return move->kind == SPEC_MOVE_REBASE && backing &&
+		move->target->current->info.size_bytes <=
+		backing->current->info.size_bytes;
 }
 
 /* -- a target of its own -------------------------------------------------- */
@@ -223,7 +289,7 @@ static int move_attach_planned_co(struct spec_move *move, struct err *err)
 		return err_set(err, ENOMEM, "no memory for a listener");
 	}
 	struct follow *follow = container_of(fresh, struct follow, driver);
-	if (move->kind != SPEC_MOVE_PULL)
+	if (!spec_move_stays(move))
 		follow->target = move->target;
 	error = block_driver_open_co(fresh, err);
 	if (error) {
@@ -299,6 +365,8 @@ static int move_begin_co(struct spec_move *move,
 		error = move_find_backing(move, err);
 		if (!error && setup->kind == SPEC_MOVE_COMMIT)
 			error = move_take_backing_co(move, err);
+		if (!error && setup->kind == SPEC_MOVE_REBASE)
+			error = move_open_backing_co(move, setup, err);
 	}
 	return error ? error : move_attach_co(move, err);
 }
@@ -320,6 +388,7 @@ static int move_init(struct spec_move *move,
 	move->owner = setup->owner;
 	move->job = setup->job;
 	move->keep_zeroes = setup->keep_zeroes;
+	move->unsafe = setup->unsafe;
 	move->bottom = block_stack_bottom(source->current);
 	move->bytes = block_source_info(source, move->lane).size_bytes;
 	block_source_get(source);
@@ -364,13 +433,17 @@ void spec_move_end_co(struct spec_move *move)
 		claim->mode = BLOCK_CLAIM_STABLE;
 		block_source_claim(move->target, claim, NULL);
 	}
+	if (move->reaches)
+		move->format->kind->backing_reach(move->format, NULL);
 	if (move->claimed)
 		block_source_unclaim(&move->claim);
 	if (move->target)
 		block_source_put_co(move->target);
 	block_source_put_co(move->source);
 	block_source_put_co(move->root);
-	for (unsigned i = 0; i < SPEC_MOVE_CHUNKS; i++)
+	for (unsigned i = 0; i < SPEC_MOVE_CHUNKS; i++) {
 		free(move->chunk[i].part.data);
+		free(move->chunk[i].part.compared);
+	}
 	free(move);
 }

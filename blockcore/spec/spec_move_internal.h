@@ -39,7 +39,9 @@ struct spec_move {
 	struct block_claim claim; /* of a COPY's target */
 	bool claimed, reclaimed; /* reclaimed: the format's backing, to write */
 	bool zero; /* the target held zeroes only at the start */
-	bool keep_zeroes, cancelled;
+	bool keep_zeroes, cancelled, unsafe;
+	bool reaches; /* REBASE: the format knows of the target */
+	struct format_name name; /* REBASE: of the target, then of what was */
 	uint64_t bytes;
 	/* the run's */
 	struct spec_move_chunk chunk[SPEC_MOVE_CHUNKS];
@@ -49,6 +51,12 @@ struct spec_move {
 	int error;
 	struct err *err;
 };
+
+/* The source stays on its image, which is changed. */
+static inline bool spec_move_stays(const struct spec_move *move)
+{
+	return move->kind == SPEC_MOVE_PULL || move->kind == SPEC_MOVE_REBASE;
+}
 
 /* -EBUSY if others show what is to go. */
 int spec_move_check_views(const struct spec_move *move, struct err *err);

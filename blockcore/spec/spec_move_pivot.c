@@ -59,7 +59,7 @@ static void pivot_deal(struct pivot *pivot)
 {
 	const struct spec_move *move = pivot->move;
 	const struct block_stack *now = move->source->current;
-	bool other = !pivot->stay && move->kind != SPEC_MOVE_PULL;
+	bool other = !pivot->stay && !spec_move_stays(move);
 	const struct block_stack *below = other ? move->target->current : now;
 
 	for (unsigned i = 0; i + 1 < now->count; i++) {
@@ -179,6 +179,48 @@ static int pivot_drop_co(struct pivot *pivot, struct err *err)
 	return error;
 }
 
+/* The format's claim of its backing file, and the job's of that to come. */
+static void pivot_claim(struct spec_move *move, struct block_source *old)
+{
+	struct block_format *format = move->format;
+
+	if (old)
+		block_source_unclaim(&format->backing_claim);
+	else
+		format->backing_claim = (struct block_claim){0};
+	block_source_unclaim(&move->claim);
+	move->claimed = move->reaches = false;
+	format->backing_claim.mode = BLOCK_CLAIM_STABLE;
+	snprintf(format->backing_claim.holder,
+		sizeof(format->backing_claim.holder), "backing of '%s'",
+		move->source->name);
+	/* As stable as the job's was. */
+	block_source_claim(format->backing, &format->backing_claim, NULL);
+}
+
+/* The image stands on the target; on what it was if that cannot be kept. */
+static int pivot_rebase_co(struct pivot *pivot, struct err *err)
+{
+	struct spec_move *move = pivot->move;
+	struct block_format *format = move->format;
+	struct block_source *old = format->backing;
+	int error = format->kind->backing_swap_co(
+		format, move->target, &move->name, err);
+
+	if (error)
+		return error;
+	error = pivot_keep_co(pivot, err);
+	if (error) {
+		format->kind->backing_swap_co(format, old, &move->name, NULL);
+		if (move->reaches)
+			format->kind->backing_reach(format, move->target);
+		return error;
+	}
+	pivot_claim(move, old);
+	move->target = old; /* put with the move */
+	return 0;
+}
+
 static int pivot_behind_gate_co(void *argument, struct err *err)
 {
 	struct pivot *pivot = argument;
@@ -191,6 +233,8 @@ static int pivot_behind_gate_co(void *argument, struct err *err)
 	}
 	if (move->kind == SPEC_MOVE_PULL)
 		return pivot_drop_co(pivot, err);
+	if (move->kind == SPEC_MOVE_REBASE)
+		return pivot_rebase_co(pivot, err);
 	error = pivot_flush_co(move, err);
 	return error ? error : pivot_keep_co(pivot, err);
 }
@@ -212,9 +256,11 @@ static int pivot_check(struct pivot *pivot, struct err *err)
 	pivot_deal(pivot);
 	if (!pivot->stay)
 		error = spec_move_check_views(move, err);
+	if (!error && move->unsafe)
+		error = spec_check_content(source, err);
 	if (!error)
 		error = block_stack_check(pivot->driver, pivot->count, err);
-	if (!error && !pivot->stay && move->kind != SPEC_MOVE_PULL)
+	if (!error && !pivot->stay && !spec_move_stays(move))
 		error = spec_announce(
 			source, pivot->driver[pivot->count - 1], err);
 	return error;
@@ -238,6 +284,7 @@ static int pivot_try_co(struct pivot *pivot, struct err *err)
 	struct block_change change = {.source = source,
 		.next = pivot->next,
 		.gate = true,
+		.content_changed = move->unsafe,
 		.deadline_ns = SPEC_GATE_DEADLINE_NS,
 		.durable_co = pivot_behind_gate_co,
 		.argument = pivot};
@@ -283,7 +330,8 @@ static void pivot_leave_target_co(struct spec_move *move)
 	memcpy(driver, stack->driver, count * sizeof(driver[0]));
 	for (unsigned i = 0; i < count; i++)
 		block_driver_get(driver[i]);
-	block_source_put_co(move->target);
+	if (move->target) /* REBASE: there may have been none */
+		block_source_put_co(move->target);
 	move->target = NULL;
 	for (unsigned i = 0; i < count; i++) {
 		atomic_store(&driver[i]->released, false);

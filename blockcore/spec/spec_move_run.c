@@ -21,20 +21,26 @@ static struct spec_move_chunk *move_chunk_of(struct spec_chunk *part)
 }
 
 /* What there is to do with an extent: of COMMIT only what the image itself holds, of
- * PULL only what it does not. */
+ * PULL and REBASE only what it does not. */
 static int move_extent_co(
 	struct spec_chunk *part, const struct block_extent *extent)
 {
 	bool below = extent->flags & BLOCK_EXTENT_BACKING;
 	uint64_t offset = extent->offset_bytes, bytes = extent->length_bytes;
 
-	switch (move_chunk_of(part)->move->kind) {
+	const struct spec_move *move = move_chunk_of(part)->move;
+
+	switch (move->kind) {
 	case SPEC_MOVE_COMMIT:
 		if (below)
 			return 0;
 		break;
 	case SPEC_MOVE_PULL:
 		return below ? spec_chunk_data_co(part, offset, bytes) : 0;
+	case SPEC_MOVE_REBASE:
+		return below ? spec_chunk_differing_co(
+				       part, move->target, offset, bytes)
+			     : 0;
 	case SPEC_MOVE_COPY: break;
 	}
 	return extent->flags & BLOCK_EXTENT_ZERO
@@ -136,7 +142,7 @@ static int move_start(struct spec_move *move)
 	/* COPY and COMMIT: into the target; PULL: up into the source, where what
 	 * is zero need not be written, as the backing file goes. */
 	part->source = move->source;
-	part->to = move->kind == SPEC_MOVE_PULL ? NULL : move->target;
+	part->to = spec_move_stays(move) ? NULL : move->target;
 	part->skips_zeroes = move->kind == SPEC_MOVE_PULL ||
 		(move->kind == SPEC_MOVE_COPY && move->zero);
 	part->keeps_zeroes = move->keep_zeroes;
@@ -204,7 +210,7 @@ void spec_move_cancel(struct spec_move *move)
 int spec_move_flush_co(struct spec_move *move, struct err *err)
 {
 	struct block_source *to =
-		move->kind == SPEC_MOVE_PULL ? move->source : move->target;
+		spec_move_stays(move) ? move->source : move->target;
 	int error = block_transfer_co(
 		to, move->lane, BLOCK_FLUSH, BLOCK_INTERNAL, 0, 0, NULL);
 

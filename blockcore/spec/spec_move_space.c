@@ -210,6 +210,8 @@ int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
 	bool copy = kind == SPEC_MOVE_COPY;
 
 	*space = (struct job_space){0};
+	if (kind == SPEC_MOVE_REBASE && !spec_image_below(source))
+		return 0; /* what it will copy up is zeroes */
 	if (image)
 		source = spec_image_source(source, image, err);
 	if (!source)

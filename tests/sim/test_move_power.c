@@ -2,7 +2,7 @@
 /*
  * Power cuts around jobs that make a source stand on something else: migrate to an
  * image and back, commit and flatten of a snapshot, also of one in the middle of a
- * chain, while workers write, flush and
+ * chain, rebase, while workers write, flush and
  * discard, as tests/lib/document_cuts.h says; a document is kept where the job hands it
  * to who keeps it (job_keeper). So it holds that data come before the header of an
  * image, that before the document, that before the gate.
@@ -101,6 +101,13 @@ static const struct script scripts[] = {
 	{"flatten within a chain", RAW("disk"), ZEROES,
 		{SNAPSHOT("one", PARTS), SNAPSHOT("two", PLAIN),
 			{"flatten", "{image: one}"}, {"commit", NULL}}},
+	{"rebase", RAW("disk"), WRITES,
+		{SNAPSHOT("over", PARTS), {"rebase", "{to: " RAW("other") "}"},
+			{"flatten", NULL}}},
+	{"rebase to a longer one, zeroes", RAW("disk"), ZEROES,
+		{SNAPSHOT("over", PLAIN),
+			{"rebase", "{to: " FILE_OF("other", "48K") "}"},
+			{"rebase", "{to: " FILE_OF("third", "128K") "}"}}},
 };
 
 struct run {

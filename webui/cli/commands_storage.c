@@ -136,6 +136,18 @@ static const struct cli_option volume_job_options[] = {
 	CLI_END,
 };
 
+static const struct cli_option volume_rebase_options[] = {
+	{"format", 0, VALUE_CHOICE, "FORMAT", NULL, "what is in the file (raw)",
+		.choices = "raw|qcow2"},
+	{"file", 'f', VALUE_DOCUMENT, "FILE", NULL,
+		"the backing file as YAML or JSON, in place of PATH: any "
+		"source"},
+	{"unsafe", 0, VALUE_FLAG, NULL, NULL,
+		"copy nothing: what is read may become something else"},
+	RATE_OPTION,
+	CLI_END,
+};
+
 static const struct cli_command volume_commands[] = {
 	{"list", "all volumes", "listVolumes", "GET", "/volumes", "viewer",
 		CLI_PAGED},
@@ -209,6 +221,20 @@ static const struct cli_command volume_commands[] = {
 		.sets = "kind=flatten",
 		.more = "What the backing file shows is copied up into the "
 			"image."},
+	{"rebase", "make an image stand on another backing file, under I/O",
+		"startJob", "POST", "/jobs", "operator", JOB_FLAGS,
+		.argument = {JOB_VOLUME,
+			{"PATH", .flags = CLI_OPTIONAL,
+				.help = "the new backing file, from the data "
+					"directory; it is only read"}},
+		.options = volume_rebase_options, .done = "rebases",
+		.columns = cli_job_columns, .run = run_rebase,
+		.more = "What hosts read stays the same: where the new backing "
+			"file shows something else, that is copied up into the "
+			"image first. --unsafe is for one that was moved, or "
+			"changed on purpose: no host may be there. It is "
+			"refused while a snapshot or another volume needs the "
+			"old one."},
 	{"figures", "counters and latencies, by operation and host",
 		"getFigures", "GET", "/volumes/{name}/figures", "viewer",
 		.argument = {VOLUME}, .columns = figure_columns,

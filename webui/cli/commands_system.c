@@ -58,10 +58,11 @@ static const struct cli_command job_commands[] = {
 					"an image is sound (repair=leaks|all); "
 					"resync, pivot: see cairn help "
 					"mirror; migrate, "
-					"commit, flatten: see cairn help "
+					"commit, flatten, rebase: see cairn "
+					"help "
 					"volume",
 				.choices = "fill|copy|migrate|commit|flatten|"
-					   "resync|pivot|scrub|check"},
+					   "rebase|resync|pivot|scrub|check"},
 			{"KEY=VALUE", .value = VALUE_PAIRS, .place = "options",
 				.flags = CLI_REST,
 				.help = "options of its kind"}},

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `cairn volume migrate`, `cairn mirror attach`: a file and what is to be in it become a
- * source, as large as the volume.
+ * source, as large as the volume. `cairn volume rebase`: one that is there becomes a
+ * backing file.
  */
 #include "webui/cli/commands.h"
 #include "webui/cli/left_files.h"
@@ -48,8 +49,27 @@ static int read_size(struct cli_run *run, json_int_t *bytes)
 	return status;
 }
 
-/* From -f, or PATH, which is argument `at`, and --format. */
-static int read_target(struct cli_run *run, unsigned at, json_t **to)
+static json_t *old_source(const char *format, const char *path)
+{
+	json_t *file = json_pack("{s{ss, ss, sb}}", "protocol", "type", "file",
+		"path", path, "read_only", 1);
+	return file && format && !strcmp(format, "qcow2")
+		? json_pack(
+			  "{s{ss, so}}", "format", "type", format, "file", file)
+		: file;
+}
+
+static json_t *new_source(
+	const char *format, const char *path, json_int_t bytes)
+{
+	return format && !strcmp(format, "qcow2")
+		? image_source(format, path, bytes)
+		: file_source(path, bytes);
+}
+
+/* From -f, or PATH, which is argument `at`, and --format: one that is made, or one that
+ * is there. */
+static int read_target(struct cli_run *run, unsigned at, bool made, json_t **to)
 {
 	const char *document = cli_line_value(&run->line, "file");
 	const char *format = cli_line_value(&run->line, "format");
@@ -64,12 +84,10 @@ static int read_target(struct cli_run *run, unsigned at, json_t **to)
 		*to = run_read_document(document, &err);
 		return *to ? 0 : run_fail(EXIT_FAILED, "%s", err.text);
 	}
-	int status = read_size(run, &bytes);
+	int status = made ? read_size(run, &bytes) : 0;
 	if (status)
 		return status;
-	*to = format && !strcmp(format, "qcow2")
-		? image_source(format, path, bytes)
-		: file_source(path, bytes);
+	*to = made ? new_source(format, path, bytes) : old_source(format, path);
 	return *to ? 0
 		   : run_fail(EXIT_USAGE, "\"%s\" is no text in UTF-8", path);
 }
@@ -86,7 +104,7 @@ static json_int_t read_rate(const struct cli_run *run)
 static int migrate(struct cli_run *run)
 {
 	json_t *to = NULL;
-	int status = read_target(run, 1, &to);
+	int status = read_target(run, 1, true, &to);
 	if (status)
 		return status;
 	json_t *body = json_pack("{ss, ss, sI, s{so, sb}}", "volume",
@@ -109,7 +127,7 @@ int run_mirror_attach(struct cli_run *run)
 	const char *on_error = cli_line_value(&run->line, "on-error");
 	char *path = NULL, *name = text_url_encode(run->line.argument[0]);
 	json_t *leg = NULL;
-	int status = read_target(run, 2, &leg);
+	int status = read_target(run, 2, true, &leg);
 	if (!status) {
 		if (asprintf(&path, "/volumes/%s/listeners", name) < 0)
 			abort();
@@ -132,6 +150,21 @@ int run_mirror_job(struct cli_run *run)
 		run->line.argument[0], "kind", command->verb, "rate_bytes",
 		read_rate(run), "options", "listener", run->line.argument[1]);
 	int status = run_send(run, command->path, body);
+	json_decref(body);
+	return status;
+}
+
+int run_rebase(struct cli_run *run)
+{
+	json_t *to = NULL;
+	int status = read_target(run, 1, false, &to);
+	if (status)
+		return status;
+	json_t *body = json_pack("{ss, ss, sI, s{so, sb}}", "volume",
+		run->line.argument[0], "kind", "rebase", "rate_bytes",
+		read_rate(run), "options", "to", to, "unsafe",
+		(int)cli_line_flag(&run->line, "unsafe"));
+	status = run_send(run, run->line.command->path, body);
 	json_decref(body);
 	return status;
 }

@@ -63,7 +63,7 @@ static int drop_co(struct qcow2 *image)
 	memcpy(image->backing_at, image->sector + BACKING_AT, BACKING_BYTES);
 	error = write_name_co(image, none);
 	if (!error)
-		image->backing_bytes = 0;
+		image->backing_bytes = image->backing_reach = 0;
 	return error;
 }
 
@@ -72,6 +72,7 @@ static int restore_co(struct qcow2 *image)
 	image->backing_bytes =
 		block_source_info(image->format.backing, image->home)
 			.size_bytes;
+	image->backing_reach = image->backing_bytes;
 	return write_name_co(image, image->backing_at);
 }
 
@@ -195,5 +196,51 @@ int qcow2_backing_name_co(struct block_format *format, const char *name,
 			strerror(-error));
 	if (error && err)
 		*err = why;
+	return error;
+}
+
+/* -- another backing file ------------------------------------------------- */
+
+static uint64_t bytes_of(const struct qcow2 *image, struct block_source *source)
+{
+	return source ? block_source_info(source, image->home).size_bytes : 0;
+}
+
+void qcow2_backing_reach(
+	struct block_format *format, struct block_source *coming)
+{
+	struct qcow2 *image = qcow2_of(format);
+	uint64_t bytes = bytes_of(image, coming);
+
+	image->backing_reach =
+		bytes > image->backing_bytes ? bytes : image->backing_bytes;
+}
+
+int qcow2_backing_swap_co(struct block_format *format, struct block_source *to,
+	struct format_name *name, struct err *err)
+{
+	struct qcow2 *image = qcow2_of(format);
+	struct format_name *was = calloc(1, sizeof *was);
+
+	if (!was)
+		return err_set(err, ENOMEM, "no memory for a name");
+	memcpy(was->name, image->header.backing, sizeof was->name);
+	memcpy(was->type, image->header.backing_format, sizeof was->type);
+	int error = qcow2_write_begin_co(image);
+	if (!error)
+		error = qcow2_epoch_commit_co(image);
+	if (error)
+		err_set(err, -error, "what was copied cannot be flushed: %s",
+			strerror(-error));
+	else
+		error = qcow2_backing_name_co(
+			format, name->name, name->type, err);
+	if (!error) {
+		format->backing = to;
+		image->backing_bytes = bytes_of(image, to);
+		image->backing_reach = image->backing_bytes;
+		*name = *was;
+	}
+	free(was);
 	return error;
 }

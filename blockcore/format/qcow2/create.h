@@ -38,6 +38,10 @@ int qcow2_resize_co(struct qcow2 *image, uint64_t bytes, struct err *err);
 int qcow2_backing_free(struct block_format *format, struct err *err);
 int qcow2_backing_drop_co(
 	struct block_format *format, bool drop, struct err *err);
+void qcow2_backing_reach(
+	struct block_format *format, struct block_source *coming);
+int qcow2_backing_swap_co(struct block_format *format, struct block_source *to,
+	struct format_name *name, struct err *err);
 int qcow2_backing_name_co(struct block_format *format, const char *name,
 	const char *type, struct err *err);
 

@@ -75,11 +75,12 @@ static int backing_co(
 	struct qcow2 *image = op->image;
 	struct block_extent extent[16];
 	struct block_extents below = {.extent = extent, .room = 16};
-	uint64_t end = image->backing_bytes;
+	bool local = op->request->flags & BLOCK_LOCAL;
+	uint64_t end = local ? image->backing_reach : image->backing_bytes;
 	uint64_t there = offset < end ? end - offset : 0;
 
 	*covered = bytes;
-	if (there && op->request->flags & BLOCK_LOCAL) {
+	if (there && local) {
 		*covered = there < bytes ? there : bytes;
 		return append(op->request->extents, offset, *covered,
 			       BLOCK_EXTENT_BACKING)

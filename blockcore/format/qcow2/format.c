@@ -272,6 +272,7 @@ static void take_sizes(struct qcow2 *image)
 		image->backing_bytes =
 			block_source_info(format->backing, image->home)
 				.size_bytes;
+	image->backing_reach = image->backing_bytes;
 	qcow2_geometry_set(&image->geometry, image->header.version,
 		image->header.cluster_bits,
 		image->header.incompatible & QCOW2_EXTENDED_L2);
@@ -481,6 +482,8 @@ const struct block_format_kind qcow2_format_kind = {
 	.backing_free = qcow2_backing_free,
 	.backing_drop_co = qcow2_backing_drop_co,
 	.backing_name_co = qcow2_backing_name_co,
+	.backing_reach = qcow2_backing_reach,
+	.backing_swap_co = qcow2_backing_swap_co,
 	.measure = qcow2_create_measure,
 	.open_co = open_co,
 	.close_co = close_co,

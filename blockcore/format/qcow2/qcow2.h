@@ -171,6 +171,9 @@ struct qcow2 {
 	/* What lanes read. */
 	_Atomic uint64_t file_bytes; /* of the source `file` */
 	_Atomic uint64_t backing_bytes; /* 0: none */
+	/* The same, or more if another one comes: holes before it do not stand for
+	 * zeroes. */
+	_Atomic uint64_t backing_reach;
 	_Atomic bool begun; /* may be written to: invariant 4 */
 	_Atomic bool uncommitted; /* the map in memory is ahead of the disk */
 	_Atomic bool failed; /* invariant 5 */
@@ -241,7 +244,7 @@ struct qcow2_view {
 	struct qcow2_map *map; /* the image's, or its own of a snapshot */
 	struct qcow2_map own;
 	uint64_t snapshot_bytes; /* its size */
-	struct block_source_watch file_watch, backing_watch;
+	struct block_source_watch file_watch;
 	/* home: drains */
 	unsigned lanes_left;
 	struct co *drainer;

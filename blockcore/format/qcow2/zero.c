@@ -22,7 +22,7 @@ static bool reads_zero(
 	const struct qcow2 *image, const struct qcow2_piece *piece, uint64_t at)
 {
 	return piece->state == QCOW2_ZEROES ||
-		(piece->state == QCOW2_HOLE && at >= image->backing_bytes);
+		(piece->state == QCOW2_HOLE && at >= image->backing_reach);
 }
 
 /* What is there; loads the map where it must. */
@@ -123,7 +123,7 @@ static int zero_entry_co(struct zeroing *z)
 			(unsigned)((stop - 1 - base) >> g->unit_bits));
 	else
 		zero_cluster(word, z->unmap || !g->has_zero_flag,
-			base < image->backing_bytes);
+			base < image->backing_reach);
 	if (word[0] != old[0] || word[1] != old[1]) {
 		qcow2_map_set(&image->map, slice, base, word);
 		if (qcow2_entry_cluster(word[0]) !=
@@ -143,7 +143,7 @@ static bool can_say_zero(const struct zeroing *z)
 
 	if (image->geometry.extended || image->geometry.has_zero_flag)
 		return true;
-	return z->at >= image->backing_bytes;
+	return z->at >= image->backing_reach;
 }
 
 /* A compressed cluster of which a part stays is written, not said. */

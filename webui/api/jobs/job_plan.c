@@ -149,7 +149,9 @@ static int check_stack(struct api *api, const char *kind, const char *volume,
 {
 	const struct doc *node = options ? doc_find(options, "to") : NULL;
 	const struct doc *image = options ? doc_find(options, "image") : NULL;
-	json_t *to = node ? json_from_doc(node) : NULL;
+	/* A rebase only reads it. */
+	json_t *to = node && strcmp(kind, "rebase") != 0 ? json_from_doc(node)
+							 : NULL;
 	const json_t *part = image_of(stack, image ? image->text : NULL);
 	const char *path = changed_file(kind, part, to);
 	int failed = path ? check_file(api, kind, volume, path, err) : 0;

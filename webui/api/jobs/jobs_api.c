@@ -193,11 +193,12 @@ static const struct job_kind *kind_of(const struct start_options *o)
 	return api_job_kind(o->kind);
 }
 
-/* A job would say so when it runs; who asks hears it at once. */
-static int check_target(const struct doc *options, struct err *err)
+/* A job would say so when it runs; who asks hears it at once. `names`: it may be one of a
+ * source. */
+static int check_target(const struct doc *options, bool names, struct err *err)
 {
 	const struct doc *to = options ? doc_find(options, "to") : NULL;
-	if (!to)
+	if (!to || (names && to->kind == DOC_SCALAR))
 		return 0;
 	if (to->kind != DOC_MAP)
 		return doc_error(to, err, EINVAL,
@@ -220,7 +221,9 @@ static int check_kind(
 	if (!failed)
 		opts_free(kind->options, values);
 	free(values);
-	return failed ? failed : check_target(o->options, err);
+	return failed
+		? failed
+		: check_target(o->options, !strcmp(kind->name, "rebase"), err);
 }
 
 static char *print_options(const struct doc *options)
@@ -284,6 +287,22 @@ static bool may_destroy(
 	return false;
 }
 
+/* What a job would do under the eyes of hosts; NULL: nothing that they must not see. */
+static const char *needs_quiet(const struct start_options *o)
+{
+	const struct doc *repair =
+		o->options ? doc_find(o->options, "repair") : NULL;
+	const struct doc *unsafe =
+		o->options ? doc_find(o->options, "unsafe") : NULL;
+	if (!strcmp(o->kind, "check") && repair &&
+		strcmp(repair->text, "nothing") != 0)
+		return "the check would repair the image of";
+	if (!strcmp(o->kind, "rebase") && unsafe &&
+		strcmp(unsafe->text, "false") != 0)
+		return "the rebase may change all data of";
+	return NULL;
+}
+
 /* What writes to tables that it has found wrong does so while nobody else does. */
 static bool may_repair(
 	struct api_request *request, const struct start_options *o)
@@ -291,19 +310,16 @@ static bool may_repair(
 	struct volume_view view;
 	const struct volume *volume =
 		appliance_find_volume(request->parts->appliance, o->volume);
-	const struct doc *repair =
-		o->options ? doc_find(o->options, "repair") : NULL;
-	if (strcmp(o->kind, "check") != 0 || !volume || !repair ||
-		!strcmp(repair->text, "nothing"))
+	const char *what = needs_quiet(o);
+	if (!what || !volume)
 		return true;
 	volume_view_get(volume, &view);
 	if (!view.nexuses)
 		return true;
 	api_problem(request, "conflict",
-		"the check would repair the image of %s, and sessions of hosts "
-		"are open on it (%" PRIu64
+		"%s %s, and sessions of hosts are open on it (%" PRIu64
 		"): end them first, or remove its exports",
-		o->volume, view.nexuses);
+		what, o->volume, view.nexuses);
 	return false;
 }
 
