@@ -233,12 +233,34 @@ static void every_operation_is_served_once(void **state)
 	print_message("# %u operations are not served\n", missing);
 }
 
+/* What takes a listener away makes another source, which can be found invalid as one
+ * that is given can. */
+static void parts_of_sources_can_be_invalid(void **state)
+{
+	static const char *const paths[] = {
+		"/listeners/{listener}", "/qos", "/faults", "/faults/{id}"};
+	(void)state;
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		char path[96];
+		snprintf(path, sizeof path, "/api/v1/volumes/{name}%s",
+			paths[i]);
+		json_t *operation = json_object_get(
+			json_object_get(
+				json_object_get(contract, "paths"), path),
+			"delete");
+		assert_non_null(operation);
+		assert_non_null(json_object_get(
+			json_object_get(operation, "responses"), "422"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_are_in_the_contract),
 		cmocka_unit_test(rows_take_what_the_contract_says),
 		cmocka_unit_test(every_operation_is_served_once),
+		cmocka_unit_test(parts_of_sources_can_be_invalid),
 	};
 	return cmocka_run_group_tests(tests, load, unload);
 }
