@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "blockcore/base/opts.h"
 #include "blockcore/core/core.h"
 #include "blockcore/format/format.h"
 #include "blockcore/job.h"
@@ -362,7 +363,14 @@ static uint64_t needs_co(
 
 	while (strcmp((*kind)->name, name) != 0)
 		kind++;
-	CHECK_INT((*kind)->space_co(rig->core, source, NULL, &space, &err), 0);
+	void *options = calloc(1, (*kind)->options_bytes + 1);
+	CHECK_INT(opts_parse((*kind)->options, stack_rig_doc(rig, "{}"), NULL,
+			  options, (*kind)->options_bytes, &err),
+		0);
+	CHECK_INT(
+		(*kind)->space_co(rig->core, source, options, &space, &err), 0);
+	opts_free((*kind)->options, options);
+	free(options);
 	return space.needs_bytes;
 }
 
