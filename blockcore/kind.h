@@ -34,6 +34,7 @@ enum block_band {
 };
 
 struct ring_space;
+struct block_image;
 
 /* A kind of driver: stateless, in the registry's array. Function names ending
  * in _co run in a coroutine on the control lane and may wait. */
@@ -112,6 +113,20 @@ struct block_kind {
 	 * in use, of which it has seen nothing. Optional. */
 	void (*content_changed)(struct block_driver *driver,
 		uint64_t offset_bytes, uint64_t length_bytes);
+	/* Of a listener that keeps something which is true of one image only (see
+	 * core/image.h). Its source opens: that is the image, in which nothing
+	 * was changed since; not called where it joins a source in use.
+	 * Optional. */
+	void (*opened_over_co)(
+		struct block_driver *driver, struct block_image *image);
+	/* The last of it goes, and what is below is closed before close_co is
+	 * called: nothing is changed there any more. Takes the image over.
+	 * Optional. */
+	void (*closing_over)(
+		struct block_driver *driver, struct block_image *image);
+	/* Of a bottom that is a regular file: its path, and in *print what it was
+	 * known by when it was opened. NULL: it is none. Optional. */
+	const char *(*file)(struct block_driver *driver, uint64_t *print);
 	/* Writes the protocol document of `name` beside this. -EINVAL. Optional. */
 	int (*beside)(struct block_driver *driver, const char *name, FILE *out,
 		struct err *err);

@@ -9,6 +9,7 @@
 #include "blockcore/core/stack.h"
 
 #include "blockcore/core/driver.h"
+#include "blockcore/core/image.h"
 #include "blockcore/core/range_lock.h"
 #include "blockcore/core/watch.h"
 
@@ -285,13 +286,30 @@ struct block_stack *block_stack_new(struct block_source *source,
 	return stack;
 }
 
+/* Listeners that need to know are told what they stood on, while it is there. */
+static void stack_tell_closing(struct block_stack *stack, unsigned from)
+{
+	for (unsigned i = from; i + 1 < stack->count; i++) {
+		struct block_driver *driver = stack->driver[i];
+		struct block_image image;
+
+		if (driver->references > 1 || !driver->kind->closing_over)
+			continue;
+		block_image_get(block_stack_bottom(stack), &image);
+		driver->kind->closing_over(driver, &image);
+	}
+}
+
+/* From below: what a listener writes down when it is closed stays true. */
 static void stack_drop_half_co(struct block_stack *stack, enum block_part part)
 {
 	unsigned from = part == BLOCK_FRONT ? 0 : stack->front_count;
 	unsigned to = part == BLOCK_FRONT ? stack->front_count : stack->count;
 
-	for (unsigned i = from; i < to; i++)
-		block_driver_put_co(stack->driver[i]);
+	if (part == BLOCK_BACK)
+		stack_tell_closing(stack, from);
+	while (to-- > from)
+		block_driver_put_co(stack->driver[to]);
 }
 
 void block_stack_discard_co(struct block_stack *stack)

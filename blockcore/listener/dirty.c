@@ -25,7 +25,8 @@
  *  4. Without `file` marks are in memory: who restarts the daemon or detaches the
  *     listener ends all consumers, and the next add says that all has changed.
  *  5. With `file` a clean stop keeps them (dirty_file.c). After anything else
- *     (crash, detached and attached again) consumers stay, and all has changed.
+ *     (crash, detached and attached again, the image changed by others meanwhile)
+ *     consumers stay, and all has changed.
  */
 #include "blockcore/listener/dirty.h"
 
@@ -171,6 +172,7 @@ static void dirty_close_co(struct block_driver *driver)
 
 	if (dirty->fd >= 0)
 		dirty_file_close_co(dirty);
+	block_image_free(&dirty->closed);
 	dirty_table_free(dirty->table);
 }
 
@@ -220,6 +222,8 @@ const struct block_kind dirty_kind = {
 	.submit = dirty_submit,
 	.narrow = dirty_narrow,
 	.content_changed = dirty_content_changed,
+	.opened_over_co = dirty_image_opened_co,
+	.closing_over = dirty_image_closing,
 	.command_co = dirty_verbs_co,
 	.rehearse_co = dirty_verbs_rehearse_co,
 	.status = dirty_verbs_status,

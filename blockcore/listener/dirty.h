@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Inside of the listener dirty (dirty.c, dirty_verbs.c, dirty_file.c).
+ * Inside of the listener dirty (dirty.c, dirty_verbs.c, dirty_file.c, dirty_image.c).
  *
  * Invariant: lanes reach consumers through a table that is never changed once
  * they see it: a new one is made, shown to every lane, then the old one is freed.
@@ -11,6 +11,7 @@
 #define BLOCKCORE_LISTENER_DIRTY_H
 
 #include "blockcore/base/co.h"
+#include "blockcore/core/image.h"
 #include "blockcore/kind.h"
 
 #include <stdatomic.h>
@@ -38,6 +39,13 @@ struct dirty_table {
 	struct dirty_consumer *consumer[DIRTY_CONSUMERS];
 };
 
+/* The prints of the files in which the image lies that marks are true of, the top
+ * first; none: of no image that is known. */
+struct dirty_prints {
+	uint32_t count;
+	uint64_t print[BLOCK_IMAGE_FILES];
+};
+
 struct dirty_driver {
 	struct block_driver driver;
 	struct co_mutex changing; /* of the table */
@@ -45,6 +53,9 @@ struct dirty_driver {
 	unsigned shift;
 	uint64_t size_bytes; /* of the source */
 	int fd; /* of its file, or -1 */
+	bool kept; /* the marks that its file had count */
+	struct dirty_prints prints; /* that its file had, or has */
+	struct block_image closed; /* what it stood on; none until then */
 };
 
 struct dirty_lane {
@@ -80,5 +91,16 @@ int dirty_file_note_co(struct dirty_driver *dirty,
 
 /* The marks are kept, unless the listener was detached. */
 void dirty_file_close_co(struct dirty_driver *dirty);
+
+/* All has changed for the consumer, which no lane sees. */
+void dirty_file_mark_all(struct dirty_consumer *consumer);
+
+/* dirty_image.c: block_kind.opened_over_co, .closing_over. */
+void dirty_image_opened_co(
+	struct block_driver *driver, struct block_image *image);
+void dirty_image_closing(
+	struct block_driver *driver, struct block_image *image);
+/* On the worker pool, when what it stood on is closed: its prints now. */
+void dirty_image_take(struct dirty_driver *dirty);
 
 #endif

@@ -3,7 +3,8 @@
  * The file in which the listener dirty keeps its marks while nobody has it open.
  *
  *	header		what it is, state, granularity, size of the source, name and
- *	4 KiB		number of marks of each consumer, checksums
+ *	4 KiB		number of marks of each consumer, prints of the image's files
+ *			(core/image.h), checksums
  *	body		of each consumer: marks of `now`, then of `aside`
  *
  * Invariants
@@ -12,7 +13,9 @@
  *  2. "clean" is written when the body is durable, and only by a listener that has
  *     seen every change until its source was closed: not when it was detached.
  *  3. One listener at a time has it (flock).
- *  4. A file that is something else is refused, not written over. One of ours that
+ *  4. Marks are true of one image: with prints that are not those of what the
+ *     source lies in now, all has changed (dirty_image.c).
+ *  5. A file that is something else is refused, not written over. One of ours that
  *     is damaged costs its consumers (or their marks: all has changed), never a
  *     mark too few.
  *
@@ -37,6 +40,7 @@
 #define CHECKED_BYTES (HEADER_BYTES - 4u) /* its checksum is behind them */
 #define CONSUMERS_AT 64u
 #define CONSUMER_BYTES 128u
+#define PRINTS_AT (CONSUMERS_AT + DIRTY_CONSUMERS * CONSUMER_BYTES)
 #define VERSION 1u
 #define CHUNK_WORDS 4096u
 
@@ -51,7 +55,11 @@ struct header {
 		char name[BLOCK_NAME_BYTES];
 		uint64_t bits;
 	} consumer[DIRTY_CONSUMERS];
+	struct dirty_prints prints;
 };
+
+_Static_assert(PRINTS_AT + BLOCK_IMAGE_FILES * 8 <= CHECKED_BYTES,
+	"prints fit into the header");
 
 struct work {
 	struct dirty_driver *dirty;
@@ -111,7 +119,8 @@ static void header_of(const struct dirty_driver *dirty,
 	*h = (struct header){.state = IN_USE,
 		.shift = dirty->shift,
 		.count = table->count,
-		.size_bytes = dirty->size_bytes};
+		.size_bytes = dirty->size_bytes,
+		.prints = dirty->prints};
 	for (unsigned i = 0; i < table->count; i++) {
 		snprintf(h->consumer[i].name, BLOCK_NAME_BYTES, "%s",
 			table->consumer[i]->name);
@@ -131,6 +140,9 @@ static int header_write(int fd, const struct header *h)
 	put_le32(bytes + 20, h->count);
 	put_le64(bytes + 24, h->size_bytes);
 	put_le32(bytes + 32, h->body_crc);
+	put_le32(bytes + 36, h->prints.count);
+	for (unsigned i = 0; i < h->prints.count; i++)
+		put_le64(bytes + PRINTS_AT + i * 8, h->prints.print[i]);
 	for (unsigned i = 0; i < h->count; i++) {
 		uint8_t *to = bytes + CONSUMERS_AT + i * CONSUMER_BYTES;
 
@@ -161,8 +173,12 @@ static bool header_get(const uint8_t *bytes, struct header *h)
 	h->count = get_le32(bytes + 20);
 	h->size_bytes = get_le64(bytes + 24);
 	h->body_crc = get_le32(bytes + 32);
-	if (h->count > DIRTY_CONSUMERS || h->size_bytes > INT64_MAX)
+	h->prints.count = get_le32(bytes + 36);
+	if (h->count > DIRTY_CONSUMERS || h->size_bytes > INT64_MAX ||
+		h->prints.count > BLOCK_IMAGE_FILES)
 		return false;
+	for (unsigned i = 0; i < h->prints.count; i++)
+		h->prints.print[i] = get_le64(bytes + PRINTS_AT + i * 8);
 	for (unsigned i = 0; i < h->count; i++) {
 		if (!consumer_get(
 			    bytes + CONSUMERS_AT + i * CONSUMER_BYTES, h, i))
@@ -271,7 +287,7 @@ static int consumer_read(int fd, struct dirty_consumer *c, uint8_t *chunk,
 
 /* -- opening -------------------------------------------------------------- */
 
-static void mark_all(struct dirty_consumer *c)
+void dirty_file_mark_all(struct dirty_consumer *c)
 {
 	memset(c->aside, 0, words_of(c) * sizeof *c->aside);
 	for (uint64_t i = 0; i < words_of(c); i++)
@@ -299,6 +315,7 @@ static int make_consumers(const struct work *work, const struct header *h)
 		dirty->table->consumer[dirty->table->count++] = c;
 	}
 	dirty->size_bytes = h->size_bytes;
+	dirty->prints = h->prints;
 	return 0;
 }
 
@@ -317,14 +334,15 @@ static int load_marks(const struct work *work, const struct header *h)
 		known = !consumer_read(work->dirty->fd, table->consumer[i],
 			chunk, &offset, &crc);
 	free(chunk);
-	if (known && crc == h->body_crc)
+	work->dirty->kept = known && crc == h->body_crc;
+	if (work->dirty->kept)
 		return 0;
 	if (table->count)
 		log_warning(work->path, "dirty",
 			"its marks were not kept at a clean stop with this "
 			"granularity: for its consumers all has changed");
 	for (unsigned i = 0; i < table->count; i++)
-		mark_all(table->consumer[i]);
+		dirty_file_mark_all(table->consumer[i]);
 	return 0;
 }
 
@@ -431,8 +449,12 @@ static int save(struct dirty_driver *dirty)
 static int close_work(void *argument)
 {
 	struct dirty_driver *dirty = argument;
-	int error = dirty->driver.detached ? 0 : save(dirty);
+	int error = 0;
 
+	if (!dirty->driver.detached) {
+		dirty_image_take(dirty);
+		error = save(dirty);
+	}
 	close(dirty->fd);
 	return error;
 }

@@ -221,6 +221,7 @@ const struct block_kind file_kind = {
 	.submit = file_submit,
 	.resize_co = file_open_resize_co,
 	.space_co = file_open_space_co,
+	.file = file_open_file,
 	.beside = file_open_beside,
 	.status = file_status,
 };

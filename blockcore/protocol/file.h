@@ -143,6 +143,7 @@ struct file_driver {
 	struct block_driver driver;
 	struct ring_file *file;
 	char *path; /* as opened */
+	uint64_t print; /* core/image.h: when it was opened */
 	bool made; /* by the opening of this driver */
 	uint32_t
 		align_bytes; /* of every read's and write's offset and length */
@@ -161,6 +162,7 @@ void file_open_close_co(struct block_driver *driver);
 int file_open_space_co(struct block_driver *driver, struct ring_space *space);
 int file_open_resize_co(
 	struct block_driver *driver, uint64_t bytes, struct err *err);
+const char *file_open_file(struct block_driver *driver, uint64_t *print);
 int file_open_beside(struct block_driver *driver, const char *name, FILE *out,
 	struct err *err);
 

@@ -14,6 +14,7 @@
 #include "blockcore/protocol/file.h"
 
 #include "blockcore/base/log.h"
+#include "blockcore/core/image.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -193,6 +194,8 @@ static int open_work(void *argument)
 	result = check_opened(file, opening->err);
 	if (result)
 		close_file(file, false);
+	else
+		file->print = block_image_print(file->path);
 	return result;
 }
 
@@ -286,6 +289,14 @@ void file_open_close_co(struct block_driver *driver)
 	loop_work_co(loop, close_work, file);
 	file_lock_fini(file);
 	free(file->path);
+}
+
+const char *file_open_file(struct block_driver *driver, uint64_t *print)
+{
+	const struct file_driver *file = (struct file_driver *)driver;
+
+	*print = file->print;
+	return file->print ? file->path : NULL;
 }
 
 /* -- space ---------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "blockcore/core/alias.h"
 #include "blockcore/core/change.h"
 #include "blockcore/core/driver.h"
+#include "blockcore/core/image.h"
 #include "blockcore/core/source.h"
 #include "blockcore/core/stack.h"
 #include "blockcore/format/format.h"
@@ -399,6 +400,20 @@ int spec_open_bottom_co(const struct block_source *above,
 
 /* -- the whole ------------------------------------------------------------ */
 
+/* Nothing has been done to what is below them. */
+static void spec_tell_opened_co(struct block_driver **driver, unsigned count)
+{
+	for (unsigned i = 0; i + 1 < count; i++) {
+		struct block_image image;
+
+		if (!driver[i]->kind->opened_over_co)
+			continue;
+		block_image_get(driver[count - 1], &image);
+		driver[i]->kind->opened_over_co(driver[i], &image);
+		block_image_free(&image);
+	}
+}
+
 static int spec_open_all_co(struct block_source *source,
 	const struct doc *document, const struct spec_names *names,
 	struct block_driver **driver, struct err *err)
@@ -419,8 +434,10 @@ static int spec_open_all_co(struct block_source *source,
 	}
 	if (!error)
 		error = block_stack_check(driver, names->count, err);
-	if (!error)
+	if (!error) {
+		spec_tell_opened_co(driver, names->count);
 		return 0;
+	}
 	while (opened-- > 0)
 		block_driver_close_co(driver[opened]);
 	block_driver_close_co(driver[bottom]);

@@ -12,11 +12,14 @@
 #include <cmocka.h>
 
 #include "tests/lib/dirty_asker.h"
+#include "tests/lib/log_capture.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define BLOCK DIRTY_ASKER_BLOCK
@@ -116,20 +119,20 @@ static void test_clean_stop_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
-/* The source has another size than at the stop. */
+/* What grows while it looks is kept as well. */
 static void test_size_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = begin_co(rig), *plain;
+	struct block_source *source = begin_co(rig);
 	struct err err = {0};
 
 	(void)argument;
 	write_block_co(rig, source, 3);
-	block_source_put_co(source);
-	plain = stack_rig_source_co(rig, "{" DISK "}");
-	CHECK_INT(spec_resize_co(plain, 2 << 20, &err), 0);
-	block_source_put_co(plain);
-	source = stack_rig_source_co(rig, DOCUMENT);
+	CHECK_INT(spec_resize_co(source, 2 << 20, &err), 0);
+	source = again_co(rig, source);
 	dirty_asker_done_co(rig, source, "a", "3+1 256+256");
+	write_block_co(rig, source, 300);
+	source = again_co(rig, source);
+	dirty_asker_done_co(rig, source, "a", "257+255"); /* one mark */
 	block_source_put_co(source);
 }
 
@@ -200,6 +203,32 @@ static void test_granularity_co(struct stack_rig *rig, void *argument)
 	source = stack_rig_source_co(rig,
 		"{listeners: [{type: dirty, name: d, granularity: 8K, "
 		"file: d.marks}], " DISK "}");
+	dirty_asker_done_co(rig, source, "a", ALL);
+	block_source_put_co(source);
+}
+
+/* The disk is full when the marks are to be kept. */
+static void test_full_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = begin_co(rig);
+	struct log_capture capture;
+	struct rlimit old, none;
+	char *log;
+
+	(void)argument;
+	write_block_co(rig, source, 5);
+	signal(SIGXFSZ, SIG_IGN);
+	CHECK_INT(getrlimit(RLIMIT_FSIZE, &old), 0);
+	none = old;
+	none.rlim_cur = 4096; /* room for the header alone */
+	capture = log_capture_begin();
+	CHECK_INT(setrlimit(RLIMIT_FSIZE, &none), 0);
+	block_source_put_co(source);
+	CHECK_INT(setrlimit(RLIMIT_FSIZE, &old), 0);
+	log = log_capture_end(capture);
+	CHECK_FIND(log, "its marks could not be kept");
+	free(log);
+	source = stack_rig_source_co(rig, DOCUMENT);
 	dirty_asker_done_co(rig, source, "a", ALL);
 	block_source_put_co(source);
 }
@@ -296,6 +325,8 @@ int main(void)
 		ROWS(test_joins_co),
 		ROWS(test_granularity_co),
 		ROWS(test_damaged_co),
+		STACK_RIG_CASE(
+			test_full_co, threads, .world = "threads", .lanes = 1),
 		ROWS(test_refusals_co),
 	};
 

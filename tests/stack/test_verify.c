@@ -13,6 +13,7 @@
 
 #include "blockcore/base/list.h"
 #include "blockcore/base/prng.h"
+#include "blockcore/core/core.h"
 #include "tests/lib/stack_rig.h"
 
 #include <errno.h>
@@ -289,6 +290,30 @@ static void test_many_co(struct stack_rig *rig, void *argument)
 	pair_end_co(&pair);
 }
 
+/* No memory for all of a change's children: none is done; nor is it a difference. */
+static void test_no_memory_co(struct stack_rig *rig, void *argument)
+{
+	struct pair pair = pair_co(rig, "stop", MEM);
+	struct slab *children =
+		&block_core_lane(rig->core, 0)->private->children;
+	uint8_t *data = stack_rig_pattern(BLOCK, 1);
+
+	(void)argument;
+	CHECK_INT(
+		transfer_co(rig, pair.source, BLOCK_WRITE, 0, BLOCK, data), 0);
+	children->limit = children->out + 1;
+	CHECK_INT(
+		transfer_co(rig, pair.source, BLOCK_WRITE, BLOCK, BLOCK, data),
+		-ENOMEM);
+	children->limit = 0;
+	stack_rig_expect_co(rig, pair.other, BLOCK, BLOCK, NULL);
+	stack_rig_expect_co(rig, pair.source, BLOCK, BLOCK, NULL);
+	stack_rig_expect_co(rig, pair.source, 0, BLOCK, data);
+	CHECK_INT(stack_rig_figure(pair.source, "differences"), 0);
+	free(data);
+	pair_end_co(&pair);
+}
+
 /* -- life ----------------------------------------------------------------- */
 
 /* It cannot leave a change half done; then it leaves, and lets go of the other. */
@@ -419,6 +444,7 @@ int main(void)
 		ROWS(test_many_co),
 		ROWS(test_detach_co),
 		ROWS(test_resize_co),
+		ROWS(test_no_memory_co),
 		ROWS(test_deepest_co),
 		ROWS(test_refusals_co),
 	};

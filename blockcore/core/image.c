@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * See the header.
+ */
+#include "blockcore/core/image.h"
+
+#include "blockcore/base/prng.h"
+#include "blockcore/core/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+uint64_t block_image_print(const char *path)
+{
+	struct stat s;
+	uint64_t print = 0;
+
+	if (stat(path, &s) || !S_ISREG(s.st_mode))
+		return 0;
+	const uint64_t word[] = {s.st_ino, (uint64_t)s.st_size,
+		(uint64_t)s.st_mtim.tv_sec, (uint64_t)s.st_mtim.tv_nsec,
+		(uint64_t)s.st_ctim.tv_sec, (uint64_t)s.st_ctim.tv_nsec};
+	for (unsigned i = 0; i < sizeof word / sizeof word[0]; i++) {
+		uint64_t state = print ^ word[i];
+
+		print = prng_next(&state);
+	}
+	return print ? print : 1;
+}
+
+static void image_add(
+	struct block_image *image, const char *path, uint64_t print)
+{
+	struct block_image_file *file = &image->file[image->count];
+
+	if (image->count < BLOCK_IMAGE_FILES)
+		file->path = strdup(path);
+	if (image->count == BLOCK_IMAGE_FILES || !file->path) {
+		image->known = false;
+		return;
+	}
+	file->print = print;
+	image->count++;
+}
+
+/* `used`: it may have been open before the source that asks. */
+static void image_walk(
+	struct block_driver *bottom, bool used, struct block_image *image)
+{
+	const struct block_kind *kind = bottom->kind;
+	struct block_source *below;
+	unsigned sources = 0;
+
+	if (kind->file) {
+		uint64_t print;
+		const char *path = kind->file(bottom, &print);
+
+		if (path)
+			image_add(image, path, used ? 0 : print);
+		else
+			image->known = false;
+		return;
+	}
+	/* A view that does not write may be of an image that is in use. */
+	used |= bottom->info.read_only;
+	while (kind->below && (below = kind->below(bottom, sources))) {
+		image_walk(block_stack_bottom(below->current),
+			used || below->listed, image);
+		sources++;
+	}
+	if (!sources)
+		image->known = false;
+}
+
+void block_image_get(struct block_driver *bottom, struct block_image *image)
+{
+	image->known = true;
+	image->count = 0;
+	image_walk(bottom, false, image);
+}
+
+void block_image_free(struct block_image *image)
+{
+	while (image->count)
+		free(image->file[--image->count].path);
+	image->known = false;
+}
