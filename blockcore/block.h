@@ -95,6 +95,8 @@ enum block_flag {
 	BLOCK_REGISTERED = 8, /* data lies in the lane's registered buffers */
 	BLOCK_LOCAL = 16, /* EXTENTS: do not look into backing files */
 	BLOCK_TIMED = 32, /* see times.h; cleared when it is done */
+	BLOCK_POINT =
+		64, /* READ: of a moment that a listener keeps (`point`) */
 };
 
 enum block_extent_flag {
@@ -113,6 +115,13 @@ struct block_extent {
 struct block_extents {
 	struct block_extent *extent;
 	uint32_t room, count;
+};
+
+/* A moment of a source (core/point.h). */
+struct block_point {
+	uint64_t id;
+	bool fill; /* nothing is read: it is copied to where the listener keeps it */
+	bool taken; /* out: somebody knew it; else what was read is not of it */
 };
 
 struct block_lane;
@@ -154,6 +163,7 @@ struct block_request {
 	const struct iovec *iov;
 	union {
 		struct block_extents *extents;
+		struct block_point *point;
 		uint64_t miscompare_bytes; /* out: offset of the difference */
 	};
 	void (*done)(struct block_request *request);
@@ -351,6 +361,7 @@ enum block_claim_mode {
 struct block_claim {
 	enum block_claim_mode mode;
 	char holder[BLOCK_NAME_BYTES + 32]; /* "format of 'db01'" */
+	uint64_t point; /* the moment that it reads; 0: none */
 	LIST_ENTRY(block_claim) link;
 };
 /* The caller sets mode and holder; the object stays the caller's. Control lane.
@@ -358,6 +369,19 @@ struct block_claim {
 int block_source_claim(struct block_source *source, struct block_claim *claim,
 	struct err *err);
 void block_source_unclaim(struct block_claim *claim);
+
+/* -- moments (core/point.h) ---------------------------------------------- */
+
+/* The listener `name` of `source` now, and in *id, *bytes its moment. -ENOENT,
+ * -EOPNOTSUPP, or what block_kind.point says. Control lane. */
+int block_point_find(struct block_source *source, const char *name,
+	uint64_t *id, uint64_t *bytes, struct err *err);
+
+/* In a coroutine on lane 0: the range of the moment is in the target. 0 or -errno. */
+int block_point_fill_co(struct block_source *source, uint64_t id,
+	uint64_t offset_bytes, uint64_t length_bytes);
+
+/* -- again sources -------------------------------------------------------- */
 
 /* Changes the size of the bottom (and of what is below it), on the control lane;
  * a smaller size behind a closed gate. Refused where the driver cannot. */

@@ -14,7 +14,13 @@
 
 #define BLOCK_OTHERS_MOST 3u /* sources that a listener has beside */
 
-enum block_role { BLOCK_PROTOCOL, BLOCK_VIEW, BLOCK_LISTENER, BLOCK_ALIAS };
+enum block_role {
+	BLOCK_PROTOCOL,
+	BLOCK_VIEW,
+	BLOCK_LISTENER,
+	BLOCK_ALIAS,
+	BLOCK_POINT_VIEW /* core/point.h */
+};
 enum block_part { BLOCK_FRONT, BLOCK_BACK };
 /* At a live snapshot: with the name that consumers know, or with the image. */
 enum block_anchor { BLOCK_HEAD, BLOCK_IMAGE };
@@ -25,6 +31,7 @@ enum block_band {
 	BAND_THROTTLE,
 	BAND_DELAY,
 	BAND_JOB, /* first of the back part */
+	BAND_BACKUP,
 	BAND_MIRROR,
 	BAND_DIRTY,
 	BAND_CACHE,
@@ -124,6 +131,10 @@ struct block_kind {
 	 * Optional. */
 	void (*closing_over)(
 		struct block_driver *driver, struct block_image *image);
+	/* Of a listener that keeps a moment of the source (core/point.h): its
+	 * number, not 0, and its size. -ENODATA: it keeps none. Optional. */
+	int (*point)(struct block_driver *driver, uint64_t *id, uint64_t *bytes,
+		struct err *err);
 	/* Of a bottom that is a regular file: its path, and in *print what it was
 	 * known by when it was opened. NULL: it is none. Optional. */
 	const char *(*file)(struct block_driver *driver, uint64_t *print);

@@ -17,6 +17,7 @@ extern const struct block_kind null_kind;
 extern const struct block_kind raw_view_kind;
 extern const struct block_kind qcow2_view_kind;
 extern const struct block_kind alias_kind;
+extern const struct block_kind point_kind; /* not in registry.c */
 
 /* listeners, in order of bands */
 extern const struct block_kind stats_kind;
@@ -24,6 +25,7 @@ extern const struct block_kind trace_kind;
 extern const struct block_kind readonly_kind;
 extern const struct block_kind throttle_kind;
 extern const struct block_kind delay_kind;
+extern const struct block_kind backup_kind;
 extern const struct block_kind mirror_kind;
 extern const struct block_kind dirty_kind;
 extern const struct block_kind follow_kind; /* jobs' own: not in registry.c */

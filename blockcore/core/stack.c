@@ -75,10 +75,13 @@ static int stack_check_alias(const struct block_driver *bottom,
 {
 	enum block_band band = listener->kind->band;
 
-	if (bottom->kind->role != BLOCK_ALIAS || bottom->info.read_only)
+	if (bottom->kind->role != BLOCK_ALIAS)
 		return 0;
-	if (band != BAND_JOB && band != BAND_MIRROR && band != BAND_DIRTY &&
-		band != BAND_CACHE && band != BAND_VERIFY)
+	/* They remember content: others change it even if this cannot. */
+	if (bottom->info.read_only && band != BAND_BACKUP && band != BAND_CACHE)
+		return 0;
+	if (band != BAND_JOB && band != BAND_BACKUP && band != BAND_MIRROR &&
+		band != BAND_DIRTY && band != BAND_CACHE && band != BAND_VERIFY)
 		return 0;
 	return err_set(err, EINVAL,
 		"listener '%s' (%s) must see every write, but '%s' is shared "

@@ -11,6 +11,6 @@ extern const struct job_kind job_fill;
 extern const struct job_kind job_copy, job_migrate; /* copy.c */
 extern const struct job_kind job_commit, job_flatten; /* commit.c */
 extern const struct job_kind job_resync, job_pivot; /* resync.c */
-extern const struct job_kind job_scrub, job_check, job_rebase;
+extern const struct job_kind job_backup, job_scrub, job_check, job_rebase;
 
 #endif

@@ -385,12 +385,9 @@ int spec_open_bottom_co(const struct block_source *above,
 	error = spec_open_below_co(above, bottom->key, bottom, &below, err);
 	if (error)
 		return error;
-	if (view.snapshot[0])
-		error = spec_open_snapshot_co(
-			above, below, view.snapshot, name, driver, err);
-	else if (*shown.image)
-		error = spec_open_image_of_co(
-			above, below, shown.image, name, driver, err);
+	if (doc_find(document, "view"))
+		error = spec_open_view_of_co(
+			above, below, &shown, name, driver, err);
 	else
 		error = spec_open_alias_co(
 			above->core, name, below, driver, err);
@@ -405,7 +402,6 @@ static void spec_tell_opened_co(struct block_driver **driver, unsigned count)
 {
 	for (unsigned i = 0; i + 1 < count; i++) {
 		struct block_image image;
-
 		if (!driver[i]->kind->opened_over_co)
 			continue;
 		block_image_get(driver[count - 1], &image);

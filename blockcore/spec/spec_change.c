@@ -5,6 +5,7 @@
  */
 #include "blockcore/core/change.h"
 #include "blockcore/core/driver.h"
+#include "blockcore/core/point.h"
 #include "blockcore/core/stack.h"
 #include "blockcore/spec.h"
 #include "blockcore/spec/spec_internal.h"
@@ -205,6 +206,9 @@ int spec_detach_co(struct block_source *source, const char *name,
 		error = spec_check_job(source, "it goes by itself", err);
 	if (!error)
 		error = spec_check_stays(plan.driver[index], err);
+	if (!error)
+		error = block_point_check_unused(
+			source, plan.driver[index], err);
 	if (!error) {
 		plan.change.gate = spec_needs_gate(plan.driver[index]->kind);
 		plan.count--;

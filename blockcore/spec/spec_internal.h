@@ -66,10 +66,10 @@ int spec_open_bottom_co(const struct block_source *above,
 	const struct doc *document, const char *name,
 	struct block_driver **driver, struct err *err);
 
-/* A document's `view`. Of what it shows one is not "": a snapshot, or the file of an
- * image below; or it is what is current. */
+/* A document's `view`. Of what it shows one is not "": a snapshot, the file of an image
+ * below, or the listener that keeps a moment; or it is what is current. */
 struct spec_shown {
-	const char *snapshot, *image;
+	const char *snapshot, *image, *backup;
 };
 int spec_check_view(const struct doc *document, struct err *err);
 int spec_view_shown(
@@ -91,6 +91,11 @@ int spec_open_view_co(const struct spec_view *view,
 int spec_open_snapshot_co(const struct block_source *above,
 	struct block_source *of, const char *snapshot, const char *name,
 	struct block_driver **driver, struct err *err);
+
+/* What a view shows of another source. */
+int spec_open_view_of_co(const struct block_source *above,
+	struct block_source *of, const struct spec_shown *shown,
+	const char *name, struct block_driver **driver, struct err *err);
 
 /* -- images that a source stands on (spec_image.c) ---- */
 

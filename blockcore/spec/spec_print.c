@@ -4,6 +4,7 @@
  * builds the same stack again.
  */
 #include "blockcore/core/alias.h"
+#include "blockcore/core/point.h"
 #include "blockcore/format/format.h"
 #include "blockcore/spec.h"
 #include "blockcore/spec/spec_internal.h"
@@ -125,12 +126,24 @@ static void spec_print_alias(
 	fputc('}', out);
 }
 
+static void spec_print_point(struct block_driver *driver, FILE *out)
+{
+	const struct block_point_view *view =
+		container_of(driver, struct block_point_view, driver);
+
+	spec_print_below("source", view->source, false, out);
+	fputs(", \"view\": {\"backup\": ", out);
+	json_print_string(out, view->listener);
+	fputc('}', out);
+}
+
 static void spec_print_bottom(
 	struct block_driver *driver, bool status, FILE *out)
 {
 	switch (driver->kind->role) {
 	case BLOCK_VIEW: spec_print_format(driver, status, out); return;
 	case BLOCK_ALIAS: spec_print_alias(driver, status, out); return;
+	case BLOCK_POINT_VIEW: spec_print_point(driver, out); return;
 	default:
 		fputs("\"protocol\": ", out);
 		spec_print_driver(driver, status, out);

@@ -2,14 +2,16 @@
 /*
  * Views of formats: what is current in an image that is opened for it; a snapshot
  * in such an image, or in one that another source shows and that hosts may be
- * writing to.
+ * writing to. And of a source: the moment that a listener of it keeps (backup).
  *
- * Invariant: a view of another source's image holds that source, so both can be
+ * Invariant: a view of another source holds that source, so both can be
  * built again from what is printed.
  */
 #include "blockcore/core/driver.h"
+#include "blockcore/core/point.h"
 #include "blockcore/core/stack.h"
 #include "blockcore/format/format.h"
+#include "blockcore/kinds.h"
 #include "blockcore/spec/spec_internal.h"
 
 #include <errno.h>
@@ -74,22 +76,43 @@ static int view_image(const struct doc *document, const struct doc *node,
 	return error;
 }
 
+static int view_backup(const struct doc *document, const struct doc *node,
+	struct spec_shown *shown, struct err *err)
+{
+	if (!doc_find(document, "source"))
+		return doc_error(node, err, EINVAL,
+			"a backup is one of a source: source: NAME, view: "
+			"{backup: LISTENER}");
+	int error = doc_text(node, &shown->backup, err);
+	if (error)
+		return error;
+	if (!*shown->backup || strlen(shown->backup) >= BLOCK_NAME_BYTES)
+		return doc_error(node, err, EINVAL,
+			"the name of a listener has 1 to %u bytes",
+			BLOCK_NAME_BYTES - 1);
+	return 0;
+}
+
 int spec_view_shown(
 	const struct doc *document, struct spec_shown *shown, struct err *err)
 {
 	const struct doc *view = doc_find(document, "view");
 
-	*shown = (struct spec_shown){"", ""};
+	*shown = (struct spec_shown){"", "", ""};
 	if (!view || view->kind != DOC_MAP)
 		return 0;
 	const struct doc *snapshot = doc_find(view, "snapshot");
 	const struct doc *image = doc_find(view, "image");
+	const struct doc *backup = doc_find(view, "backup");
 	if (doc_count(view) == 1 && snapshot)
 		return view_snapshot(snapshot, shown, err);
 	if (doc_count(view) == 1 && image)
 		return view_image(document, image, shown, err);
+	if (doc_count(view) == 1 && backup)
+		return view_backup(document, backup, shown, err);
 	return doc_error(view, err, EINVAL,
-		"a view is %s, {snapshot: NAME} or {image: PATH}",
+		"a view is %s, {snapshot: NAME}, {image: PATH} or {backup: "
+		"LISTENER}",
 		FORMAT_CURRENT);
 }
 
@@ -219,4 +242,42 @@ int spec_open_snapshot_co(const struct block_source *above,
 	error = spec_open_one_co(&view, of, out, err);
 	block_format_put_co(view.format);
 	return error;
+}
+
+/* -- of what a listener keeps --------------------------------------------- */
+
+static int spec_open_backup_co(const struct block_source *above,
+	struct block_source *of, const char *backup, const char *name,
+	struct block_driver **out, struct err *err)
+{
+	struct block_driver *driver = block_driver_new(
+		above->core, &point_kind, name, NULL, NULL, err);
+
+	if (!driver)
+		return -ENOMEM;
+	struct block_point_view *view =
+		container_of(driver, struct block_point_view, driver);
+	view->source = of;
+	snprintf(view->listener, sizeof(view->listener), "%s", backup);
+	snprintf(view->holder, sizeof(view->holder), "%s", above->name);
+	int error = block_driver_open_co(driver, err);
+	if (error)
+		block_driver_free(driver);
+	else
+		*out = driver;
+	return error;
+}
+
+int spec_open_view_of_co(const struct block_source *above,
+	struct block_source *of, const struct spec_shown *shown,
+	const char *name, struct block_driver **driver, struct err *err)
+{
+	if (*shown->backup)
+		return spec_open_backup_co(
+			above, of, shown->backup, name, driver, err);
+	if (*shown->image)
+		return spec_open_image_of_co(
+			above, of, shown->image, name, driver, err);
+	return spec_open_snapshot_co(
+		above, of, shown->snapshot, name, driver, err);
 }

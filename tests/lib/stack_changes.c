@@ -22,6 +22,8 @@
 
 #define OTHER "{protocol: {type: file, path: disk, locking: false}}"
 
+#define TARGET "target: {protocol: {type: mem, size: 1M}}"
+
 /* Kinds of listeners in order of bands; with values to come with, and others. */
 static const struct {
 	const char *type;
@@ -36,6 +38,9 @@ static const struct {
 	{"delay", false,
 		{", read_us: 300", ", write_us: 700, jitter_us: 900",
 			", read_us: 50, write_us: 50"}},
+	{"backup", true,
+		{", " TARGET, ", granularity: 4K, copies: 1, " TARGET,
+			", on_error: fail, granularity: 1M, " TARGET}},
 	{"mirror", true,
 		{", leg: {protocol: {type: mem, size: 1M}}",
 			", granularity: 64K, on_error: fail, leg: {protocol: "
@@ -57,7 +62,7 @@ static const struct {
 			"event: complete}]"}},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
-enum { STATS, TRACE, THROTTLE, DELAY, MIRROR, DIRTY, VERIFY, FAULT };
+enum { STATS, TRACE, THROTTLE, DELAY, BACKUP, MIRROR, DIRTY, VERIFY, FAULT };
 
 static const char *const bottoms[] = {
 	"{protocol: {type: file, path: disk, locking: false}}",

@@ -53,6 +53,9 @@ static const struct cli_command job_commands[] = {
 				.help = "fill: DESTROYS all data: writes a "
 					"pattern over every block; copy "
 					"to=..., "
+					"backup listener=...: all that "
+					"a listener of that type keeps, to its "
+					"target; "
 					"scrub: reads everything; check: "
 					"whether "
 					"an image is sound (repair=leaks|all); "
@@ -62,7 +65,8 @@ static const struct cli_command job_commands[] = {
 					"help "
 					"volume",
 				.choices = "fill|copy|migrate|commit|flatten|"
-					   "rebase|resync|pivot|scrub|check"},
+					   "rebase|resync|pivot|backup|scrub|"
+					   "check"},
 			{"KEY=VALUE", .value = VALUE_PAIRS, .place = "options",
 				.flags = CLI_REST,
 				.help = "options of its kind"}},
