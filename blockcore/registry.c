@@ -27,6 +27,7 @@ const struct block_kind *const block_kinds[] = {
 	&backup_kind,
 	&mirror_kind,
 	&dirty_kind,
+	&cache_kind,
 	&verify_kind,
 	&fault_kind,
 	NULL,

@@ -22,9 +22,11 @@
 
 #define OTHER "{protocol: {type: file, path: disk, locking: false}}"
 
-#define TARGET "target: {protocol: {type: mem, size: 1M}}"
+#define MEM "{protocol: {type: mem, size: 1M}}"
+#define TARGET "target: " MEM
 
 /* Kinds of listeners in order of bands; with values to come with, and others. */
+enum { THROTTLE = 2, DELAY, MIRROR = 5, DIRTY, VERIFY = 8, FAULT };
 static const struct {
 	const char *type;
 	bool sees_all; /* not over an alias, which others write past */
@@ -32,37 +34,37 @@ static const struct {
 } kinds[] = {
 	{"stats", false, {""}},
 	{"trace", false, {", records: 16", ", records: 100", ""}},
-	{"throttle", false,
+	[THROTTLE] = {"throttle", false,
 		{", iops: 900", ", bytes_s: 3M, burst: 2, burst_seconds: 1",
 			", group: shared"}},
-	{"delay", false,
+	[DELAY] = {"delay", false,
 		{", read_us: 300", ", write_us: 700, jitter_us: 900",
 			", read_us: 50, write_us: 50"}},
 	{"backup", true,
 		{", " TARGET, ", granularity: 4K, copies: 1, " TARGET,
 			", on_error: fail, granularity: 1M, " TARGET}},
-	{"mirror", true,
-		{", leg: {protocol: {type: mem, size: 1M}}",
-			", granularity: 64K, on_error: fail, leg: {protocol: "
-			"{type: mem, size: 1M}}",
-			", failover: false, leg: {protocol: {type: mem, "
-			"size: 2M}}"}},
-	{"dirty", true, {", granularity: 512", ", granularity: 64K", ""}},
+	[MIRROR] = {"mirror", true,
+		{", leg: " MEM, ", granularity: 64K, on_error: fail, leg: " MEM,
+			", failover: false, leg: " MEM}},
+	[DIRTY] = {"dirty", true,
+		{", granularity: 512", ", granularity: 64K", ""}},
+	{"cache", true,
+		{", size: 1M", ", size: 1M, block: 512",
+			", block: 64K, largest: 8K"}},
 	/* With the file that is below it: equal, if all comes in one order. Not
 	 * past the page cache to what is there written through it: the kernel
 	 * then fails what it could not bring together. */
-	{"verify", true,
+	[VERIFY] = {"verify", true,
 		{", action: fail, others: [" OTHER "]",
 			", action: stop, others: [" OTHER ", {format: "
 			"{type: raw, file: " OTHER "}, view: current}]",
 			", others: [" OTHER "]"}},
-	{"fault", false,
+	[FAULT] = {"fault", false,
 		{"", ", rules: [{op: write, delay_us: 800, count: 9}]",
 			", rules: [{op: any, hold: true, count: 2, "
 			"event: complete}]"}},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
-enum { STATS, TRACE, THROTTLE, DELAY, BACKUP, MIRROR, DIRTY, VERIFY, FAULT };
 
 static const char *const bottoms[] = {
 	"{protocol: {type: file, path: disk, locking: false}}",
