@@ -449,7 +449,7 @@ static void look(struct changer *changer)
 {
 	char *status = stack_rig_status(changer->source);
 
-	changer->public->held += counts(status, "\"held\": ", ", \"rules\"");
+	changer->public->held += counts(status, "\"held\": ", ", \"state\"");
 	changer->public->waited += counts(status, "\"waited\": ", "");
 	free(status);
 }
