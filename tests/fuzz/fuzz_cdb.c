@@ -3,9 +3,12 @@
  * Fuzz: commands of two hosts to one volume, with whatever CDBs and data-out,
  * held to what must be true of every answer.
  *
- * The input is a row of commands, each
+ * The input begins with a byte of the volume's kind
+ *	bit 0: blocks of 4096; bit 1: read-only; bit 2: not removable; bit 3: thick
+ * and goes on with a row of commands, each
  *	host     bit 0: which of two; bit 1: a task management function instead,
- *		 number in bits 4..2; bit 6: ORDERED
+ *		 number in bits 4..2; bit 5: the host logs in anew before;
+ *		 bit 6: ORDERED; bit 7: the daemon starts anew before
  *	length   2 bytes, little endian: data-out that is sent
  *	cdb      16 bytes
  *	data     so many bytes as are left, of that length
@@ -20,6 +23,7 @@
 #include <string.h>
 
 #define COMMANDS 64u /* of one input */
+#define EVENTS 2u /* log-ins and restarts of one input: they cost most */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,6 +33,8 @@ struct input {
 };
 
 static struct scsi_rig rig;
+static struct scsi_rig_setup setup;
+static unsigned events_seen;
 static struct scsi_rig_command command;
 
 static bool take(struct input *input, void *to, size_t bytes)
@@ -63,6 +69,21 @@ static void check_answer(void)
 	}
 }
 
+/* What happens before a command. */
+static void events_co(uint8_t events)
+{
+	unsigned host = events & 1;
+
+	if (!(events & 0xa0) || events_seen++ >= EVENTS)
+		return;
+	if (events & 0x80) {
+		scsi_rig_restart_co(&rig, &setup);
+	} else {
+		scsi_rig_logout_co(&rig, host);
+		scsi_rig_login_co(&rig, host);
+	}
+}
+
 static bool command_co(struct input *input)
 {
 	static uint8_t out[1u << 16];
@@ -72,6 +93,7 @@ static bool command_co(struct input *input)
 	if (!take(input, header, sizeof header) ||
 		!take(input, cdb, sizeof cdb))
 		return false;
+	events_co(header[0]);
 	if (header[0] & 2) {
 		scsi_rig_manage_co(
 			&rig, header[0] & 1, header[0] >> 2 & 7, NULL);
@@ -91,8 +113,14 @@ static bool command_co(struct input *input)
 
 static void input_co(struct stack_rig *stack, void *argument)
 {
-	const struct scsi_rig_setup setup = {.removable = true};
+	uint8_t kind = 0;
 
+	take(argument, &kind, 1);
+	setup = (struct scsi_rig_setup){.block_bytes = kind & 1 ? 4096 : 0,
+		.read_only = kind & 2,
+		.removable = !(kind & 4),
+		.thick = kind & 8};
+	events_seen = 0;
 	scsi_rig_open_co(&rig, stack, &setup);
 	for (unsigned i = 0; i < COMMANDS && command_co(argument); i++)
 		;
@@ -104,7 +132,7 @@ static void input_co(struct stack_rig *stack, void *argument)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct stack_rig_setup setup = {.world = "simulated",
+	static const struct stack_rig_setup world = {.world = "simulated",
 		.lanes = SCSI_RIG_LANES,
 		.pool_bytes = 32u << 20};
 	static struct stack_rig *stack;
@@ -116,7 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		stack = NULL;
 	}
 	if (!stack)
-		stack = stack_rig_new(&setup);
+		stack = stack_rig_new(&world);
 	stack_rig_run(stack, input_co, &input);
 	return 0;
 }

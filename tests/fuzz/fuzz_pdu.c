@@ -15,8 +15,9 @@
  *		bit 2: a small task tag
  *		bit 3: answers first, then the tag of the last R2T
  *		bit 4: a wrong digest; bit 5: this record is raw bytes, 48 of them
+ *		bit 6: the data segment follows in the input, as much as is left
  *	header	48 bytes
- * Data segments are of our own making, so that inputs stay short.
+ * Other data segments are zeroes of our own, so that inputs stay short.
  */
 #include "blockcore/base/crc32c.h"
 #include "tests/lib/check.h"
@@ -35,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { RAW = 1, HEADER_DIGEST = 2, DATA_DIGEST = 4, PIECES = 8, SOLICIT = 16 };
 enum { CMD_SN = 1, LENGTH = 2, SMALL_TAG = 4, R2T_TAG = 8, DAMAGE = 16 };
-enum { BYTES = 32 };
+enum { BYTES = 32, GIVEN = 64 };
 
 static struct world {
 	struct sim_target *target;
@@ -143,10 +144,9 @@ static void put(const void *bytes, size_t count)
 	world.out_bytes += count;
 }
 
-static void put_pdu(const uint8_t *header, uint32_t bytes,
+static void put_pdu(const uint8_t *header, const uint8_t *data, uint32_t bytes,
 	const struct iscsi_params *digests, bool damage)
 {
-	static uint8_t data[255 * 16];
 	uint8_t digest[4];
 
 	put(header, PDU_BHS_BYTES);
@@ -231,8 +231,10 @@ static void help_header(uint8_t *header, uint8_t help)
 static size_t play(const uint8_t *data, size_t size, uint8_t mode,
 	const struct iscsi_params *digests)
 {
+	static uint8_t segment[255 * 16];
 	uint8_t help = data[0], header[PDU_BHS_BYTES] = {0};
 	size_t bytes = size - 1 < sizeof header ? size - 1 : sizeof header;
+	size_t given = 0, length;
 
 	if (help & R2T_TAG || world.out_bytes > ROOM / 2)
 		exchange(mode, digests);
@@ -242,9 +244,14 @@ static size_t play(const uint8_t *data, size_t size, uint8_t mode,
 	}
 	memcpy(header, data + 1, bytes);
 	help_header(header, help);
-	put_pdu(header, help & LENGTH ? pdu_get_data_bytes(header) : 0, digests,
-		help & DAMAGE);
-	return 1 + bytes;
+	length = help & LENGTH ? pdu_get_data_bytes(header) : 0;
+	memset(segment, 0, length);
+	if (help & GIVEN) {
+		given = size - 1 - bytes < length ? size - 1 - bytes : length;
+		memcpy(segment, data + 1 + bytes, given);
+	}
+	put_pdu(header, segment, (uint32_t)length, digests, help & DAMAGE);
+	return 1 + bytes + given;
 }
 
 /* -- one conversation --------------------------------------------------------- */
