@@ -77,7 +77,7 @@ static bool concerns(
 	uint8_t function, const struct iscsi_task *task, const uint8_t *header)
 {
 	return function >= SCSI_TARGET_WARM_RESET ||
-		!memcmp(task->scsi.lun, header + 8, sizeof task->scsi.lun);
+		scsi_lun_same(task->scsi.lun, header + 8);
 }
 
 static void silence(struct iscsi_task *task)
@@ -152,7 +152,7 @@ static void abort_task(
 	struct iscsi_task *task =
 		task_find(connection, pdu_get_referenced_tag(header));
 
-	if (task && memcmp(task->scsi.lun, header + 8, 8)) {
+	if (task && !scsi_lun_same(task->scsi.lun, header + 8)) {
 		send_response(connection, tag, RESPONSE_NO_TASK);
 	} else if (!task) {
 		send_response(

@@ -30,6 +30,12 @@ static int lun_decode(const uint8_t *lun)
 	return value << 16 || first >> 15 ? -1 : (int)(first & 0x3fff);
 }
 
+bool scsi_lun_same(const uint8_t *one, const uint8_t *other)
+{
+	return !memcmp(one, other, 8) ||
+		(lun_decode(one) >= 0 && lun_decode(one) == lun_decode(other));
+}
+
 /* Of units in order of their LUNs. */
 static struct scsi_logical_unit *units_search(
 	struct scsi_logical_unit *const *unit, unsigned units, unsigned lun)

@@ -196,5 +196,7 @@ struct scsi_management {
 	struct scsi_management *next; /* that awaits the same task */
 };
 void scsi_manage(struct scsi_management *management);
+/* True if two LUNs of 8 bytes name the same unit, in whatever form (SAM-5 4.7). */
+bool scsi_lun_same(const uint8_t *one, const uint8_t *other);
 
 #endif
