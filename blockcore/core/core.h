@@ -16,6 +16,7 @@
 #include "blockcore/base/slab.h"
 #include "blockcore/core/compare_memory.h"
 #include "blockcore/kind.h"
+#include "blockcore/memory.h"
 
 /* -- lanes ---------------------------------------------------------------- */
 
@@ -74,6 +75,7 @@ struct block_core {
 	struct job_keeper *keeper; /* job.h; NULL: nobody keeps documents */
 	const struct block_track_ops *track;
 	struct block_source_list sources; /* control lane */
+	struct block_memory memory;
 	unsigned lane_count;
 	struct block_lane lane[BLOCK_MAX_LANES];
 	struct block_lane_private private[BLOCK_MAX_LANES];

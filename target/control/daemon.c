@@ -9,6 +9,7 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "blockcore/memory.h"
 #include "blockcore/ring.h"
 #include "target/control/appliance/appliance.h"
 #include "target/control/appliance/appliance_flush.h"
@@ -385,6 +386,7 @@ static int set_up(struct daemon *daemon, struct err *err)
 		settings->data_directory, err);
 	if (!daemon->core)
 		return -ENOMEM;
+	block_memory_limit(daemon->core, settings->table_cache_bytes);
 	daemon->lanes = lanes_new(daemon->core, daemon->control, settings, err);
 	return daemon->lanes ? 0 : -ENOMEM;
 }

@@ -25,6 +25,7 @@ struct top_options {
 	char *naming_authority;
 	int log_level, ring;
 	uint64_t reactors, spin_us, buffer_bytes, space_threshold;
+	uint64_t table_cache_bytes;
 	bool pin_reactors;
 	const struct doc *api, *iscsi, *portals;
 };
@@ -97,6 +98,13 @@ static const struct opt_spec top_specs[] = {
 		.max = 64ull << 30,
 		.fallback = "64MiB",
 		.help = "memory for data on its way, for each reactor"},
+	{.name = "table_cache",
+		.type = OPT_SIZE,
+		.offset = TOP(table_cache_bytes),
+		.min = 1u << 20,
+		.max = 1ull << 40,
+		.fallback = "512MiB",
+		.help = "memory for tables of qcow2 images, all together"},
 	{.name = "space_threshold",
 		.type = OPT_UINT,
 		.offset = TOP(space_threshold),
@@ -334,6 +342,7 @@ static void take_top(struct settings *settings, struct top_options *top)
 	settings->pin_reactors = top->pin_reactors;
 	settings->spin_us = (uint32_t)top->spin_us;
 	settings->buffer_bytes = top->buffer_bytes;
+	settings->table_cache_bytes = top->table_cache_bytes;
 	settings->space_threshold_percent = (unsigned)top->space_threshold;
 }
 

@@ -39,6 +39,7 @@ struct settings {
 	uint32_t spin_us;
 	const char *ring; /* NULL: choose; "io_uring", "threads" */
 	uint64_t buffer_bytes; /* data buffers of each reactor */
+	uint64_t table_cache_bytes; /* of all images: blockcore/memory.h */
 	unsigned space_threshold_percent; /* see appliance_space.h; 0: none */
 	struct iscsi_settings iscsi;
 	struct settings_api {

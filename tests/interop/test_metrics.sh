@@ -18,16 +18,19 @@ cat >"$work/document.yaml" <<YAML
 volumes:
   - {name: a, source: {listeners: [{type: stats}], protocol: {type: mem, size: 16MiB}}}
   - {name: b, source: {protocol: {type: mem, size: 16MiB}}}
+  - {name: c, source: {format: {type: qcow2, size: 8MiB, file: {protocol: {type: mem, size: 16MiB}}}}}
 hosts: [{name: web1, iscsi: {iqn: ['*']}}]
-targets: [{name: a}, {name: b}]
+targets: [{name: a}, {name: b}, {name: c}]
 exports:
   - {volume: a, target: a, lun: 0, hosts: [web1]}
   - {volume: b, target: b, lun: 0, hosts: [web1]}
+  - {volume: c, target: c, lun: 0, hosts: [web1]}
 YAML
 check "the daemon starts" start_daemon
 url=iscsi://127.0.0.1:$port/$iqn
 check "a host works" io_of a 'write 0 64k' 'write 64k 64k' 'read 0 64k' flush
 check "with another volume, too" io_of b 'write 0 4k'
+check "and with an image" io_of c 'write 0 4k'
 
 parse() { # MODULE: what the last answer says, as one JSON object a sample
 	$python -c 'import importlib, json, sys
@@ -59,6 +62,11 @@ whole() { # the last bucket of each is its count
 		([.[] | select(.name == \"${duration}_count\") | [.volume, .op, .host, .value]] | sort)" "$work/samples"
 }
 check "the last bucket is all" whole
+tables() { # NAME TEST
+	jq -se "[.[] | select(.name == \"$1\") | .value] | length == 1 and (.[0] | $2)" "$work/samples"
+}
+check "tables of images in memory" tables cairn_table_cache_bytes '. > 4096 and . < 16777216'
+check "their bound" tables cairn_table_cache_limit_bytes '. == 536870912'
 check "the classic format" answers 200 local_api -H 'Accept: text/plain' /metrics
 check "read by its parser" parse parser
 check "says the same" count_is ${duration}_count a write 2

@@ -188,6 +188,7 @@ static int commit_once_co(struct qcow2 *image)
 	TAILQ_CONCAT(&e->unnamed, &epoch.freed, link);
 	if (error)
 		return qcow2_io_failed(image, error, "tables");
+	block_memory_add(&image->memory, 0); /* more of it can go now */
 	if (TAILQ_EMPTY(&e->dirty) && !e->l1_dirty)
 		image->uncommitted = false;
 	else

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * qcow2: the map from guest offsets to places in the file. L1 tables are in
- * memory whole; of L2 tables, slices of 4 KiB, up to the option `cache`.
+ * memory whole; of L2 tables, slices of 4 KiB, as many as cache.c lets stay.
  *
  *	lanes:	root -> table of slices -> slice -> word	no lock, no wait
  *	home:	loads, changes, throws out
  *
  * Invariants
- *  1. A lane holds no pointer to a slice beyond one call. What home takes out of
- *     the map it frees after every lane has been visited once.
- *  2. Dirty and pinned slices stay. The cache is larger than its limit by those
- *     at most.
- *  3. Where the L1 entry is 0 there is one table and one slice of zeroes for
+ *  1. A lane holds no pointer to a slice beyond one call (cache.c).
+ *  2. Where the L1 entry is 0 there is one table and one slice of zeroes for
  *     all: a sparse image of any size costs no memory to read.
  */
 #include "blockcore/format/qcow2/qcow2.h"
@@ -165,81 +162,6 @@ struct qcow2_table *qcow2_map_get(
 		&root->table[l1_index], memory_order_relaxed);
 }
 
-static void slice_put(
-	struct qcow2_table *table, struct qcow2_slice *slice, uint32_t index)
-{
-	atomic_store_explicit(
-		&table->slice[index], slice, memory_order_release);
-}
-
-/* -- throwing out --------------------------------------------------------- */
-
-static void visit_nothing(struct block_lane *lane, void *argument)
-{
-	(void)lane;
-	(void)argument;
-}
-
-void qcow2_map_visit_lanes_co(struct qcow2 *image)
-{
-	block_broadcast_co(image->format.core, visit_nothing, NULL);
-}
-
-static void slices_free(struct qcow2_slice_list *list)
-{
-	struct qcow2_slice *slice;
-
-	while ((slice = TAILQ_FIRST(list))) {
-		TAILQ_REMOVE(list, slice, link);
-		free(slice);
-	}
-}
-
-/* The oldest that nobody has looked at since it was last asked. */
-static void pick_victims(struct qcow2 *image, struct qcow2_slice_list *out)
-{
-	uint64_t limit = qcow2_options(image)->cache_bytes;
-	uint64_t rounds = 2 * image->cached_bytes / image->geometry.slice_bytes;
-	struct qcow2_slice *slice;
-
-	while (image->cached_bytes > limit - limit / 8 && rounds-- &&
-		(slice = TAILQ_FIRST(&image->slices))) {
-		TAILQ_REMOVE(&image->slices, slice, link);
-		bool used = atomic_exchange_explicit(
-			&slice->used, false, memory_order_relaxed);
-		if (used || slice->dirty || slice->pins) {
-			TAILQ_INSERT_TAIL(&image->slices, slice, link);
-			continue;
-		}
-		slice_put(qcow2_map_get(slice->map, slice->l1_index), NULL,
-			slice->slice_index);
-		image->cached_bytes -= image->geometry.slice_bytes;
-		TAILQ_INSERT_TAIL(out, slice, link);
-	}
-}
-
-static void evict_co(void *argument)
-{
-	struct qcow2 *image = argument;
-	struct qcow2_slice_list out = TAILQ_HEAD_INITIALIZER(out);
-
-	pick_victims(image, &out);
-	qcow2_map_visit_lanes_co(image);
-	slices_free(&out);
-	image->evicting = false;
-	qcow2_io_helper_done(image);
-}
-
-void qcow2_map_trim(struct qcow2 *image)
-{
-	if (image->cached_bytes <= qcow2_options(image)->cache_bytes ||
-		image->evicting)
-		return;
-	image->evicting = true;
-	if (!qcow2_io_helper(image, evict_co))
-		image->evicting = false;
-}
-
 /* -- loading -------------------------------------------------------------- */
 
 /* An entry that is written through must point to a cluster of data. */
@@ -342,11 +264,10 @@ static int slice_load_locked_co(struct qcow2_map *map, uint32_t l1_index,
 		free(slice);
 		return error;
 	}
-	TAILQ_INSERT_TAIL(&image->slices, slice, link);
-	image->cached_bytes += image->geometry.slice_bytes;
+	qcow2_cache_add(image, slice);
 	/* The table may have become the image's own meanwhile, with the same
 	 * content: its object stays. */
-	slice_put(qcow2_map_get(map, l1_index), slice, slice_index);
+	qcow2_cache_put(qcow2_map_get(map, l1_index), slice_index, slice);
 	*out = slice;
 	return 0;
 }
@@ -369,7 +290,7 @@ int qcow2_map_pin_co(
 	if (!error)
 		(*out)->pins++;
 	co_mutex_unlock(mutex);
-	qcow2_map_trim(image);
+	qcow2_cache_trim(image);
 	return error;
 }
 
@@ -437,21 +358,6 @@ int qcow2_map_open_co(struct qcow2 *image, struct qcow2_map *map,
 	return l1_read_co(map, err);
 }
 
-void qcow2_map_forget(struct qcow2_map *map)
-{
-	struct qcow2 *image = map->image;
-	struct qcow2_slice *slice, *next;
-
-	TAILQ_FOREACH_SAFE (slice, &image->slices, link, next) {
-		if (slice->map != map)
-			continue;
-		assert(!slice->dirty && !slice->pins);
-		TAILQ_REMOVE(&image->slices, slice, link);
-		image->cached_bytes -= image->geometry.slice_bytes;
-		free(slice);
-	}
-}
-
 /* No lane looks any more. */
 void qcow2_map_close(struct qcow2_map *map)
 {
@@ -474,7 +380,7 @@ int qcow2_map_init(struct qcow2 *image)
 	co_mutex_init(&image->tables);
 	co_mutex_init(&image->begin);
 	co_mutex_init(&image->names);
-	TAILQ_INIT(&image->slices);
+	qcow2_cache_init(image);
 	image->hole = qcow2_map_slice_new(&image->geometry);
 	if (image->hole)
 		image->hole_table =
@@ -484,7 +390,7 @@ int qcow2_map_init(struct qcow2 *image)
 
 void qcow2_map_fini(struct qcow2 *image)
 {
-	slices_free(&image->slices);
+	qcow2_cache_fini(image);
 	free(image->hole_table);
 	free(image->hole);
 	free(image->meta);

@@ -150,8 +150,7 @@ static int slice_make(
 	atomic_store_explicit(
 		&qcow2_map_get(map, slice->l1_index)->slice[slice->slice_index],
 		slice, memory_order_release);
-	TAILQ_INSERT_TAIL(&image->slices, slice, link);
-	image->cached_bytes += g->slice_bytes;
+	qcow2_cache_add(image, slice);
 	*out = slice;
 	return 0;
 }

@@ -21,7 +21,8 @@
  *	pool.c		clusters to be given out, reserved ahead
  *	refcount.c	refcount table and blocks
  *	own.c		changes of the map
- *	map.c meta.c	guest offset -> place in the file, cached
+ *	map.c meta.c	guest offset -> place in the file
+ *	cache.c		what of it stays in memory
  *	io.c		reads and writes of the format's own; the corrupt bit
  *	header*.c entry.c compress.c	pure: bytes and numbers
  *
@@ -69,6 +70,7 @@
 #include "blockcore/format/qcow2/epochs.h"
 #include "blockcore/format/qcow2/grant.h"
 #include "blockcore/format/qcow2/header.h"
+#include "blockcore/memory.h"
 
 #include <stdatomic.h>
 
@@ -186,8 +188,13 @@ struct qcow2 {
 	struct qcow2_slice *hole;
 	struct qcow2_table *hole_table;
 	struct qcow2_slice_list slices;
-	uint64_t cached_bytes;
+	uint64_t cached_bytes, keep_bytes;
 	bool evicting;
+	/* By the bound for all images: how much may stay. */
+	struct block_memory_user memory;
+	struct loop_message trim;
+	bool trim_posted, asked;
+	uint64_t asked_bytes;
 	struct qcow2_share *share; /* being made; or NULL */
 	struct qcow2_revert *revert; /* the same */
 	bool soiled, deleting; /* dirty before that; a snapshot */
@@ -331,7 +338,6 @@ void qcow2_map_look(struct qcow2_map *map, uint64_t offset, uint64_t want,
 int qcow2_map_load_co(struct qcow2_map *map, uint64_t offset);
 /* The entry of the cluster at `offset`; its slice is in memory. */
 void qcow2_map_entry(struct qcow2_map *map, uint64_t offset, uint64_t word[2]);
-void qcow2_map_trim(struct qcow2 *image);
 /* Home: every lane has returned from a look that had begun before. */
 void qcow2_map_visit_lanes_co(struct qcow2 *image);
 /* Home's own view of it. */
@@ -354,6 +360,18 @@ static inline void qcow2_map_unpin(struct qcow2_slice *slice)
 }
 int qcow2_map_check_l1(struct qcow2_map *map, uint32_t l1_index);
 uint64_t qcow2_map_l1_room(uint32_t entries); /* in whole sectors */
+
+/* -- cache.c -------------------------------------------------------------- */
+
+void qcow2_cache_init(struct qcow2 *image);
+void qcow2_cache_fini(struct qcow2 *image);
+/* Lanes find it there from now on; NULL: it is to be loaded. */
+void qcow2_cache_put(
+	struct qcow2_table *table, uint32_t index, struct qcow2_slice *slice);
+/* It is in memory. */
+void qcow2_cache_add(struct qcow2 *image, struct qcow2_slice *slice);
+/* What is too much goes, soon. */
+void qcow2_cache_trim(struct qcow2 *image);
 
 /* -- meta.c: host clusters that hold tables ------------------------------- */
 

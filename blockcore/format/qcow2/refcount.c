@@ -18,7 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCKS_BYTES_MAX (16u << 20) /* in memory, beside dirty ones */
+#define BLOCKS_BYTES_MAX (16u << 20) /* in memory, beside dirty ones ... */
+#define BLOCKS_BYTES_LEAST (1u << 20) /* ... where memory is short */
 #define TABLE_SECTOR_ENTRIES (QCOW2_SECTOR_BYTES / 8)
 
 /* -- counts --------------------------------------------------------------- */
@@ -65,10 +66,18 @@ void qcow2_refcount_set(const struct qcow2 *image, uint8_t *block,
 
 /* -- blocks in memory ----------------------------------------------------- */
 
+static int64_t bytes_of(const struct qcow2 *image)
+{
+	return (int64_t)(sizeof(struct qcow2_refblock) +
+		image->geometry.cluster_bytes);
+}
+
 static void throw_out(struct qcow2 *image)
 {
 	struct qcow2_refcounts *r = &image->refcounts;
-	uint64_t most = BLOCKS_BYTES_MAX >> image->geometry.cluster_bits;
+	bool full = block_memory_is_full(image->format.core);
+	uint64_t most = (full ? BLOCKS_BYTES_LEAST : BLOCKS_BYTES_MAX) >>
+		image->geometry.cluster_bits;
 	struct qcow2_refblock *block, *next;
 
 	/* A block that is being written is not dirty, but not to be read from
@@ -83,6 +92,7 @@ static void throw_out(struct qcow2 *image)
 		TAILQ_REMOVE(&r->blocks, block, link);
 		r->block[block->index] = NULL;
 		r->count--;
+		block_memory_add(&image->memory, -bytes_of(image));
 		free(block);
 	}
 }
@@ -105,6 +115,7 @@ static void block_keep(struct qcow2 *image, struct qcow2_refblock *block)
 	r->block[block->index] = block;
 	TAILQ_INSERT_TAIL(&r->blocks, block, link);
 	r->count++;
+	block_memory_add(&image->memory, bytes_of(image));
 }
 
 static int block_read_co(

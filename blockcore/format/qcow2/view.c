@@ -340,6 +340,7 @@ static void status(struct block_driver *driver, FILE *out)
 {
 	const struct qcow2 *image = view_of(driver)->image;
 	const struct qcow2_header *h = &image->header;
+	const struct block_memory *memory = block_memory_of(driver->core);
 
 	fprintf(out,
 		"\"version\": %u, \"cluster_bytes\": %" PRIu64
@@ -353,9 +354,13 @@ static void status(struct block_driver *driver, FILE *out)
 		image->loads);
 	fprintf(out,
 		", \"slow_writes\": %" PRIu64 ", \"commits\": %" PRIu64
-		", \"allocated_clusters\": %" PRIu64,
+		", \"allocated_clusters\": %" PRIu64
+		", \"memory_bytes\": %" PRIu64
+		", \"memory_all_bytes\": %" PRIu64
+		", \"memory_limit_bytes\": %" PRIu64,
 		image->slow_writes, image->epochs.commits,
-		image->allocated_clusters);
+		image->allocated_clusters, image->memory.bytes,
+		memory->used_bytes, memory->limit_bytes);
 }
 
 const struct block_kind qcow2_view_kind = {

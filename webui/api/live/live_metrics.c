@@ -8,6 +8,7 @@
  */
 #include "webui/api/live/live_metrics.h"
 #include "blockcore/figures.h"
+#include "blockcore/memory.h"
 #include "target/control/appliance/appliance.h"
 #include "target/volume/view.h"
 
@@ -306,6 +307,18 @@ static void print_lanes_co(
 	}
 }
 
+static void print_tables(
+	struct exposition *exposition, const struct block_memory *memory)
+{
+	static const struct exposition_label none[] = {{NULL, NULL}};
+	exposition_family(exposition, "cairn_table_cache_bytes",
+		EXPOSITION_GAUGE, "Tables of images in memory");
+	exposition_value(exposition, none, (double)memory->used_bytes);
+	exposition_family(exposition, "cairn_table_cache_limit_bytes",
+		EXPOSITION_GAUGE, "How much that may be");
+	exposition_value(exposition, none, (double)memory->limit_bytes);
+}
+
 void live_metrics_print_co(
 	struct exposition *exposition, const struct daemon_parts *parts)
 {
@@ -314,4 +327,5 @@ void live_metrics_print_co(
 	print_layers(exposition, parts->appliance);
 	print_sessions(exposition, parts->server);
 	print_lanes_co(exposition, parts->core);
+	print_tables(exposition, block_memory_of(parts->core));
 }
