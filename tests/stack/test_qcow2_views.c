@@ -206,7 +206,8 @@ static void test_documents_co(struct stack_rig *rig, void *argument)
 	refused_co(rig, "{source: source-1, view: current}", -EINVAL,
 		"only a format has views");
 	refused_co(rig, "{source: source-1, view: {monday: 1}}", -EINVAL,
-		"a view is current, {snapshot: NAME} or {image: PATH}");
+		"a view is current, {snapshot: NAME}, {image: PATH} or "
+		"{backup: LISTENER}");
 	refused_co(rig,
 		"{view: {snapshot: x}, format: {type: raw, file: "
 		"{protocol: {type: mem, size: 1M}}}}",
