@@ -17,8 +17,10 @@ const LISTENERS = {
 	readonly: () => ({}),
 	throttle: (g) => g.some({iops: 1000 + g.below(9000), bytes_s: g.pick(["64M", "1GiB", 1 << 20]), burst: 1 + g.below(9)}),
 	delay: (g) => g.some({read_us: g.below(100), jitter_us: g.below(9), seed: g.below(2 ** 31)}),
+	backup: (g, size) => ({target: {protocol: {type: "mem", size}}, ...g.some({copies: 1 + g.below(64), on_error: g.pick(["break", "fail", "wait"])})}),
 	mirror: (g, size) => ({leg: {protocol: {type: "mem", size}}, ...g.some({granularity: "64K", failover: false})}),
 	dirty: (g) => g.some({granularity: g.pick(["64K", "1M", 4096])}),
+	cache: (g) => ({size: "1M", ...g.some({block: g.pick(["4K", "64K", 512]), largest: "64K"})}),
 	verify: (g, size) => ({others: [{protocol: {type: "null", size}}], ...g.some({action: g.pick(["log", "fail", "stop"])})}),
 	fault: (g) => g.some({seed: g.below(99), rules: [{op: "write", offset: "1M", error: "EIO", ...g.some({count: 1 + g.below(9), name: "r1"})}]}),
 };
@@ -68,7 +70,7 @@ export class Documents {
 
 	/* One that must see every write stands on no alias, past which others write. */
 	listeners(size, alias = false) {
-		const kinds = this.choose(Object.keys(LISTENERS).filter((kind) => !alias || !["mirror", "dirty", "verify"].includes(kind)), this.below(4));
+		const kinds = this.choose(Object.keys(LISTENERS).filter((kind) => !alias || !["backup", "mirror", "dirty", "cache", "verify"].includes(kind)), this.below(4));
 		const order = Object.keys(LISTENERS); // as they may stand above each other
 		const list = kinds.sort((a, b) => order.indexOf(a) - order.indexOf(b)).map((type) => ({type: this.use("listener", type), ...this.some({name: `l-${type}`}),
 			...LISTENERS[type](this, size)}));
