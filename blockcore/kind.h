@@ -43,6 +43,22 @@ enum block_band {
 struct ring_space;
 struct block_image;
 
+/* What a check of an image is asked for, and what it finds. */
+struct block_check {
+	bool repair_leaks, repair_errors;
+	/* Between two pieces of the work; may wait. Not 0 ends the check with
+	 * it. NULL: nobody asks. */
+	int (*step_co)(struct block_check *check);
+	uint64_t done_bytes, total_bytes; /* of tables; may begin anew */
+	uint64_t leaks, errors; /* clusters; entries and clusters */
+	uint64_t fixed_leaks, fixed_errors;
+	uint64_t
+		changed; /* clusters that hosts changed meanwhile: not judged */
+	uint64_t clusters, allocated; /* of the guest */
+	uint64_t end_bytes; /* of the last used cluster */
+	char first[128]; /* the first error, in words */
+};
+
 /* A kind of driver: stateless, in the registry's array. Function names ending
  * in _co run in a coroutine on the control lane and may wait. */
 struct block_kind {
@@ -108,6 +124,10 @@ struct block_kind {
 	 * nothing and touches no request. Who has verbs has it, too. */
 	int (*rehearse_co)(struct block_driver *driver, const char *verb,
 		const struct doc *arguments, struct err *err);
+	/* Whether the image that it shows is sound, under I/O; repairs it where
+	 * that is asked, and then holds up what changes tables. Optional. */
+	int (*check_image_co)(struct block_driver *driver,
+		struct block_check *check, struct err *err);
 	/* Live figures as JSON members, without braces. Control lane; figures
 	 * of other lanes may be a little old. Optional. */
 	void (*status)(struct block_driver *driver, FILE *out);

@@ -163,6 +163,11 @@ int spec_measure_co(struct block_source *source, const struct doc *format,
 int spec_command_co(struct block_source *source, const char *driver,
 	const char *verb, const struct doc *arguments, FILE *out,
 	struct err *err);
+/* Whether the image that it shows is sound; see block_kind.check_image_co.
+ * -EOPNOTSUPP: it stands on none. */
+struct block_check;
+int spec_check_image_co(struct block_source *source, struct block_check *check,
+	struct err *err);
 /* Whether it would; see block_kind.rehearse_co. */
 int spec_command_rehearse_co(struct block_source *source, const char *driver,
 	const char *verb, const struct doc *arguments, struct err *err);

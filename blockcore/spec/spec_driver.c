@@ -177,6 +177,23 @@ int spec_command_co(struct block_source *source, const char *name,
 	return error;
 }
 
+int spec_check_image_co(
+	struct block_source *source, struct block_check *check, struct err *err)
+{
+	const struct block_stack *stack = source->current;
+	struct block_driver *driver = stack->driver[stack->count - 1];
+	int error;
+
+	block_driver_get(driver);
+	error = driver->kind->check_image_co
+		? driver->kind->check_image_co(driver, check, err)
+		: err_set(err, EOPNOTSUPP,
+			  "it stands on no image: there is nothing to check; "
+			  "scrub reads it");
+	block_driver_put_co(driver);
+	return error;
+}
+
 int spec_command_rehearse_co(struct block_source *source, const char *name,
 	const char *verb, const struct doc *arguments, struct err *err)
 {

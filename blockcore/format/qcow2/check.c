@@ -2,7 +2,7 @@
 /*
  * qcow2: check. Every reference of the image is counted, of all tables and
  * snapshots, and held against the refcounts; repair makes the counts and the
- * COPIED bits true. The map's changes wait meanwhile; overwrites go on.
+ * COPIED bits true. check_live.c is about hosts that change the image meanwhile.
  *
  * Invariants
  *  1. A cluster that is counted more often than it is named is a leak and does no
@@ -25,6 +25,14 @@
 
 /* -- counting ------------------------------------------------------------- */
 
+/* The file has grown since the check began. */
+static bool is_later(const struct qcow2_checker *c, uint64_t cluster)
+{
+	return c->watch &&
+		cluster <
+		qcow2_clusters(&c->image->geometry, c->image->file_bytes);
+}
+
 static void count(struct qcow2_checker *c, const char *what, uint64_t offset,
 	uint64_t bytes)
 {
@@ -34,6 +42,8 @@ static void count(struct qcow2_checker *c, const char *what, uint64_t offset,
 
 	for (uint64_t i = first; bytes && i <= last; i++) {
 		if (i >= c->clusters) {
+			if (is_later(c, i))
+				return;
 			qcow2_check_error(c->check,
 				"%s at %#" PRIx64 " lies behind the end", what,
 				offset);
@@ -50,10 +60,10 @@ static void count(struct qcow2_checker *c, const char *what, uint64_t offset,
 static bool is_placed(
 	struct qcow2_checker *c, const char *what, uint64_t offset)
 {
+	uint64_t cluster = offset >> c->image->geometry.cluster_bits;
 	uint64_t mask = c->image->geometry.cluster_bytes - 1;
 
-	if (!(offset & mask) &&
-		offset >> c->image->geometry.cluster_bits < c->clusters)
+	if (!(offset & mask) && (cluster < c->clusters || is_later(c, cluster)))
 		return true;
 	qcow2_check_error(
 		c->check, "%s is misplaced at %#" PRIx64, what, offset);
@@ -105,30 +115,67 @@ static int count_table_co(
 		qcow2_check_entry(c, i, word);
 		count_entry(c, word, guest);
 	}
+	return error ? error : qcow2_check_step_co(c, g->cluster_bytes);
+}
+
+/* *l1: in the machine's order, to be freed. */
+static int read_l1_co(struct qcow2_checker *c, uint64_t offset,
+	uint32_t entries, uint64_t **l1)
+{
+	uint64_t bytes = ((uint64_t)entries * 8 + 511) & ~511ull;
+	int error;
+
+	*l1 = qcow2_io_memory(bytes);
+	error = *l1 ? qcow2_io_read_co(
+			      c->image, PURPOSE_CHECK_LOAD, offset, bytes, *l1)
+		    : -ENOMEM;
+	for (uint32_t i = 0; !error && i < entries; i++)
+		(*l1)[i] = get_be64((uint8_t *)*l1 + 8 * (size_t)i);
 	return error;
 }
 
-static int count_map_co(
-	struct qcow2_checker *c, uint64_t offset, uint32_t entries, bool guest)
+static int count_tables_co(struct qcow2_checker *c, const uint64_t *l1,
+	uint32_t entries, bool guest)
 {
-	uint64_t bytes = ((uint64_t)entries * 8 + 511) & ~511ull;
-	uint8_t *l1;
+	int error = 0;
+
+	for (uint32_t i = 0; !error && i < entries; i++)
+		error = count_table_co(c, l1[i], guest);
+	return error;
+}
+
+/* False, and an error, if an L1 table cannot be so. */
+static bool is_l1(struct qcow2_checker *c, uint64_t offset, uint32_t entries)
+{
+	if (!entries || !is_placed(c, "L1 table", offset))
+		return false;
+	if (entries <= QCOW2_L1_BYTES_MAX / 8)
+		return true;
+	qcow2_check_error(c->check, "an L1 table has %u entries", entries);
+	return false;
+}
+
+static int count_current_co(struct qcow2_checker *c, uint64_t offset)
+{
+	if (!is_l1(c, offset, c->l1_entries))
+		return 0;
+	count(c, "L1 table", offset, (uint64_t)c->l1_entries * 8);
+	return count_tables_co(c, c->l1, c->l1_entries, true);
+}
+
+/* A snapshot's. */
+static int count_map_co(
+	struct qcow2_checker *c, uint64_t offset, uint32_t entries)
+{
+	uint64_t *l1;
 	int error;
 
-	if (!entries || !is_placed(c, "L1 table", offset))
+	if (!is_l1(c, offset, entries))
 		return 0;
-	if (entries > QCOW2_L1_BYTES_MAX / 8) {
-		qcow2_check_error(
-			c->check, "an L1 table has %u entries", entries);
-		return 0;
-	}
 	count(c, "L1 table", offset, (uint64_t)entries * 8);
-	l1 = qcow2_io_memory(bytes);
-	error = l1 ? qcow2_io_read_co(
-			     c->image, PURPOSE_CHECK_LOAD, offset, bytes, l1)
-		   : -ENOMEM;
-	for (uint32_t i = 0; !error && i < entries; i++)
-		error = count_table_co(c, get_be64(l1 + 8 * i), guest);
+	error = read_l1_co(c, offset, entries, &l1);
+	if (!error)
+		error = count_tables_co(c, l1, entries, false);
 	free(l1);
 	return error;
 }
@@ -153,32 +200,49 @@ static int read_bytes_co(
 	return error;
 }
 
-static int count_snapshots_co(struct qcow2_checker *c)
+/* Calls `map_co` for the L1 table of each. *end: of the table of snapshots; 0: it
+ * is not where it can be. */
+static int each_snapshot_co(struct qcow2_checker *c,
+	int (*map_co)(
+		struct qcow2_checker *c, uint64_t offset, uint32_t entries),
+	uint64_t *end)
 {
 	const struct qcow2_header *h = &c->image->header;
 	uint64_t at = h->snapshots_offset;
 	uint8_t entry[SNAPSHOT_BYTES];
 	int error = 0;
 
+	*end = 0;
 	for (uint32_t i = 0; i < h->snapshots && !error; i++) {
-		if (at >> h->cluster_bits >= c->clusters) {
-			qcow2_check_error(c->check,
-				"the snapshot table lies behind the end");
+		if (at >> h->cluster_bits >= c->clusters)
 			return 0;
-		}
 		error = read_bytes_co(c->image, at, sizeof entry, entry);
 		if (error)
-			break;
-		error = count_map_co(
-			c, get_be64(entry), get_be32(entry + 8), false);
+			return error;
+		error = map_co(c, get_be64(entry), get_be32(entry + 8));
 		at += SNAPSHOT_BYTES + (uint64_t)get_be32(entry + 36) +
 			get_be16(entry + 12) + get_be16(entry + 14);
 		at = (at + 7) & ~7ull;
 	}
-	if (h->snapshots)
-		count(c, "snapshot table", h->snapshots_offset,
-			at - h->snapshots_offset);
+	*end = at;
 	return error;
+}
+
+static int count_snapshots_co(struct qcow2_checker *c)
+{
+	const struct qcow2_header *h = &c->image->header;
+	uint64_t end;
+	int error = each_snapshot_co(c, count_map_co, &end);
+
+	if (error || !h->snapshots)
+		return error;
+	if (end)
+		count(c, "snapshot table", h->snapshots_offset,
+			end - h->snapshots_offset);
+	else
+		qcow2_check_error(
+			c->check, "the snapshot table lies behind the end");
+	return 0;
 }
 
 static int count_all_co(struct qcow2_checker *c)
@@ -195,16 +259,71 @@ static int count_all_co(struct qcow2_checker *c)
 		if (r->table[i] && is_placed(c, "refcount block", r->table[i]))
 			count(c, "refcount block", r->table[i], cluster);
 	}
-	int error = count_map_co(c, h->l1_offset, h->l1_entries, true);
+	int error = count_current_co(c, h->l1_offset);
 	return error ? error : count_snapshots_co(c);
+}
+
+/* -- how much there is ---------------------------------------------------- */
+
+static uint64_t tables_bytes(
+	const struct qcow2_checker *c, const uint64_t *l1, uint32_t entries)
+{
+	uint64_t tables = 0;
+
+	for (uint32_t i = 0; i < entries; i++)
+		tables += (l1[i] & QCOW2_OFFSET_MASK) != 0;
+	return tables << c->image->geometry.cluster_bits;
+}
+
+/* What is wrong with it is found when it is counted. */
+static int plan_map_co(
+	struct qcow2_checker *c, uint64_t offset, uint32_t entries)
+{
+	unsigned bits = c->image->geometry.cluster_bits;
+	uint64_t *l1;
+	int error;
+
+	if (!entries || entries > QCOW2_L1_BYTES_MAX / 8 ||
+		offset >> bits >= c->clusters || offset % QCOW2_SECTOR_BYTES)
+		return 0;
+	error = read_l1_co(c, offset, entries, &l1);
+	if (!error)
+		c->check->total_bytes += tables_bytes(c, l1, entries);
+	free(l1);
+	return error;
+}
+
+/* The current map's tables are read twice, once for COPIED bits. */
+static int plan_co(struct qcow2_checker *c)
+{
+	uint64_t blocks = c->clusters >> qcow2_refcount_block_bits(c->image);
+	uint64_t end;
+
+	c->check->done_bytes = 0;
+	c->check->total_bytes = 2 * tables_bytes(c, c->l1, c->l1_entries) +
+		(blocks << c->image->geometry.cluster_bits);
+	return each_snapshot_co(c, plan_map_co, &end);
+}
+
+int qcow2_check_step_co(struct qcow2_checker *c, uint64_t bytes)
+{
+	struct block_check *check = c->check;
+
+	check->done_bytes += bytes;
+	if (c->watch && c->watch->disturbed && !c->repairing)
+		return -EAGAIN;
+	return check->step_co && !c->repairing ? check->step_co(check) : 0;
 }
 
 /* -- the whole ------------------------------------------------------------ */
 
 static int check_all_co(struct qcow2_checker *c)
 {
-	int error = count_all_co(c);
+	int error = plan_co(c);
 
+	if (!error)
+		error = count_all_co(c);
+	c->repairing = c->check->repair_leaks || c->check->repair_errors;
 	if (!error)
 		error = qcow2_check_counts_co(c);
 	if (!error)
@@ -212,10 +331,10 @@ static int check_all_co(struct qcow2_checker *c)
 	return error;
 }
 
-static int check_with_memory_co(struct qcow2_checker *c, struct err *err)
+int qcow2_check_begin(struct qcow2_checker *c, struct err *err)
 {
 	struct qcow2 *image = c->image;
-	int error;
+	const struct qcow2_map *map = &image->map;
 
 	c->clusters = qcow2_clusters(&image->geometry, image->file_bytes);
 	if (c->clusters * sizeof *c->references > MEMORY_MOST)
@@ -226,83 +345,43 @@ static int check_with_memory_co(struct qcow2_checker *c, struct err *err)
 	c->room = c->clusters + image->refcounts.entries + 1;
 	c->references = calloc(c->room, sizeof *c->references);
 	c->table = qcow2_io_memory(image->geometry.cluster_bytes);
-	error = c->references && c->table ? check_all_co(c) : -ENOMEM;
-	free(c->references);
-	free(c->table);
+	c->l1 = calloc(map->l1_entries + 1ull, sizeof *c->l1);
+	if (!c->references || !c->table || !c->l1)
+		return err_set(err, ENOMEM, "no memory to count clusters");
+	memcpy(c->l1, map->l1, map->l1_entries * sizeof *c->l1);
+	c->l1_entries = map->l1_entries;
+	return 0;
+}
+
+int qcow2_check_run_co(struct qcow2_checker *c, struct err *err)
+{
+	int error = check_all_co(c);
+
 	return error ? err_set(err, -error, "the check cannot go on: %s",
 			       strerror(-error))
 		     : 0;
 }
 
+void qcow2_check_end(struct qcow2_checker *c)
+{
+	free(c->references);
+	free(c->table);
+	free(c->l1);
+}
+
 int qcow2_check_co(
-	struct qcow2 *image, struct qcow2_check *check, struct err *err)
+	struct qcow2 *image, struct block_check *check, struct err *err)
 {
 	struct qcow2_checker c = {.image = image, .check = check};
-	bool repair = check->repair_leaks || check->repair_errors;
-	int error = check_with_memory_co(&c, err);
+	int error = qcow2_check_begin(&c, err);
 
-	if (error || !repair)
+	if (!error)
+		error = qcow2_check_run_co(&c, err);
+	qcow2_check_end(&c);
+	if (error || !(check->repair_leaks || check->repair_errors))
 		return error;
 	error = qcow2_epoch_commit_co(image);
 	return error ? err_set(err, -error, "the repair cannot be written: %s",
 			       strerror(-error))
 		     : 0;
-}
-
-/* Nothing is reserved or on its way to be freed while all is counted. */
-static int settle_co(struct qcow2 *image, struct err *err)
-{
-	int error = 0;
-
-	if (!image->begun)
-		return 0;
-	error = qcow2_epoch_commit_co(image);
-	if (!error) {
-		qcow2_io_wait_helpers_co(image);
-		error = qcow2_pool_return_co(image);
-	}
-	if (!error)
-		error = qcow2_epoch_commit_co(image);
-	return error ? err_set(err, -error, "the image cannot be written to")
-		     : 0;
-}
-
-static int check_locked_co(
-	struct qcow2 *image, struct qcow2_check *check, struct err *err)
-{
-	bool repair = check->repair_leaks || check->repair_errors;
-	int error = 0;
-
-	if (repair)
-		error = qcow2_write_begin_co(image);
-	if (error)
-		return err_set(err, -error,
-			"the image cannot be repaired while it is in use so");
-	error = settle_co(image, err);
-	return error ? error : qcow2_check_co(image, check, err);
-}
-
-int qcow2_check_live_co(
-	struct qcow2 *image, struct qcow2_check *check, struct err *err)
-{
-	struct qcow2_op all = {.image = image};
-
-	if (image->share || image->revert || image->deleting)
-		return err_set(err, EBUSY,
-			"a snapshot is being made or deleted: counts and "
-			"tables do not agree until that is done; try again");
-	if (!image->refcounts.table) {
-		int error = qcow2_refcount_open_co(image, err);
-
-		if (error)
-			return error;
-	}
-	if (image->format.read_only &&
-		(check->repair_leaks || check->repair_errors))
-		return err_set(err, EROFS,
-			"the image is read-only: it is not repaired");
-	qcow2_lock_co(&all, 0, UINT64_MAX);
-	int error = check_locked_co(image, check, err);
-	qcow2_unlock(&all);
-	return error;
 }

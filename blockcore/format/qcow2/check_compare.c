@@ -15,7 +15,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void qcow2_check_error(struct qcow2_check *check, const char *format, ...)
+void qcow2_check_error(struct block_check *check, const char *format, ...)
 {
 	va_list args;
 
@@ -72,11 +72,17 @@ static int set_count_co(struct qcow2 *image, uint64_t cluster, uint64_t value,
 
 static int compare_cluster_co(struct qcow2_checker *c, uint64_t cluster)
 {
-	struct qcow2_check *check = c->check;
+	struct block_check *check = c->check;
 	uint64_t is, named = c->references[cluster];
 	struct qcow2_refblock *block;
-	int error = get_count_co(c->image, cluster, &is, &block);
+	int error;
 
+	if (!qcow2_check_is_still(c, cluster))
+		return 0;
+	error = get_count_co(c->image, cluster, &is, &block);
+	/* It may have waited for the block. */
+	if (!qcow2_check_is_still(c, cluster))
+		return 0;
 	if (error || is == named || (named == UINT16_MAX && is > named))
 		return error;
 	if (is > named) {
@@ -152,10 +158,17 @@ static int make_blocks_co(struct qcow2_checker *c)
 
 int qcow2_check_counts_co(struct qcow2_checker *c)
 {
+	uint64_t block = (1ull << qcow2_refcount_block_bits(c->image)) - 1;
 	int error = c->check->repair_errors ? make_blocks_co(c) : 0;
 
-	for (uint64_t i = 0; i < c->clusters && !error; i++)
+	for (uint64_t i = 0; i < c->clusters && !error; i++) {
 		error = compare_cluster_co(c, i);
+		if (error || (i + 1) & block)
+			continue;
+		loop_sleep_co(c->image->home->loop, 0); /* others' turn */
+		error = qcow2_check_step_co(
+			c, c->image->geometry.cluster_bytes);
+	}
 	return error;
 }
 
@@ -176,7 +189,8 @@ static int is_wrong_co(struct qcow2_checker *c, uint64_t word, bool *wrong)
 	error = get_count_co(c->image, cluster, &is, &block);
 	if (!error && c->check->repair_errors)
 		is = c->references[cluster];
-	*wrong = !error && (is == 1) != !!(word & QCOW2_COPIED);
+	*wrong = !error && qcow2_check_is_still(c, cluster) &&
+		(is == 1) != !!(word & QCOW2_COPIED);
 	if (*wrong)
 		qcow2_check_error(c->check,
 			"COPIED bit of %#" PRIx64
@@ -205,7 +219,7 @@ static int fix_entry_co(struct qcow2_checker *c, uint64_t guest)
 static int bits_of_table_co(struct qcow2_checker *c, uint32_t l1_index)
 {
 	const struct qcow2_geometry *g = &c->image->geometry;
-	uint64_t table = c->image->map.l1[l1_index], word[2];
+	uint64_t table = c->l1[l1_index], word[2];
 	uint64_t guest = (uint64_t)l1_index << (g->l2_bits + g->cluster_bits);
 	bool wrong;
 	int error = is_wrong_co(c, table, &wrong);
@@ -225,14 +239,14 @@ static int bits_of_table_co(struct qcow2_checker *c, uint32_t l1_index)
 		if (!error && wrong && c->check->repair_errors)
 			error = fix_entry_co(c, guest + (i << g->cluster_bits));
 	}
-	return error;
+	return error ? error : qcow2_check_step_co(c, g->cluster_bytes);
 }
 
 int qcow2_check_bits_co(struct qcow2_checker *c)
 {
 	int error = 0;
 
-	for (uint32_t i = 0; i < c->image->map.l1_entries && !error; i++)
+	for (uint32_t i = 0; i < c->l1_entries && !error; i++)
 		error = bits_of_table_co(c, i);
 	return error;
 }

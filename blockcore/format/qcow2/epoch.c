@@ -351,17 +351,17 @@ void qcow2_epoch_free_entry(struct qcow2 *image, uint64_t word)
 
 static int reclaim_co(struct qcow2 *image)
 {
-	struct qcow2_freed_list list = TAILQ_HEAD_INITIALIZER(list);
+	struct qcow2_freed_list *list = &image->epochs.drained;
 	struct qcow2_freed *freed;
 	int error = 0;
 
-	TAILQ_CONCAT(&list, &image->epochs.unnamed, link);
+	TAILQ_CONCAT(list, &image->epochs.unnamed, link);
 	image->drain_co(image);
-	while ((freed = TAILQ_FIRST(&list))) {
-		TAILQ_REMOVE(&list, freed, link);
+	while ((freed = TAILQ_FIRST(list))) {
 		if (!error)
 			error = qcow2_refcount_drop_co(
 				image, freed->offset_bytes, freed->clusters);
+		TAILQ_REMOVE(list, freed, link);
 		free(freed);
 	}
 	return error;
@@ -397,6 +397,7 @@ void qcow2_epoch_init(struct qcow2 *image)
 	STAILQ_INIT(&e->waiters);
 	TAILQ_INIT(&e->freed);
 	TAILQ_INIT(&e->unnamed);
+	TAILQ_INIT(&e->drained);
 	TAILQ_INIT(&e->dirty);
 	e->timer.expired = time_is_up;
 	e->ahead.run = turn_is_over;

@@ -39,6 +39,8 @@ struct qcow2_epochs {
 	bool ordered; /* a change needs the fdatasync of step 4 */
 	struct qcow2_freed_list freed; /* since the last commit */
 	struct qcow2_freed_list unnamed; /* durably; may be in use */
+	struct qcow2_freed_list
+		drained; /* the same; counted down now or soon */
 	struct loop_timer timer;
 	/* Writing ahead: entries of this epoch; whether the last one was short. */
 	uint32_t changes;

@@ -333,7 +333,7 @@ static bool mark_all(struct qcow2 *image)
  * counted anew, made durable, and only then the bit is cleared. */
 static int recount_co(struct qcow2 *image, struct err *err)
 {
-	struct qcow2_check check = {
+	struct block_check check = {
 		.repair_leaks = true, .repair_errors = true};
 
 	log_info(block_source_name(image->format.file), "dirty",

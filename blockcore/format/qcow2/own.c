@@ -9,6 +9,7 @@
  *  2. That epoch is ordered unless the change is known to be calm (qcow2.h).
  */
 #include "blockcore/format/qcow2/qcow2.h"
+#include "blockcore/format/qcow2/watch.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,6 +18,8 @@
 
 static void l1_set(struct qcow2_map *map, uint32_t l1_index, uint64_t table)
 {
+	qcow2_watch_note_entry(map->image, map->l1[l1_index]);
+	qcow2_watch_note_entry(map->image, table);
 	map->l1[l1_index] = table | QCOW2_COPIED;
 	map->l1_dirty[l1_index / QCOW2_L1_SECTOR_ENTRIES] = 1;
 	map->image->epochs.l1_dirty = true;
@@ -29,7 +32,7 @@ void qcow2_map_flip_l1(struct qcow2_map *map, uint32_t l1_index)
 {
 	uint64_t flipped = map->l1[l1_index] ^ QCOW2_COPIED;
 
-	l1_set(map, l1_index, 0);
+	l1_set(map, l1_index, flipped & QCOW2_OFFSET_MASK);
 	map->l1[l1_index] = flipped;
 }
 
@@ -213,6 +216,8 @@ static void set_word(struct qcow2_map *map, struct qcow2_slice *slice,
 
 	assert(slice->pins && slice != map->image->hole);
 	qcow2_epoch_touch(map->image);
+	qcow2_watch_note_entry(map->image, *at);
+	qcow2_watch_note_entry(map->image, word[0]);
 	slice_dirty(map->image, slice);
 	atomic_store_explicit(
 		&slice->sequence, sequence + 1, memory_order_relaxed);

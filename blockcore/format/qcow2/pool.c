@@ -18,6 +18,7 @@
 #include "blockcore/format/qcow2/qcow2.h"
 
 #include "blockcore/figures.h"
+#include "blockcore/format/qcow2/watch.h"
 
 #include <errno.h>
 
@@ -125,6 +126,7 @@ static int count_run_co(struct qcow2 *image, const struct search *s)
 	while (error == -EAGAIN);
 	if (error)
 		return error;
+	qcow2_watch_note(image, s->start, s->found);
 	for (uint64_t i = 0; i < s->found; i++)
 		qcow2_refcount_set(image, block->data, first + i, 1);
 	qcow2_refcount_dirty(image, block);

@@ -5,7 +5,7 @@
  *
  *	format.c	options, opening, closing
  *	view.c		the driver: requests come in, are counted, go out
- *	check*.c	all references counted; repair (check.h)
+ *	check*.c	all references counted, beside hosts; repair (check.h)
  *	resize.c	a larger or smaller image (create.h)
  *	backing.c	an image comes to stand without its backing file, names another
  *	create.c	a new image
@@ -23,6 +23,7 @@
  *	own.c		changes of the map
  *	map.c meta.c	guest offset -> place in the file
  *	cache.c		what of it stays in memory
+ *	watch.c		what changes while a check counts (watch.h)
  *	io.c		reads and writes of the format's own; the corrupt bit
  *	header*.c entry.c compress.c	pure: bytes and numbers
  *
@@ -78,6 +79,7 @@
 
 struct qcow2;
 struct qcow2_view;
+struct qcow2_watch;
 
 /* Indices of the choices of options. */
 enum { QCOW2_VERSION_3, QCOW2_VERSION_2 };
@@ -197,7 +199,9 @@ struct qcow2 {
 	uint64_t asked_bytes;
 	struct qcow2_share *share; /* being made; or NULL */
 	struct qcow2_revert *revert; /* the same */
+	struct qcow2_watch *watch; /* of a check; or NULL */
 	bool soiled, deleting; /* dirty before that; a snapshot */
+	bool resizing;
 	bool filling; /* new clusters are mapped without being written */
 	bool sparse; /* new clusters are behind the end, without space */
 	struct co_mutex load[16], tables, begin, names; /* snapshots.h */

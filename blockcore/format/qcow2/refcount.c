@@ -10,6 +10,7 @@
  *  3. Two writes of refcounts are never out together (`write`).
  */
 #include "blockcore/format/qcow2/qcow2.h"
+#include "blockcore/format/qcow2/watch.h"
 
 #include "blockcore/base/bytes.h"
 
@@ -212,6 +213,7 @@ static int drop_one_co(struct qcow2 *image, uint64_t cluster)
 	if (!count)
 		return qcow2_io_corrupt(image, "refcount below zero",
 			cluster << image->geometry.cluster_bits);
+	qcow2_watch_note(image, cluster, 1);
 	qcow2_refcount_set(image, block->data, index, count - 1);
 	qcow2_refcount_dirty(image, block);
 	if (count == 1) {
@@ -278,6 +280,7 @@ int qcow2_refcount_make_co(struct qcow2 *image, uint64_t index, uint64_t offset)
 		free(block);
 		return qcow2_io_corrupt(image, "uncounted table", offset);
 	}
+	qcow2_watch_note(image, cluster, 1);
 	if (cluster >> bits == index)
 		qcow2_refcount_set(
 			image, block->data, cluster & ((1ull << bits) - 1), 1);
@@ -365,6 +368,7 @@ static int growth_write_co(struct qcow2 *image, const struct growth *growth)
 	if (!area)
 		return -ENOMEM;
 	memset(area, 0, bytes);
+	qcow2_watch_note(image, growth->offset >> g->cluster_bits, used);
 	for (uint64_t i = 0; i < used; i++)
 		qcow2_refcount_set(image,
 			area + (i / per_block << g->cluster_bits),

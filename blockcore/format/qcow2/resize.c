@@ -13,6 +13,7 @@
 #include "blockcore/format/qcow2/create.h"
 
 #include "blockcore/base/bytes.h"
+#include "blockcore/format/qcow2/watch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -181,7 +182,7 @@ static int shrink_co(struct qcow2 *image, uint64_t bytes, struct err *err)
 		     : 0;
 }
 
-int qcow2_resize_co(struct qcow2 *image, uint64_t bytes, struct err *err)
+static int resize_co(struct qcow2 *image, uint64_t bytes, struct err *err)
 {
 	int error;
 
@@ -202,4 +203,13 @@ int qcow2_resize_co(struct qcow2 *image, uint64_t bytes, struct err *err)
 	return error ? err_set(err, -error, "the image cannot grow: %s",
 			       strerror(-error))
 		     : 0;
+}
+
+int qcow2_resize_co(struct qcow2 *image, uint64_t bytes, struct err *err)
+{
+	qcow2_watch_disturb(image, "the size of the image is being changed");
+	image->resizing = true;
+	int error = resize_co(image, bytes, err);
+	image->resizing = false;
+	return error;
 }

@@ -7,6 +7,7 @@
 #include "blockcore/base/bytes.h"
 #include "blockcore/base/log.h"
 #include "blockcore/format/qcow2/snapshots.h"
+#include "blockcore/format/qcow2/watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -239,6 +240,7 @@ int qcow2_revert_begin_co(struct block_format *format, const char *name,
 
 	if (error)
 		return error;
+	qcow2_watch_disturb(image, "it goes back to a snapshot");
 	image->revert = calloc(1, sizeof *image->revert);
 	if (!image->revert)
 		return err_set(err, ENOMEM, "no memory to go back");

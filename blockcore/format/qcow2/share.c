@@ -7,6 +7,7 @@
 #include "blockcore/base/bytes.h"
 #include "blockcore/base/log.h"
 #include "blockcore/format/qcow2/snapshots.h"
+#include "blockcore/format/qcow2/watch.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -97,6 +98,7 @@ int qcow2_share_begin_co(
 			image, err); /* after a wait */
 	if (error)
 		return error;
+	qcow2_watch_disturb(image, "a snapshot is being made");
 	image->share = calloc(1, sizeof *image->share);
 	if (!image->share)
 		return err_set(err, ENOMEM, "no memory for a snapshot");
@@ -156,6 +158,7 @@ int qcow2_share_raise_co(struct qcow2 *image, uint64_t cluster)
 			cluster << image->geometry.cluster_bits);
 	if (count == qcow2_refcount_max(image))
 		return -ERANGE;
+	qcow2_watch_note(image, cluster, 1);
 	qcow2_refcount_set(image, block->data, index, count + 1);
 	qcow2_refcount_dirty(image, block);
 	return 0;

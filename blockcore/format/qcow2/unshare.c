@@ -6,6 +6,7 @@
 
 #include "blockcore/base/log.h"
 #include "blockcore/format/qcow2/snapshots.h"
+#include "blockcore/format/qcow2/watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -285,6 +286,7 @@ int qcow2_unshare_co(
 
 	if (error)
 		return error;
+	qcow2_watch_disturb(image, "a snapshot is being deleted");
 	image->deleting = true;
 	error = unshare_co(image, name, err);
 	image->deleting = false;

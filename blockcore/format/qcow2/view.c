@@ -255,22 +255,23 @@ static int space_co(struct block_driver *driver, struct ring_space *space)
 
 /* -- verbs ---------------------------------------------------------------- */
 
-static void print_check(const struct qcow2_check *check, FILE *out)
+static void print_check(const struct block_check *check, FILE *out)
 {
 	fprintf(out,
 		"\"leaks\": %" PRIu64 ", \"errors\": %" PRIu64
 		", \"fixed_leaks\": %" PRIu64 ", \"fixed_errors\": %" PRIu64
 		", \"clusters\": %" PRIu64 ", \"allocated\": %" PRIu64
-		", \"end_bytes\": %" PRIu64 ", \"first_error\": ",
+		", \"end_bytes\": %" PRIu64 ", \"changed\": %" PRIu64
+		", \"first_error\": ",
 		check->leaks, check->errors, check->fixed_leaks,
 		check->fixed_errors, check->clusters, check->allocated,
-		check->end_bytes);
+		check->end_bytes, check->changed);
 	json_print_string(out, check->first);
 }
 
 /* {repair: leaks|all}; without, nothing is changed. */
 static int check_arguments(
-	const struct doc *arguments, struct qcow2_check *check, struct err *err)
+	const struct doc *arguments, struct block_check *check, struct err *err)
 {
 	const struct doc *repair =
 		arguments ? doc_find(arguments, "repair") : NULL;
@@ -288,7 +289,7 @@ static int check_arguments(
 }
 
 static int read_verb(const char *verb, const struct doc *arguments,
-	struct qcow2_check *check, struct err *err)
+	struct block_check *check, struct err *err)
 {
 	if (!strcmp(verb, "snapshots"))
 		return 0;
@@ -301,7 +302,7 @@ static int read_verb(const char *verb, const struct doc *arguments,
 static int rehearse_co(struct block_driver *driver, const char *verb,
 	const struct doc *arguments, struct err *err)
 {
-	struct qcow2_check check = {0};
+	struct block_check check = {0};
 
 	(void)driver;
 	return read_verb(verb, arguments, &check, err);
@@ -311,7 +312,7 @@ static int command_co(struct block_driver *driver, const char *verb,
 	const struct doc *arguments, FILE *out, struct err *err)
 {
 	struct qcow2 *image = view_of(driver)->image;
-	struct qcow2_check check = {0};
+	struct block_check check = {0};
 	int error = read_verb(verb, arguments, &check, err);
 
 	if (!error && !strcmp(verb, "snapshots"))
@@ -321,6 +322,12 @@ static int command_co(struct block_driver *driver, const char *verb,
 	if (!error)
 		print_check(&check, out);
 	return error;
+}
+
+static int check_image_co(
+	struct block_driver *driver, struct block_check *check, struct err *err)
+{
+	return qcow2_check_live_co(view_of(driver)->image, check, err);
 }
 
 static struct block_source *below(struct block_driver *driver, unsigned index)
@@ -383,6 +390,7 @@ const struct block_kind qcow2_view_kind = {
 	.space_co = space_co,
 	.command_co = command_co,
 	.rehearse_co = rehearse_co,
+	.check_image_co = check_image_co,
 	.status = status,
 	.below = below,
 };
