@@ -9,46 +9,15 @@
 
 #include <cmocka.h>
 
-#include "tests/lib/stack_rig.h"
+#include "tests/lib/fault_rig.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define KIB 1024u
-#define BYTES 4096u
+#define BYTES FAULT_RIG_BYTES
 #define MS_NS 1000000ull
-
-static struct block_source *faulty_co(struct stack_rig *rig, const char *rules)
-{
-	char document[512];
-
-	snprintf(document, sizeof document,
-		"{listeners: [{type: fault, name: bad, seed: 3, rules: [%s]}], "
-		"protocol: {type: mem, size: 1M}}",
-		rules);
-	return stack_rig_source_co(rig, document);
-}
-
-static int ask_co(struct stack_rig *rig, struct block_source *source,
-	enum block_opcode op, uint64_t offset)
-{
-	static uint8_t data[BYTES] __attribute__((aligned(4096)));
-	bool flush = op == BLOCK_FLUSH;
-
-	return block_transfer_co(source, block_core_lane(rig->core, 0), op, 0,
-		flush ? 0 : offset, flush ? 0 : BYTES,
-		op == BLOCK_READ || op == BLOCK_WRITE ? data : NULL);
-}
-
-static void verb_co(struct stack_rig *rig, struct block_source *source,
-	const char *verb, const char *arguments)
-{
-	char *text = stack_rig_command_co(rig, source, "bad", verb, arguments);
-
-	CHECK(strstr(text, "rules") != NULL);
-	free(text);
-}
 
 /* -- what a rule strikes -------------------------------------------------- */
 
@@ -89,11 +58,12 @@ static void test_rules_co(struct stack_rig *rig, void *argument)
 
 	(void)argument;
 	for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		struct block_source *source = faulty_co(rig, rows[i].rule);
+		struct block_source *source =
+			fault_rig_source_co(rig, rows[i].rule);
 
 		for (j = 0; j < 5; j++)
-			CHECK_INT(
-				ask_co(rig, source, rows[i].op, rows[i].offset),
+			CHECK_INT(fault_rig_ask_co(rig, source, rows[i].op,
+					  rows[i].offset),
 				rows[i].results[j]);
 		block_source_put_co(source);
 	}
@@ -102,7 +72,7 @@ static void test_rules_co(struct stack_rig *rig, void *argument)
 /* Before it happens below, or after. */
 static void test_event_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = faulty_co(rig,
+	struct block_source *source = fault_rig_source_co(rig,
 		"{op: write, offset: 0, length: 4K}, "
 		"{op: write, offset: 4K, length: 4K, event: complete}");
 	struct block_lane *lane = block_core_lane(rig->core, 0);
@@ -134,7 +104,7 @@ static void draw_co(struct stack_rig *rig, unsigned seed, bool failed[200])
 		seed);
 	source = stack_rig_source_co(rig, document);
 	for (unsigned i = 0; i < 200; i++)
-		failed[i] = ask_co(rig, source, BLOCK_READ, 0);
+		failed[i] = fault_rig_ask_co(rig, source, BLOCK_READ, 0);
 	CHECK_INT(stack_rig_figure(source, "matches"), 200);
 	block_source_put_co(source);
 }
@@ -175,10 +145,11 @@ static void test_delay_co(struct stack_rig *rig, void *argument)
 			"{op: write, event: %s, delay_us: 20000, "
 			"error: ENOSPC}",
 			events[i], events[i]);
-		source = faulty_co(rig, rule);
-		CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), 0);
+		source = fault_rig_source_co(rig, rule);
+		CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0), 0);
 		CHECK(loop_now_ns(loop) - from_ns >= 20 * MS_NS);
-		CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), -ENOSPC);
+		CHECK_INT(
+			fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), -ENOSPC);
 		CHECK(loop_now_ns(loop) - from_ns >= 40 * MS_NS);
 		CHECK_INT(stack_rig_figure(source, "held"), 0);
 		block_source_put_co(source);
@@ -189,20 +160,22 @@ static void test_delay_co(struct stack_rig *rig, void *argument)
 
 static void test_verbs_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = faulty_co(rig, "{op: read, name: first}");
+	struct block_source *source =
+		fault_rig_source_co(rig, "{op: read, name: first}");
 	struct err err = {0};
 
 	(void)argument;
-	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), -EIO);
-	verb_co(rig, source, "add", "{op: write, error: EROFS, name: second}");
-	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), -EROFS);
-	verb_co(rig, source, "remove", "{name: first}");
-	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), 0);
-	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), -EROFS);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0), -EIO);
+	fault_rig_verb_co(
+		rig, source, "add", "{op: write, error: EROFS, name: second}");
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), -EROFS);
+	fault_rig_verb_co(rig, source, "remove", "{name: first}");
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0), 0);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), -EROFS);
 	CHECK_INT(stack_rig_figure(source, "hits"), 2);
-	verb_co(rig, source, "list", NULL);
-	verb_co(rig, source, "clear", NULL);
-	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), 0);
+	fault_rig_verb_co(rig, source, "list", NULL);
+	fault_rig_verb_co(rig, source, "clear", NULL);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), 0);
 
 	CHECK_INT(spec_command_co(source, "bad", "remove",
 			  stack_rig_doc(rig, "{name: first}"), stderr, &err),
@@ -214,7 +187,7 @@ static void test_verbs_co(struct stack_rig *rig, void *argument)
 	CHECK_INT(spec_command_rehearse_co(source, "bad", "hold",
 			  stack_rig_doc(rig, "{op: write}"), &err),
 		0);
-	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), 0);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), 0);
 	CHECK_INT(spec_command_co(source, "bad", "break", NULL, stderr, &err),
 		-EINVAL);
 	CHECK_ERR(&err, "there are add, hold");
@@ -232,19 +205,19 @@ static void test_verbs_co(struct stack_rig *rig, void *argument)
 
 static void test_configure_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = faulty_co(rig, "{op: read}");
+	struct block_source *source = fault_rig_source_co(rig, "{op: read}");
 	struct err err = {0};
 
 	(void)argument;
 	CHECK_INT(spec_configure_co(source, "bad",
 			  stack_rig_doc(rig, "{rules: [{op: write}]}"), &err),
 		0);
-	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), 0);
-	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), -EIO);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0), 0);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), -EIO);
 	CHECK_INT(spec_configure_co(source, "bad",
 			  stack_rig_doc(rig, "{rules: [{op: sleep}]}"), &err),
 		-EINVAL);
-	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), -EIO);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), -EIO);
 	block_source_put_co(source);
 }
 
@@ -252,14 +225,14 @@ static void test_configure_co(struct stack_rig *rig, void *argument)
  * holds. A second one that says the same is another rule. */
 static void test_configure_keeps_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = faulty_co(rig,
+	struct block_source *source = fault_rig_source_co(rig,
 		"{op: read, count: 2, name: twice}, "
 		"{op: flush, hold: true, name: kept}");
 	struct stack_rig_request held = {0};
 	struct err err = {0};
 
 	(void)argument;
-	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), -EIO);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0), -EIO);
 	stack_rig_submit(source, block_core_lane(rig->core, 0), &held,
 		BLOCK_FLUSH, 0, 0, 0, NULL);
 	stack_rig_until_co(rig, source, "held", 1);
@@ -274,9 +247,9 @@ static void test_configure_keeps_co(struct stack_rig *rig, void *argument)
 		0);
 	CHECK_INT(stack_rig_figure(source, "hits"), 1); /* the first one's */
 	CHECK_INT(stack_rig_figure(source, "held"), 1);
-	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), -EIO);
-	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), 0);
-	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), -EROFS);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0), -EIO);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0), 0);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), -EROFS);
 	CHECK_INT(spec_configure_co(source, "bad",
 			  stack_rig_doc(rig, "{rules: []}"), &err),
 		0);
@@ -303,21 +276,22 @@ static void submit_all(struct stack_rig *rig, struct block_source *source)
 
 static void test_hold_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = faulty_co(rig, "");
+	struct block_source *source = fault_rig_source_co(rig, "");
 	unsigned i;
 
 	(void)argument;
-	verb_co(rig, source, "hold", "{op: read, name: reads}");
-	verb_co(rig, source, "hold",
+	fault_rig_verb_co(rig, source, "hold", "{op: read, name: reads}");
+	fault_rig_verb_co(rig, source, "hold",
 		"{op: write, event: complete, name: writes, error: ENOSPC}");
 	submit_all(rig, source);
 	stack_rig_until_co(rig, source, "held", HELD);
-	verb_co(rig, source, "release", "{name: reads}");
+	fault_rig_verb_co(rig, source, "release", "{name: reads}");
 	for (i = 0; i < HELD; i += 2)
 		CHECK_INT(stack_rig_wait_co(&request[i]), 0);
 	CHECK_INT(stack_rig_figure(source, "held"), HELD / 2);
-	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), 0); /* its rule is gone */
-	verb_co(rig, source, "release", NULL);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0),
+		0); /* its rule is gone */
+	fault_rig_verb_co(rig, source, "release", NULL);
 	for (i = 1; i < HELD; i += 2)
 		CHECK_INT(stack_rig_wait_co(&request[i]), -ENOSPC);
 	CHECK_INT(stack_rig_figure(source, "held"), 0);
@@ -326,7 +300,7 @@ static void test_hold_co(struct stack_rig *rig, void *argument)
 
 static void test_cancel_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = faulty_co(
+	struct block_source *source = fault_rig_source_co(
 		rig, "{op: read, hold: true}, {op: write, delay_us: 60000000}");
 	unsigned i;
 
@@ -343,7 +317,7 @@ static void test_cancel_co(struct stack_rig *rig, void *argument)
 /* It stands where a swap waits, and lets go for it. */
 static void test_detach_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = faulty_co(
+	struct block_source *source = fault_rig_source_co(
 		rig, "{op: read, hold: true}, {op: write, delay_us: 60000000}");
 	struct err err = {0};
 	unsigned i;

@@ -9,49 +9,18 @@
 
 #include <cmocka.h>
 
-#include "tests/lib/stack_rig.h"
+#include "tests/lib/fault_rig.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BYTES 4096u
-
-static struct block_source *faulty_co(struct stack_rig *rig, const char *rules)
-{
-	char document[512];
-
-	snprintf(document, sizeof document,
-		"{listeners: [{type: fault, name: bad, seed: 3, rules: [%s]}], "
-		"protocol: {type: mem, size: 1M}}",
-		rules);
-	return stack_rig_source_co(rig, document);
-}
-
-static int ask_co(struct stack_rig *rig, struct block_source *source,
-	enum block_opcode op, uint64_t offset)
-{
-	static uint8_t data[BYTES] __attribute__((aligned(4096)));
-	bool flush = op == BLOCK_FLUSH;
-
-	return block_transfer_co(source, block_core_lane(rig->core, 0), op, 0,
-		flush ? 0 : offset, flush ? 0 : BYTES,
-		op == BLOCK_READ || op == BLOCK_WRITE ? data : NULL);
-}
-
-static void verb_co(struct stack_rig *rig, struct block_source *source,
-	const char *verb, const char *arguments)
-{
-	char *text = stack_rig_command_co(rig, source, "bad", verb, arguments);
-
-	CHECK(strstr(text, "rules") != NULL);
-	free(text);
-}
+#define BYTES FAULT_RIG_BYTES
 
 /* What is to do nothing does nothing: the write arrives. */
 static void test_passed_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = faulty_co(rig,
+	struct block_source *source = fault_rig_source_co(rig,
 		"{op: write, error: none, count: 1}, "
 		"{op: write, event: complete, error: EROFS}");
 	uint8_t *data = stack_rig_pattern(BYTES, 1);
@@ -79,7 +48,7 @@ static int ask_for_co(struct stack_rig *rig, struct block_source *source,
 
 static void test_purpose_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = faulty_co(rig,
+	struct block_source *source = fault_rig_source_co(rig,
 		"{purpose: l2_update, error: EROFS}, "
 		"{purpose: flush_to_disk, error: ENOSPC}");
 	struct err err = {0};
@@ -89,7 +58,7 @@ static void test_purpose_co(struct stack_rig *rig, void *argument)
 	CHECK_INT(ask_for_co(rig, source, PURPOSE_FLUSH_TO_DISK), -ENOSPC);
 	CHECK_INT(ask_for_co(rig, source, PURPOSE_L1_UPDATE), 0);
 	CHECK_INT(ask_for_co(rig, source, PURPOSE_NONE), 0);
-	verb_co(rig, source, "add", "{error: ENODEV}");
+	fault_rig_verb_co(rig, source, "add", "{error: ENODEV}");
 	CHECK_INT(ask_for_co(rig, source, PURPOSE_L1_UPDATE), -ENODEV);
 	CHECK_INT(spec_command_co(source, "bad", "add",
 			  stack_rig_doc(rig, "{purpose: sleep}"), stderr, &err),
@@ -101,14 +70,14 @@ static void test_purpose_co(struct stack_rig *rig, void *argument)
 /* Every purpose has a name of its own, which is what rules and lists say. */
 static void test_purpose_names_co(struct stack_rig *rig, void *argument)
 {
-	struct block_source *source = faulty_co(rig, "");
+	struct block_source *source = fault_rig_source_co(rig, "");
 	char rule[80];
 
 	(void)argument;
 	for (int i = 1; i < PURPOSES; i++) {
 		snprintf(rule, sizeof rule, "{purpose: %s, error: EROFS}",
 			block_purpose_names[i]);
-		verb_co(rig, source, "add", rule);
+		fault_rig_verb_co(rig, source, "add", rule);
 		CHECK_INT(
 			ask_for_co(rig, source, (enum block_purpose)i), -EROFS);
 		CHECK_INT(ask_for_co(rig, source, i == 1 ? 2 : i - 1), 0);
@@ -117,7 +86,7 @@ static void test_purpose_names_co(struct stack_rig *rig, void *argument)
 		char *status = stack_rig_status(source);
 		CHECK(strstr(status, rule) != NULL);
 		free(status);
-		verb_co(rig, source, "clear", NULL);
+		fault_rig_verb_co(rig, source, "clear", NULL);
 	}
 	CHECK(block_purpose_names[PURPOSES] == NULL);
 	block_source_put_co(source);
@@ -139,20 +108,20 @@ static void test_state_co(struct stack_rig *rig, void *argument)
 		"{op: write, new_state: 7}, "
 		"{op: read, state: 7, error: EROFS, new_state: 1}, "
 		"{op: flush, state: 1, error: ENOSPC, count: 1}";
-	struct block_source *source = faulty_co(rig, rules);
+	struct block_source *source = fault_rig_source_co(rig, rules);
 
 	(void)argument;
 	expect_state(source, 1);
-	CHECK_INT(ask_co(rig, source, BLOCK_FLUSH, 0), -ENOSPC);
-	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), 0);
-	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), 0);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_FLUSH, 0), -ENOSPC);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0), 0);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), 0);
 	expect_state(source, 7);
-	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), 0);
-	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), -EROFS);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), 0);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0), -EROFS);
 	expect_state(source, 1);
-	CHECK_INT(ask_co(rig, source, BLOCK_READ, 0), 0);
-	CHECK_INT(ask_co(rig, source, BLOCK_WRITE, 0), 0);
-	verb_co(rig, source, "clear", NULL);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_READ, 0), 0);
+	CHECK_INT(fault_rig_ask_co(rig, source, BLOCK_WRITE, 0), 0);
+	fault_rig_verb_co(rig, source, "clear", NULL);
 	expect_state(source, 1);
 	block_source_put_co(source);
 }

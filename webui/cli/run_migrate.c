@@ -101,19 +101,26 @@ static json_int_t read_rate(const struct cli_run *run)
 	return (json_int_t)bytes_s;
 }
 
-static int migrate(struct cli_run *run)
+/* A job of the command's name, onto another source. `flag`: an option of both. */
+static int move(struct cli_run *run, bool made, const char *flag)
 {
 	json_t *to = NULL;
-	int status = read_target(run, 1, true, &to);
+	int status = read_target(run, 1, made, &to);
 	if (status)
 		return status;
+	const struct cli_command *command = run->line.command;
 	json_t *body = json_pack("{ss, ss, sI, s{so, sb}}", "volume",
-		run->line.argument[0], "kind", "migrate", "rate_bytes",
-		read_rate(run), "options", "to", to, "overwrite",
-		(int)cli_line_flag(&run->line, "overwrite"));
-	status = run_send(run, run->line.command->path, body);
+		run->line.argument[0], "kind", command->verb, "rate_bytes",
+		read_rate(run), "options", "to", to, flag,
+		(int)cli_line_flag(&run->line, flag));
+	status = run_send(run, command->path, body);
 	json_decref(body);
 	return status;
+}
+
+static int migrate(struct cli_run *run)
+{
+	return move(run, true, "overwrite");
 }
 
 int run_migrate(struct cli_run *run)
@@ -156,15 +163,5 @@ int run_mirror_job(struct cli_run *run)
 
 int run_rebase(struct cli_run *run)
 {
-	json_t *to = NULL;
-	int status = read_target(run, 1, false, &to);
-	if (status)
-		return status;
-	json_t *body = json_pack("{ss, ss, sI, s{so, sb}}", "volume",
-		run->line.argument[0], "kind", "rebase", "rate_bytes",
-		read_rate(run), "options", "to", to, "unsafe",
-		(int)cli_line_flag(&run->line, "unsafe"));
-	status = run_send(run, run->line.command->path, body);
-	json_decref(body);
-	return status;
+	return move(run, false, "unsafe");
 }
