@@ -9,27 +9,17 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/api.sh"
+. "$(dirname "$0")/survivor.sh"
 needs curl jq qemu-img
 
 rounds=${PIVOT_ROUNDS:-8}
 size=16777216
-record=$work/record
-truncate -s 32768 "$record"
-
 write_settings 0
 write_document <<'VOLUMES'
 a source: {protocol: {type: file, path: a.raw, size: 16M}}
 VOLUMES
 
 # -- a host --------------------------------------------------------------------
-seed=0
-host_starts() {
-	seed=$((seed + 1))
-	"$BUILD/tools/survive" force "$port" "$iqn:a" "$record" $seed >"$work/host" 2>&1 &
-	host=$!
-}
-host_ends() { wait $host || { cat "$work/host"; return 1; }; }
-verify() { "$BUILD/tools/survive" verify "$port" "$iqn:a" "$record"; }
 
 # -- stacks --------------------------------------------------------------------
 raw() { echo "{\"protocol\": {\"type\": \"file\", \"path\": \"$1\", \"size\": $size}}"; }
@@ -82,7 +72,7 @@ has_ended() { ask GET "/jobs/$job?wait=20" && [ "$(jq .ended "$work/body")" != n
 does() { start "$@" && ends done; }
 
 check "the daemon starts" start_daemon
-check "a host writes" host_starts
+check "a host writes" survivor_starts
 
 # Dry runs.
 would() { cairn "$@" --dry-run | grep 'needs [0-9]* bytes where a1 is, [0-9]* are free'; }
@@ -119,12 +109,12 @@ check "a snapshot again" snapshot over2
 check "flatten" cairn volume flatten a --rate 100M
 check "what is read by a job is not asked about" cairn job start a scrub
 check "the image stands by itself" agree over2
-check "the host goes on" kill -0 $host
+check "the host goes on" kill -0 $survivor
 kill_daemon
-check "until the daemon is killed" host_ends
+check "until the daemon is killed" survivor_ends
 check "it comes back" start_kept_daemon
 check "with what the jobs have left" agree over2
-check "and all that was acknowledged" verify
+check "and all that was acknowledged" survivor_verifies
 done_all() { ask GET '/jobs?state=done' && says '.items | length' 5; }
 check "no job does its work again" done_all
 
@@ -159,15 +149,15 @@ begin() { # ROUND: starts a job, says what the volume stands on before and after
 	esac
 }
 round() {
-	host_starts
+	survivor_starts
 	begin "$1" || return 1
 	goal=$((RANDOM % 110 * size / 100))
 	[ $goal -le $size ] || goal=$size
 	wait_until reached || return 1
 	kill_daemon
-	host_ends && start_kept_daemon || return 1
+	survivor_ends && start_kept_daemon || return 1
 	there agree "$old" || there agree "$new" || return 1
-	verify && ends done && there agree "$new" && verify
+	survivor_verifies && ends done && there agree "$new" && survivor_verifies
 }
 for ((n = 0; n < rounds; n++)); do
 	check "kill -9, round $n" round $n || break

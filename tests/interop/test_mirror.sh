@@ -8,24 +8,14 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/api.sh"
+. "$(dirname "$0")/survivor.sh"
 needs curl jq
-
-record=$work/record
-truncate -s 32768 "$record"
 
 write_settings 0
 write_document <<'VOLUMES'
 a source: {protocol: {type: file, path: a.raw, size: 16M}}
 VOLUMES
 
-seed=0
-host_starts() {
-	seed=$((seed + 1))
-	"$BUILD/tools/survive" force "$port" "$iqn:a" "$record" $seed >"$work/host" 2>&1 &
-	host=$!
-}
-host_ends() { wait $host || { cat "$work/host"; return 1; }; }
-verify() { "$BUILD/tools/survive" verify "$port" "$iqn:a" "$record"; }
 cairn() { CAIRN_SOCKET=$work/run/cairn.sock timeout 120 "$BUILD/cairn" "$@" </dev/null; }
 refuses() { # TEXT WORDS...
 	local text=$1
@@ -43,7 +33,7 @@ protocol: {type: file, path: dying.raw, size: 16M}
 LEG
 
 check "the daemon starts" start_daemon
-check "a host writes" host_starts
+check "a host writes" survivor_starts
 check "what a mirror would do" cairn mirror attach a m b.raw --dry-run
 check "it is not there" refuses "m" mirror show a m
 check "a mirror, whose leg will die" cairn mirror attach a m -f "$work/leg.yaml" --yes
@@ -52,7 +42,7 @@ check "no pivot to it" refuses "start the job resync" mirror pivot a m
 check "resync" cairn mirror resync a m --rate 1G
 check "it dies" wait_until is_degraded
 check "the log says so" grep -q "degraded" "$work/daemon.log"
-check "the host goes on" kill -0 $host
+check "the host goes on" kill -0 $survivor
 check "no pivot to it, either" refuses "the leg has failed" mirror pivot a m
 # Its rule counts anew: the first flush is the end of that.
 check "it comes back" cairn mirror resync a m
@@ -61,24 +51,24 @@ check "and goes" cairn mirror detach a m --yes
 check "another one, with a map" cairn mirror attach a m b.raw --map a.map --yes
 check "resync, too" cairn mirror resync a m
 check "it is in sync" is_in_sync
-check "the host still goes on" kill -0 $host
+check "the host still goes on" kill -0 $survivor
 kill_daemon
-check "until the daemon is killed" host_ends
+check "until the daemon is killed" survivor_ends
 check "it comes back, too" start_kept_daemon
-check "with all that was acknowledged" verify
+check "with all that was acknowledged" survivor_verifies
 check "what was under way is lacked, not all" [ "$(cairn mirror show a m -o json | jq .status.behind_bytes)" -le 16777216 ]
 check "resync of that" cairn mirror resync a m
 check "it is in sync again" is_in_sync
-check "a host" host_starts
+check "a host" survivor_starts
 check "pivot" cairn mirror pivot a m
 check "the volume stands on the leg" [ "$(files)" = "b.raw " ]
 check "without the mirror" refuses "m" mirror show a m
 check "the old file is another's now" cairn mirror attach a m a.raw --map b.map --yes
 check "resync the other way" cairn mirror resync a m
 kill_daemon
-check "killed again" host_ends
+check "killed again" survivor_ends
 check "and back" start_kept_daemon
-check "all is there" verify
+check "all is there" survivor_verifies
 check "resync, at last" cairn mirror resync a m
 check "it ends" stop_daemon
 check "both are equal" cmp "$work/data/a.raw" "$work/data/b.raw"

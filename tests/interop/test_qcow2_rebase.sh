@@ -11,6 +11,7 @@
 [ -d /dev/shm ] && export TMPDIR=${TMPDIR:-/dev/shm}
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/api.sh"
+. "$(dirname "$0")/survivor.sh"
 . "$(dirname "$0")/host.sh"
 needs curl jq qemu-img qemu-io
 
@@ -137,22 +138,12 @@ check 'not onto itself' fails 'image.qcow2' "$(over "$(file old.raw)")" "job sta
 
 # -- through the daemon ------------------------------------------------------------
 rm -f -- *.raw *.qcow2
-record=$work/record
-truncate -s 32768 "$record"
 truncate -s 16M one.raw && truncate -s 20M two.raw
 qemu-io -f raw -c 'write -P 3 3M 12M' two.raw >"$work/io"
 write_settings 0
 write_document <<'VOLUMES'
 a source: {format: {type: qcow2, size: 16M, file: {protocol: {type: file, path: a.qcow2, size: 64K}}, backing: {protocol: {type: file, path: one.raw, read_only: true}}}}
 VOLUMES
-seed=0
-survivor_starts() {
-	seed=$((seed + 1))
-	"$BUILD/tools/survive" force "$port" "$iqn:a" "$record" $seed >"$work/host" 2>&1 &
-	survivor=$!
-}
-survivor_ends() { wait $survivor || { cat "$work/host"; return 1; }; }
-verify() { "$BUILD/tools/survive" verify "$port" "$iqn:a" "$record"; }
 start() { # PATH [RATE]
 	gets 202 POST /jobs "{\"volume\": \"a\", \"kind\": \"rebase\", \"rate_bytes\": ${2:-0}, \"options\": {\"to\": {\"protocol\": {\"type\": \"file\", \"path\": \"$1\", \"read_only\": true}}}}" &&
 		job=$(jq .id "$work/body")
@@ -182,7 +173,7 @@ check 'which is said' says '.detail | test("sessions of hosts are open on it")' 
 kill_daemon
 check 'the host goes with the daemon' survivor_ends
 check 'it comes back' start_kept_daemon
-check 'with all that was acknowledged' verify
+check 'with all that was acknowledged' survivor_verifies
 round() { # NUMBER
 	local to=one.raw
 	[ $(($1 % 2)) = 0 ] || to=two.raw
@@ -191,7 +182,7 @@ round() { # NUMBER
 	goal=$((RANDOM % 16))000000
 	wait_until reached || return 1
 	kill_daemon
-	survivor_ends && start_kept_daemon && verify && ends done && stands_on $to && verify
+	survivor_ends && start_kept_daemon && survivor_verifies && ends done && stands_on $to && survivor_verifies
 }
 reached() { ask GET "/jobs/$job" && [ "$(jq 'if .ended then 16777216 else .done_bytes end' "$work/body")" -ge "$goal" ]; }
 for ((n = 0; n < rounds; n++)); do

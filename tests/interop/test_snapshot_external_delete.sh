@@ -9,26 +9,17 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/api.sh"
+. "$(dirname "$0")/survivor.sh"
 . "$(dirname "$0")/host.sh"
 needs curl jq qemu-img qemu-io
 
 rounds=${DELETE_ROUNDS:-8}
-record=$work/record
-truncate -s 32768 "$record"
 write_settings 0
 write_document <<'VOLUMES'
 a source: {protocol: {type: file, path: a.raw, size: 16M}}
 VOLUMES
 
 at=/volumes/a/snapshots
-seed=0
-survivor_starts() {
-	seed=$((seed + 1))
-	"$BUILD/tools/survive" force "$port" "$iqn:a" "$record" $seed >"$work/host" 2>&1 &
-	survivor=$!
-}
-survivor_ends() { wait $survivor || { cat "$work/host"; return 1; }; }
-verify() { "$BUILD/tools/survive" verify "$port" "$iqn:a" "$record"; }
 
 tree() { # WANTED: "NAME IMAGE PARENT" of each, by name
 	gets 200 GET $at && says '[.items[] | "\(.name) \(.image) \(.parent)"] | join(", ")' "\"$1\""
@@ -132,13 +123,13 @@ round() { # NUMBER
 	[ $goal -le 16777216 ] || goal=16777216
 	wait_until reached || return 1
 	kill_daemon
-	survivor_ends && start_kept_daemon && verify || return 1
+	survivor_ends && start_kept_daemon && survivor_verifies || return 1
 	wait_until has_ended && says .state '"done"' || return 1
-	gets 404 GET $at/$victim && verify || return 1
+	gets 404 GET $at/$victim && survivor_verifies || return 1
 	for name in first second third; do
 		[ $name = $victim ] || deletes $name || return 1
 	done
-	files a.raw && verify
+	files a.raw && survivor_verifies
 }
 for ((n = 0; n < rounds; n++)); do
 	check "kill -9, round $n" round $n || break
