@@ -13,6 +13,7 @@
 
 #include "blockcore/base/buf.h"
 #include "blockcore/base/co.h"
+#include "blockcore/base/map.h"
 #include "blockcore/base/slab.h"
 #include "blockcore/core/compare_memory.h"
 #include "blockcore/kind.h"
@@ -75,6 +76,7 @@ struct block_core {
 	struct job_keeper *keeper; /* job.h; NULL: nobody keeps documents */
 	const struct block_track_ops *track;
 	struct block_source_list sources; /* control lane */
+	struct map names; /* of the listed ones, to them; control lane */
 	struct block_memory memory;
 	unsigned lane_count;
 	struct block_lane lane[BLOCK_MAX_LANES];

@@ -59,6 +59,7 @@ void block_core_free(struct block_core *core)
 	assert(LIST_EMPTY(&core->sources));
 	for (unsigned i = 0; i < core->lane_count; i++)
 		assert(!core->private[i].started);
+	map_free(&core->names);
 	free(core->data_directory);
 	free(core);
 }

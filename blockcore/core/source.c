@@ -27,13 +27,15 @@ static void source_uuid_make(struct block_core *core, uint8_t uuid[16])
 struct block_source *block_source_find(
 	struct block_core *core, const char *name)
 {
-	struct block_source *source;
+	return map_find_text(&core->names, name);
+}
 
-	LIST_FOREACH (source, &core->sources, link) {
-		if (source->listed && !strcmp(source->name, name))
-			return source;
-	}
-	return NULL;
+/* From now on nobody finds it, and its name is free. */
+static void source_unlist(struct block_source *source)
+{
+	if (source->listed)
+		map_remove_text(&source->core->names, source->name);
+	source->listed = false;
 }
 
 static int source_name_check(
@@ -91,6 +93,10 @@ int block_source_new(struct block_core *core, const char *name, bool listed,
 	LIST_INIT(&source->watches);
 	co_mutex_init(&source->change);
 	source_channels_init(source);
+	if (listed && map_put_text(&core->names, source->name, source)) {
+		free(source);
+		return err_set(err, ENOMEM, "no memory for source '%s'", name);
+	}
 	LIST_INSERT_HEAD(&core->sources, source, link);
 	*out = source;
 	return 0;
@@ -101,6 +107,7 @@ void block_source_discard(struct block_source *source)
 	assert(TAILQ_EMPTY(&source->stacks));
 	assert(LIST_EMPTY(&source->claims));
 	assert(LIST_EMPTY(&source->watches));
+	source_unlist(source);
 	LIST_REMOVE(source, link);
 	range_lock_table_free(source->locks);
 	free(source);
@@ -154,7 +161,7 @@ void block_source_put_co(struct block_source *source)
 	assert(source->references);
 	if (--source->references)
 		return;
-	source->listed = false; /* its name is free */
+	source_unlist(source);
 	block_source_wake(source);
 	while (source->helpers)
 		block_source_wait_co(source);

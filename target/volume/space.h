@@ -5,8 +5,8 @@
  * A thin volume promises hosts more than lies below it: its file grows as they
  * write, and so do the others on the same file system. So there is one threshold
  * for all of them, a percentage of the file system that is in use. Who asks is the
- * control lane (appliance_space.h): every ten seconds, and soon after a host was
- * refused because nothing was left. What it heard last stands here, for every lane
+ * control lane (appliance_space.h): every ten seconds, soon after a host was refused
+ * because nothing was left, and for volumes that are new or have another source. What it heard last stands here, for every lane
  * to read.
  *
  *	             threshold reached
@@ -44,6 +44,7 @@ struct volume_space {
 	atomic_bool owed;
 	uint64_t file_system; /* control lane; 0: nobody knows */
 	bool told; /* control lane: hosts, since it was reached */
+	bool asked; /* control lane: since it has its source */
 };
 
 /* All zeroes: nobody knows. */

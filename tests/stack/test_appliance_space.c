@@ -135,6 +135,28 @@ static void who_grows_co(struct stack_rig *rig, void *argument)
 	box_close_co(&box);
 }
 
+/* A change asks the volumes that it brings, not all others: those at their time. */
+static void only_new_co(struct stack_rig *rig, void *argument)
+{
+	struct volume_room old, fresh;
+	(void)argument;
+	open_box(rig);
+	others_take(20);
+	box_must_apply_co(&box, FILE_OF("a", "64K"));
+	box_wait_co(&box, 2);
+	others_take(60);
+	box_must_apply_co(&box, FILE_OF("a", "64K") "," FILE_OF("c", "64K"));
+	box_wait_co(&box, 2);
+	room_of(0, &old);
+	room_of(1, &fresh);
+	CHECK(old.free_bytes > DISK_BYTES / 100 * 70);
+	CHECK(fresh.free_bytes && fresh.free_bytes < DISK_BYTES / 100 * 41);
+	box_wait_co(&box, 9);
+	room_of(0, &old);
+	CHECK_INT(old.free_bytes, fresh.free_bytes);
+	box_close_co(&box);
+}
+
 /* Not before a second has passed since the last look, and once for many. */
 static void refused_co(struct stack_rig *rig, void *argument)
 {
@@ -200,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SPACE_CASE(period_co),
 		SPACE_CASE(who_grows_co),
+		SPACE_CASE(only_new_co),
 		SPACE_CASE(refused_co),
 		SPACE_CASE(closing_co),
 		SPACE_CASE(off_co),

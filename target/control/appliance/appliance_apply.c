@@ -194,13 +194,22 @@ static bool stands_on(const struct doc *source, const char *name)
 	return false;
 }
 
+/* Whether another may stand on its source: then it holds that. Asked first, as a change
+ * of one volume is not to look at all others. */
+static bool may_be_stood_on(const struct appliance_volume *v)
+{
+	const struct block_source *source = atomic_load(&v->volume->source);
+	return !source || block_source_shared(source);
+}
+
 /* Who is to be opened anew must let go of its source: others that stand on it would
  * hold that, and its name. */
 static int check_free(const struct apply *apply, struct err *err)
 {
 	const struct appliance_volume *v, *other;
 	TAILQ_FOREACH (v, &apply->gone, link) {
-		if (!document_find_volume(apply->document, v->settings.name))
+		if (!document_find_volume(apply->document, v->settings.name) ||
+			!may_be_stood_on(v))
 			continue;
 		TAILQ_FOREACH (other, &apply->appliance->volumes, link) {
 			if (stands_on(other->source, v->settings.name))

@@ -30,7 +30,8 @@ struct appliance_space {
 	struct appliance_file_systems file_systems;
 	struct appliance_space_watcher *watcher;
 	struct loop_timer timer; /* the next look */
-	uint64_t looked_ns; /* the last one's end; 0: never */
+	/* The last one's end, and that of the last one at all volumes; 0: never. */
+	uint64_t looked_ns, looked_at_all_ns;
 	bool looking, again; /* somebody asked meanwhile */
 };
 
@@ -91,7 +92,7 @@ bool appliance_retry_co(
 	struct appliance *appliance, struct appliance_volume *v);
 /* Tries those that are offline again, soon. */
 void appliance_retry_soon(struct appliance *appliance);
-/* The space of volumes is asked for soon. */
+/* The space of volumes that were not asked for it yet is asked for soon. */
 void appliance_look_soon(struct appliance *appliance);
 void appliance_space_open(struct appliance *appliance);
 /* No look begins any more. */

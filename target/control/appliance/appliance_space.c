@@ -196,45 +196,63 @@ static void ask_co(struct appliance *appliance, const uint8_t *uuid)
 	v = map_find(&appliance->uuids, uuid, UUID_BYTES);
 	if (!v || failed == -EBUSY)
 		return;
+	v->volume->space.asked = true;
 	volume_space_note(&v->volume->space, failed ? NULL : &space);
 	if (!failed && space.file_system)
 		note_file_system(appliance, &space);
 }
 
-/* The UUIDs of all volumes; NULL without memory. */
-static uint8_t *list_uuids(const struct appliance *appliance, unsigned *count)
+/* The UUIDs of all volumes, or of those not asked yet; NULL without memory. */
+static uint8_t *list_uuids(
+	const struct appliance *appliance, bool all, unsigned *count)
 {
 	const struct appliance_volume *v;
-	unsigned all = 0;
+	unsigned most = 0;
 	TAILQ_FOREACH (v, &appliance->volumes, link)
-		all++;
-	uint8_t *uuids = malloc((size_t)all * UUID_BYTES + 1);
+		most += all || !v->volume->space.asked;
+	uint8_t *uuids = malloc((size_t)most * UUID_BYTES + 1);
 	*count = 0;
 	if (!uuids)
 		return NULL;
-	TAILQ_FOREACH (v, &appliance->volumes, link)
-		memcpy(uuids + (size_t)(*count)++ * UUID_BYTES,
-			v->settings.uuid, UUID_BYTES);
+	TAILQ_FOREACH (v, &appliance->volumes, link) {
+		if (all || !v->volume->space.asked)
+			memcpy(uuids + (size_t)(*count)++ * UUID_BYTES,
+				v->settings.uuid, UUID_BYTES);
+	}
 	return uuids;
+}
+
+/* When all are to be looked at again, from `now`. */
+static uint64_t until_all(const struct appliance_space *self, uint64_t now)
+{
+	uint64_t due = self->looked_at_all_ns + LOOK_EVERY_NS;
+	return self->looked_at_all_ns && due > now ? due - now : 0;
 }
 
 static void look_later(struct appliance *appliance)
 {
 	struct appliance_space *self = &appliance->space;
-	uint64_t after = self->again || atomic_load(&self->watch.asked)
-		? LOOK_SPACING_NS
-		: LOOK_EVERY_NS;
+	uint64_t now = loop_now_ns(appliance_loop(appliance));
+	uint64_t after = until_all(self, now);
+	if (after < LOOK_SPACING_NS || self->again ||
+		atomic_load(&self->watch.asked))
+		after = LOOK_SPACING_NS;
 	self->again = false;
-	self->looked_ns = loop_now_ns(appliance_loop(appliance));
+	self->looked_ns = now;
 	if (!TAILQ_EMPTY(&appliance->volumes))
 		loop_timer_set(appliance_loop(appliance), &self->timer, after);
 }
 
+/* At all volumes when that is due, or when a host was refused on any of them. */
 static void look_co(void *argument)
 {
 	struct appliance *appliance = argument;
+	struct appliance_space *self = &appliance->space;
+	struct loop *loop = appliance_loop(appliance);
+	bool all = atomic_exchange(&self->watch.asked, false) ||
+		!until_all(self, loop_now_ns(loop));
 	unsigned count;
-	uint8_t *uuids = list_uuids(appliance, &count);
+	uint8_t *uuids = list_uuids(appliance, all, &count);
 	for (unsigned i = 0; i < count && !appliance->closing; i++)
 		ask_co(appliance, uuids + (size_t)i * UUID_BYTES);
 	free(uuids);
@@ -242,7 +260,9 @@ static void look_co(void *argument)
 		sweep(appliance);
 		judge_all(appliance);
 	}
-	appliance->space.looking = false;
+	self->looking = false;
+	if (all)
+		self->looked_at_all_ns = loop_now_ns(loop);
 	if (!appliance->closing)
 		look_later(appliance);
 	appliance_coroutine_ended(appliance);
@@ -252,7 +272,6 @@ static void timer_expired(struct loop_timer *timer)
 {
 	struct appliance *appliance =
 		container_of(timer, struct appliance, space.timer);
-	atomic_store(&appliance->space.watch.asked, false);
 	appliance->space.looking = true;
 	appliance->coroutines++;
 	if (co_start(look_co, appliance))

@@ -4,9 +4,12 @@
  * when one runs full.
  *
  *	timer, 10 s    ----.
- *	new document   ----+--> ask each volume --> sort by file system --> judge
- *	host refused   ----'    (worker pool)                 |
- *	                              log, REST's event <-----+-----> hosts (SCSI)
+ *	new volumes    ----+--> ask volumes --> sort by file system --> judge
+ *	host refused   ----'    (worker pool)             |
+ *	                          log, REST's event <-----+-----> hosts (SCSI)
+ *
+ * The timer and a refused host ask all volumes; a change only those that are new or
+ * have another source, as it is to cost the same beside 1,000 others.
  *
  * The threshold is the setting `space_threshold`, percent in use, one for all. A
  * file system that has reached it is armed again when 5 points less are in use (of

@@ -266,6 +266,7 @@ void appliance_volume_take_source(
 	free(self->source_json);
 	self->source = source;
 	self->source_json = json;
+	self->volume->space.asked = false;
 	remember_files(self);
 }
 
