@@ -8,12 +8,15 @@
  *		nothing (it has just copied everything from a snapshot)
  *	freeze	what has changed till now is put aside; changes from now on are
  *		remembered apart
- *	list	what was put aside, as extents, a page at a time
+ *	list	what was put aside, as extents, a page at a time; with `later: true`
+ *		also what has changed since
  *	done	what was put aside is copied: forget it
  *	remove	the consumer
  *
  * A consumer that dies between freeze and done loses nothing: the next freeze
- * adds to what is aside.
+ * adds to what is aside. One that wants the copy of one moment makes a snapshot after
+ * freeze, and then asks for `later`: nothing else can differ from the snapshot, and
+ * what changes after it stays noted for the next time.
  *
  * Invariants
  *  1. A change is marked when it comes and again when it has ended, before

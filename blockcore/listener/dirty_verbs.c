@@ -211,36 +211,55 @@ static int verb_done_co(struct dirty_call *call)
 	return 0;
 }
 
-static bool is_aside(const struct dirty_consumer *c, uint64_t bit)
+/* What is listed of a consumer. `later`: also what has changed since it was put aside;
+ * marks that come while one looks may be seen or not. */
+struct marks {
+	const struct dirty_consumer *c;
+	bool later;
+};
+
+static uint64_t marks_word(const struct marks *marks, uint64_t word)
 {
-	return c->aside[bit / 64] >> bit % 64 & 1;
+	uint64_t later = marks->later
+		? atomic_load_explicit(
+			  &marks->c->now[word], memory_order_acquire)
+		: 0;
+
+	return marks->c->aside[word] | later;
 }
 
 /* The next bit from `bit` on that is `set`, or c->bits. */
-static uint64_t next_aside(
-	const struct dirty_consumer *c, uint64_t bit, bool set)
+static uint64_t next_mark(const struct marks *marks, uint64_t bit, bool set)
 {
-	uint64_t boring = set ? 0 : UINT64_MAX;
+	uint64_t bits = marks->c->bits;
 
-	while (bit < c->bits && is_aside(c, bit) != set)
-		bit = bit % 64 == 0 && c->aside[bit / 64] == boring ? bit + 64
-								    : bit + 1;
-	return bit < c->bits ? bit : c->bits;
+	while (bit < bits) {
+		uint64_t word = marks_word(marks, bit / 64);
+		uint64_t wanted = (set ? word : ~word) >> bit % 64;
+
+		if (wanted) {
+			bit += (uint64_t)__builtin_ctzll(wanted);
+			break;
+		}
+		bit = (bit / 64 + 1) * 64;
+	}
+	return bit < bits ? bit : bits;
 }
 
 /* Extents from `offset` on; the rest begins at "next". */
 static void print_extents(
-	struct dirty_call *call, uint64_t offset, uint64_t room)
+	struct dirty_call *call, bool later, uint64_t offset, uint64_t room)
 {
 	const struct dirty_driver *dirty = call->dirty;
 	const struct dirty_consumer *c = call_consumer(call);
+	const struct marks marks = {c, later};
 	uint64_t size = dirty->size_bytes, first = offset >> dirty->shift;
 	uint64_t end;
 
 	fputs("\"extents\": [", call->out);
 	for (uint64_t n = 0; n < room; n++) {
-		first = next_aside(c, first, true);
-		end = next_aside(c, first, false);
+		first = next_mark(&marks, first, true);
+		end = next_mark(&marks, first, false);
 		uint64_t from = first << dirty->shift;
 		uint64_t to = end == c->bits ? size : end << dirty->shift;
 
@@ -252,7 +271,7 @@ static void print_extents(
 		first = end;
 	}
 	fputs("]", call->out);
-	first = next_aside(c, first, true);
+	first = next_mark(&marks, first, true);
 	if (first < c->bits && first << dirty->shift < size)
 		fprintf(call->out, ", \"next\": %llu",
 			(unsigned long long)(first << dirty->shift));
@@ -262,7 +281,9 @@ static int verb_list_co(struct dirty_call *call)
 {
 	const struct doc *offset = doc_find(call->arguments, "offset");
 	const struct doc *extents = doc_find(call->arguments, "extents");
+	const struct doc *since = doc_find(call->arguments, "later");
 	uint64_t from = 0, room = DIRTY_PAGE_MOST;
+	bool later = false;
 	int error = 0;
 
 	if (!call_consumer(call))
@@ -271,8 +292,10 @@ static int verb_list_co(struct dirty_call *call)
 		error = doc_size(offset, 0, INT64_MAX, &from, call->err);
 	if (extents && !error)
 		error = doc_uint(extents, 1, DIRTY_PAGE_MOST, &room, call->err);
+	if (since && !error)
+		error = doc_bool(since, &later, call->err);
 	if (!error && call->out)
-		print_extents(call, from, room);
+		print_extents(call, later, from, room);
 	return error;
 }
 

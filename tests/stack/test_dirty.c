@@ -106,6 +106,47 @@ static void test_pages_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+static void list_says_co(struct stack_rig *rig, struct block_source *source,
+	const char *arguments, const char *extents)
+{
+	char *said = stack_rig_command_co(rig, source, "d", "list", arguments);
+
+	if (!strstr(said, extents))
+		check_fail(__FILE__, __LINE__, "'%s', not '%s'", said, extents);
+	free(said);
+}
+
+/* What came after the freeze can be asked for, and stays for the next one. */
+static void test_later_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig,
+		"{listeners: [" LISTENER "], protocol: {type: mem, size: 1M}}");
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	uint8_t *data = stack_rig_pattern(BLOCK, 1);
+
+	(void)argument;
+	dirty_asker_tell_co(rig, source, "add", "{consumer: a, clean: true}");
+	block_transfer_co(source, lane, BLOCK_WRITE, 0, 0, BLOCK, data);
+	dirty_asker_tell_co(rig, source, "freeze", "{consumer: a}");
+	block_transfer_co(source, lane, BLOCK_WRITE, 0, BLOCK, BLOCK, data);
+	block_transfer_co(
+		source, lane, BLOCK_WRITE, 0, 100 * BLOCK, BLOCK, data);
+	list_says_co(rig, source, "{consumer: a}",
+		"[{\"offset\": 0, \"length\": 4096}]");
+	list_says_co(rig, source, "{consumer: a, later: true}",
+		"[{\"offset\": 0, \"length\": 8192}, "
+		"{\"offset\": 409600, \"length\": 4096}]");
+	list_says_co(rig, source, "{consumer: a, later: true, extents: 1}",
+		"\"next\": 409600");
+	dirty_asker_tell_co(rig, source, "done", "{consumer: a}");
+	dirty_asker_done_co(rig, source, "a", "1+1 100+1");
+	CHECK_INT(dirty_asker_refused_co(
+			  rig, source, "list", "{consumer: a, later: maybe}"),
+		-EINVAL);
+	free(data);
+	block_source_put_co(source);
+}
+
 /* A write that ends after the freeze is seen by the next one. */
 static void test_under_way_co(struct stack_rig *rig, void *argument)
 {
@@ -302,6 +343,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROWS(test_marks_co),
+		ROWS(test_later_co),
 		ROWS(test_pages_co),
 		ROWS(test_under_way_co),
 		ROWS(test_content_co),
