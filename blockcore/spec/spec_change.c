@@ -7,6 +7,7 @@
 #include "blockcore/core/driver.h"
 #include "blockcore/core/point.h"
 #include "blockcore/core/stack.h"
+#include "blockcore/format/format.h"
 #include "blockcore/spec.h"
 #include "blockcore/spec/spec_internal.h"
 
@@ -361,6 +362,28 @@ static int spec_check_shrink(struct block_source *source, struct err *err)
 	return 0;
 }
 
+/* What was told of the size is told of the new one, so that spec_print says what is.
+ * Not of files below images: their size is what they began with. */
+static void spec_tell_size(
+	struct block_source *source, uint64_t before, uint64_t bytes)
+{
+	struct block_driver *bottom = block_stack_bottom(source->current);
+	const struct opt_spec *spec = bottom->kind->options;
+	char *options = bottom->options;
+
+	if (bottom->kind->role == BLOCK_VIEW) {
+		struct block_format *format =
+			container_of(bottom, struct block_view, driver)->format;
+		spec = format->kind->options;
+		options = format->options;
+	}
+	for (; options && spec->name; spec++) {
+		uint64_t *value = (uint64_t *)(options + spec->offset);
+		if (!strcmp(spec->name, "size") && *value == before)
+			*value = bytes;
+	}
+}
+
 int spec_resize_co(struct block_source *source, uint64_t bytes, struct err *err)
 {
 	struct block_info now =
@@ -370,5 +393,9 @@ int spec_resize_co(struct block_source *source, uint64_t bytes, struct err *err)
 	if (!error && bytes < now.size_bytes)
 		error = spec_check_shrink(source, err);
 
-	return error ? error : block_source_resize_co(source, bytes, err);
+	if (!error)
+		error = block_source_resize_co(source, bytes, err);
+	if (!error)
+		spec_tell_size(source, now.size_bytes, bytes);
+	return error;
 }

@@ -257,6 +257,13 @@ static void test_flushes_co(struct stack_rig *rig, void *argument)
 
 /* -- resizing ------------------------------------------------------------- */
 
+/* Without status it is what builds the same stack again. */
+static void check_told_size(struct block_source *source, uint64_t bytes)
+{
+	CHECK_INT(stack_rig_figure(source, "size_bytes"), bytes);
+	CHECK_INT(stack_rig_figure(source, "size"), bytes);
+}
+
 static void test_resize_co(struct stack_rig *rig, void *argument)
 {
 	struct block_source *source = stack_rig_source_co(rig, DISK);
@@ -270,6 +277,7 @@ static void test_resize_co(struct stack_rig *rig, void *argument)
 		0);
 	CHECK_INT(spec_resize_co(source, 2 * FILE_BYTES, &err), 0);
 	CHECK_INT(block_source_info(source, lane).size_bytes, 2 * FILE_BYTES);
+	check_told_size(source, 2 * FILE_BYTES);
 	stack_rig_expect_co(rig, source, FILE_BYTES - 64 * KIB, 64 * KIB, data);
 	stack_rig_expect_co(rig, source, FILE_BYTES, MIB, NULL);
 	CHECK_INT(transfer_co(rig, source, BLOCK_WRITE, 0,
@@ -277,6 +285,7 @@ static void test_resize_co(struct stack_rig *rig, void *argument)
 		0);
 	CHECK_INT(spec_resize_co(source, MIB, &err), 0);
 	CHECK_INT(block_source_info(source, lane).size_bytes, MIB);
+	check_told_size(source, MIB);
 	CHECK_INT(transfer_co(rig, source, BLOCK_READ, 0, MIB, 512, data),
 		-ERANGE);
 	CHECK_INT(spec_resize_co(source, MIB + 1, &err), -EINVAL);

@@ -58,6 +58,22 @@ static void too_large_co(struct stack_rig *rig, void *argument)
 		"{protocol: {type: mem, size: 4M}}}");
 	CHECK_INT(spec_resize_co(source, 100ull << 50, &err), -EFBIG);
 	CHECK_ERR(&err, "at most " MOST);
+	CHECK_INT(stack_rig_figure(source, "size"), 1 << 20);
+	block_source_put_co(source);
+}
+
+/* What a running image says of itself builds the same again, after a resize, too. */
+static void told_size_co(struct stack_rig *rig, void *argument)
+{
+	struct err err = {0};
+
+	(void)argument;
+	struct block_source *source = stack_rig_source_co(rig,
+		"format: {type: qcow2, size: 1M, file: "
+		"{protocol: {type: mem, size: 4M}}}");
+	CHECK_INT(spec_resize_co(source, 2 << 20, &err), 0);
+	CHECK_INT(stack_rig_figure(source, "size_bytes"), 2 << 20);
+	CHECK_INT(stack_rig_figure(source, "size"), 2 << 20);
 	block_source_put_co(source);
 }
 
@@ -67,6 +83,8 @@ int main(void)
 		STACK_RIG_CASE(flush_first_co, simulated, .world = "simulated",
 			.lanes = 1),
 		STACK_RIG_CASE(too_large_co, simulated, .world = "simulated",
+			.lanes = 1),
+		STACK_RIG_CASE(told_size_co, simulated, .world = "simulated",
 			.lanes = 1),
 	};
 
