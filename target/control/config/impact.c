@@ -90,6 +90,18 @@ static bool notices(const struct impact *impact,
 	}
 }
 
+void impact_add_host(json_t *hosts, const char *name)
+{
+	json_t *host;
+	size_t i;
+	json_array_foreach(hosts, i, host)
+	{
+		if (!strcmp(json_string_value(host), name))
+			return;
+	}
+	json_array_append_new(hosts, json_string(name));
+}
+
 static void add(const struct impact *impact, enum config_kind kind,
 	const char *id, enum effect effect, const char *text)
 {
@@ -103,7 +115,7 @@ static void add(const struct impact *impact, enum config_kind kind,
 		if (effect == NONE || !notices(impact, info, kind, id))
 			continue;
 		json_array_append_new(ids, json_integer((json_int_t)info->id));
-		json_array_append_new(hosts, json_string(info->host));
+		impact_add_host(hosts, info->host);
 	}
 	json_t *one = json_pack("{ss, ss, ss, so, so}", "object", object,
 		"effect", effects[effect], "text", text, "sessions", ids,

@@ -14,4 +14,7 @@
 json_t *impact_list_co(const struct config_proposal *proposal,
 	struct iscsi_server *server, const struct appliance *appliance);
 
+/* Adds a host to a list of names, unless it is there: many sessions are one host. */
+void impact_add_host(json_t *hosts, const char *name);
+
 #endif

@@ -4,23 +4,12 @@
 
 #include "blockcore/spec.h"
 #include "target/control/appliance/appliance.h"
+#include "target/control/config/impact.h"
 #include "webui/api/live/live.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool lists(const json_t *hosts, const char *name)
-{
-	json_t *host;
-	size_t i;
-	json_array_foreach((json_t *)hosts, i, host)
-	{
-		if (!strcmp(json_string_value(host), name))
-			return true;
-	}
-	return false;
-}
 
 /* Those that see the volume now, and each of their hosts once. */
 static void add_sessions_co(
@@ -36,10 +25,7 @@ static void add_sessions_co(
 		const struct iscsi_session_info *info = &list->session[i];
 		json_array_append_new(json_object_get(impact, "sessions"),
 			json_integer((json_int_t)info->id));
-		json_t *host = live_text(info->host);
-		if (!lists(hosts, json_string_value(host)))
-			json_array_append(hosts, host);
-		json_decref(host);
+		impact_add_host(hosts, info->host);
 	}
 	free(list);
 }
