@@ -424,7 +424,7 @@ static void help_and_man_page_have_everything(void **state)
 static void man_page_is_roff(void **state)
 {
 	static const char *const requests[] = {".TH", ".SH", ".SS", ".TP",
-		".B ", ".BR", ".RS", ".RE", ".PP", ".br", ".\\\""};
+		".B ", ".BR", ".RS", ".RE", ".PP", ".br", ".ad l", ".\\\""};
 	char *text = print(man_cairn), *save = NULL;
 	(void)state;
 	for (char *line = strtok_r(text, "\n", &save); line;

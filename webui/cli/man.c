@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PAGE_DATE "2026-11-27" /* when CAIRN_VERSION came to be */
+
 static void roff_text(FILE *out, const char *text, size_t bytes)
 {
 	for (size_t i = 0; i < bytes; i++) {
@@ -24,6 +26,21 @@ static void roff_text(FILE *out, const char *text, size_t bytes)
 	}
 }
 
+/* "a|b|c", which may be broken behind each bar: it can be longer than a line. */
+static void roff_choices(FILE *out, const char *choices)
+{
+	while (*choices) {
+		size_t n = strcspn(choices, "|");
+		roff_text(out, choices, n);
+		choices += n;
+		if (*choices) {
+			fputs("|\\:", out);
+			choices++;
+		}
+	}
+	fputc('\n', out);
+}
+
 static void roff_line(FILE *out, const char *text)
 {
 	roff_text(out, text, strlen(text));
@@ -35,7 +52,9 @@ static void roff_begin(
 {
 	fprintf(out,
 		".\\\" Made by `cairn man` from the program's tables.\n"
-		".TH %s %d \"\" \"Cairn " CAIRN_VERSION "\" \"Cairn\"\n"
+		".TH %s %d " PAGE_DATE " \"Cairn " CAIRN_VERSION
+		"\" \"Cairn\"\n"
+		".ad l\n" /* lists without spaces cannot be stretched */
 		".SH NAME\n%s \\- ",
 		name, section, name);
 	roff_line(out, what);
@@ -57,9 +76,26 @@ static void man_options(FILE *out, const struct cli_option *options)
 		roff_item(out, help_option(options, text), options->help);
 		if (options->choices) {
 			fputs(".br\n", out);
-			roff_line(out, options->choices);
+			roff_choices(out, options->choices);
 		}
 	}
+}
+
+static void man_details(FILE *out, const struct cli_command *command)
+{
+	if (!command->more && !command->argument[0].name && !command->options)
+		return;
+	fputs(".RS\n", out);
+	if (command->more) {
+		fputs(".PP\n", out);
+		roff_line(out, command->more);
+	}
+	for (unsigned i = 0; i < CLI_MAX_ARGUMENTS; i++)
+		if (command->argument[i].name)
+			roff_item(out, command->argument[i].name,
+				command->argument[i].help);
+	man_options(out, command->options);
+	fputs(".RE\n", out);
 }
 
 static void man_command(FILE *out, const struct cli_noun *noun,
@@ -74,17 +110,7 @@ static void man_command(FILE *out, const struct cli_noun *noun,
 	fclose(text);
 	roff_item(out, usage, command->help);
 	free(usage);
-	fputs(".RS\n", out);
-	if (command->more) {
-		fputs(".PP\n", out);
-		roff_line(out, command->more);
-	}
-	for (unsigned i = 0; i < CLI_MAX_ARGUMENTS; i++)
-		if (command->argument[i].name)
-			roff_item(out, command->argument[i].name,
-				command->argument[i].help);
-	man_options(out, command->options);
-	fputs(".RE\n", out);
+	man_details(out, command);
 }
 
 static void man_noun(FILE *out, const struct cli_noun *noun)
@@ -130,16 +156,14 @@ void man_cairn(FILE *out)
 
 /* -- from the daemon's help -------------------------------------------------- */
 
-/* "  key: TYPE  help": an item; "Text:": a heading; else a line of text. */
+/* "  key: TYPE  help": an item; "Text:": a heading; else a line of text. Not empty. */
 static void man_help_line(FILE *out, const char *line, size_t bytes)
 {
 	size_t indent = strspn(line, " ");
 	const char *text = line + indent;
 	size_t left = bytes - indent;
 	const char *gap = memmem(text, left, "  ", 2);
-	if (!left) {
-		fputs(".PP\n", out);
-	} else if (indent >= 2 && gap) {
+	if (indent >= 2 && gap) {
 		const char *help = gap + strspn(gap, " ");
 		fputs(".TP\n.B ", out);
 		roff_text(out, text, (size_t)(gap - text));
@@ -156,11 +180,18 @@ static void man_help_line(FILE *out, const char *line, size_t bytes)
 	}
 }
 
+/* Empty lines part paragraphs; before a heading and at the end they part nothing. */
 static void man_help_part(FILE *out, const char *from, const char *to)
 {
+	bool parted = false;
 	while (from < to) {
 		size_t n = strcspn(from, "\n");
-		man_help_line(out, from, n);
+		bool heading = n && *from != ' ' && from[n - 1] == ':';
+		if (parted && n && !heading)
+			fputs(".PP\n", out);
+		if (n)
+			man_help_line(out, from, n);
+		parted = !n;
 		from += n + 1;
 	}
 }
