@@ -183,6 +183,15 @@ check "a size that nothing has" exits 1 volume resize db01 100P
 check "is told what will not have it" said '112589990684262400 bytes: File too large'
 check "and the largest that it will" said 'the largest file there has '
 check "and no words about JSON" is_not_said JSON
+each_host_once() { jq -e '.impact | length == 1 and (.[0].sessions | length) == 2 and .[0].hosts == ["web1"]' "$work/said"; }
+make_gate "$work/second"
+timeout 300 qemu-io -f raw "$url:db01/0" >"$work/io2" 2>&1 < <(pass_gate "$work/second") &
+second=$!
+check "a second session of the host" wait_until shows length 2 session list
+check "a dry run of a size" exits 0 volume resize db01 16M -n -o json
+check "names a host once, however many sessions it has" each_host_once
+open_gate "$work/second"
+wait $second
 check "resize" exits 0 volume resize db01 16M
 check "a host sees the size" sees_size db01 16777216
 check "a throttle under I/O" exits 0 listener attach db01 throttle limit iops=200 --yes
@@ -195,6 +204,7 @@ check "in force" shows '.iops' 5000 listener show db01 limit
 check "the stack as text" exits 0 source show db01
 check "the throttle on top" said '[throttle limit]'
 check "the file below" said '(file'
+check "with the size that it has now" said 'size=16777216'
 check "rates, live" said 'writes'
 check "a host that reads" timeout 120 qemu-io -f raw "$url:db01/0" < <(yes 'read 0 4k' | head -n 150)
 layers_timed() {
@@ -342,6 +352,16 @@ check "too" said 'fill: DESTROYS all data'
 check "and that it is read back" said 'reads it back and'
 check "a job, to its end" exits 0 job start db01 fill length=1MiB --yes
 check "done" said 'fill of db01: done, '
+check "a job that goes on by itself" exits 0 job start db01 scrub --no-wait
+check "with how to follow it" said '; to its end: cairn job wait '
+check "which does" exits 0 job wait "$(cairn job list -o name | tail -n 1)"
+full() { # a disk: what was to be written is not done
+	local status=0
+	cairn "$@" >/dev/full 2>"$work/said" || status=$?
+	cat "$work/said"
+	[ $status = 1 ] && said 'standard output: No space left on device'
+}
+check "output that cannot be written fails, with words" full tree
 check "a job in the list" exits 0 job list -H --columns volume,kind,state
 check "with its end" said "$(printf 'db01\tfill\tdone')"
 check "events" exits 0 events

@@ -89,12 +89,9 @@ static time_t time_at(const json_t *job, const char *key)
 								: 0;
 }
 
-/* "job 3, fill of db01: done, 1 MiB in 12 s" */
-static void print_end(const struct output *output, const json_t *job)
+/* "job 3, fill of db01: done" */
+static void print_job(const struct output *output, const json_t *job)
 {
-	char text[TEXT_SIZE_BYTES];
-	const char *note = json_string_value(json_object_get(job, "note"));
-	time_t seconds = time_at(job, "ended") - time_at(job, "created");
 	fprintf(output->out, "job %lld, ",
 		json_integer_value(json_object_get(job, "id")));
 	output_text(
@@ -104,6 +101,23 @@ static void print_end(const struct output *output, const json_t *job)
 		output->out, json_string_value(json_object_get(job, "volume")));
 	fputs(": ", output->out);
 	output_state(output, state_of(job));
+}
+
+/* "job 3, fill of db01: running; to its end: cairn job wait 3" */
+static void print_started(const struct output *output, const json_t *job)
+{
+	print_job(output, job);
+	fprintf(output->out, "; to its end: cairn job wait %lld\n",
+		json_integer_value(json_object_get(job, "id")));
+}
+
+/* "job 3, fill of db01: done, 1 MiB in 12 s" */
+static void print_end(const struct output *output, const json_t *job)
+{
+	char text[TEXT_SIZE_BYTES];
+	const char *note = json_string_value(json_object_get(job, "note"));
+	time_t seconds = time_at(job, "ended") - time_at(job, "created");
+	print_job(output, job);
 	fprintf(output->out, ", %s",
 		size_print(text, (uint64_t)number_at(job, "done_bytes")));
 	if (time_at(job, "ended") && seconds > 0)
@@ -116,14 +130,20 @@ static void print_end(const struct output *output, const json_t *job)
 	fputc('\n', output->out);
 }
 
+static void show(struct cli_run *run, const json_t *job,
+	void (*print)(const struct output *output, const json_t *job))
+{
+	if (run->output.format != OUTPUT_TABLE || run->output.bare)
+		output_object(&run->output, run->columns, job);
+	else
+		print(&run->output, job);
+}
+
 static int show_end(struct cli_run *run, const json_t *job)
 {
 	const char *error = json_string_value(json_object_get(job, "error"));
 	bool good = !strcmp(state_of(job), "done");
-	if (run->output.format != OUTPUT_TABLE || run->output.bare)
-		output_object(&run->output, run->columns, job);
-	else
-		print_end(&run->output, job);
+	show(run, job, print_end);
 	if (good)
 		return 0;
 	return run_fail(EXIT_FAILED, "the job has ended: %s%s%s", state_of(job),
@@ -151,7 +171,7 @@ int job_follow(struct cli_run *run, const json_t *first)
 	if (wait)
 		status = show_end(run, job);
 	else
-		output_object(&run->output, run->columns, job);
+		show(run, job, is_over(job) ? print_end : print_started);
 	json_decref(job);
 	return status;
 }

@@ -5,6 +5,7 @@
 #include "webui/cli/help.h"
 #include "webui/cli/run.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -67,6 +68,19 @@ static void finish(struct cli_run *run)
 		secret_free(run->owned[--run->owns]);
 }
 
+/* What could not be written was not done; that nobody reads on needs no words. */
+static int flush_output(int status)
+{
+	bool before = ferror(stdout);
+	errno = 0;
+	if (!fflush(stdout) && !before)
+		return status;
+	if (errno == EPIPE)
+		return status ? status : EXIT_FAILED;
+	return run_fail(status ? status : EXIT_FAILED, "standard output: %s",
+		errno ? strerror(errno) : "could not be written");
+}
+
 int cli_run(int argc, char *const *argv)
 {
 	struct cli_run *run = calloc(1, sizeof *run);
@@ -88,7 +102,5 @@ int cli_run(int argc, char *const *argv)
 	}
 	finish(run);
 	free(run);
-	if (fflush(stdout) || ferror(stdout))
-		return status ? status : EXIT_FAILED;
-	return status;
+	return flush_output(status);
 }
