@@ -12,6 +12,7 @@
 #include "blockcore/base/thread.h"
 #include "blockcore/base/trace.h"
 #include "blockcore/loop/loop_epoll.h"
+#include "blockcore/memory.h"
 #include "blockcore/ring.h"
 #include "blockcore/spec.h"
 #include "blockcore/tool/cairn_stack_tool.h"
@@ -26,11 +27,13 @@
 #define POOL_BYTES \
 	(64u << 20) /* of data buffers per lane; reserved, not used */
 #define MAX_COMMANDS 256u
+#define TABLE_BYTES_MIN (1u << 20)
 
 struct session {
 	bool create; /* what the document says is made, and that is all */
 	const char *document, *directory, *ring;
 	unsigned lanes;
+	uint64_t table_bytes; /* of all images in memory; 0: as the core says */
 	const char *command[MAX_COMMANDS];
 	unsigned commands;
 	struct ring_world *world;
@@ -101,6 +104,8 @@ static int session_open(struct session *session, struct err *err)
 		session->world, session->lanes, session->directory, err);
 	if (!session->tool.core)
 		return -err->code;
+	if (session->table_bytes)
+		block_memory_limit(session->tool.core, session->table_bytes);
 	for (unsigned i = 0; i < session->lanes; i++) {
 		int error = lane_new(session, i, err);
 
@@ -223,6 +228,8 @@ static void print_help(void)
 	     "  -l, --lanes N          threads of the block core (1)\n"
 	     "  -r, --ring NAME        io_uring or threads (the best there "
 	     "is)\n"
+	     "  -t, --table-cache SIZE memory for the tables of all images "
+	     "(512M)\n"
 	     "  -v, --verbose          more in the log\n"
 	     "  -h, --help             this\n"
 	     "      --version          which cairn-stack this is\n\n"
@@ -249,11 +256,27 @@ static const struct option long_options[] = {
 	{"directory", required_argument, NULL, 'd'},
 	{"lanes", required_argument, NULL, 'l'},
 	{"ring", required_argument, NULL, 'r'},
+	{"table-cache", required_argument, NULL, 't'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{0},
 };
+
+/* As take_option. */
+static int take_table_cache(const char *text)
+{
+	struct doc *doc = doc_parse("", text, strlen(text), NULL);
+	bool is_size = doc &&
+		!doc_size(doc, TABLE_BYTES_MIN, INT64_MAX, &session.table_bytes,
+			NULL);
+
+	doc_free(doc);
+	return is_size ? -1
+		       : usage_error("--table-cache: a size of at least 1M, "
+				     "like 1G, not ",
+				 text);
+}
 
 /* -1: go on; else the exit status. */
 static int take_option(int option)
@@ -271,6 +294,7 @@ static int take_option(int option)
 			return usage_error("--lanes: 1 to 64, not ", optarg);
 		return -1;
 	case 'r': session.ring = optarg; return -1;
+	case 't': return take_table_cache(optarg);
 	case 'v': log_set_level(LOG_DEBUG); return -1;
 	case 'h': print_help(); return 0;
 	case 'V': puts("cairn-stack " CAIRN_VERSION); return 0;
@@ -297,8 +321,8 @@ int main(int argc, char **argv)
 	int option;
 
 	trace_install_crash_handler();
-	while ((option = getopt_long(
-			argc, argv, "c:d:l:r:vh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:d:l:r:t:vh", long_options,
+			NULL)) != -1) {
 		int status = take_option(option);
 
 		if (status >= 0)

@@ -158,6 +158,17 @@ document() {
 	status 2 stack 'protocol: {type: flie}' info &&
 		says 'stack.yaml:1:'
 }
+table_cache() { # no image has a bound of its own unless it says so
+	local image='format: {type: qcow2, size: 1M, file: {protocol: {type: file, path: tables.qcow2, size: 4K}}}'
+	status 0 stack "$image" info && says '"memory_limit_bytes": 536870912' &&
+		! says '"type": "qcow2", "cache":' &&
+		status 0 "$tool" -d "$work" --table-cache 3M -c info "$work/stack.yaml" &&
+		says '"memory_limit_bytes": 3145728' &&
+		status 2 "$tool" --table-cache 1023K "$work/stack.yaml" &&
+		says 'a size of at least 1M' &&
+		status 2 "$tool" --table-cache much "$work/stack.yaml" &&
+		says 'a size of at least 1M, like 1G, not much'
+}
 usage() {
 	status 2 "$tool" && status 2 "$tool" --lanes 0 x &&
 		status 0 "$tool" --help && says 'Exit status: 0 all well'
@@ -191,6 +202,7 @@ check 'a recording is played on another stack' replay
 check 'commands from standard input' input
 check 'an unknown command fails, the others run' unknown
 check 'a wrong document is named with its line' document
+check 'memory for tables is bounded for all images at once' table_cache
 check 'usage' usage
 check 'drivers and schema' described
 check 'an image in a part of a file' image

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * qcow2: one bound for the tables of all images in memory: it is kept, whoever has
- * most gives, small images keep what they have, and nothing stays when they are closed.
+ * most gives, small images keep what they have, no smaller bound of its own ends an
+ * image before, and nothing stays when they are closed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -100,6 +101,37 @@ static void test_bound_co(struct stack_rig *rig, void *argument)
 	CHECK_INT(memory->used_bytes, 0);
 }
 
+#define OWN_BYTES (33ull << 30) /* 66 MiB of tables */
+#define OWN_SLICE_GUEST (2u << 20)
+
+/* What one image may keep is what all may: no bound of its own ends it before. */
+static void test_no_own_bound_co(struct stack_rig *rig, void *argument)
+{
+	const struct block_memory *memory = block_memory_of(rig->core);
+	struct block_source *source;
+	char text[300];
+
+	(void)argument;
+	block_memory_limit(rig->core, 256u << 20);
+	snprintf(text, sizeof text,
+		"format: {type: qcow2, size: %llu, preallocation: metadata, "
+		"subclusters: \"off\", cluster_size: 4K, file: {protocol: "
+		"{type: file, path: disk, size: 4K}}}",
+		OWN_BYTES);
+	source = stack_rig_source_co(rig, text);
+	uint8_t *data = aligned_alloc(4096, 4096);
+	CHECK(data != NULL);
+	for (uint64_t at = 0; at < OWN_BYTES; at += OWN_SLICE_GUEST)
+		CHECK_INT(
+			block_transfer_co(source, block_core_lane(rig->core, 0),
+				BLOCK_READ, 0, at, 4096, data),
+			0);
+	CHECK(stack_rig_figure(source, "cached_bytes") > 64u << 20);
+	free(data);
+	block_source_put_co(source);
+	CHECK_INT(memory->used_bytes, 0);
+}
+
 /* Bytes that an image takes whose tables are all in use. */
 static void test_figure_co(struct stack_rig *rig, void *argument)
 {
@@ -122,6 +154,8 @@ int main(void)
 			.lanes = 2),
 		STACK_RIG_CASE(
 			test_bound_co, threads, .world = "threads", .lanes = 2),
+		STACK_RIG_CASE(test_no_own_bound_co, simulated,
+			.world = "simulated", .lanes = 1),
 		STACK_RIG_CASE(test_figure_co, simulated, .world = "simulated",
 			.lanes = 1),
 	};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * qcow2: which slices of L2 tables stay in memory: as many as the option `cache` lets
- * an image have, and as the bound for all images together has room for
- * (blockcore/memory.h). The oldest go that nobody has looked at since they were last
+ * qcow2: which slices of L2 tables stay in memory: as many as the bound for all images
+ * together has room for (blockcore/memory.h), and as the option `cache` lets this one
+ * have, if it is given. The oldest go that nobody has looked at since they were last
  * asked. At home.
  *
  * Invariants
@@ -115,7 +115,7 @@ void qcow2_cache_trim(struct qcow2 *image)
 {
 	uint64_t limit = qcow2_options(image)->cache_bytes;
 
-	if (image->cached_bytes > limit)
+	if (limit && image->cached_bytes > limit)
 		evict(image, limit - limit / 8);
 	else if (image->asked)
 		evict(image, image->asked_bytes);

@@ -31,11 +31,12 @@ static const char *const preallocations[] = {
 static const struct opt_spec options[] = {
 	{.name = "cache",
 		.type = OPT_SIZE,
+		.flags = OPT_OPTIONAL,
 		.offset = FIELD(cache_bytes),
 		.min = 64u << 10,
 		.max = 1ull << 40,
-		.fallback = "64M",
-		.help = "memory for L2 tables; 8 MiB serve 64 GiB of image"},
+		.help = "most memory for its L2 tables; without, what all "
+			"images may have; 8 MiB serve 64 GiB"},
 	{.name = "pool",
 		.type = OPT_SIZE,
 		.offset = FIELD(pool_bytes),
