@@ -29,6 +29,7 @@ full thin: true, source: {protocol: {type: file, path: small/full.raw, size: 64M
 broken source: {protocol: {type: file, path: broken.raw, size: 16M}, listeners: [{type: fault, name: bad, rules: [{op: read, offset: 1M, length: 64K, error: EIO}, {op: write, offset: 2M, length: 64K, error: EIO}]}]}
 short source: {protocol: {type: file, path: short.raw}}
 image source: {format: {type: qcow2, size: 16M, file: {protocol: {type: file, path: image.qcow2, size: 64K}}}}
+cut source: {protocol: {type: file, path: cut.raw, size: 16M}}
 unlinked source: {protocol: {type: file, path: unlinked.raw, size: 16M}}
 DOC
 coproc QEMU { qemu-io -f raw "$work/data/locked.raw" 2>&1; }
@@ -96,6 +97,7 @@ check "a bad place cannot be written" refused 'Input/output error' io broken 'wr
 truncate -s 1M "$work/data/short.raw"
 check "a file cut short under us refuses" refused 'Input/output error' io short 'read 8M 64k'
 check "a write behind its end is stored, or refused" stored_or_refused
+check "a volume takes data" io cut 'write -P 9 0 64k' 'flush'
 check "a volume works" io unlinked 'write -P 6 0 64k' 'flush'
 rm "$work/data/unlinked.raw"
 check "and goes on when its file is removed" io unlinked 'read -P 6 0 64k' 'write -P 7 1M 64k' 'flush' \
@@ -111,6 +113,7 @@ stop_daemon || failures=$((failures + 1))
 # A file that was made once is not made again: a disk that is not mounted is not
 # an empty volume. What is there may be something else.
 mv "$work/data/good.raw" "$work/away.raw"
+truncate -s 8M "$work/data/cut.raw"
 rm "$work/data/short.raw"
 mkdir "$work/data/short.raw"
 head -c 64K /dev/zero | tr '\0' x | dd of="$work/data/image.qcow2" conv=notrunc status=none
@@ -121,12 +124,19 @@ check "and none was" test ! -e "$work/data/good.raw"
 check "nor is the one whose file was removed" not_ready unlinked
 check "nor the one that has a folder instead" not_ready short
 check "the log says so" log_says 'volume short offline' 'regular file'
+check "nor the one whose file was cut meanwhile" not_ready cut
+check "the log says what it has and what it had" log_says 'volume cut offline' \
+	'8388608 bytes only, the document says 16777216: data are missing'
 check "nor the one whose image is none" not_ready image
 check "the log says that, too" log_says 'volume image offline' 'qcow2'
 check "the others run" io broken 'read 0 4k' 'write -P 8 0 4k' 'flush' 'read -P 8 0 4k'
 mv "$work/away.raw" "$work/data/good.raw"
 back() { iscsi-readcapacity16 "$(disk good)" 2>/dev/null | grep -q 'Total size'; }
 check "it comes back with its file" wait_until back
+truncate -s 16M "$work/data/cut.raw"
+back() { iscsi-readcapacity16 "$(disk cut)" 2>/dev/null | grep -q 'Total size'; }
+check "so does the one that was cut" wait_until back
+check "with its data" io cut 'read -P 9 0 64k'
 check "and with its data" io good 'read -P 5 1M 64k'
 stop_daemon || failures=$((failures + 1))
 umount "$work/data/small"

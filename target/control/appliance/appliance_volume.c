@@ -287,11 +287,48 @@ void appliance_volume_abandon_co(struct appliance_volume *self)
 	block_source_put_co(source);
 }
 
+/* The size that the document gives the file in which the source lies raw; 0: none. */
+static uint64_t said_bytes(const struct doc *source)
+{
+	const struct doc *format, *protocol, *type, *size;
+	uint64_t bytes = 0;
+	while ((format = doc_find(source, "format")) ||
+		doc_find(source, "source")) {
+		type = doc_find(format, "type");
+		/* Another format knows its size itself; a window has one. */
+		if (format &&
+			(!type || !type->text || strcmp(type->text, "raw") ||
+				doc_find(format, "offset") ||
+				doc_find(format, "size")))
+			return 0;
+		source = doc_find(
+			format ? format : source, format ? "file" : "source");
+	}
+	protocol = doc_find(source, "protocol");
+	type = doc_find(protocol, "type");
+	size = doc_find(protocol, "size");
+	if (!size || !type || !type->text || strcmp(type->text, "file") ||
+		doc_size(size, 0, INT64_MAX, &bytes, NULL))
+		return 0;
+	return bytes;
+}
+
+/* A file that was cut while nobody had it open lacks data that hosts have written: what
+ * is left must not be taken for the whole. */
 static int check_size(const struct appliance_volume *self, struct err *err)
 {
 	struct block_core *core = self->volume->core;
 	struct block_info info =
 		block_source_info(self->prepared, block_core_lane(core, 0));
+	uint64_t said = said_bytes(self->source);
+	if (info.size_bytes < said)
+		return err_set(err, EINVAL,
+			"its file has %llu bytes only, the document says %llu: "
+			"data are missing; bring the whole file back, or give "
+			"it the size %llu if the rest is not wanted",
+			(unsigned long long)info.size_bytes,
+			(unsigned long long)said,
+			(unsigned long long)info.size_bytes);
 	if (info.size_bytes >= self->settings.block_bytes)
 		return 0;
 	return err_set(err, EINVAL,
