@@ -207,6 +207,18 @@ void volume_note_threshold(struct volume *volume, bool reached)
 	news_start(volume);
 }
 
+void volume_settings_take(
+	struct volume *volume, const struct volume_settings *settings)
+{
+	bool thin = settings->thin;
+
+	volume->settings.space_wait_s = settings->space_wait_s;
+	if (atomic_exchange(&volume->settings.thin, thin) == thin)
+		return;
+	volume->untold |= NEWS_SIZE | NEWS_LIMITS;
+	news_start(volume);
+}
+
 void volume_content_changed(struct volume *volume)
 {
 	volume->untold |= NEWS_CONTENT;

@@ -251,7 +251,7 @@ void volume_waits_for_space(
 	snprintf(object, sizeof object, "volume %s", volume->settings.name);
 	log_warning(object, "no space",
 		"no space is left below: writes wait for up to %u s; make room",
-		volume->settings.space_wait_s);
+		atomic_load(&volume->settings.space_wait_s));
 }
 
 void volume_repaired(struct volume *volume)

@@ -51,16 +51,19 @@ enum volume_flag {
 	(VOLUME_WRITE_CACHE | VOLUME_WRITE_PROTECT | VOLUME_DESCRIPTOR_SENSE | \
 		VOLUME_TASK_ABORTED | VOLUME_THRESHOLD_FLAGS)
 
-/* Fixed by configuration for as long as the volume lives. */
+/* Fixed by configuration for as long as the volume lives, but for those that
+ * volume_settings_take changes. */
 struct volume_settings {
 	char name[BLOCK_NAME_BYTES];
 	uint8_t uuid[16];
 	uint32_t block_bytes; /* 512 or 4096: what hosts address */
 	uint32_t
 		physical_block_bytes; /* 4096 over 512: 512e; 0: the source's */
-	bool read_only, removable, thin;
-	uint32_t space_wait_s; /* a write may wait for space; 0: it fails */
+	bool read_only, removable;
 	char vendor[9], product[17]; /* INQUIRY; defaults CAIRN, VOLUME */
+	/* Changed on the control lane, read on every one. */
+	atomic_bool thin;
+	atomic_uint space_wait_s; /* a write waits for space; 0: it fails */
 };
 
 /* Makes things durable for the floors below target/control, which implements
@@ -139,6 +142,10 @@ struct volume {
 struct volume *volume_new(struct block_core *core,
 	const struct volume_settings *settings, struct volume_store *store,
 	struct err *err);
+/* Those of `settings` that may change while it lives hold from now on; hosts are told
+ * where they see that (06h/2Ah/09h, 06h/3Fh/03h). Control lane. */
+void volume_settings_take(
+	struct volume *volume, const struct volume_settings *settings);
 /* Claims `source` in the volume's name, beside others that share it, before it
  * goes online, so that a use that would damage it is refused in time: -EBUSY
  * naming the holder. volume_unclaim: it will not. Control lane. */

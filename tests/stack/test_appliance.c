@@ -43,6 +43,28 @@ static void test_what_stays_is_not_touched_co(
 	box_close_co(&box);
 }
 
+static void test_settings_change_as_it_runs_co(
+	struct stack_rig *rig, void *argument)
+{
+	struct box box;
+	(void)argument;
+	box_open(&box, rig);
+	box_must_apply_co(&box, FILE_OF("a", "1M"));
+	struct volume *a = box_volume_at(&box, 0);
+	struct block_source *source = atomic_load(&a->source);
+	box_must_apply_co(&box,
+		"{name: a, thin: true, space_wait: 20, source: {protocol: "
+		"{type: file, path: a.raw, size: 1M}}}");
+	CHECK(box_volume_at(&box, 0) == a);
+	CHECK(atomic_load(&a->source) == source);
+	CHECK(a->settings.thin);
+	CHECK_INT(a->settings.space_wait_s, 20);
+	box_must_apply_co(&box, FILE_OF("a", "1M"));
+	CHECK(box_volume_at(&box, 0) == a);
+	CHECK(!a->settings.thin);
+	box_close_co(&box);
+}
+
 /* The file can be open once only, so the old source must go before the new. */
 static void test_change_keeps_the_identity_co(
 	struct stack_rig *rig, void *argument)
@@ -251,6 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		APPLIANCE_CASE(test_what_stays_is_not_touched_co),
+		APPLIANCE_CASE(test_settings_change_as_it_runs_co),
 		APPLIANCE_CASE(test_change_keeps_the_identity_co),
 		APPLIANCE_CASE(test_refused_changes_nothing_co),
 		APPLIANCE_CASE(test_missing_one_comes_back_co),

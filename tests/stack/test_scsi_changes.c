@@ -65,6 +65,38 @@ static void content_co(struct stack_rig *stack, void *argument)
 	scsi_rig_close_co(&rig);
 }
 
+static unsigned is_thin(unsigned host)
+{
+	GOOD(&rig, host, &command, 0x9e, 0x10, [13] = 32);
+	return command.data[14] >> 7; /* LBPME, SBC-4 5.16.2 */
+}
+
+/* A setting changes: the volume is the same, and hosts hear what they can see of it. */
+static void settings_co(struct stack_rig *stack, void *argument)
+{
+	const struct scsi_rig_setup setup = {.space_wait_s = 30};
+
+	(void)argument;
+	scsi_rig_open_co(&rig, stack, &setup);
+	struct volume_settings settings = rig.volume->settings;
+	unsigned before = is_thin(0);
+	settings.space_wait_s = 60;
+	volume_settings_take(rig.volume, &settings);
+	scsi_rig_settle_co(&rig);
+	GOOD(&rig, 0, &command, 0x00); /* they cannot see that */
+	CHECK_INT(rig.volume->settings.space_wait_s, 60);
+	settings.thin = !before;
+	volume_settings_take(rig.volume, &settings);
+	scsi_rig_settle_co(&rig);
+	scsi_rig_settle_co(&rig);
+	for (unsigned i = 0; i < SCSI_RIG_HOSTS; i++) {
+		FAILS(&rig, i, &command, 0x062a09, 0x00);
+		FAILS(&rig, i, &command, 0x063f03, 0x00);
+		CHECK_INT(is_thin(i), !before);
+	}
+	scsi_rig_close_co(&rig);
+}
+
 /* A listener that is attached narrows what the volume shows. */
 static void narrowed_co(struct stack_rig *stack, void *argument)
 {
@@ -233,6 +265,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ROW(resize_co),
 		ROW(content_co),
+		ROW(settings_co),
 		ROW(narrowed_co),
 		ROW(claim_co),
 		ROW(reset_co),

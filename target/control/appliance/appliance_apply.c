@@ -389,7 +389,7 @@ static void publish(struct apply *apply)
 	struct appliance_volume *v;
 	for (unsigned i = 0; i < apply->runnings; i++) {
 		v = apply->running[i].volume;
-		appliance_volume_take_source(v, apply->running[i].wanted);
+		appliance_volume_take(v, apply->running[i].wanted);
 		appliance_note_files(appliance, v);
 	}
 	while ((v = TAILQ_FIRST(&apply->fresh))) {

@@ -261,7 +261,7 @@ void appliance_source_moved(struct appliance *appliance,
 		map_find_text(&appliance->names, wanted->settings.name);
 	if (v) {
 		appliance_made_kept(made, v);
-		appliance_volume_take_source(v, wanted);
+		appliance_volume_take(v, wanted);
 		appliance_note_files(appliance, v);
 	}
 	appliance_made_free(made);

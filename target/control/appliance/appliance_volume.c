@@ -130,7 +130,8 @@ void appliance_volume_free_co(struct appliance_volume *self)
 	free(self);
 }
 
-static bool same_settings(
+/* What a volume keeps as long as it lives. */
+static bool same_identity(
 	const struct volume_settings *a, const struct volume_settings *b)
 {
 	return !memcmp(a->uuid, b->uuid, 16) && !strcmp(a->name, b->name) &&
@@ -138,8 +139,13 @@ static bool same_settings(
 		!strcmp(a->product, b->product) &&
 		a->block_bytes == b->block_bytes &&
 		a->physical_block_bytes == b->physical_block_bytes &&
-		a->read_only == b->read_only && a->thin == b->thin &&
-		a->removable == b->removable &&
+		a->read_only == b->read_only && a->removable == b->removable;
+}
+
+static bool same_settings(
+	const struct volume_settings *a, const struct volume_settings *b)
+{
+	return same_identity(a, b) && a->thin == b->thin &&
 		a->space_wait_s == b->space_wait_s;
 }
 
@@ -225,13 +231,13 @@ static struct doc *source_held(
 	return doc;
 }
 
-/* -- another source as it runs ---------------------------------------------- */
+/* -- another source and other settings as it runs ---------------------------------------------- */
 
 bool appliance_volume_may_run_on(const struct appliance_volume *self,
 	const struct document_volume *wanted)
 {
 	return appliance_volume_online(self) &&
-		same_settings(&self->settings, &wanted->settings);
+		same_identity(&self->settings, &wanted->settings);
 }
 
 struct live_change *appliance_volume_plan(const struct appliance_volume *self,
@@ -250,9 +256,12 @@ struct live_change *appliance_volume_plan(const struct appliance_volume *self,
 
 /* Without memory the old text stays: then the next change is planned from it, and
  * refused where that is wrong. */
-void appliance_volume_take_source(
+void appliance_volume_take(
 	struct appliance_volume *self, const struct document_volume *wanted)
 {
+	self->settings.thin = wanted->settings.thin;
+	self->settings.space_wait_s = wanted->settings.space_wait_s;
+	volume_settings_take(self->volume, &wanted->settings);
 	char *json = appliance_json(wanted->source);
 	struct doc *source = json
 		? doc_parse(wanted->source->file, json, strlen(json), NULL)

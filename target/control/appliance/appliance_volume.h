@@ -41,8 +41,8 @@ void appliance_volume_free_co(struct appliance_volume *self);
 bool appliance_volume_equals(const struct appliance_volume *self,
 	const struct document_volume *wanted);
 
-/* True if only its source is to be another one, and it is online: then it can
- * change as it runs. */
+/* True if what it keeps as long as it lives stays, and it is online: then it can change
+ * as it runs. */
 bool appliance_volume_may_run_on(const struct appliance_volume *self,
 	const struct document_volume *wanted);
 /* The steps of that. NULL without memory. */
@@ -54,8 +54,9 @@ int appliance_volume_list_files(const struct appliance_volume *self,
 	const struct doc *source, char **list, struct err *err);
 /* That list is kept; takes it over. */
 void appliance_volume_keeps_files(struct appliance_volume *self, char *list);
-/* The source runs as `wanted` says now. */
-void appliance_volume_take_source(
+/* It runs as `wanted` says now: another source, other settings of those that change
+ * live. */
+void appliance_volume_take(
 	struct appliance_volume *self, const struct document_volume *wanted);
 
 /* Opens the source: `prepared`, or an error. A file that the volume made once is

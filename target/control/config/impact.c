@@ -128,9 +128,13 @@ static void add(const struct impact *impact, enum config_kind kind,
 
 /* -- volumes ---------------------------------------------------------------- */
 
-/* Names of external snapshots are nothing that hosts could see. */
-static bool same_but_source(const json_t *before, const json_t *after)
+/* volume_settings_take. */
+static const char *const live_settings[] = {"thin", "space_wait"};
+#define LIVE_SETTINGS (sizeof live_settings / sizeof *live_settings)
+
+static bool runs_on(const json_t *before, const json_t *after)
 {
+	/* Names of external snapshots are nothing that hosts could see. */
 	static const char *const members[] = {"source", "snapshots"};
 	json_t *a = json_copy((json_t *)before),
 	       *b = json_copy((json_t *)after);
@@ -138,10 +142,28 @@ static bool same_but_source(const json_t *before, const json_t *after)
 		json_object_del(a, members[i]);
 		json_object_del(b, members[i]);
 	}
+	for (unsigned i = 0; i < LIVE_SETTINGS; i++) {
+		json_object_del(a, live_settings[i]);
+		json_object_del(b, live_settings[i]);
+	}
 	bool same = json_equal(a, b);
 	json_decref(a);
 	json_decref(b);
 	return same;
+}
+
+static void print_settings(
+	const struct config_item *item, char *out, size_t size)
+{
+	for (unsigned i = 0; i < LIVE_SETTINGS; i++) {
+		const char *name = live_settings[i];
+		size_t used = strlen(out);
+		if (!json_equal(json_object_get(item->present->value, name),
+			    json_object_get(item->value, name)))
+			snprintf(out + used, size - used,
+				"%s%s changes, and hosts go on",
+				used ? "; " : "", name);
+	}
 }
 
 static void add_steps(
@@ -152,6 +174,7 @@ static void add_steps(
 	struct live_change *change = live_change_plan(
 		json_object_get(item->present->value, "source"),
 		json_object_get(item->value, "source"));
+	print_settings(item, all, sizeof all);
 	for (unsigned i = 0; change &&
 		live_change_describe(change, i, &kind, one, sizeof one);
 		i++) {
@@ -175,7 +198,7 @@ static void add_volume(
 	if (!item->present)
 		add(impact, CONFIG_VOLUME, item->id, NONE,
 			"it is made; nobody sees it before it is exported");
-	else if (same_but_source(item->present->value, item->value))
+	else if (runs_on(item->present->value, item->value))
 		add_steps(impact, item);
 	else
 		add(impact, CONFIG_VOLUME, item->id, OFFLINE,
