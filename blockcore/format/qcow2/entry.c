@@ -44,16 +44,26 @@ static enum qcow2_state unit_state(uint64_t bitmap, unsigned unit)
 	return allocated ? QCOW2_DATA : zero ? QCOW2_ZEROES : QCOW2_HOLE;
 }
 
+/* How many units from `unit` on, it included, have the same two bits. */
+static unsigned units_alike(uint64_t bitmap, unsigned unit)
+{
+	uint64_t allocated = (uint32_t)bitmap >> unit;
+	uint64_t zero = bitmap >> (unit + QCOW2_SUBCLUSTERS);
+	uint64_t other = (allocated ^ -(allocated & 1)) | (zero ^ -(zero & 1));
+	/* Behind the last unit nothing is alike. */
+	uint64_t end = 1ull << (QCOW2_SUBCLUSTERS - unit);
+
+	return (unsigned)__builtin_ctzll(other | end);
+}
+
 static void look_extended(const struct qcow2_geometry *g,
 	const uint64_t word[2], uint64_t offset, struct qcow2_piece *piece)
 {
-	unsigned unit = (unsigned)(offset >> g->unit_bits), end = unit + 1;
+	unsigned unit = (unsigned)(offset >> g->unit_bits);
+	unsigned end = unit + units_alike(word[1], unit);
 	uint64_t host = word[0] & QCOW2_OFFSET_MASK;
 
 	piece->state = unit_state(word[1], unit);
-	while (end < QCOW2_SUBCLUSTERS &&
-		unit_state(word[1], end) == piece->state)
-		end++;
 	piece->bytes = ((uint64_t)end << g->unit_bits) - offset;
 	piece->host = host + offset;
 	if (piece->state == QCOW2_DATA && !host)

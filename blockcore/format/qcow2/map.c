@@ -100,7 +100,7 @@ static bool goes_on(
 void qcow2_map_look(struct qcow2_map *map, uint64_t offset, uint64_t want,
 	struct qcow2_piece *piece)
 {
-	struct qcow2_piece next = {.state = QCOW2_ABSENT};
+	struct qcow2_piece next;
 
 	look_once(map, offset, piece);
 	for (unsigned i = 0; piece->bytes < want && i < LOOK_ENTRIES_MAX; i++) {
