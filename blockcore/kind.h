@@ -74,6 +74,9 @@ struct block_kind {
 	 * opened as driver->others; NULL: it has none. */
 	const char *others;
 	bool one_other; /* that option is one source, no list */
+	/* A source that was in use before opens without them, where it must: see
+	 * driver->without. */
+	bool opens_without;
 	/* The OPT_STRING option that names a file of the data directory in which it
 	 * keeps what it knows while hosts write; opened as driver->store. Of kinds
 	 * that have an OPT_DOC option, too. NULL: it has none. */
@@ -136,6 +139,11 @@ struct block_kind {
 	 * What of that must be durable first it makes so; non-zero: not to be. Perhaps
 	 * it is not to be anyway. Optional. */
 	int (*changing_co)(struct block_driver *driver, struct err *err);
+	/* What is below is about to grow to `bytes`: what it has beside that must not be
+	 * smaller grows first, or it is not to be. `back`: it could not grow, all is to
+	 * be as it was (never fails). Optional. */
+	int (*growing_co)(struct block_driver *driver, uint64_t bytes,
+		bool back, struct err *err);
 	/* A swap changed what is read there, behind its gate; or it joins a source
 	 * in use, of which it has seen nothing. Optional. */
 	void (*content_changed)(struct block_driver *driver,
@@ -182,6 +190,10 @@ struct block_driver {
 	/* Sources beside what is below it, until it is closed. */
 	struct block_source *others[BLOCK_OTHERS_MOST];
 	unsigned others_count;
+	/* Of kinds that open without them, while open_co runs: it is not to fail
+	 * because of them; and why there are none, NULL: they are there. */
+	bool may_do_without;
+	const struct err *without;
 	struct block_source *store; /* see kind->store; NULL: none */
 	uint32_t references; /* control lane only */
 	_Atomic bool released; /* no new holds; set by the control lane */

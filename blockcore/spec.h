@@ -42,6 +42,13 @@ int spec_build_co(struct block_core *core, const char *name,
 	const uint8_t *uuid, const struct doc *document,
 	struct block_source **source, struct err *err);
 
+/* The same for a source that has been in use: a listener that keeps another source
+ * equal opens without it where that is not there, is not what it was, or another has
+ * it; its status says so. */
+int spec_build_degraded_co(struct block_core *core, const char *name,
+	const uint8_t *uuid, const struct doc *document,
+	struct block_source **source, struct err *err);
+
 /* Adds one listener: at the place its band allows, below the listener named
  * `below` if that is not NULL. */
 int spec_attach_co(struct block_source *source, const struct doc *listener,

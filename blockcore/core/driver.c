@@ -191,6 +191,33 @@ int block_drivers_changing_co(
 	return error;
 }
 
+void block_drivers_grow_back_co(
+	struct block_driver *const *driver, unsigned count, uint64_t bytes)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (driver[i]->kind->growing_co)
+			driver[i]->kind->growing_co(
+				driver[i], bytes, true, NULL);
+	}
+}
+
+int block_drivers_growing_co(struct block_driver *const *driver, unsigned count,
+	uint64_t bytes, struct err *err)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct block_kind *kind = driver[i]->kind;
+		int error = kind->growing_co
+			? kind->growing_co(driver[i], bytes, false, err)
+			: 0;
+
+		if (!error)
+			continue;
+		block_drivers_grow_back_co(driver, i, bytes);
+		return err_wrap(err, "listener '%s'", driver[i]->name);
+	}
+	return 0;
+}
+
 void block_driver_put_co(struct block_driver *driver)
 {
 	assert(driver->references);

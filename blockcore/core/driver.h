@@ -27,6 +27,12 @@ struct block_source *block_driver_source(const struct block_driver *driver);
  * that has some. */
 void block_driver_others_put_co(struct block_driver *driver);
 void block_driver_sources_put_co(struct block_driver *driver);
+/* What is below them grows to `bytes` (kind->growing_co): all are ready for that, or all
+ * are as they were. And back, when it could not grow. */
+int block_drivers_growing_co(struct block_driver *const *driver, unsigned count,
+	uint64_t bytes, struct err *err);
+void block_drivers_grow_back_co(
+	struct block_driver *const *driver, unsigned count, uint64_t bytes);
 /* Asks all that want to know before what is read there changes (kind->changing_co). */
 int block_drivers_changing_co(
 	struct block_driver *const *driver, unsigned count, struct err *err);

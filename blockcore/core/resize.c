@@ -33,6 +33,22 @@ static int resize_bottom_co(void *argument, struct err *err)
 		     : bottom->kind->resize_co(bottom, resize->bytes, err);
 }
 
+/* What listeners keep beside grows with it, or nothing does. */
+static int resize_grow_co(struct resize *resize, struct err *err)
+{
+	const struct block_stack *now = resize->now;
+	int error = block_drivers_growing_co(
+		now->driver, now->count, resize->bytes, err);
+
+	if (error)
+		return error;
+	error = resize_bottom_co(resize, err);
+	if (error)
+		block_drivers_grow_back_co(
+			now->driver, now->count, resize->bytes);
+	return error;
+}
+
 static int resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err)
 {
@@ -54,7 +70,7 @@ static int resize_co(
 		change.durable_co = resize_bottom_co;
 		change.argument = &resize;
 	} else {
-		int error = resize_bottom_co(&resize, err);
+		int error = resize_grow_co(&resize, err);
 		if (error)
 			return error;
 	}

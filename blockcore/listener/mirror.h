@@ -33,7 +33,8 @@
  *	degrade	nothing: changes are noted, and done below only
  *	fail	the leg's error; later changes are refused
  *
- * until the job resync has opened the leg anew and copied. While it copies, hosts'
+ * So it is from the start if the leg is not there, or not what it was, when a source
+ * opens that has been in use (spec_build_degraded_co); until the job resync has opened the leg anew and copied. While it copies, hosts'
  * changes of what it lacks go below only, in both cases.
  *
  * Invariants
@@ -45,7 +46,8 @@
  *     kept when it comes back are dirty.
  *  4. dirty is in kept. It is cleared by a COPY of the whole granule only, when the
  *     leg has it, which is recent then.
- *  5. Nobody else writes to the leg (claimed); it is at least as large.
+ *  5. Nobody else writes to the leg (claimed); it is at least as large as what is
+ *     shown. It grows first; when the source cannot grow then, it is as before.
  *  6. A change that goes to both ends on both: cancelling it waits for that.
  *  7. `error` becomes 0 on the control lane only, after all lanes have seen it
  *     true: the leg is replaced while nobody looks at it.
@@ -65,6 +67,7 @@
 #define MIRROR_GRANULARITY_MOST (1u << 20) /* what a COPY moves at once */
 #define MIRROR_GRANULES_MOST (1ull << 28)
 #define MIRROR_SECTOR_WORDS 63u /* of marks in a sector of the map */
+#define MIRROR_WHY_BYTES 200u
 #define MIRROR_SETTLE_NS (5ull * 1000 * 1000 * 1000)
 
 enum mirror_on_error { MIRROR_DEGRADE, MIRROR_FAIL };
@@ -78,7 +81,7 @@ struct mirror_options {
 };
 
 struct mirror_marks {
-	uint64_t count; /* granules */
+	uint64_t count; /* granules; grows, control lane only */
 	unsigned shift;
 	_Atomic uint64_t *dirty, *kept, *recent[2];
 	_Atomic uint64_t *wanted; /* to be kept: changes wait for that */
@@ -142,6 +145,8 @@ struct mirror {
 	struct co_mutex turn; /* settling and resync: one at a time */
 	uint64_t settled; /* times */
 	uint64_t size_bytes; /* that it shows; 0: not yet */
+	uint64_t leg_bytes; /* before it has grown; 0: it has not */
+	char why[MIRROR_WHY_BYTES]; /* the leg is not there; "": `error` says */
 };
 
 /* NULL: the driver is another kind. */
@@ -152,10 +157,15 @@ void mirror_submit(struct block_driver *driver, struct block_request *request);
 
 /* -- mirror_marks.c ------------------------------------------------------- */
 
-/* For `bytes`; all clean. -ENOMEM, -EFBIG with *err. */
-int mirror_marks_init(struct mirror_marks *marks, uint64_t bytes,
-	uint64_t granularity_bytes, struct err *err);
+/* Of no granule yet. -ENOMEM with *err. */
+int mirror_marks_init(struct mirror_marks *marks, uint64_t granularity_bytes,
+	struct err *err);
 void mirror_marks_fini(struct mirror_marks *marks);
+/* `count` of them at least; new ones are clean. Control lane, while lanes look at those
+ * that are there. -ENOMEM, -EFBIG: all is as it was. */
+int mirror_marks_grow(struct mirror_marks *marks, uint64_t count);
+/* Granules that `bytes` have, from 0. */
+uint64_t mirror_marks_count(const struct mirror_marks *marks, uint64_t bytes);
 
 /* Granules of a range that is not empty, both inclusive. */
 struct mirror_granules {
@@ -198,8 +208,9 @@ int mirror_settle_co(struct mirror *mirror);
 
 /* In the mirror's turn, while the leg has failed and its last answers were heard: it
  * is closed; another one, whose reference is taken over, also when this fails, lacks
- * all that is kept, and has not failed. */
+ * all that is kept, and has not failed. `why`: there is none. */
 void mirror_leg_close_co(struct mirror *mirror);
+void mirror_leg_is_not_there(struct mirror *mirror, const struct err *why);
 int mirror_leg_open_co(
 	struct mirror *mirror, struct block_source *leg, struct err *err);
 

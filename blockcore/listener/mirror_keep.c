@@ -8,6 +8,7 @@
  * order for all (sequentially consistent), so one of the two sees the other.
  */
 #include "blockcore/base/bits.h"
+#include "blockcore/base/doc.h"
 #include "blockcore/base/log.h"
 #include "blockcore/core/driver_flush.h"
 #include "blockcore/listener/mirror_map.h"
@@ -312,16 +313,28 @@ void mirror_forget_beyond(struct mirror *mirror)
 uint64_t mirror_behind_bytes(struct mirror *mirror)
 {
 	struct mirror_marks *marks = &mirror->marks;
-	uint64_t bytes = atomic_load(&marks->dirty_count) << marks->shift;
+	/* What is kept while it has failed is what it will lack. */
+	bool failed = mirror_error(mirror) != 0;
+	_Atomic uint64_t *lacks = failed ? marks->kept : marks->dirty;
+	uint64_t granules = failed ? bits_count(lacks, marks->count)
+				   : atomic_load(&marks->dirty_count);
+	uint64_t bytes = granules << marks->shift;
 	uint64_t last = mirror->size_bytes >> marks->shift;
 	uint64_t part = mirror->size_bytes & ((1ull << marks->shift) - 1);
 
-	if (part && bits_any(marks->dirty, last, last))
+	if (part && bits_any(lacks, last, last))
 		bytes -= (1ull << marks->shift) - part;
 	return bytes;
 }
 
 /* -- figures -------------------------------------------------------------- */
+
+static void status_error(const struct mirror *mirror, int failed, FILE *out)
+{
+	fputs("\"error\": ", out);
+	json_print_string(out, *mirror->why ? mirror->why : strerror(-failed));
+	fputs(", ", out);
+}
 
 void mirror_status(struct block_driver *driver, FILE *out)
 {
@@ -337,7 +350,7 @@ void mirror_status(struct block_driver *driver, FILE *out)
 			: behind ? "behind"
 				 : "in sync");
 	if (failed)
-		fprintf(out, "\"error\": \"%s\", ", strerror(-failed));
+		status_error(mirror, failed, out);
 	if (driver->job)
 		fprintf(out, "\"job\": \"%s\", ", driver->job);
 	fprintf(out,

@@ -4,11 +4,13 @@
  */
 #include "blockcore/listener/mirror_map.h"
 
+#include "blockcore/base/log.h"
 #include "blockcore/core/driver.h"
 #include "blockcore/core/plain_file.h"
 #include "blockcore/kinds.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 struct mirror *mirror_of(struct block_driver *driver)
@@ -82,6 +84,12 @@ static int leg_check(
 		return err_set(err, EINVAL,
 			"the leg '%s' is smaller than it was",
 			block_source_name(leg));
+	if (mirror_marks_count(&mirror->marks, info.size_bytes) >
+		MIRROR_GRANULES_MOST)
+		return err_set(err, EFBIG,
+			"the leg '%s' has more than %llu granules: give a "
+			"larger granularity",
+			block_source_name(leg), MIRROR_GRANULES_MOST);
 	mirror->claim.mode = BLOCK_CLAIM_WRITE;
 	snprintf(mirror->claim.holder, sizeof mirror->claim.holder,
 		"mirror '%s'", mirror->driver.name);
@@ -100,6 +108,13 @@ void mirror_leg_close_co(struct mirror *mirror)
 	block_driver_others_put_co(driver);
 }
 
+void mirror_leg_is_not_there(struct mirror *mirror, const struct err *why)
+{
+	snprintf(mirror->why, sizeof mirror->why, "%.*s",
+		(int)sizeof mirror->why - 1, why->text);
+	atomic_store(&mirror->error, -why->code);
+}
+
 int mirror_leg_open_co(
 	struct mirror *mirror, struct block_source *leg, struct err *err)
 {
@@ -112,8 +127,32 @@ int mirror_leg_open_co(
 	}
 	driver->others[0] = leg;
 	driver->others_count = 1;
+	mirror->why[0] = '\0';
 	mirror_marks_dirty_kept(&mirror->marks);
 	atomic_store(&mirror->error, 0);
+	return 0;
+}
+
+/* The first one, or why there is none. */
+static int leg_begin_co(struct mirror *mirror, struct err *err)
+{
+	struct block_driver *driver = &mirror->driver;
+	struct err why = {0};
+	int error = 0;
+
+	if (!driver->without) {
+		error = leg_check(mirror, driver->others[0], &why);
+		if (!error)
+			return 0;
+		if (!driver->may_do_without)
+			return err_set(err, why.code, "%s", why.text);
+		block_driver_others_put_co(driver);
+	}
+	mirror_leg_is_not_there(mirror, error ? &why : driver->without);
+	log_warning(driver->name, "degraded",
+		"the mirror has no leg: %s; what hosts change is noted, the "
+		"job resync brings it back",
+		mirror->why);
 	return 0;
 }
 
@@ -121,13 +160,11 @@ static int mirror_open_co(struct block_driver *driver, struct err *err)
 {
 	struct mirror *mirror = container_of(driver, struct mirror, driver);
 	const struct mirror_options *o = driver->options;
-	struct block_info leg = block_source_info(
-		driver->others[0], block_core_lane(driver->core, 0));
-	int error = mirror_marks_init(
-		&mirror->marks, leg.size_bytes, o->granularity_bytes, err);
+	int error =
+		mirror_marks_init(&mirror->marks, o->granularity_bytes, err);
 
 	if (!error)
-		error = leg_check(mirror, driver->others[0], err);
+		error = leg_begin_co(mirror, err);
 	if (!error && driver->store)
 		error = mirror_map_open_co(mirror, &mirror->size_bytes, err);
 	if (error) {
@@ -187,7 +224,6 @@ static void mirror_show(struct mirror *mirror, uint64_t bytes)
 static void mirror_narrow(struct block_driver *driver, struct block_info *info)
 {
 	struct mirror *mirror = container_of(driver, struct mirror, driver);
-	uint64_t marked = mirror->marks.count << mirror->marks.shift;
 
 	for (unsigned i = 0; i < driver->others_count; i++) {
 		struct block_info leg = block_source_info(
@@ -197,8 +233,9 @@ static void mirror_narrow(struct block_driver *driver, struct block_info *info)
 			info->size_bytes = leg.size_bytes;
 		info->volatile_cache |= leg.volatile_cache;
 	}
-	if (info->size_bytes > marked)
-		info->size_bytes = marked;
+	uint64_t wanted = mirror_marks_count(&mirror->marks, info->size_bytes);
+	if (mirror_marks_grow(&mirror->marks, wanted))
+		info->size_bytes = mirror->marks.count << mirror->marks.shift;
 	mirror_show(mirror, info->size_bytes);
 }
 
@@ -214,6 +251,52 @@ static int mirror_changing_co(struct block_driver *driver, struct err *err)
 	return error ? err_set(err, -error, "its map cannot be written: %s",
 			       strerror(-error))
 		     : 0;
+}
+
+/* A leg with a name of its own has its size from elsewhere. */
+static int growing_check(struct mirror *mirror, struct block_source *leg,
+	uint64_t bytes, struct err *err)
+{
+	if (mirror_marks_count(&mirror->marks, bytes) > MIRROR_GRANULES_MOST)
+		return err_set(err, EFBIG,
+			"%" PRIu64 " bytes are more than %llu granules: give "
+			"the mirror a larger granularity first",
+			bytes, MIRROR_GRANULES_MOST);
+	if (leg &&
+		block_source_find(
+			mirror->driver.core, block_source_name(leg)) == leg)
+		return err_set(err, EBUSY,
+			"the leg is the source '%s', which is smaller and has "
+			"a life of its own: let that grow first",
+			block_source_name(leg));
+	return 0;
+}
+
+static int mirror_growing_co(
+	struct block_driver *driver, uint64_t bytes, bool back, struct err *err)
+{
+	struct mirror *mirror = container_of(driver, struct mirror, driver);
+	struct block_source *leg =
+		driver->others_count ? driver->others[0] : NULL;
+	uint64_t was = mirror->leg_bytes;
+
+	mirror->leg_bytes = 0;
+	if (back)
+		return was && leg ? block_source_resize_co(leg, was, NULL) : 0;
+	if (mirror_error(mirror) || !leg)
+		return err_set(err, EBUSY,
+			"its leg is not there, and grows with it: start the "
+			"job resync first, or detach the mirror");
+	was = block_source_info(leg, block_core_lane(driver->core, 0))
+		      .size_bytes;
+	if (was >= bytes)
+		return growing_check(mirror, NULL, bytes, err);
+	int error = growing_check(mirror, leg, bytes, err);
+	if (!error)
+		error = block_source_resize_co(leg, bytes, err);
+	if (!error)
+		mirror->leg_bytes = was;
+	return error;
 }
 
 static struct block_source *mirror_below(
@@ -237,6 +320,7 @@ const struct block_kind mirror_kind = {
 	.tracked = true,
 	.others = "leg",
 	.one_other = true,
+	.opens_without = true,
 	.store = "map",
 	.handles = HANDLED,
 	/* Only an alias offers COMPARE_AND_WRITE itself; one that writes is refused. */
@@ -254,6 +338,7 @@ const struct block_kind mirror_kind = {
 	.submit = mirror_submit,
 	.narrow = mirror_narrow,
 	.changing_co = mirror_changing_co,
+	.growing_co = mirror_growing_co,
 	.below = mirror_below,
 	.status = mirror_status,
 };

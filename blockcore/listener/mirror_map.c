@@ -133,7 +133,8 @@ static int header_get(struct mirror *mirror, const uint8_t *bytes,
 		get_le32(bytes + 20), get_le64(bytes + 24),
 		get_le64(bytes + 32), get_le64(bytes + 40)};
 	if (h->state != MARKS || h->shift != mirror->marks.shift ||
-		h->leg != mirror->map.leg || h->count > mirror->marks.count) {
+		h->leg != mirror->map.leg ||
+		mirror_marks_grow(&mirror->marks, h->count)) {
 		log_info(name, "mirror",
 			"its map is of another leg or granularity, or was left "
 			"behind: the leg lacks everything");
@@ -153,6 +154,18 @@ static uint64_t map_blocks(const struct mirror *mirror)
 static uint64_t block_offset(uint64_t block)
 {
 	return BLOCK_BYTES + block * BLOCK_BYTES;
+}
+
+/* As there are more granules than there were. */
+static int map_enlarge_co(struct mirror *mirror, struct err *err)
+{
+	uint64_t needs = block_offset(map_blocks(mirror));
+	struct block_info info =
+		block_source_info(mirror->driver.store, lane_of(mirror));
+
+	return info.size_bytes >= needs
+		? 0
+		: block_source_resize_co(mirror->driver.store, needs, err);
 }
 
 /* What is to be there, and of that what is wanted; 0 beyond the end. */
@@ -256,17 +269,6 @@ static int body_read_co(struct mirror *mirror, const struct header *h)
 
 /* -- opening -------------------------------------------------------------- */
 
-static int map_enlarge_co(struct mirror *mirror, struct err *err)
-{
-	uint64_t needs = block_offset(map_blocks(mirror));
-	struct block_info info =
-		block_source_info(mirror->driver.store, lane_of(mirror));
-
-	return info.size_bytes >= needs
-		? 0
-		: block_source_resize_co(mirror->driver.store, needs, err);
-}
-
 static int map_load_co(struct mirror *mirror, struct header *h, struct err *err)
 {
 	uint8_t *bytes = map_buffer();
@@ -279,6 +281,8 @@ static int map_load_co(struct mirror *mirror, struct header *h, struct err *err)
 	else
 		error = header_get(mirror, bytes, h, err);
 	free(bytes);
+	if (!error)
+		error = map_enlarge_co(mirror, err);
 	if (error || h->state == ALL)
 		return error;
 	error = body_read_co(mirror, h);
@@ -291,17 +295,15 @@ int mirror_map_open_co(struct mirror *mirror, uint64_t *size, struct err *err)
 {
 	struct mirror_map *map = &mirror->map;
 	struct header h;
-	int error = map_enlarge_co(mirror, err);
 
 	*size = 0;
 	co_mutex_init(&map->writing);
-	if (!error && leg_print(mirror, &map->leg))
-		error = err_set(err, ENOMEM, "no memory for a map");
-	if (!error)
-		error = map_load_co(mirror, &h, err);
+	if (leg_print(mirror, &map->leg))
+		return err_set(err, ENOMEM, "no memory for a map");
+	int error = map_load_co(mirror, &h, err);
 	if (error)
 		return error;
-	if (h.state == MARKS && h.count == mirror->marks.count) {
+	if (h.state == MARKS) {
 		map->number = h.number;
 		map->size_bytes = *size = h.size_bytes;
 		return 0;
@@ -379,6 +381,8 @@ void mirror_map_keep_co(struct mirror *mirror)
 	int error = 0;
 
 	co_mutex_lock_co(&mirror->map.writing);
+	if (!mirror->map.all)
+		error = map_enlarge_co(mirror, NULL);
 	for (uint64_t b = 0; !error && b < map_blocks(mirror); b++) {
 		if (!mirror->map.all && block_is_wanted(mirror, b))
 			error = block_write_co(mirror, b);
@@ -399,6 +403,7 @@ int mirror_map_settle_co(struct mirror *mirror)
 
 	co_mutex_lock_co(&map->writing);
 	bool whole = map->all || map->size_bytes != mirror->size_bytes;
+	error = map_enlarge_co(mirror, NULL);
 	for (uint64_t b = 0; !error && b < map_blocks(mirror); b++) {
 		if (whole ||
 			(map->first_gone < (b + 1) * BLOCK_WORDS &&

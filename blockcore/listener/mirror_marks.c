@@ -6,26 +6,27 @@
 #include "blockcore/listener/mirror.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
-int mirror_marks_init(struct mirror_marks *marks, uint64_t bytes,
-	uint64_t granularity_bytes, struct err *err)
+/* Room for as many words as there can be, at its own pages. */
+#define MAP_BYTES (MIRROR_GRANULES_MOST / 8 + PAGE_BYTES)
+#define PAGE_BYTES 4096u
+#define MAPS 5u
+
+/* They grow in place, as lanes look at them meanwhile: address space is kept for the
+ * most there can be, memory for what is used. */
+int mirror_marks_init(
+	struct mirror_marks *marks, uint64_t granularity_bytes, struct err *err)
 {
-	unsigned shift = (unsigned)__builtin_ctzll(granularity_bytes);
-	uint64_t count = (bytes >> shift) + (bytes % granularity_bytes != 0);
+	void *room = mmap(NULL, MAPS * MAP_BYTES, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	const size_t words = MAP_BYTES / 8;
 
-	if (count > MIRROR_GRANULES_MOST)
-		return err_set(err, EFBIG,
-			"%" PRIu64 " bytes are more than %llu granules: give a "
-			"larger granularity",
-			bytes, MIRROR_GRANULES_MOST);
-	size_t words = BITS_WORDS(count) + 1; /* count 0 is fine */
-	_Atomic uint64_t *all = calloc(5 * words, sizeof *all);
-	if (!all)
-		return err_set(err, ENOMEM, "no memory for marks");
-	*marks = (struct mirror_marks){.count = count,
-		.shift = shift,
+	if (room == MAP_FAILED)
+		return err_set(err, ENOMEM, "no address space for marks");
+	_Atomic uint64_t *all = room;
+	*marks = (struct mirror_marks){
+		.shift = (unsigned)__builtin_ctzll(granularity_bytes),
 		.dirty = all,
 		.kept = all + words,
 		.recent = {all + 2 * words, all + 3 * words},
@@ -35,8 +36,33 @@ int mirror_marks_init(struct mirror_marks *marks, uint64_t bytes,
 
 void mirror_marks_fini(struct mirror_marks *marks)
 {
-	free((void *)marks->dirty);
+	if (marks->dirty)
+		munmap((void *)marks->dirty, MAPS * MAP_BYTES);
 	*marks = (struct mirror_marks){0};
+}
+
+int mirror_marks_grow(struct mirror_marks *marks, uint64_t count)
+{
+	size_t bytes = (BITS_WORDS(count) * 8 / PAGE_BYTES + 1) * PAGE_BYTES;
+
+	if (count <= marks->count)
+		return 0;
+	if (count > MIRROR_GRANULES_MOST)
+		return -EFBIG;
+	for (unsigned i = 0; i < MAPS; i++) {
+		uint8_t *map = (uint8_t *)marks->dirty + i * MAP_BYTES;
+
+		if (mprotect(map, bytes, PROT_READ | PROT_WRITE))
+			return -ENOMEM;
+	}
+	marks->count = count;
+	return 0;
+}
+
+uint64_t mirror_marks_count(const struct mirror_marks *marks, uint64_t bytes)
+{
+	return (bytes >> marks->shift) +
+		((bytes & ((1ull << marks->shift) - 1)) != 0);
 }
 
 struct mirror_granules mirror_granules(const struct mirror_marks *marks,

@@ -23,26 +23,6 @@
 
 /* -- drivers -------------------------------------------------------------- */
 
-/* The sources that it has beside what is below it. */
-static int spec_open_others_co(const struct block_source *above,
-	struct block_driver *driver, struct err *err)
-{
-	const struct block_kind *kind = driver->kind;
-	const struct doc *value =
-		kind->others ? doc_find(driver->document, kind->others) : NULL;
-	const struct doc *node = value ? value->first : NULL;
-	int error = 0;
-
-	if (kind->one_other)
-		node = value;
-	for (; node && !error; node = kind->one_other ? NULL : node->next) {
-		error = spec_open_below_co(above, driver->name, node,
-			&driver->others[driver->others_count], err);
-		driver->others_count += !error;
-	}
-	return error;
-}
-
 static int spec_open_kind_co(const struct block_source *above,
 	const struct block_kind *kind, const struct doc *map, const char *name,
 	struct block_driver **out, struct err *err)
@@ -57,17 +37,11 @@ static int spec_open_kind_co(const struct block_source *above,
 		above->core, kind, name, options, document, err);
 	if (!driver)
 		return -ENOMEM;
-	error = spec_open_others_co(above, driver, err);
+	error = spec_open_beside_co(above, driver, err);
 	if (!error)
-		error = spec_open_store_co(above, driver, err);
-	if (!error)
-		error = block_driver_open_co(driver, err);
-	if (!error) {
 		*out = driver;
-		return 0;
-	}
-	block_driver_sources_put_co(driver);
-	block_driver_free(driver);
+	else
+		block_driver_free(driver);
 	return error;
 }
 
@@ -154,6 +128,7 @@ struct spec_new {
 	struct block_core *core;
 	const char *name;
 	bool listed;
+	bool degraded; /* as of spec_build_degraded_co */
 	unsigned depth; /* sources above it */
 	const uint8_t *uuid;
 	const struct doc *document;
@@ -196,6 +171,7 @@ int spec_open_below_co(const struct block_source *above, const char *key,
 	char name[BLOCK_NAME_BYTES];
 	struct spec_new new = {.core = above->core,
 		.name = name,
+		.degraded = above->degraded,
 		.depth = above->depth + 1,
 		.document = node,
 		.out = out,
@@ -422,6 +398,7 @@ static int spec_open_all_co(struct block_source *source,
 
 	if (error)
 		return error;
+	source->coming = driver[bottom];
 	for (opened = 0; opened < bottom; opened++, node = node->next) {
 		error = spec_open_listener_co(source, node, names->name[opened],
 			&driver[opened], err);
@@ -472,9 +449,11 @@ static int spec_build_new_co(const struct spec_new *new)
 	if (error)
 		return error;
 	source->depth = new->depth;
+	source->degraded = new->degraded;
 	error = spec_open_all_co(source, new->document, &names, driver, err);
 	if (!error)
 		error = spec_publish_first_co(source, driver, names.count, err);
+	source->coming = NULL;
 	if (error)
 		block_source_discard(source);
 	else
@@ -482,18 +461,36 @@ static int spec_build_new_co(const struct spec_new *new)
 	return error;
 }
 
+static int spec_build_listed_co(const struct spec_new *new)
+{
+	int error = spec_check(new->document, new->err);
+
+	return error ? error : spec_build_new_co(new);
+}
+
 int spec_build_co(struct block_core *core, const char *name,
 	const uint8_t *uuid, const struct doc *document,
 	struct block_source **source, struct err *err)
 {
-	const struct spec_new new = {.core = core,
+	return spec_build_listed_co(&(struct spec_new){.core = core,
 		.name = name,
 		.listed = true,
 		.uuid = uuid,
 		.document = document,
 		.out = source,
-		.err = err};
-	int error = spec_check(document, err);
+		.err = err});
+}
 
-	return error ? error : spec_build_new_co(&new);
+int spec_build_degraded_co(struct block_core *core, const char *name,
+	const uint8_t *uuid, const struct doc *document,
+	struct block_source **source, struct err *err)
+{
+	return spec_build_listed_co(&(struct spec_new){.core = core,
+		.name = name,
+		.listed = true,
+		.degraded = true,
+		.uuid = uuid,
+		.document = document,
+		.out = source,
+		.err = err});
 }

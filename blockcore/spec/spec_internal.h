@@ -48,6 +48,12 @@ int spec_names(
 int spec_name_given(const struct doc *map, const char **name, struct err *err);
 /* Its type, "alias" for a source. */
 const char *spec_type_of(const struct doc *map);
+/* Opens a new driver with the sources that it has beside what is below `above`'s
+ * bottom, and its store. When it fails these are closed, and the driver is to be
+ * freed. */
+int spec_open_beside_co(const struct block_source *above,
+	struct block_driver *driver, struct err *err);
+
 /* A name for a driver of this type that none of the `count` others has. */
 void spec_name_free(struct block_driver *const *others, unsigned count,
 	const char *type, char name[BLOCK_NAME_BYTES]);

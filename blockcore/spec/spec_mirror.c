@@ -72,8 +72,13 @@ static int resync_reopen_co(struct spec_resync *resync, struct err *err)
 	mirror_leg_close_co(mirror);
 	int error = spec_open_below_co(resync->source, mirror->driver.name,
 		doc_find(mirror->driver.document, "leg"), &leg, err);
-	return error ? err_wrap(err, "the leg")
-		     : mirror_leg_open_co(mirror, leg, err);
+	if (error)
+		err_wrap(err, "the leg");
+	else
+		error = mirror_leg_open_co(mirror, leg, err);
+	if (error)
+		mirror_leg_is_not_there(mirror, err);
+	return error;
 }
 
 /* In the mirror's turn: nobody settles. */

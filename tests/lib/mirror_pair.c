@@ -29,6 +29,19 @@ void mirror_pair_end_co(struct mirror_pair *pair)
 	block_source_put_co(pair->leg);
 }
 
+struct mirror_pair pair_degraded_co(struct stack_rig *rig, const char *document)
+{
+	struct mirror_pair pair = {.rig = rig};
+	struct err err = {0};
+	char name[32];
+
+	snprintf(name, sizeof name, "source-%u", ++rig->sources);
+	if (spec_build_degraded_co(rig->core, name, NULL,
+		    stack_rig_doc(rig, document), &pair.source, &err))
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+	return pair;
+}
+
 int pair_transfer_co(struct mirror_pair *pair, enum block_opcode op,
 	uint64_t offset, uint64_t length, void *data)
 {

@@ -23,6 +23,10 @@ struct mirror_pair {
 struct mirror_pair mirror_pair_co(struct stack_rig *rig, const char *options);
 void mirror_pair_end_co(struct mirror_pair *pair);
 
+/* A source with a mirror, which opens also where its leg cannot. */
+struct mirror_pair pair_degraded_co(
+	struct stack_rig *rig, const char *document);
+
 int pair_transfer_co(struct mirror_pair *pair, enum block_opcode op,
 	uint64_t offset, uint64_t length, void *data);
 /* PAIR_BLOCK bytes that tell their seed. */

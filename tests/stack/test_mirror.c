@@ -232,7 +232,8 @@ static void test_resize_co(struct stack_rig *rig, void *argument)
 
 	(void)argument;
 	pair_resync_co(&pair);
-	spec_resize_co(pair.source, 2 << 20, &err);
+	CHECK_INT(spec_resize_co(pair.source, 2 << 20, &err), -EBUSY);
+	CHECK_ERR(&err, "has a life of its own: let that grow first");
 	CHECK_INT(block_source_info(pair.source, lane).size_bytes, PAIR_BYTES);
 	CHECK_INT(spec_resize_co(
 			  pair.source, 3 * PAIR_GRANULE + PAIR_BLOCK, &err),
@@ -243,6 +244,66 @@ static void test_resize_co(struct stack_rig *rig, void *argument)
 	pair_resync_co(&pair);
 	CHECK(pair_is_equal_co(&pair));
 	mirror_pair_end_co(&pair);
+}
+
+#define GROWING(leg) \
+	"{listeners: [{type: mirror, name: m, granularity: 64K, " leg "}], " \
+	"protocol: {type: mem, size: 1M, max_size: 2M}}"
+
+static void expect_resize_co(
+	struct mirror_pair *pair, uint64_t bytes, int error, const char *text)
+{
+	struct block_lane *lane = block_core_lane(pair->rig->core, 0);
+	uint64_t was = block_source_info(pair->source, lane).size_bytes;
+	struct err err = {0};
+
+	CHECK_INT(spec_resize_co(pair->source, bytes, &err), error);
+	if (text)
+		CHECK_ERR(&err, text);
+	CHECK_INT(block_source_info(pair->source, lane).size_bytes,
+		error ? was : bytes);
+}
+
+/* The leg grows first; what is new is lacked. Where one of both cannot grow, neither
+ * does. */
+static void test_grow_co(struct stack_rig *rig, void *argument)
+{
+	struct mirror_pair pair = {.rig = rig};
+	char *status;
+
+	(void)argument;
+	pair.source = stack_rig_source_co(rig,
+		GROWING("leg: {protocol: {type: mem, size: 1M, "
+			"max_size: 4M}}"));
+	pair_resync_co(&pair);
+	expect_resize_co(
+		&pair, PAIR_BYTES + PAIR_GRANULE + PAIR_BLOCK, 0, NULL);
+	CHECK_INT(pair_behind(&pair), PAIR_GRANULE + PAIR_BLOCK);
+	CHECK_INT(pair_write_co(&pair, PAIR_BYTES + PAIR_GRANULE, 1), 0);
+	CHECK_INT(pair_resync_co(&pair), PAIR_GRANULE + PAIR_BLOCK);
+	CHECK_INT(pair_write_co(&pair, PAIR_BYTES, 2), 0);
+	pair_expect_state(&pair, "in sync");
+	expect_resize_co(&pair, 3 << 20, -EOPNOTSUPP, NULL); /* 2M at most */
+	status = stack_rig_status(pair.source);
+	CHECK(!strstr(status, "\"size\": 3145728"));
+	free(status);
+	pair_expect_state(&pair, "in sync");
+	block_source_put_co(pair.source);
+	pair.source = stack_rig_source_co(rig,
+		GROWING("leg: {protocol: {type: mem, size: 1M, "
+			"max_size: 1M}}"));
+	expect_resize_co(&pair, 2 << 20, -EOPNOTSUPP, "listener 'm'");
+	block_source_put_co(pair.source);
+	pair.source = stack_rig_source_co(rig,
+		GROWING("leg: {listeners: [{type: fault, rules: [{op: "
+			"write, error: EIO}]}], protocol: {type: mem, size: "
+			"1M, "
+			"max_size: 4M}}"));
+	pair_resync_co(&pair);
+	CHECK_INT(pair_write_co(&pair, 0, 2), 0);
+	pair_expect_state(&pair, "degraded");
+	expect_resize_co(&pair, 2 << 20, -EBUSY, "its leg is not there");
+	block_source_put_co(pair.source);
 }
 
 static void refuse_co(struct stack_rig *rig, const char *options,
@@ -306,6 +367,7 @@ int main(void)
 		ROWS(test_resync_cancel_co),
 		ROWS(test_attach_co),
 		ROWS(test_resize_co),
+		ROWS(test_grow_co),
 		ROWS(test_refusals_co),
 	};
 

@@ -164,7 +164,8 @@ static int prepare_one_co(struct apply *apply, unsigned i, struct err *err)
 		return -EINVAL;
 	apply->volume[i] = v->volume;
 	TAILQ_INSERT_TAIL(&apply->fresh, v, link);
-	int failed = appliance_volume_prepare_co(v, &why);
+	int failed = appliance_volume_prepare_co(
+		v, apply->order->restores || !apply->order->strict, &why);
 	if (!failed)
 		return 0;
 	if (why.code == EBUSY)

@@ -70,7 +70,7 @@ bool appliance_retry_co(struct appliance *appliance, struct appliance_volume *v)
 {
 	char object[BLOCK_NAME_BYTES + 8];
 	struct err err = {0};
-	if (appliance_volume_prepare_co(v, &err)) {
+	if (appliance_volume_prepare_co(v, true, &err)) {
 		appliance_volume_fail_co(v, err.text);
 		note_waiting(appliance, v);
 		return false;

@@ -347,7 +347,8 @@ static int check_size(const struct appliance_volume *self, struct err *err)
 		self->settings.block_bytes);
 }
 
-int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err)
+int appliance_volume_prepare_co(
+	struct appliance_volume *self, bool degraded, struct err *err)
 {
 	assert(!self->prepared && !appliance_volume_online(self));
 	if (self->hopeless)
@@ -355,8 +356,9 @@ int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err)
 	struct doc *source = source_held(self, err);
 	if (!source)
 		return -ENOMEM;
-	int failed = spec_build_co(self->volume->core, self->settings.name,
-		self->settings.uuid, source, &self->prepared, err);
+	int failed = (degraded ? spec_build_degraded_co : spec_build_co)(
+		self->volume->core, self->settings.name, self->settings.uuid,
+		source, &self->prepared, err);
 	if (source != self->source)
 		doc_free(source);
 	if (!failed) {

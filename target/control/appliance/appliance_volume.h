@@ -60,8 +60,9 @@ void appliance_volume_take(
 	struct appliance_volume *self, const struct document_volume *wanted);
 
 /* Opens the source: `prepared`, or an error. A file that the volume made once is
- * not made again. */
-int appliance_volume_prepare_co(struct appliance_volume *self, struct err *err);
+ * not made again. `degraded`: a mirror may lack its leg (spec.h). */
+int appliance_volume_prepare_co(
+	struct appliance_volume *self, bool degraded, struct err *err);
 /* What was prepared is closed again. */
 void appliance_volume_abandon_co(struct appliance_volume *self);
 /* Puts what was prepared online, and keeps which files it made. */
