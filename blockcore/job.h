@@ -7,9 +7,10 @@
  *  1. A job reads and writes through sources with BLOCK_INTERNAL, so gates and
  *     throttles hold for it like for anybody; but what moves content (spec_move.h)
  *     enters behind the front, and has its own limit only.
- *  2. It calls job_step_co between chunks of at most JOB_CHUNK_BYTES: there it
- *     is paused, slowed down and cancelled; so a cancel takes one chunk, and less
- *     if what the chunk moves with job_transfer_co is held up.
+ *  2. It calls job_step_co between chunks, with at most JOB_CHUNK_BYTES of them
+ *     under way: there it is paused, slowed down and cancelled. So no more than
+ *     that is moved after a pause or a cancel, and less if what job_transfer_co
+ *     moves is held up.
  *  3. The cursor handed to job_step_co is where a restart may go on.
  */
 #ifndef BLOCKCORE_JOB_H

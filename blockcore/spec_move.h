@@ -36,10 +36,12 @@
 #define BLOCKCORE_SPEC_MOVE_H
 
 #include "blockcore/base/doc.h"
-#include "blockcore/block.h"
+#include "blockcore/job.h"
 
-#define SPEC_MOVE_CHUNK_BYTES (1u << 20)
 #define SPEC_MOVE_CHUNKS 4u /* at a time */
+/* So that all of them together are what a job may still move when it has been told to
+ * stop (job.h). */
+#define SPEC_MOVE_CHUNK_BYTES (JOB_CHUNK_BYTES / SPEC_MOVE_CHUNKS)
 
 enum spec_move_kind {
 	SPEC_MOVE_COPY,
@@ -48,8 +50,6 @@ enum spec_move_kind {
 	SPEC_MOVE_REBASE
 };
 
-struct job;
-struct job_space;
 struct spec_move;
 
 /* What a move of that kind would write, and the room there is; `target`: of COPY, else

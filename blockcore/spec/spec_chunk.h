@@ -12,7 +12,7 @@
 #include "blockcore/core/ticket.h"
 #include "blockcore/spec_move.h"
 
-#define SPEC_CHUNK_BYTES SPEC_MOVE_CHUNK_BYTES
+#define SPEC_CHUNK_BYTES JOB_CHUNK_BYTES /* at most: a mirror's granule */
 
 struct spec_chunk {
 	struct block_ticket ticket;

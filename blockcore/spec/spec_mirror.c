@@ -29,6 +29,8 @@ struct spec_resync {
 	struct block_source *source; /* a reference */
 	struct mirror *mirror; /* a reference */
 	struct resync_chunk chunk[RESYNC_CHUNKS];
+	unsigned chunks; /* at a time: together at most JOB_CHUNK_BYTES */
+	uint64_t most_granules; /* of a chunk */
 	struct co *waiter;
 	uint64_t next; /* granule */
 	uint64_t ended; /* bytes since the last step */
@@ -96,6 +98,17 @@ static int resync_begin_co(struct spec_resync *resync, struct err *err)
 	return error;
 }
 
+/* Large granules are copied one after the other, small ones together. */
+static void resync_share(struct spec_resync *resync)
+{
+	uint64_t granule = 1ull << resync->mirror->marks.shift;
+	uint64_t bytes = granule < SPEC_MOVE_CHUNK_BYTES ? SPEC_MOVE_CHUNK_BYTES
+							 : granule;
+
+	resync->most_granules = bytes / granule;
+	resync->chunks = (unsigned)(JOB_CHUNK_BYTES / bytes);
+}
+
 int spec_resync_begin_co(struct block_source *source, const char *name,
 	struct spec_resync **out, struct err *err)
 {
@@ -111,6 +124,7 @@ int spec_resync_begin_co(struct block_source *source, const char *name,
 		return err_set(err, ENOMEM, "no memory for a job");
 	resync->source = source;
 	resync->mirror = mirror;
+	resync_share(resync);
 	block_source_get(source);
 	block_driver_get(&mirror->driver);
 	mirror->driver.job = "resync";
@@ -214,7 +228,7 @@ static void resync_wait_co(struct spec_resync *resync)
 static struct resync_chunk *resync_chunk_that(
 	struct spec_resync *resync, bool busy)
 {
-	for (unsigned i = 0; i < RESYNC_CHUNKS; i++) {
+	for (unsigned i = 0; i < resync->chunks; i++) {
 		if (resync->chunk[i].busy == busy)
 			return &resync->chunk[i];
 	}
@@ -228,7 +242,7 @@ static int resync_start(struct spec_resync *resync, uint64_t first)
 	struct resync_chunk *chunk = resync_chunk_that(resync, false);
 	struct spec_chunk *part = &chunk->part;
 	uint64_t size = resync->mirror->size_bytes;
-	uint64_t most = first + (SPEC_CHUNK_BYTES >> marks->shift);
+	uint64_t most = first + resync->most_granules;
 	uint64_t end = bits_next(marks->dirty, first,
 		most < marks->count ? most : marks->count, false);
 

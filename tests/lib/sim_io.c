@@ -248,6 +248,14 @@ static void io_extend(struct sim_world *self, const struct sim_io *io)
 	sim_disk_done(disk, io->number, end, 0, ++self->stamps);
 }
 
+static int32_t io_count(const struct sim_io *io)
+{
+	struct sim_traffic *traffic = &io->inode->traffic;
+	*(io->op->opcode == RING_READ ? &traffic->read_bytes
+				      : &traffic->written_bytes) += io->bytes;
+	return (int32_t)io->bytes;
+}
+
 static void io_end(struct sim_world *self, struct sim_io *io)
 {
 	struct ring_op *op = io->op;
@@ -260,7 +268,7 @@ static void io_end(struct sim_world *self, struct sim_io *io)
 		io_extend(self, io);
 		op->result = io->error;
 		if (!op->result && op->opcode <= RING_WRITE)
-			op->result = (int32_t)io->bytes;
+			op->result = io_count(io);
 	}
 	sim_note(self->sim, (uint64_t)(uint32_t)op->result ^ io->number << 32);
 	TAILQ_REMOVE(&self->out, io, link);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -201,6 +202,20 @@ bool sim_world_get(const struct ring_world *world, const char *path,
 	if (inode)
 		sim_disk_read(inode->disk, offset, to, bytes);
 	return inode;
+}
+
+struct sim_traffic sim_world_traffic(
+	const struct ring_world *world, const char *path)
+{
+	const struct sim_inode *inode;
+	struct sim_traffic sum = {0};
+	LIST_FOREACH (inode, &sim_world_of(world)->inodes, link) {
+		if (path && strcmp(inode->path, path))
+			continue;
+		sum.read_bytes += inode->traffic.read_bytes;
+		sum.written_bytes += inode->traffic.written_bytes;
+	}
+	return sum;
 }
 
 uint64_t sim_world_size_bytes(const struct ring_world *world, const char *path)

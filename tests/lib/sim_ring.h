@@ -92,6 +92,13 @@ void sim_world_put(struct ring_world *world, const char *path,
 /* What a program that reads `path` now would see. False: no such file. */
 bool sim_world_get(const struct ring_world *world, const char *path,
 	uint64_t offset, void *to, uint64_t bytes);
+/* What operations that have succeeded have moved, since the file was made. */
+struct sim_traffic {
+	uint64_t read_bytes, written_bytes; /* of data: no zeroes, no punches */
+};
+/* `path` NULL: of all files. Of none: zeroes. */
+struct sim_traffic sim_world_traffic(
+	const struct ring_world *world, const char *path);
 /* UINT64_MAX: no such file. */
 uint64_t sim_world_size_bytes(const struct ring_world *world, const char *path);
 /* True if a power cut could lose nothing of it. */

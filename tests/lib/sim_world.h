@@ -17,6 +17,7 @@ struct sim_inode {
 	char *path;
 	uint64_t number;
 	struct sim_disk *disk;
+	struct sim_traffic traffic;
 	LIST_HEAD(, sim_file) opens;
 	LIST_ENTRY(sim_inode) link;
 };

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A job of each kind, for tests of what holds of all: over files of the simulator, with
+ * a host beside it.
+ */
+#ifndef TESTS_LIB_JOB_CASES_H
+#define TESTS_LIB_JOB_CASES_H
+
+#include "blockcore/job.h"
+#include "tests/lib/sim_ring.h"
+#include "tests/lib/stack_rig.h"
+
+#define JOB_CASE_BYTES (4u << 20) /* of the source */
+#define JOB_KIND_CASES 12u
+
+struct job_kind_case {
+	const char *kind, *options;
+	const char *source; /* document; "disk" holds a pattern */
+	const char *listener; /* attached; NULL: none */
+	const char *image[2]; /* external snapshots, each then written over */
+	const char
+		*copy; /* the file that shows the same in the end; NULL: none */
+	bool destroys; /* what the source shows: nothing is compared, no host */
+};
+extern const struct job_kind_case job_kind_cases[JOB_KIND_CASES];
+
+#define JOB_FILES 5u
+struct job_traffic {
+	struct sim_traffic file[JOB_FILES];
+};
+
+struct job_host {
+	struct stack_rig_task task;
+	bool stop;
+	unsigned requests;
+	uint64_t slowest_ns;
+};
+
+struct job_trial {
+	struct stack_rig *rig;
+	const struct job_kind_case *kind;
+	struct block_lane *lane;
+	struct block_source *source;
+	struct job *job;
+	uint8_t *expected; /* JOB_CASE_BYTES */
+	struct job_host host;
+};
+
+/* The source, and the job, which has begun. */
+void job_trial_begin_co(struct job_trial *trial, struct stack_rig *rig,
+	const struct job_kind_case *kind);
+/* The job has ended. */
+void job_trial_end_co(struct job_trial *trial);
+/* The source shows what it should, and so does the copy, if no host was there. */
+void job_trial_expect_co(struct job_trial *trial);
+struct job_traffic job_trial_traffic(const struct job_trial *trial);
+
+/* A host that writes here and there, and reads that back; none where the kind
+ * destroys. Each request ends in JOB_HOST_PATIENCE_NS. */
+#define JOB_HOST_PATIENCE_NS (1000ull * 1000 * 1000)
+void job_trial_host_start(struct job_trial *trial);
+void job_trial_host_stop_co(struct job_trial *trial);
+
+#endif
