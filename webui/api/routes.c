@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every operation there is: the arrays of the files of handlers, and how the row
- * of a request is found.
+ * of a request is found; and every check of the doctor.
  */
 #include "webui/api/jobs/jobs.h"
+#include "webui/api/server/check.h"
 #include "webui/api/server/private.h"
 
 #include <string.h>
@@ -78,6 +79,21 @@ const struct api_route *const api_routes[] = {
 const struct api_stats_part api_stats_parts[] = {
 	{"jobs", api_jobs_stats},
 	{NULL, NULL},
+};
+
+extern const struct api_check live_machine_checks[];
+extern const struct api_check live_served_checks[];
+extern const struct api_check object_checks[];
+extern const struct api_check api_job_checks[];
+extern const struct api_check api_schedule_checks[];
+
+const struct api_check *const api_checks[] = {
+	live_machine_checks, /* live_checks_machine.c */
+	live_served_checks, /* live_checks.c */
+	object_checks, /* objects_checks.c */
+	api_job_checks, /* jobs_checks.c */
+	api_schedule_checks, /* schedules_checks.c */
+	NULL,
 };
 
 static void add_method(char *allowed, size_t bytes, const char *method)

@@ -121,6 +121,21 @@ static void print_check(struct cli_run *run, const json_t *check)
 	fputc('\n', out);
 }
 
+/* What is in order comes first: at the end of what scrolls by is what matters. */
+static void print_checks(struct cli_run *run, const json_t *checks)
+{
+	static const char *const order[] = {
+		"skipped", "ok", "warning", "failed"};
+	size_t i;
+	json_t *check;
+	for (unsigned s = 0; s < sizeof order / sizeof *order; s++)
+		json_array_foreach(checks, i, check)
+		{
+			if (!strcmp(text_at(check, "state"), order[s]))
+				print_check(run, check);
+		}
+}
+
 int run_doctor(struct cli_run *run)
 {
 	json_t *all, *check;
@@ -133,9 +148,9 @@ int run_doctor(struct cli_run *run)
 	json_array_foreach(checks, i, check)
 	{
 		failed += !strcmp(text_at(check, "state"), "failed");
-		if (run->output.format == OUTPUT_TABLE && !run->output.bare)
-			print_check(run, check);
 	}
+	if (run->output.format == OUTPUT_TABLE && !run->output.bare)
+		print_checks(run, checks);
 	if (run->output.format != OUTPUT_TABLE || run->output.bare)
 		output_list(&run->output,
 			cli_command_find(&cli_system, "checks")->columns,

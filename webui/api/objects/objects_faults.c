@@ -20,7 +20,8 @@
 /* The rules as they run, with what they have struck; NULL: nothing runs. */
 static json_t *running_rules(struct api_request *request, const char *volume)
 {
-	json_t *json = source_running_json(request, volume, true);
+	json_t *json =
+		source_running_json(request->parts->appliance, volume, true);
 	json_t *one, *rules = NULL;
 	size_t i;
 	json_array_foreach(

@@ -22,7 +22,8 @@
 static json_t *listeners_json(
 	struct api_request *request, const struct config_object *object)
 {
-	json_t *running = source_running_json(request, object->id, true);
+	json_t *running = source_running_json(
+		request->parts->appliance, object->id, true);
 	json_t *listeners = json_incref(json_object_get(
 		json_object_get(running, "source"), "listeners"));
 	json_decref(running);

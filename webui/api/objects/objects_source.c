@@ -142,19 +142,24 @@ const struct config_object *source_volume(struct api_request *request)
 
 /* -- what runs ---------------------------------------------------------------- */
 
+static struct block_source *running(
+	struct appliance *appliance, const char *volume)
+{
+	struct volume *found = appliance_find_volume(appliance, volume);
+	return found ? atomic_load(&found->source) : NULL;
+}
+
 struct block_source *source_running(
 	struct api_request *request, const char *volume)
 {
-	struct volume *found =
-		appliance_find_volume(request->parts->appliance, volume);
-	return found ? atomic_load(&found->source) : NULL;
+	return running(request->parts->appliance, volume);
 }
 
 /* As spec_print has it; NULL: it is offline. */
 json_t *source_running_json(
-	struct api_request *request, const char *volume, bool status)
+	struct appliance *appliance, const char *volume, bool status)
 {
-	struct block_source *source = source_running(request, volume);
+	struct block_source *source = running(appliance, volume);
 	char *text = NULL;
 	size_t bytes = 0;
 	FILE *out = source ? open_memstream(&text, &bytes) : NULL;
@@ -178,7 +183,8 @@ static void get_source_co(struct api_request *request)
 			json_incref(json_object_get(object->value, "source")));
 		return;
 	}
-	json_t *json = source_running_json(request, object->id, true);
+	json_t *json = source_running_json(
+		request->parts->appliance, object->id, true);
 	if (json)
 		api_answer(request, 200, json);
 	else

@@ -36,6 +36,6 @@ struct block_source *source_running(
 	struct api_request *request, const char *volume);
 /* The same as JSON (spec_print), with what drivers count; NULL: offline. */
 json_t *source_running_json(
-	struct api_request *request, const char *volume, bool status);
+	struct appliance *appliance, const char *volume, bool status);
 
 #endif
