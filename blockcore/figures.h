@@ -52,6 +52,33 @@ void block_layers_visit(struct block_source *source,
 	void (*each)(const struct block_layer *layer, void *argument),
 	void *argument);
 
+/* Of a driver in a source's own stack that keeps something in more than one place:
+ * whether it is whole. */
+enum block_health_state {
+	BLOCK_WHOLE,
+	BLOCK_BEHIND, /* one place lacks something; a job brings it */
+	BLOCK_DEGRADED /* one place is not in use, `why` */
+};
+struct block_health {
+	const char *name, *kind; /* of the driver: "m", "mirror" */
+	enum block_health_state state;
+	const char *why; /* "" unless degraded */
+	uint64_t behind_bytes; /* what is lacked */
+	uint64_t
+		failovers; /* reads that another place has served, since it opened */
+	const char *job; /* at work through it; NULL: none */
+	/* Whether it wants the job resync by itself, and again after a try that failed,
+	 * soon at first, then after so long at most. */
+	bool mends;
+	uint64_t retry_most_ns;
+};
+/* "in sync", "behind", "degraded". */
+const char *block_health_name(enum block_health_state state);
+/* Calls `each` for each of them, top first. Control lane; `each` must not wait. */
+void block_health_visit(struct block_source *source,
+	void (*each)(const struct block_health *health, void *argument),
+	void *argument);
+
 /* In a coroutine on `lane`: BLOCK_EXTENTS of a range; see struct block_extents. */
 int block_extents_co(struct block_source *source, struct block_lane *lane,
 	unsigned flags, uint64_t offset_bytes, uint64_t length_bytes,

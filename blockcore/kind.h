@@ -41,6 +41,7 @@ enum block_band {
 };
 
 struct ring_space;
+struct block_health;
 struct block_image;
 
 /* What a check of an image is asked for, and what it finds. */
@@ -134,6 +135,10 @@ struct block_kind {
 	/* Live figures as JSON members, without braces. Control lane; figures
 	 * of other lanes may be a little old. Optional. */
 	void (*status)(struct block_driver *driver, FILE *out);
+	/* Of one that keeps something in more than one place: whether it is whole (see
+	 * figures.h; name, kind and job are filled in). Control lane; optional. */
+	void (*health)(
+		struct block_driver *driver, struct block_health *health);
 	/* What is read there is about to change otherwise than by requests: another
 	 * content or a smaller size, behind the gate, or it joins a source in use.
 	 * What of that must be durable first it makes so; non-zero: not to be. Perhaps

@@ -49,6 +49,12 @@ int spec_build_degraded_co(struct block_core *core, const char *name,
 	const uint8_t *uuid, const struct doc *document,
 	struct block_source **source, struct err *err);
 
+/* Opens the leg of the source's mirror of that name again if it has failed, without
+ * copying; what it lacks then is known. 0, also if it has not failed; -EBUSY: a job is at
+ * work through it. */
+int spec_mirror_reopen_co(
+	struct block_source *source, const char *name, struct err *err);
+
 /* Adds one listener: at the place its band allows, below the listener named
  * `below` if that is not NULL. */
 int spec_attach_co(struct block_source *source, const struct doc *listener,

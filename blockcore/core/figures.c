@@ -77,6 +77,37 @@ int block_source_space_co(struct block_source *source, struct ring_space *space)
 	return result;
 }
 
+/* -- health ---------------------------------------------------------------- */
+
+const char *block_health_name(enum block_health_state state)
+{
+	static const char *const names[] = {[BLOCK_WHOLE] = "in sync",
+		[BLOCK_BEHIND] = "behind",
+		[BLOCK_DEGRADED] = "degraded"};
+
+	return names[state];
+}
+
+void block_health_visit(struct block_source *source,
+	void (*each)(const struct block_health *health, void *argument),
+	void *argument)
+{
+	const struct block_stack *stack = source->current;
+
+	for (unsigned i = 0; i < stack->count; i++) {
+		struct block_driver *driver = stack->driver[i];
+		struct block_health health = {.name = driver->name,
+			.kind = driver->kind->name,
+			.why = "",
+			.job = driver->job};
+
+		if (!driver->kind->health)
+			continue;
+		driver->kind->health(driver, &health);
+		each(&health, argument);
+	}
+}
+
 /* -- layers ---------------------------------------------------------------- */
 
 #define LAYER_PATH_BYTES 512u

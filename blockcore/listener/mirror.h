@@ -68,15 +68,19 @@
 #define MIRROR_GRANULES_MOST (1ull << 28)
 #define MIRROR_SECTOR_WORDS 63u /* of marks in a sector of the map */
 #define MIRROR_WHY_BYTES 200u
+#define MIRROR_RETRY_MOST_S 86400u
 #define MIRROR_SETTLE_NS (5ull * 1000 * 1000 * 1000)
 
 enum mirror_on_error { MIRROR_DEGRADE, MIRROR_FAIL };
+enum mirror_resync { MIRROR_AUTO, MIRROR_MANUAL };
 
 struct mirror_options {
 	const struct doc *leg;
 	uint64_t granularity_bytes;
 	int on_error;
 	bool failover;
+	int resync; /* who starts the job */
+	uint64_t retry_s; /* at most, between two tries */
 	char *map; /* NULL: marks are in memory only */
 };
 
@@ -234,9 +238,12 @@ static inline bool mirror_in_sync(struct mirror *mirror)
 		atomic_load(&mirror->marks.dirty_count) == 0;
 }
 
-/* What the leg lacks of what is shown. */
+/* -- mirror_figures.c (control lane) -------------------------------------- */
+
+/* What the leg lacks of what is shown; while it has failed, what it will lack. */
 uint64_t mirror_behind_bytes(struct mirror *mirror);
-/* Status as JSON members. */
+/* block_kind.health; status as JSON members. */
+void mirror_health(struct block_driver *driver, struct block_health *health);
 void mirror_status(struct block_driver *driver, FILE *out);
 
 #endif

@@ -8,13 +8,11 @@
  * order for all (sequentially consistent), so one of the two sees the other.
  */
 #include "blockcore/base/bits.h"
-#include "blockcore/base/doc.h"
 #include "blockcore/base/log.h"
 #include "blockcore/core/driver_flush.h"
 #include "blockcore/listener/mirror_map.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 static struct loop *control_of(const struct mirror *mirror)
@@ -308,54 +306,4 @@ void mirror_forget_beyond(struct mirror *mirror)
 	if (first < marks->count)
 		atomic_fetch_sub(&marks->dirty_count,
 			bits_clear(marks->dirty, first, marks->count - 1));
-}
-
-uint64_t mirror_behind_bytes(struct mirror *mirror)
-{
-	struct mirror_marks *marks = &mirror->marks;
-	/* What is kept while it has failed is what it will lack. */
-	bool failed = mirror_error(mirror) != 0;
-	_Atomic uint64_t *lacks = failed ? marks->kept : marks->dirty;
-	uint64_t granules = failed ? bits_count(lacks, marks->count)
-				   : atomic_load(&marks->dirty_count);
-	uint64_t bytes = granules << marks->shift;
-	uint64_t last = mirror->size_bytes >> marks->shift;
-	uint64_t part = mirror->size_bytes & ((1ull << marks->shift) - 1);
-
-	if (part && bits_any(lacks, last, last))
-		bytes -= (1ull << marks->shift) - part;
-	return bytes;
-}
-
-/* -- figures -------------------------------------------------------------- */
-
-static void status_error(const struct mirror *mirror, int failed, FILE *out)
-{
-	fputs("\"error\": ", out);
-	json_print_string(out, *mirror->why ? mirror->why : strerror(-failed));
-	fputs(", ", out);
-}
-
-void mirror_status(struct block_driver *driver, FILE *out)
-{
-	struct mirror *mirror = container_of(driver, struct mirror, driver);
-	struct mirror_marks *marks = &mirror->marks;
-	uint64_t behind = mirror_behind_bytes(mirror), failovers = 0;
-	int failed = mirror_error(mirror);
-
-	for (unsigned i = 0; i < block_core_lanes(driver->core); i++)
-		failovers += counter_get(&lane_of(mirror, i)->failovers);
-	fprintf(out, "\"state\": \"%s\", ",
-		failed		 ? "degraded"
-			: behind ? "behind"
-				 : "in sync");
-	if (failed)
-		status_error(mirror, failed, out);
-	if (driver->job)
-		fprintf(out, "\"job\": \"%s\", ", driver->job);
-	fprintf(out,
-		"\"behind_bytes\": %" PRIu64 ", \"kept_bytes\": %" PRIu64
-		", \"settled\": %" PRIu64 ", \"failovers\": %" PRIu64,
-		behind, bits_count(marks->kept, marks->count) << marks->shift,
-		mirror->settled, failovers);
 }

@@ -25,6 +25,9 @@ struct mirror *mirror_of(struct block_driver *driver)
 static const char *const on_error_names[] = {
 	[MIRROR_DEGRADE] = "degrade", [MIRROR_FAIL] = "fail", NULL};
 
+static const char *const resync_names[] = {
+	[MIRROR_AUTO] = "auto", [MIRROR_MANUAL] = "manual", NULL};
+
 static const struct opt_spec options[] = {
 	{.name = "leg",
 		.type = OPT_DOC,
@@ -49,6 +52,23 @@ static const struct opt_spec options[] = {
 		.offset = offsetof(struct mirror_options, failover),
 		.fallback = "true",
 		.help = "read from the leg what cannot be read otherwise"},
+	{.name = "resync",
+		.type = OPT_ENUM,
+		.flags = OPT_LIVE,
+		.offset = offsetof(struct mirror_options, resync),
+		.choices = resync_names,
+		.fallback = "auto",
+		.help = "who starts the job that brings the leg what it lacks: "
+			"the daemon, when it can be opened, or you"},
+	{.name = "retry",
+		.type = OPT_UINT,
+		.flags = OPT_LIVE,
+		.offset = offsetof(struct mirror_options, retry_s),
+		.min = 1,
+		.max = MIRROR_RETRY_MOST_S,
+		.fallback = "60",
+		.help = "seconds after which the daemon tries again at the "
+			"latest"},
 	{.name = "map",
 		.type = OPT_STRING,
 		.flags = OPT_OPTIONAL,
@@ -299,6 +319,19 @@ static int mirror_growing_co(
 	return error;
 }
 
+/* What may change live is looked at here only, when it is wanted. */
+static int mirror_configure_co(
+	struct block_driver *driver, void *values, struct err *err)
+{
+	struct mirror_options *new = values, *now = driver->options;
+	struct mirror_options old = *now;
+
+	(void)err;
+	*now = *new;
+	*new = old;
+	return 0;
+}
+
 static struct block_source *mirror_below(
 	struct block_driver *driver, unsigned index)
 {
@@ -340,5 +373,7 @@ const struct block_kind mirror_kind = {
 	.changing_co = mirror_changing_co,
 	.growing_co = mirror_growing_co,
 	.below = mirror_below,
+	.configure_co = mirror_configure_co,
 	.status = mirror_status,
+	.health = mirror_health,
 };

@@ -8,6 +8,7 @@
 #include "blockcore/core/core.h"
 #include "blockcore/core/driver.h"
 #include "blockcore/listener/mirror.h"
+#include "blockcore/spec.h"
 #include "blockcore/spec/spec_chunk.h"
 #include "blockcore/spec/spec_internal.h"
 #include "blockcore/spec/spec_mirror_internal.h"
@@ -135,6 +136,17 @@ int spec_resync_begin_co(struct block_source *source, const char *name,
 	}
 	*out = resync;
 	return 0;
+}
+
+int spec_mirror_reopen_co(
+	struct block_source *source, const char *name, struct err *err)
+{
+	struct spec_resync *resync;
+	int error = spec_resync_begin_co(source, name, &resync, err);
+
+	if (!error)
+		spec_resync_end_co(resync);
+	return error;
 }
 
 uint64_t spec_resync_bytes(const struct spec_resync *resync)

@@ -8,6 +8,7 @@
 #include "blockcore/base/log.h"
 #include "target/reactor/reactor.h"
 #include "webui/api/jobs/jobs.h"
+#include "webui/api/jobs/resyncs.h"
 #include "webui/api/live/audit_events.h"
 #include "webui/api/live/faults.h"
 #include "webui/api/live/live.h"
@@ -67,6 +68,9 @@ static int open_api_co(struct api *api, struct err *err)
 	api->jobs = api_jobs_new(api, err);
 	if (!api->jobs)
 		return err_wrap(err, "jobs");
+	api->resyncs = api_resyncs_new(api, err);
+	if (!api->resyncs)
+		return err_wrap(err, "mirrors");
 	api->faults = api_faults_new(api, err);
 	if (!api->faults)
 		return err_wrap(err, "faults");
@@ -97,6 +101,7 @@ static int start_co(
 		api->id_salt = (uint32_t)api->started_ms;
 	int failed = open_api_co(api, err);
 	if (failed) {
+		api_resyncs_stop_co(api->resyncs);
 		api_jobs_stop_co(api->jobs);
 		api_faults_stop_co(api->faults);
 		api_schedules_stop_co(api->schedules);
@@ -117,6 +122,8 @@ static void stop_co(void *face)
 	api->closing = true;
 	api_space_watch(api, false);
 	live_events_watch(api, false);
+	api_resyncs_stop_co(api->resyncs);
+	api->resyncs = NULL;
 	api_jobs_stop_co(api->jobs);
 	api->jobs = NULL;
 	if (api->running) {

@@ -36,6 +36,10 @@ static const struct cli_option attach_options[] = {
 	{"on-error", 0, VALUE_CHOICE, "WHAT", NULL,
 		"when the leg fails: degrade (hosts go on without it) or fail",
 		.choices = "degrade|fail"},
+	{"resync", 0, VALUE_CHOICE, "WHO", NULL,
+		"who starts the job that brings the leg what it lacks: auto "
+		"(the daemon) or manual (you)",
+		.choices = "auto|manual"},
 	CLI_END,
 };
 
@@ -59,8 +63,10 @@ static const struct cli_command mirror_commands[] = {
 		.options = attach_options, .run = run_mirror_attach,
 		.also = "getVolume",
 		.done = "mirror {1} attached to volume {0}; its leg lacks "
-			"everything: cairn mirror resync {0} {1}",
-		.more = "From when it is in sync what hosts write goes to both "
+			"everything: cairn mirror show {0} {1}",
+		.more = "A job brings that there by itself, also after the "
+			"leg was away, unless --resync manual. From when it is "
+			"in sync what hosts write goes to both "
 			"at once, and what cannot be read from the volume is "
 			"read from the leg."},
 	{"resync", "bring a mirror's leg what it lacks, under I/O", "startJob",

@@ -100,11 +100,14 @@ static const char *state_color(const char *word)
 		{"online", "\033[32m"},
 		{"ok", "\033[32m"},
 		{"done", "\033[32m"},
+		{"in sync", "\033[32m"},
 		{"running", "\033[36m"},
 		{"warning", "\033[33m"},
 		{"offline", "\033[33m"},
 		{"paused", "\033[33m"},
 		{"ejected", "\033[33m"},
+		{"behind", "\033[33m"},
+		{"degraded", "\033[31m"},
 		{"failed", "\033[31m"},
 	};
 	for (size_t i = 0; i < sizeof colors / sizeof *colors; i++)

@@ -132,15 +132,16 @@ int run_mirror_attach(struct cli_run *run)
 {
 	const char *map = cli_line_value(&run->line, "map");
 	const char *on_error = cli_line_value(&run->line, "on-error");
+	const char *resync = cli_line_value(&run->line, "resync");
 	char *path = NULL, *name = text_url_encode(run->line.argument[0]);
 	json_t *leg = NULL;
 	int status = read_target(run, 2, true, &leg);
 	if (!status) {
 		if (asprintf(&path, "/volumes/%s/listeners", name) < 0)
 			abort();
-		json_t *body = json_pack("{ss, ss, so, ss*, ss*}", "type",
+		json_t *body = json_pack("{ss, ss, so, ss*, ss*, ss*}", "type",
 			"mirror", "name", run->line.argument[1], "leg", leg,
-			"map", map, "on_error", on_error);
+			"map", map, "on_error", on_error, "resync", resync);
 		status = run_send(run, path, body);
 		json_decref(body);
 	}

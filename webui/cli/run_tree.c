@@ -85,6 +85,27 @@ static void print_faults(const struct cli_run *run, const json_t *volume)
 			faults == 1 ? "" : "s");
 }
 
+/* Those whose leg lacks something, or is not in use. */
+static void print_mirrors(const struct cli_run *run, const json_t *volume)
+{
+	size_t i;
+	json_t *mirror;
+	json_array_foreach(output_find(volume, "status.mirrors"), i, mirror)
+	{
+		if (!strcmp(text_at(mirror, "state"), "in sync"))
+			continue;
+		fputs("  mirror ", run->output.out);
+		print_text(run, text_at(mirror, "name"));
+		fputc(' ', run->output.out);
+		output_state(&run->output, text_at(mirror, "state"));
+		if (!*text_at(mirror, "error"))
+			continue;
+		fputs(" (", run->output.out);
+		print_text(run, text_at(mirror, "error"));
+		fputc(')', run->output.out);
+	}
+}
+
 static void print_export(const struct cli_run *run, const json_t *export)
 {
 	char *hosts = output_cell(
@@ -134,6 +155,7 @@ static void print_volume(const struct cli_run *run, const struct all *all,
 	print_size_of(run, volume);
 	print_stack(run, json_object_get(volume, "source"));
 	print_faults(run, volume);
+	print_mirrors(run, volume);
 	if (*text_at(volume, "status.reason")) {
 		fputs("  ", run->output.out);
 		print_text(run, text_at(volume, "status.reason"));

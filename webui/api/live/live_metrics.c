@@ -325,6 +325,7 @@ void live_metrics_print_co(
 	print_volumes(exposition, parts->appliance);
 	print_io(exposition, parts->appliance);
 	print_layers(exposition, parts->appliance);
+	live_mirrors_print(exposition, parts->appliance);
 	print_sessions(exposition, parts->server);
 	print_lanes_co(exposition, parts->core);
 	print_tables(exposition, block_memory_of(parts->core));

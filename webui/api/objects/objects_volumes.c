@@ -8,8 +8,10 @@
  *  2. Nothing here touches a file, but for `purge`, after the volume has gone.
  */
 #include "blockcore/base/log.h"
+#include "blockcore/figures.h"
 #include "target/volume/view.h"
 #include "webui/api/live/faults.h"
+#include "webui/api/live/live.h"
 #include "webui/api/live/live_impact.h"
 #include "webui/api/live/space.h"
 #include "webui/api/objects/new_file.h"
@@ -76,6 +78,29 @@ static bool is_throttled(const json_t *value)
 	return false;
 }
 
+static void add_mirror(const struct block_health *health, void *argument)
+{
+	json_array_append_new(argument,
+		json_pack("{ss, ss, sI, sI, so?}", "name", health->name,
+			"state", block_health_name(health->state),
+			"behind_bytes", (json_int_t)health->behind_bytes,
+			"failovers", (json_int_t)health->failovers, "error",
+			*health->why ? live_text(health->why) : NULL));
+}
+
+/* NULL: it has none. */
+static json_t *mirrors_json(const struct volume *volume)
+{
+	struct block_source *source = atomic_load(&volume->source);
+	json_t *list = json_array();
+	if (source)
+		block_health_visit(source, add_mirror, list);
+	if (json_array_size(list))
+		return list;
+	json_decref(list);
+	return NULL;
+}
+
 static json_t *status_json(const struct api *api, const struct volume *volume,
 	const struct config_object *object)
 {
@@ -100,6 +125,9 @@ static json_t *status_json(const struct api *api, const struct volume *volume,
 		json_integer((json_int_t)view.size_bytes));
 	json_object_set_new(status, "physical_block_bytes",
 		json_integer((json_int_t)view.physical_block_bytes));
+	json_t *mirrors = mirrors_json(volume);
+	if (mirrors)
+		json_object_set_new(status, "mirrors", mirrors);
 	json_t *space = api_space_json(api, volume);
 	if (space)
 		json_object_set_new(status, "space", space);

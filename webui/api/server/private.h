@@ -46,6 +46,7 @@ struct api_keys;
 struct api_jobs;
 struct api_faults;
 struct api_schedules;
+struct api_resyncs;
 
 struct api {
 	struct daemon_parts parts;
@@ -65,6 +66,7 @@ struct api {
 	struct api_counters counters;
 	struct api_faults *faults;
 	struct api_schedules *schedules;
+	struct api_resyncs *resyncs;
 	json_t *space; /* of volumes, see space.h */
 	struct appliance_space_watcher space_watcher;
 	struct iscsi_watcher host_watcher; /* live_events.c */

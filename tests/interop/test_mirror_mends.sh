@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A mirror that looks after itself, while a host writes and remembers what was
+# acknowledged: it gets what it lacks without being told; the folder of its leg is away
+# when the daemon starts, and comes back; a kill -9 in the middle of a resync. The event
+# stream, the volume, the tree, the doctor and the metrics say how it stands.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/api.sh"
+. "$(dirname "$0")/survivor.sh"
+needs curl jq
+
+write_settings 0
+write_document <<'VOLUMES'
+a source: {protocol: {type: file, path: a.raw, size: 16M}}
+VOLUMES
+mkdir "$work/data/far"
+
+cairn() { CAIRN_SOCKET=$work/run/cairn.sock timeout 120 "$BUILD/cairn" "$@" </dev/null; }
+state() { ask GET /volumes/a && jq -r '.status.mirrors[0].state' "$work/body"; }
+is() { [ "$(state)" = "$1" ]; }
+event() { # STATE: the last one of a mirror
+	ask GET '/events?topics=volumes' &&
+		[ "$(jq -r '[.items[] | select(.type | startswith("mirror_"))] | last.type' "$work/body")" = "mirror_$1" ]
+}
+event_says() { ask GET '/events?topics=volumes' && jq -c '[.items[] | select(.type == "mirror_degraded")] | last.data' "$work/body" >"$work/said" && grep -qF "$1" "$work/said"; }
+tree_says() { cairn tree >"$work/said" && grep -qE "$1" "$work/said" || { cat "$work/said"; return 1; }; }
+doctor_says() { ask GET /system/checks && [ "$(jq -r '.items[] | select(.name == "mirrors").state' "$work/body")" = "$1" ]; }
+metric() { # NAME VALUE
+	curl -s -m 60 --unix-socket "$work/run/cairn.sock" http://cairn/metrics >"$work/body" &&
+		grep -qF "cairn_mirror_$1{volume=\"a\",mirror=\"m\"} $2" "$work/body" || { grep mirror "$work/body"; return 1; }
+}
+jobs_of() { # STATE: the numbers of resyncs in it
+	ask GET /jobs && jq -r "[.items[] | select(.kind == \"resync\" and .state == \"$1\").id] | join(\" \")" "$work/body"
+}
+equal() { cmp "$work/data/a.raw" "$work/data/far/$1"; }
+
+check "the daemon starts" start_daemon
+check "no mirror" doctor_says skipped
+check "a host writes" survivor_starts
+check "a mirror" cairn mirror attach a m far/b.raw --map a.map --yes
+check "it gets what it lacks by itself" wait_until is "in sync"
+check "that is an event" wait_until event in_sync
+check "a job did it" [ -n "$(jobs_of done)" ]
+check "the daemon's own" [ "$(jq -r '.items[0].user' "$work/body")" = cairnd ]
+check "the doctor is content" doctor_says ok
+check "the metrics, too" metric in_sync 1
+
+kill_daemon
+check "the daemon is killed" survivor_ends
+mv "$work/data/far" "$work/far"
+check "its leg is away: the volume is there" start_kept_daemon
+check "with all that was acknowledged" survivor_verifies
+check "it is degraded" is degraded
+check "an event says so" wait_until event degraded
+check "and why" event_says far/b.raw
+check "so does the tree" tree_says 'a  online .*mirror m degraded \(.*far/b.raw'
+check "and the doctor" doctor_says failed
+check "and the metrics" metric degraded 1
+check "a host" survivor_starts
+done_before=$(jobs_of done)
+check "no job has failed" [ -z "$(jobs_of failed)" ]
+mv "$work/far" "$work/data/far"
+check "the leg comes back by itself" wait_until is "in sync"
+check "by another job" [ "$(jobs_of done)" != "$done_before" ]
+check "an event, too" wait_until event in_sync
+check "the host has written all the time" kill -0 $survivor
+
+check "the mirror goes" cairn mirror detach a m --yes
+cat >"$work/leg.yaml" <<'LEG'
+listeners: [{type: throttle, name: slow, bytes_write: 2M}]
+protocol: {type: file, path: far/slow.raw, size: 16M}
+LEG
+check "one that is slow" cairn mirror attach a m -f "$work/leg.yaml" --map s.map --yes
+is_at_work() { [ -n "$(jobs_of running)" ]; }
+check "its resync is at work" wait_until is_at_work
+job=$(jobs_of running)
+kill_daemon
+check "it is killed in the middle" survivor_ends
+check "and back" start_kept_daemon
+check "it gets there" wait_until is "in sync"
+is_done() { [[ " $(jobs_of done) " = *" $job "* ]]; }
+check "by the same job" wait_until is_done
+check "with all that was acknowledged" survivor_verifies
+check "it ends" stop_daemon
+check "both are equal" equal slow.raw
+finish
