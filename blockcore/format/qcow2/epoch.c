@@ -209,6 +209,15 @@ static void wake_waiters(struct qcow2_epochs *e)
 	}
 }
 
+/* Until a commit or a reclaim has ended. */
+static void wait_co(struct qcow2_epochs *e)
+{
+	struct qcow2_waiter waiter = {.co = co_self()};
+
+	STAILQ_INSERT_TAIL(&e->waiters, &waiter, link);
+	co_yield ();
+}
+
 int qcow2_epoch_commit_co(struct qcow2 *image)
 {
 	struct qcow2_epochs *e = &image->epochs;
@@ -216,10 +225,7 @@ int qcow2_epoch_commit_co(struct qcow2 *image)
 
 	while (e->done < mine && !image->failed) {
 		if (e->running) {
-			struct qcow2_waiter waiter = {.co = co_self()};
-
-			STAILQ_INSERT_TAIL(&e->waiters, &waiter, link);
-			co_yield ();
+			wait_co(e);
 			continue;
 		}
 		uint64_t covered = e->asked;
@@ -374,6 +380,7 @@ static void reclaimer_co(void *argument)
 	while (!TAILQ_EMPTY(&image->epochs.unnamed) && !reclaim_co(image))
 		;
 	image->epochs.reclaiming = false;
+	wake_waiters(&image->epochs);
 	qcow2_io_helper_done(image);
 }
 
@@ -386,6 +393,29 @@ static void start_reclaiming(struct qcow2 *image)
 	e->reclaiming = true;
 	if (!qcow2_io_helper(image, reclaimer_co))
 		e->reclaiming = false;
+}
+
+static bool has_to_be_freed(const struct qcow2_epochs *e)
+{
+	return e->reclaiming || !TAILQ_EMPTY(&e->freed) ||
+		!TAILQ_EMPTY(&e->unnamed);
+}
+
+/* Another one may have done it since the caller found no space. */
+bool qcow2_epoch_reclaim_co(struct qcow2 *image)
+{
+	struct qcow2_epochs *e = &image->epochs;
+
+	/* A commit that runs has what was set free before it. */
+	while (e->running)
+		wait_co(e);
+	if (!has_to_be_freed(e))
+		return qcow2_pool_may_have(image);
+	if (qcow2_epoch_commit_co(image))
+		return false;
+	while (e->reclaiming)
+		wait_co(e);
+	return !image->failed;
 }
 
 /* -- begin and end -------------------------------------------------------- */

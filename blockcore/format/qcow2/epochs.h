@@ -58,6 +58,9 @@ void qcow2_epoch_touch(struct qcow2 *image);
 void qcow2_epoch_free(struct qcow2 *image, uint64_t offset, uint64_t clusters);
 /* Of an L2 entry, whatever it is. */
 void qcow2_epoch_free_entry(struct qcow2 *image, uint64_t word);
+/* A commit, so that what was set free can be given out again; its end is waited for.
+ * The caller is no request that a drain waits for. False: nothing has become free. */
+bool qcow2_epoch_reclaim_co(struct qcow2 *image);
 /* Nothing is at work any more; what is left is freed, for the last time. */
 int qcow2_epoch_end_co(struct qcow2 *image);
 

@@ -31,6 +31,8 @@ void qcow2_pool_init(struct qcow2 *image);
 /* Up to `want` clusters. */
 int qcow2_pool_take_co(
 	struct qcow2 *image, uint64_t want, struct qcow2_grant *grant);
+/* It has some, or some that are free lie before the end of the file, perhaps. */
+bool qcow2_pool_may_have(const struct qcow2 *image);
 /* Makes them free: what is left, at the end. */
 int qcow2_pool_return_co(struct qcow2 *image);
 /* The file is at least this long. */

@@ -241,6 +241,14 @@ int qcow2_pool_take_co(
 	return 0;
 }
 
+bool qcow2_pool_may_have(const struct qcow2 *image)
+{
+	const struct qcow2_pool *pool = &image->pool;
+
+	return pool->next < pool->end ||
+		pool->hint < image->file_bytes >> image->geometry.cluster_bits;
+}
+
 int qcow2_pool_return_co(struct qcow2 *image)
 {
 	struct qcow2_pool *pool = &image->pool;

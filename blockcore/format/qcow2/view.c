@@ -21,6 +21,9 @@
 		BLOCK_OP(BLOCK_DISCARD) | BLOCK_OP(BLOCK_FLUSH) | \
 		BLOCK_OP(BLOCK_EXTENTS))
 
+/* How often a change looks for space that others may have taken meanwhile. */
+#define FREE_TRIES 4u
+
 static const struct opt_spec view_options[] = {OPT_END};
 
 static struct qcow2_view *view_of(struct block_driver *driver)
@@ -29,19 +32,6 @@ static struct qcow2_view *view_of(struct block_driver *driver)
 }
 
 /* -- requests ------------------------------------------------------------- */
-
-static bool left(struct block_request *request, struct block_frame *frame)
-{
-	struct qcow2_lane *lane = frame->context;
-
-	(void)request;
-	if (--lane->count[frame->value] == 0 && lane->awaited &&
-		frame->value != lane->phase) {
-		lane->awaited = false;
-		loop_post(lane->view->image->home->loop, &lane->drained);
-	}
-	return true;
-}
 
 static void (*const operations[BLOCK_OPCODES])(
 	struct qcow2_lane *lane, struct block_request *request) = {
@@ -53,13 +43,64 @@ static void (*const operations[BLOCK_OPCODES])(
 	[BLOCK_EXTENTS] = qcow2_extents_start,
 };
 
+static bool left(struct block_request *request, struct block_frame *frame);
+
+/* frame->value: the phase in which it is counted, and how often it has been here. */
+static void enter(
+	struct qcow2_lane *lane, struct block_request *request, uint64_t tries)
+{
+	lane->count[lane->phase]++;
+	block_push(request, left, lane, tries << 1 | lane->phase);
+	operations[request->op](lane, request);
+}
+
 static void submit(struct block_driver *driver, struct block_request *request)
 {
-	struct qcow2_lane *lane = block_driver_lane(driver, request->lane);
+	enter(block_driver_lane(driver, request->lane), request, 0);
+}
 
-	lane->count[lane->phase]++;
-	block_push(request, left, lane, lane->phase);
-	operations[request->op](lane, request);
+/* -- without space -------------------------------------------------------- */
+
+static void free_home_co(struct qcow2_op *op)
+{
+	op->result = qcow2_epoch_reclaim_co(op->image) ? 0 : -ENOSPC;
+}
+
+static bool space_is_back(
+	struct block_request *request, struct block_frame *frame)
+{
+	if (request->result)
+		return true;
+	enter(frame->context, request, frame->value);
+	return false;
+}
+
+/* What was set free is free only after a commit, and once the requests have ended
+ * that are counted now: so who waits for it must not be one of them. False: there is
+ * no space. */
+static bool waits_for_free(
+	struct qcow2_lane *lane, struct block_request *request, uint64_t tries)
+{
+	if (request->result != -ENOSPC || tries == FREE_TRIES ||
+		!(BLOCK_OP(request->op) & BLOCK_OPS_CHANGE))
+		return false;
+	block_push(request, space_is_back, lane, tries + 1);
+	qcow2_read_at_home(lane, request, free_home_co);
+	return true;
+}
+
+static bool left(struct block_request *request, struct block_frame *frame)
+{
+	struct qcow2_lane *lane = frame->context;
+	unsigned phase = frame->value & 1;
+
+	if (--lane->count[phase] == 0 && lane->awaited &&
+		phase != lane->phase) {
+		lane->awaited = false;
+		loop_post(lane->view->image->home->loop, &lane->drained);
+	}
+	return !request->result ||
+		!waits_for_free(lane, request, frame->value >> 1);
 }
 
 /* -- draining ------------------------------------------------------------- */
