@@ -81,6 +81,12 @@ int spec_move_begin_co(const struct spec_move_setup *setup,
 int spec_move_warn_co(struct spec_move *move, struct err *err);
 /* Bytes that run goes through. */
 uint64_t spec_move_bytes(const struct spec_move *move);
+/* What has been moved, and flushed, stays right without the job: nobody changes what it
+ * was read from (COPY, COMMIT), or a change stays where it was moved to (PULL, REBASE). */
+bool spec_move_lasts(const struct spec_move *move);
+/* Where something has been moved already tells what it was moved to, at no cost: so a
+ * restart runs from 0 and moves nothing twice (PULL). */
+bool spec_move_looks_again(const struct spec_move *move);
 
 /* From `from` to the end. After each chunk: `step_co` with what all chunks that have
  * ended reach up to without a gap, and how much has been done since the last call;
@@ -97,8 +103,6 @@ int spec_move_flush_co(struct spec_move *move, struct err *err);
  * backing file. PULL: its image has no backing file any more, REBASE: another one. Tries again while
  * hosts' requests take longer than the deadline. */
 int spec_move_pivot_co(struct spec_move *move, struct err *err);
-/* What has been moved stays right without the job. */
-bool spec_move_lasts(const struct spec_move *move);
 /* Without a pivot: what the target holds is a copy of one point in time, which is
  * now, durable. COPY only. */
 int spec_move_settle_co(struct spec_move *move, struct err *err);

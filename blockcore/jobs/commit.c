@@ -5,7 +5,10 @@
  * then stands by itself. Hosts go on meanwhile, and read the same all the time. Either
  * also of an image further down: external snapshots go so.
  *
- * A restart begins anew: a flatten passes quickly over what is in the image already.
+ * After a restart a flatten looks only at the tables of the image for what it has copied
+ * already, and a commit goes on behind what it has copied of an image that the source
+ * stands on. A commit of the image that hosts write to begins anew: what they wrote while
+ * it was away is not known.
  */
 #include "blockcore/jobs/jobs.h"
 #include "blockcore/jobs/moving.h"
@@ -54,7 +57,7 @@ static int flatten_space_co(struct block_core *core,
 }
 
 static int commit_move_co(struct job *job, enum spec_move_kind kind,
-	const char *name, struct err *err)
+	const char *name, uint64_t cursor, struct err *err)
 {
 	const struct commit_options *options = job_options(job);
 	const struct spec_move_setup setup = {.kind = kind,
@@ -64,29 +67,30 @@ static int commit_move_co(struct job *job, enum spec_move_kind kind,
 		.image = options->image,
 		.pivots = true};
 	struct spec_move *move;
-	int error = moving_check_space_co(job,
-		kind == SPEC_MOVE_COMMIT ? commit_space_co : flatten_space_co,
-		err);
+	int error = cursor
+		? 0
+		: moving_check_space_co(job,
+			  kind == SPEC_MOVE_COMMIT ? commit_space_co
+						   : flatten_space_co,
+			  err);
 
 	if (!error)
 		error = spec_move_begin_co(&setup, &move, err);
 	if (error)
 		return error;
-	error = moving_run_co(job, move, 0, false, spec_move_pivot_co, err);
+	error = moving_run_co(job, move, cursor, spec_move_pivot_co, err);
 	spec_move_end_co(move);
 	return error;
 }
 
 static int commit_run_co(struct job *job, uint64_t cursor, struct err *err)
 {
-	(void)cursor;
-	return commit_move_co(job, SPEC_MOVE_COMMIT, "commit", err);
+	return commit_move_co(job, SPEC_MOVE_COMMIT, "commit", cursor, err);
 }
 
 static int flatten_run_co(struct job *job, uint64_t cursor, struct err *err)
 {
-	(void)cursor;
-	return commit_move_co(job, SPEC_MOVE_PULL, "flatten", err);
+	return commit_move_co(job, SPEC_MOVE_PULL, "flatten", cursor, err);
 }
 
 const struct job_kind job_commit = {

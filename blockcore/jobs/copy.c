@@ -54,8 +54,6 @@ static int copy_work_co(
 	struct job *job, uint64_t cursor, bool pivot, struct err *err)
 {
 	const struct copy_options *options = job_options(job);
-	struct block_info info = block_source_info(
-		job_source(job), block_core_lane(job_core(job), 0));
 	const struct spec_move_setup setup = {.kind = SPEC_MOVE_COPY,
 		.source = job_source(job),
 		.owner = job,
@@ -64,8 +62,6 @@ static int copy_work_co(
 		.pivots = pivot,
 		.overwrite = options->overwrite || cursor,
 		.keep_zeroes = !options->detect_zeroes};
-	bool lasting = info.read_only;
-	uint64_t from = cursor && lasting ? cursor - 1 : 0;
 	struct spec_move *move;
 	int error = cursor ? 0 : moving_check_space_co(job, copy_space_co, err);
 
@@ -73,7 +69,7 @@ static int copy_work_co(
 		error = spec_move_begin_co(&setup, &move, err);
 	if (error)
 		return error;
-	error = moving_run_co(job, move, from, lasting,
+	error = moving_run_co(job, move, cursor,
 		pivot ? spec_move_pivot_co : spec_move_settle_co, err);
 	spec_move_end_co(move);
 	return error;

@@ -4,29 +4,56 @@
 #include <errno.h>
 #include <inttypes.h>
 
-/* How much is moved between flushes for the sake of the cursor. */
+/* How much is moved between flushes for the sake of the cursor, and how long that may
+ * take where it is slow. */
 #define FLUSH_BYTES (64u << 20)
+#define FLUSH_NS (5ull * 1000 * 1000 * 1000)
 
 struct moving {
 	struct job *job;
 	struct spec_move *move;
 	bool lasting;
+	uint64_t
+		known; /* bytes from the start: an earlier run has moved them */
+	uint64_t ended; /* bytes of this run, from where it has begun */
 	uint64_t durable; /* bytes from the start */
+	uint64_t flushed_ns; /* when that was said */
 	struct err *err;
 };
+
+static uint64_t now_ns(const struct moving *moving)
+{
+	return loop_now_ns(block_core_lane(job_core(moving->job), 0)->loop);
+}
+
+static bool must_flush(const struct moving *moving, uint64_t reached)
+{
+	return moving->lasting && reached > moving->durable &&
+		(reached - moving->durable >= FLUSH_BYTES ||
+			now_ns(moving) - moving->flushed_ns >= FLUSH_NS);
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
 
 static int moving_step_co(void *argument, uint64_t reached, uint64_t bytes)
 {
 	struct moving *moving = argument;
+	uint64_t before = larger(moving->ended, moving->known);
 
-	if (moving->lasting && reached - moving->durable >= FLUSH_BYTES) {
+	if (must_flush(moving, reached)) {
 		int error = spec_move_flush_co(moving->move, moving->err);
 
 		if (error)
 			return error;
 		moving->durable = reached;
+		moving->flushed_ns = now_ns(moving);
 	}
-	return job_step_co(moving->job, 1 + moving->durable, bytes);
+	moving->ended += bytes;
+	return job_step_co(moving->job, 1 + moving->durable,
+		larger(moving->ended, moving->known) - before);
 }
 
 static void moving_cancel(void *argument)
@@ -34,23 +61,35 @@ static void moving_cancel(void *argument)
 	spec_move_cancel(argument);
 }
 
-int moving_run_co(struct job *job, struct spec_move *move, uint64_t from,
-	bool lasting, int (*end_co)(struct spec_move *move, struct err *err),
-	struct err *err)
+static int moving_begin_co(const struct moving *moving)
 {
+	/* What is found in the target after a crash is the job's own. */
+	int error = spec_move_warn_co(moving->move, moving->err);
+
+	return error ? error
+		     : job_keep_cursor_co(
+			       moving->job, 1 + moving->known, moving->err);
+}
+
+int moving_run_co(struct job *job, struct spec_move *move, uint64_t cursor,
+	int (*end_co)(struct spec_move *move, struct err *err), struct err *err)
+{
+	bool lasting = spec_move_lasts(move);
+	uint64_t known = cursor && lasting ? cursor - 1 : 0;
+	uint64_t from = spec_move_looks_again(move) ? 0 : known;
 	struct moving moving = {.job = job,
 		.move = move,
 		.lasting = lasting,
-		.durable = from,
+		.known = known,
+		.ended = from,
+		.durable = known,
 		.err = err};
+	int error = moving_begin_co(&moving);
 
-	/* What is found in the target after a crash is the job's own. */
-	int error = spec_move_warn_co(move, err);
-	if (!error)
-		error = job_keep_cursor_co(job, 1 + from, err);
 	if (error)
 		return error;
-	job_set_total(job, spec_move_bytes(move), from);
+	moving.flushed_ns = now_ns(&moving);
+	job_set_total(job, spec_move_bytes(move), known);
 	job_on_cancel(job, moving_cancel, move);
 	error = spec_move_run_co(move, from, moving_step_co, &moving, err);
 	if (!error)

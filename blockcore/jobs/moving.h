@@ -8,12 +8,12 @@
 #include "blockcore/job.h"
 #include "blockcore/spec_move.h"
 
-/* Runs the whole move from `from` on, then `end_co` (pivot or settle). A cursor of the
- * job is 0 before it has begun, and then 1 + the bytes that a restart need not move
- * again; with `lasting`, which says that what has been moved stays right without the
- * job, that is what has been flushed; else it stays 1. */
-int moving_run_co(struct job *job, struct spec_move *move, uint64_t from,
-	bool lasting, int (*end_co)(struct spec_move *move, struct err *err),
+/* Runs the whole move, then `end_co` (pivot or settle). A cursor of the job is 0 before
+ * it has begun, and then 1 + the bytes that a restart need not move again: what has been
+ * flushed, if it stays right without the job (spec_move_lasts); else it stays 1. `cursor`
+ * is that of an earlier run. */
+int moving_run_co(struct job *job, struct spec_move *move, uint64_t cursor,
+	int (*end_co)(struct spec_move *move, struct err *err),
 	struct err *err);
 
 /* -ENOSPC if what `space_co` (job_kind's) says does not fit. */

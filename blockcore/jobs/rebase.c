@@ -60,11 +60,9 @@ static int rebase_run_co(struct job *job, uint64_t cursor, struct err *err)
 		error = spec_move_begin_co(&setup, &move, err);
 	if (error)
 		return error;
-	bool lasting = spec_move_lasts(move);
 	error = options->unsafe
 		? spec_move_pivot_co(move, err)
-		: moving_run_co(job, move, cursor && lasting ? cursor - 1 : 0,
-			  lasting, spec_move_pivot_co, err);
+		: moving_run_co(job, move, cursor, spec_move_pivot_co, err);
 	spec_move_end_co(move);
 	return error;
 }

@@ -120,11 +120,11 @@ int spec_chunk_extents_co(struct spec_chunk *chunk, unsigned flags,
 	return error || answer->count ? error : -EIO;
 }
 
-int spec_chunk_each_co(struct spec_chunk *chunk, unsigned flags,
+static int chunk_each_co(struct spec_chunk *chunk, unsigned flags, uint64_t at,
+	uint64_t end,
 	int (*extent_co)(
 		struct spec_chunk *chunk, const struct block_extent *extent))
 {
-	uint64_t at = chunk->offset, end = chunk->offset + chunk->bytes;
 	struct block_extent extent[SPEC_CHUNK_EXTENTS];
 	int error = 0;
 
@@ -140,6 +140,14 @@ int spec_chunk_each_co(struct spec_chunk *chunk, unsigned flags,
 		}
 	}
 	return error;
+}
+
+int spec_chunk_each_co(struct spec_chunk *chunk, unsigned flags,
+	int (*extent_co)(
+		struct spec_chunk *chunk, const struct block_extent *extent))
+{
+	return chunk_each_co(chunk, flags, chunk->offset,
+		chunk->offset + chunk->bytes, extent_co);
 }
 
 /* -- copied --------------------------------------------------------------- */
@@ -195,6 +203,22 @@ int spec_chunk_data_co(
 		offset = to;
 	}
 	return error;
+}
+
+static int chunk_shown_extent_co(
+	struct spec_chunk *chunk, const struct block_extent *extent)
+{
+	return extent->flags & BLOCK_EXTENT_ZERO
+		? 0
+		: spec_chunk_data_co(
+			  chunk, extent->offset_bytes, extent->length_bytes);
+}
+
+int spec_chunk_shown_co(
+	struct spec_chunk *chunk, uint64_t offset, uint64_t bytes)
+{
+	return chunk_each_co(
+		chunk, 0, offset, offset + bytes, chunk_shown_extent_co);
 }
 
 /* -- compared -------------------------------------------------------------- */

@@ -162,15 +162,32 @@ static int move_open_backing_co(struct spec_move *move,
 	return 0;
 }
 
-bool spec_move_lasts(const struct spec_move *move)
+/* Else hosts may make holes again where the new one reaches further. */
+static bool move_rebase_lasts(const struct spec_move *move)
 {
-	const struct block_source *backing =
-		move->format ? move->format->backing : NULL;
+	const struct block_source *backing = move->format->backing;
 
-	/* Else hosts may make holes again where the new one reaches further. */
-	return move->kind == SPEC_MOVE_REBASE && backing &&
+	return backing &&
 		move->target->current->info.size_bytes <=
 		backing->current->info.size_bytes;
+}
+
+bool spec_move_lasts(const struct spec_move *move)
+{
+	switch (move->kind) {
+	case SPEC_MOVE_COPY:
+		return block_source_info(move->source, move->lane).read_only;
+	case SPEC_MOVE_COMMIT:
+		return move->source != move->root; /* nobody writes to it */
+	case SPEC_MOVE_PULL: return true;
+	case SPEC_MOVE_REBASE: return move_rebase_lasts(move);
+	}
+	return false;
+}
+
+bool spec_move_looks_again(const struct spec_move *move)
+{
+	return move->kind == SPEC_MOVE_PULL;
 }
 
 /* -- a target of its own -------------------------------------------------- */

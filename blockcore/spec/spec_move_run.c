@@ -36,7 +36,7 @@ static int move_extent_co(
 			return 0;
 		break;
 	case SPEC_MOVE_PULL:
-		return below ? spec_chunk_data_co(part, offset, bytes) : 0;
+		return below ? spec_chunk_shown_co(part, offset, bytes) : 0;
 	case SPEC_MOVE_REBASE:
 		return below ? spec_chunk_differing_co(
 				       part, move->target, offset, bytes)
@@ -139,12 +139,11 @@ static int move_start(struct spec_move *move)
 	if (spec_chunk_ready(part))
 		return -ENOMEM;
 	chunk->move = move;
-	/* COPY and COMMIT: into the target; PULL: up into the source, where what
-	 * is zero need not be written, as the backing file goes. */
+	/* COPY and COMMIT: into the target; PULL: up into the source, where zeroes
+	 * are written too, so that its tables tell that it was there. */
 	part->source = move->source;
 	part->to = spec_move_stays(move) ? NULL : move->target;
-	part->skips_zeroes = move->kind == SPEC_MOVE_PULL ||
-		(move->kind == SPEC_MOVE_COPY && move->zero);
+	part->skips_zeroes = move->kind == SPEC_MOVE_COPY && move->zero;
 	part->keeps_zeroes = move->keep_zeroes;
 	part->cancelled = &move->cancelled;
 	part->offset = move->next;

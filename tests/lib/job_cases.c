@@ -43,18 +43,24 @@
 const struct job_kind_case job_kind_cases[JOB_KIND_CASES] = {
 	KIND("copy", "{to: {" FILE_OF("copy", "4M") "}}", DISK,
 		.copy = "data/copy"),
+	KIND("copy", "{to: {" FILE_OF("copy", "4M") "}}",
+		"{listeners: [{type: readonly}], protocol: {type: file, "
+		"locking: false, path: disk}}",
+		.copy = "data/copy", .read_only = true, .resumes = "data/disk"),
 	KIND("migrate", "{to: " IMAGE("image") "}", DISK, ),
 	KIND("commit", "{}", DISK, .image = {OVER("over")}),
-	KIND("flatten", "{}", DISK, .image = {OVER("over")}),
+	KIND("flatten", "{}", DISK, .image = {OVER("over")},
+		.resumes = "data/disk"),
 	KIND("commit", "{image: image}", DISK,
-		.image = {OVER("image"), OVER("over")}),
+		.image = {OVER("image"), OVER("over")},
+		.resumes = "data/image"),
 	KIND("flatten", "{image: image}", DISK,
-		.image = {OVER("image"), OVER("over")}),
+		.image = {OVER("image"), OVER("over")}, .resumes = "data/disk"),
 	KIND("rebase", "{to: {" FILE_OF("copy", "4M") "}}", DISK,
-		.image = {OVER("over")}),
+		.image = {OVER("over")}, .resumes = "data/copy"),
 	KIND("resync", "{}", MIRRORED, .copy = "data/copy"),
 	KIND("backup", "{listener: b}", DISK, .listener = KEPT),
-	KIND("scrub", "{}", DISK, ),
+	KIND("scrub", "{}", DISK, .resumes = "data/disk"),
 	KIND("check", "{}", MAPPED, ),
 	KIND("fill", "{}", DISK, .destroys = true),
 };
@@ -89,6 +95,22 @@ static void snapshot_co(
 	free(data);
 }
 
+static void start_job_co(struct job_trial *trial, uint64_t cursor)
+{
+	const struct job_kind_case *kind = trial->kind;
+	struct err err = {0};
+
+	if (job_start_co(trial->rig->core, trial->source, kind->kind,
+		    stack_rig_doc(trial->rig, kind->options), cursor,
+		    &trial->job, &err))
+		check_fail(__FILE__, __LINE__, "%s: %s", kind->kind, err.text);
+}
+
+static bool has_host(const struct job_trial *trial)
+{
+	return !trial->kind->destroys && !trial->kind->read_only;
+}
+
 void job_trial_begin_co(struct job_trial *trial, struct stack_rig *rig,
 	const struct job_kind_case *kind)
 {
@@ -110,9 +132,23 @@ void job_trial_begin_co(struct job_trial *trial, struct stack_rig *rig,
 			0);
 	for (unsigned i = 0; i < 2 && kind->image[i]; i++)
 		snapshot_co(trial, kind->image[i], 2 + i);
-	if (job_start_co(rig->core, trial->source, kind->kind,
-		    stack_rig_doc(rig, kind->options), 0, &trial->job, &err))
-		check_fail(__FILE__, __LINE__, "%s: %s", kind->kind, err.text);
+	start_job_co(trial, 0);
+}
+
+void job_trial_resume_co(struct job_trial *trial, struct stack_rig *rig,
+	const struct job_trial *before, const char *document, uint64_t cursor)
+{
+	*trial = (struct job_trial){.rig = rig,
+		.kind = before->kind,
+		.lane = block_core_lane(rig->core, 0),
+		.expected = calloc(1, JOB_CASE_BYTES)};
+	CHECK(trial->expected != NULL);
+	memcpy(trial->expected, before->expected, JOB_CASE_BYTES);
+	trial->source = stack_rig_source_co(rig, document);
+	job_trial_host_start(trial);
+	while (has_host(trial) && trial->host.requests < 20)
+		loop_sleep_co(trial->lane->loop, 1000000);
+	start_job_co(trial, cursor);
 }
 
 void job_trial_end_co(struct job_trial *trial)
@@ -189,24 +225,27 @@ static void host_co(struct stack_rig_task *task)
 		host_request_co(trial, BLOCK_READ, at, read);
 		CHECK(!memcmp(data, read, BLOCK_BYTES));
 	}
+	CHECK_INT(block_transfer_co(trial->source, task->lane, BLOCK_FLUSH, 0,
+			  0, 0, NULL),
+		0);
 	free(read);
 	free(data);
 }
 
 void job_trial_host_start(struct job_trial *trial)
 {
-	if (trial->kind->destroys)
+	if (!has_host(trial))
 		return;
 	trial->host = (struct job_host){
 		.task = {.run_co = host_co, .argument = trial}};
-	stack_rig_start(trial->rig, 1, &trial->host.task);
+	stack_rig_start(trial->rig, trial->rig->lanes - 1, &trial->host.task);
 }
 
 void job_trial_host_stop_co(struct job_trial *trial)
 {
 	struct job_host *host = &trial->host;
 
-	if (trial->kind->destroys)
+	if (!has_host(trial))
 		return;
 	host->stop = true;
 	stack_rig_join_co(&host->task);

@@ -11,7 +11,7 @@
 #include "tests/lib/stack_rig.h"
 
 #define JOB_CASE_BYTES (4u << 20) /* of the source */
-#define JOB_KIND_CASES 12u
+#define JOB_KIND_CASES 13u
 
 struct job_kind_case {
 	const char *kind, *options;
@@ -21,6 +21,9 @@ struct job_kind_case {
 	const char
 		*copy; /* the file that shows the same in the end; NULL: none */
 	bool destroys; /* what the source shows: nothing is compared, no host */
+	bool read_only; /* the source: no host */
+	const char *
+		resumes; /* what it reads; a restart reads the rest. NULL: all */
 };
 extern const struct job_kind_case job_kind_cases[JOB_KIND_CASES];
 
@@ -49,14 +52,19 @@ struct job_trial {
 /* The source, and the job, which has begun. */
 void job_trial_begin_co(struct job_trial *trial, struct stack_rig *rig,
 	const struct job_kind_case *kind);
+/* The same on what `before` has left when the power was cut, whose source was written
+ * as `document`; `cursor` of the job that was there. The host goes on before the job
+ * does. */
+void job_trial_resume_co(struct job_trial *trial, struct stack_rig *rig,
+	const struct job_trial *before, const char *document, uint64_t cursor);
 /* The job has ended. */
 void job_trial_end_co(struct job_trial *trial);
 /* The source shows what it should, and so does the copy, if no host was there. */
 void job_trial_expect_co(struct job_trial *trial);
 struct job_traffic job_trial_traffic(const struct job_trial *trial);
 
-/* A host that writes here and there, and reads that back; none where the kind
- * destroys. Each request ends in JOB_HOST_PATIENCE_NS. */
+/* A host that writes here and there, reads that back, and flushes when it stops; none
+ * where the kind destroys. Each request ends in JOB_HOST_PATIENCE_NS. */
 #define JOB_HOST_PATIENCE_NS (1000ull * 1000 * 1000)
 void job_trial_host_start(struct job_trial *trial);
 void job_trial_host_stop_co(struct job_trial *trial);

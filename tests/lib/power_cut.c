@@ -14,7 +14,7 @@ void power_cut_take(struct power_cut *cut, struct stack_rig *rig, uint64_t seed,
 {
 	cut->sim = sim_new(seed << 32 ^ point << 2);
 	cut->world = sim_world_after_cut(rig->world, cut->sim);
-	cut->model = sector_model_copy(model);
+	cut->model = model ? sector_model_copy(model) : NULL;
 	cut->point = point;
 }
 
@@ -39,7 +39,8 @@ void power_cut_reopen(struct power_cut *cut,
 
 	stack_rig_test(&setup, body_co, argument);
 	sim_free(cut->sim);
-	sector_model_free(cut->model);
+	if (cut->model)
+		sector_model_free(cut->model);
 }
 
 bool power_cut_sectors_hold_co(const struct power_cut *cut,

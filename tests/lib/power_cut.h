@@ -17,7 +17,8 @@ struct power_cut {
 	uint64_t point; /* as sim_world_watch counts them */
 };
 
-/* Cuts the power of the rig's world, which goes on as if nothing had been. */
+/* Cuts the power of the rig's world, which goes on as if nothing had been. `model` may
+ * be NULL. */
 void power_cut_take(struct power_cut *cut, struct stack_rig *rig, uint64_t seed,
 	uint64_t point, const struct sector_model *model);
 

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Jobs go on after the power was cut, from the cursor that they had said before: what
+ * lies below it is not read again, what a host wrote before, without and beside the job
+ * is there in the end.
+ *
+ * JOB_CUTS: cuts of each kind (default 2).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/job_cases.h"
+#include "tests/lib/power_cut.h"
+
+#define MS 1000000ull
+#define RATE \
+	(1u << 19) /* so that it takes more than one flush for the cursor */
+#define TABLES_BYTES (256u << 10)
+
+struct restart {
+	struct job_trial before;
+	uint64_t seed;
+	uint64_t cursor;
+	char *document;
+	struct power_cut cut;
+};
+
+static struct job_progress progress_of(const struct job *job)
+{
+	struct job_progress progress;
+
+	job_get_progress(job, &progress);
+	return progress;
+}
+
+static void print_document(struct restart *restart)
+{
+	size_t bytes = 0;
+	FILE *out = open_memstream(&restart->document, &bytes);
+
+	CHECK(out != NULL);
+	spec_print(restart->before.source, false, out);
+	CHECK_INT(fclose(out), 0);
+}
+
+/* -- before ----------------------------------------------------------------- */
+
+static void until_cursor_co(struct job_trial *trial)
+{
+	bool resumes = trial->kind->resumes != NULL;
+	struct job_progress progress;
+
+	do {
+		loop_sleep_co(trial->lane->loop, 50 * MS);
+		progress = progress_of(trial->job);
+		CHECK_INT(progress.state, JOB_RUNNING);
+	} while (resumes ? progress.cursor <= JOB_CASE_BYTES / 4
+			 : progress.done < progress.total / 2);
+}
+
+static void before_co(struct stack_rig *rig, void *argument)
+{
+	struct restart *restart = argument;
+	struct job_trial *trial = &restart->before;
+
+	job_trial_begin_co(trial, rig, trial->kind);
+	job_set_rate(trial->job, RATE);
+	job_trial_host_start(trial);
+	until_cursor_co(trial);
+	job_trial_host_stop_co(trial);
+	restart->cursor = progress_of(trial->job).cursor;
+	print_document(restart);
+	/* More has been moved than the cursor says, and is in part durable. */
+	loop_sleep_co(trial->lane->loop, 200 * MS);
+	power_cut_take(&restart->cut, rig, restart->seed, 1, NULL);
+	job_cancel(trial->job);
+	job_wait_co(trial->job);
+	job_free(trial->job);
+	block_source_put_co(trial->source);
+}
+
+/* -- after ------------------------------------------------------------------ */
+
+/* Of what the kind says it reads. */
+static void expect_rest(
+	const struct restart *restart, const struct job_trial *trial)
+{
+	const char *path = trial->kind->resumes;
+	uint64_t known = restart->cursor - 1;
+
+	if (!path)
+		return;
+	CHECK(sim_world_traffic(trial->rig->world, path).read_bytes <=
+		JOB_CASE_BYTES - known + TABLES_BYTES);
+}
+
+static void after_co(struct stack_rig *rig, void *argument)
+{
+	struct restart *restart = argument;
+	struct job_trial trial;
+
+	job_trial_resume_co(&trial, rig, &restart->before, restart->document,
+		restart->cursor);
+	struct job_progress progress = progress_of(trial.job);
+	while (progress.state == JOB_RUNNING && !progress.total) {
+		loop_sleep_co(trial.lane->loop, MS / 100);
+		progress = progress_of(trial.job);
+	}
+	if (trial.kind->resumes)
+		CHECK(progress.done + 1 >= restart->cursor);
+	job_wait_co(trial.job);
+	progress = progress_of(trial.job);
+	if (progress.state != JOB_DONE)
+		check_fail(__FILE__, __LINE__, "%s: %s", trial.kind->kind,
+			progress.error.text);
+	CHECK_INT(progress.done, progress.total);
+	job_trial_host_stop_co(&trial);
+	expect_rest(restart, &trial);
+	job_trial_expect_co(&trial);
+	job_trial_end_co(&trial);
+}
+
+static void restart_once(const struct job_kind_case *kind, uint64_t seed)
+{
+	struct restart restart = {.before.kind = kind, .seed = seed};
+	const struct stack_rig_setup setup = {
+		.world = "simulated", .lanes = 2, .seed = seed};
+
+	stack_rig_test(&setup, before_co, &restart);
+	power_cut_reopen(&restart.cut, after_co, &restart);
+	free(restart.document);
+	free(restart.before.expected);
+}
+
+static void test_restart(void **state)
+{
+	const char *text = getenv("JOB_CUTS");
+	uint64_t cuts = text ? strtoull(text, NULL, 10) : 2;
+
+	for (uint64_t seed = 1; seed <= cuts; seed++)
+		restart_once(*state, seed);
+}
+
+/* A moment that a backup keeps, and a check's counts, do not outlive the program. */
+static bool outlives(const struct job_kind_case *kind)
+{
+	return strcmp(kind->kind, "backup") != 0 &&
+		strcmp(kind->kind, "check") != 0;
+}
+
+int main(void)
+{
+	struct CMUnitTest tests[JOB_KIND_CASES];
+	size_t count = 0;
+
+	for (size_t i = 0; i < JOB_KIND_CASES; i++) {
+		if (outlives(&job_kind_cases[i]))
+			tests[count++] = (struct CMUnitTest){
+				.name = job_kind_cases[i].kind,
+				.test_func = test_restart,
+				.initial_state = (void *)&job_kind_cases[i]};
+	}
+	return _cmocka_run_group_tests("jobs go on", tests, count, NULL, NULL);
+}
