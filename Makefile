@@ -82,7 +82,8 @@ PROGRAMS = $(B)/cairnd $(B)/cairn-stack $(if $(wildcard webui/cli/cairn.c),$(B)/
 TESTS = $(patsubst tests/%.c,$(B)/tests/%,$(TEST_MAINS))
 BENCHES = $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_MAINS))
 FUZZERS = $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_MAINS))
-HELPERS = $(patsubst tests/tools/%.c,$(B)/tools/%,$(HELPER_MAINS))
+PRELOADS = $(patsubst tests/tools/preload/%.c,$(B)/tools/%.so,$(sort $(wildcard tests/tools/preload/*.c)))
+HELPERS = $(patsubst tests/tools/%.c,$(B)/tools/%,$(HELPER_MAINS)) $(PRELOADS)
 SCRIPTS = $(sort $(shell find tests/interop tests/stack tests/wire tests/unit \
 	tests/sim -name 'test_*.sh' 2>/dev/null))
 
@@ -169,6 +170,10 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(LINK_ALL)
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(LINK_ALL)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)
+# They stand before the libraries of a program, and so before a sanitizer's: without one.
+$(B)/tools/%.so: tests/tools/preload/%.c Makefile
+	@mkdir -p $(@D)
+	$(call say,SO  )$(CC) $(CPPFLAGS_ALL) -std=c11 $(WARN) $(WERROR) -O2 -fPIC -shared -o $@ $<
 $(B)/tools/%: $(B)/obj/tests/tools/%.o $(LINK_ALL)
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS_ALL)

@@ -21,6 +21,8 @@ struct run {
 	struct schedule plan;
 	struct block_source *source[SCHEDULE_VOLUMES]; /* with references */
 	bool owned[SCHEDULE_VOLUMES]; /* there is a row of this run */
+	bool made[SCHEDULE_VOLUMES];
+	bool by_hand;
 	int64_t instant;
 	struct err err; /* the first that went wrong */
 };
@@ -41,18 +43,29 @@ static int take_source(struct run *run, unsigned i, struct err *err)
 			volume->offline_reason);
 	block_source_get(source);
 	run->source[i] = source;
+	if (run->owned[i]) /* it is tried again */
+		return 0;
 	int failed = schedule_own_add(run->schedules, run->plan.name, name,
 		run->schedule->record.snapshot, run->instant, err);
 	run->owned[i] = !failed;
 	return failed;
 }
 
-static void let_go_co(struct run *run)
+static void let_go_co(struct run *run, unsigned i)
 {
-	for (unsigned i = 0; i < run->plan.volumes; i++) {
-		if (run->source[i])
-			block_source_put_co(run->source[i]);
-	}
+	struct block_source *source = run->source[i];
+	run->source[i] = NULL;
+	if (source)
+		block_source_put_co(source);
+}
+
+static bool again_co(struct run *run, struct schedule_tries *tries, int failed,
+	struct err *err)
+{
+	tries->by_hand = run->by_hand;
+	return failed &&
+		api_schedule_again_co(
+			run->schedules, run->plan.name, tries, failed, err);
 }
 
 /* What this run has said is its own, and an earlier one has not. */
@@ -62,6 +75,7 @@ static void disown(struct run *run, unsigned i)
 		return;
 	schedule_own_remove(run->schedules, run->plan.name, run->plan.volume[i],
 		run->schedule->record.snapshot);
+	run->owned[i] = false;
 }
 
 static void tell_made(struct run *run, unsigned i)
@@ -70,6 +84,7 @@ static void tell_made(struct run *run, unsigned i)
 	const char *volume = run->plan.volume[i];
 	const char *snapshot = run->schedule->record.snapshot;
 	run->schedule->record.made++;
+	run->made[i] = true;
 	snprintf(object, sizeof object, "volumes/%s/snapshots/%s", volume,
 		snapshot);
 	own_audit_note(
@@ -107,18 +122,30 @@ static int take_moment(
 	return 0;
 }
 
+static int try_group_co(struct run *run, struct err *err)
+{
+	struct snapshot_moment moment;
+	int failed = snapshot_moment_begin(
+		&moment, &run->schedules->api->parts, err);
+	if (!failed)
+		failed = take_moment(run, &moment, err);
+	if (!failed)
+		failed = snapshot_moment_make_co(
+			&moment, run->schedule->record.snapshot, err);
+	snapshot_moment_end_co(&moment);
+	for (unsigned i = 0; i < run->plan.volumes; i++)
+		let_go_co(run, i);
+	return failed;
+}
+
 static void make_group_co(struct run *run)
 {
 	struct err err = {0};
-	struct snapshot_moment moment;
-	int failed = snapshot_moment_begin(
-		&moment, &run->schedules->api->parts, &err);
-	if (!failed)
-		failed = take_moment(run, &moment, &err);
-	if (!failed)
-		failed = snapshot_moment_make_co(
-			&moment, run->schedule->record.snapshot, &err);
-	snapshot_moment_end_co(&moment);
+	struct schedule_tries tries = {0};
+	int failed;
+	do
+		failed = try_group_co(run, &err);
+	while (again_co(run, &tries, failed, &err));
 	for (unsigned i = 0; i < run->plan.volumes; i++) {
 		if (failed)
 			disown(run, i);
@@ -129,14 +156,25 @@ static void make_group_co(struct run *run)
 		remember(run, NULL, &err);
 }
 
-static void make_one_co(struct run *run, unsigned i)
+static int try_one_co(struct run *run, unsigned i, struct err *err)
 {
-	struct err err = {0};
-	int failed = take_source(run, i, &err);
+	int failed = take_source(run, i, err);
 	if (!failed)
 		failed = spec_snapshot_create_co(run->source[i],
 			run->schedule->record.snapshot, SPEC_GATE_DEADLINE_NS,
-			&err);
+			err);
+	let_go_co(run, i);
+	return failed;
+}
+
+static void make_one_co(struct run *run, unsigned i)
+{
+	struct err err = {0};
+	struct schedule_tries tries = {0};
+	int failed;
+	do
+		failed = try_one_co(run, i, &err);
+	while (again_co(run, &tries, failed, &err));
 	if (!failed) {
 		tell_made(run, i);
 		return;
@@ -152,7 +190,7 @@ static void make_all_co(struct run *run)
 		return;
 	}
 	for (unsigned i = 0; i < run->plan.volumes; i++) {
-		if (!run->schedules->closing)
+		if (!run->made[i] && !run->schedules->closing)
 			make_one_co(run, i);
 	}
 }
@@ -182,6 +220,7 @@ static void prune_all_co(struct run *run)
 		remember(run, NULL, &err);
 		return;
 	}
+	json_array_clear(run->schedule->record.kept); /* of this time */
 	for (unsigned i = 0; i < run->plan.volumes; i++) {
 		if (!run->schedules->closing)
 			api_schedule_prune_co(run->schedules, run->schedule,
@@ -228,6 +267,13 @@ static void end(struct run *run, const char *who)
 	tell_end(run, who);
 }
 
+/* There was no room; some has come by what went. */
+static bool has_room_now(const struct run *run)
+{
+	return run->err.code == ENOSPC && run->schedule->record.deleted &&
+		!run->schedules->closing;
+}
+
 static int run_co(struct run *run, const char *who, struct err *err)
 {
 	struct err ignored = {0};
@@ -235,8 +281,12 @@ static int run_co(struct run *run, const char *who, struct err *err)
 	/* Not to be done twice, should the daemon die meanwhile. */
 	schedule_store_save(run->schedules, &run->schedule->record, &ignored);
 	make_all_co(run);
-	let_go_co(run);
 	prune_all_co(run);
+	if (has_room_now(run)) {
+		run->err = (struct err){0};
+		make_all_co(run);
+		prune_all_co(run);
+	}
 	end(run, who);
 	if (run->err.code)
 		*err = run->err;
@@ -277,9 +327,10 @@ int api_schedule_run_co(struct api_schedules *schedules, const char *name,
 	run->schedules = schedules;
 	run->schedule = schedule;
 	run->plan = schedule->plan;
+	run->by_hand = who != NULL;
 	schedule->running = true;
 	schedules->running++;
-	failed = run_co(run, who, err);
+	failed = run_co(run, who ? who : "the clock", err);
 	schedule->running = false;
 	schedules->running--;
 	free(run);

@@ -15,6 +15,9 @@
 
 /* The clock may have been set. */
 #define LOOK_MS 1000
+/* So late it is more than a busy machine. */
+#define MISSED_S 60
+#define MISSED_MOST 9999u
 #define NS_PER_MS 1000000ull
 
 const char *const schedule_result_names[SCHEDULE_RESULTS] = {
@@ -92,19 +95,25 @@ const struct zone *api_schedule_zone(struct api_schedule *schedule,
 	return zone;
 }
 
-/* What was due before it was made or changed so is not; and the clock may have been
- * set back. */
-static int64_t done_until(const struct api_schedules *schedules,
-	const struct api_schedule *schedule)
+/* What was due before it was made or changed so is not. If the clock has been set back
+ * behind that, it is what the clock showed when that was noticed, or the last run. */
+static int64_t done_until(
+	const struct api_schedules *schedules, struct api_schedule *schedule)
 {
 	const struct config_object *object =
 		config_find(schedules->api->parts.config, CONFIG_SCHEDULE,
 			schedule->record.name);
 	int64_t changed = object ? object->changed_ms / 1000 : 0;
-	int64_t until =
-		schedule->record.due > changed ? schedule->record.due : changed;
-	int64_t now = api_now_ms() / 1000;
-	return until < now ? until : now;
+	int64_t due = schedule->record.due, now = api_now_ms() / 1000;
+	if (due <= now && changed <= now) {
+		schedule->set_back = 0;
+		return due > changed ? due : changed;
+	}
+	if (!schedule->set_back || schedule->set_back > now)
+		schedule->set_back = now;
+	if (due <= now && due > schedule->set_back)
+		schedule->set_back = due;
+	return schedule->set_back;
 }
 
 int64_t api_schedule_next(struct api_schedules *schedules,
@@ -130,7 +139,7 @@ static void start_co(void *argument)
 	struct start *start = argument;
 	struct err err = {0};
 	/* A failure is in the record, the log and an event. */
-	api_schedule_run_co(start->schedules, start->name, "the clock", &err);
+	api_schedule_run_co(start->schedules, start->name, NULL, &err);
 	free(start);
 }
 
@@ -158,6 +167,38 @@ static void begin(
 		free(start);
 }
 
+/* How many runs were due from `first` on until now. */
+static unsigned count_due(struct api_schedule *schedule,
+	const struct schedule *plan, int64_t first, int64_t now)
+{
+	struct err ignored = {0};
+	const struct zone *zone = api_schedule_zone(schedule, plan, &ignored);
+	unsigned count = 0;
+	for (; zone && first <= now && count < MISSED_MOST; count++)
+		first = schedule_next(&plan->times, zone, first);
+	return count;
+}
+
+/* Says so if it comes late: nobody was there, or the clock was set. */
+static void tell_missed(struct api_schedules *schedules,
+	struct api_schedule *schedule, const struct schedule *plan,
+	int64_t first)
+{
+	int64_t now = api_now_ms() / 1000;
+	unsigned count = count_due(schedule, plan, first, now);
+	if (now - first < MISSED_S)
+		return;
+	json_t *since = api_time(first * 1000);
+	log_warning("api", "schedule_missed",
+		"schedule %s was due at %s, and %u times since then in all: "
+		"the "
+		"daemon did not run, or the clock was set. It runs once, now",
+		plan->name, json_string_value(since), count);
+	api_emit(schedules->api, "schedules", "schedule_missed",
+		json_pack("{ss, so, si}", "schedule", plan->name, "since",
+			since, "count", (int)count));
+}
+
 /* Milliseconds until it is due; it is started if it is. */
 static int64_t look_at(struct api_schedules *schedules, const char *name)
 {
@@ -174,8 +215,10 @@ static int64_t look_at(struct api_schedules *schedules, const char *name)
 		return left;
 	if (schedule->running)
 		skip(schedules, schedule);
-	else if (!api_schedule_ran_just_now(schedule))
+	else if (!api_schedule_ran_just_now(schedule)) {
+		tell_missed(schedules, schedule, plan, next);
 		begin(schedules, schedule);
+	}
 	return LOOK_MS;
 }
 
@@ -253,6 +296,7 @@ struct api_schedules *api_schedules_new(struct api *api, struct err *err)
 	schedules->timer.expired = expired;
 	schedules->watcher.changed = config_changed;
 	TAILQ_INIT(&schedules->list);
+	LIST_INIT(&schedules->pauses);
 	if (schedule_store_load(schedules, err)) {
 		free_all(schedules);
 		return NULL;
@@ -272,6 +316,7 @@ void api_schedules_stop_co(struct api_schedules *schedules)
 	if (schedules->api->parts.config)
 		config_watch(schedules->api->parts.config, NULL);
 	loop_timer_clear(schedules->api->loop, &schedules->timer);
+	api_schedules_hurry(schedules);
 	if (schedules->running) {
 		schedules->closer = co_self();
 		co_yield ();

@@ -16,7 +16,10 @@
  *     shows or that is shown; why it stayed is in the status.
  *  3. A run that fails still prunes: counts, not ages, say what goes, so nothing goes
  *     because nothing new came, and a full disk gets room.
- *  4. Control thread; wall-clock time.
+ *  4. What is in a run's way for a moment (requests that do not end in time, a volume
+ *     that is not there yet) is tried again, some times, with a line of the log each;
+ *     what is in its way for long fails it.
+ *  5. Control thread; wall-clock time.
  */
 #ifndef WEBUI_API_SCHEDULES_SCHEDULES_H
 #define WEBUI_API_SCHEDULES_SCHEDULES_H
@@ -53,6 +56,7 @@ struct api_schedule {
 	bool running;
 	bool planned; /* `plan` is what the document says */
 	struct schedule plan;
+	int64_t set_back; /* seconds: the clock's, when it was before `due`; or 0 */
 	struct zone *zone; /* of zone_name; NULL: not read */
 	char zone_name[ZONE_NAME_BYTES];
 	TAILQ_ENTRY(api_schedule) link;
@@ -66,6 +70,7 @@ struct api_schedules {
 	bool closing;
 	unsigned running;
 	struct co *closer;
+	LIST_HEAD(, schedule_pause) pauses; /* schedule_again.c */
 };
 
 /* Reads what is kept. NULL with *err. */
@@ -98,9 +103,25 @@ int64_t api_schedule_next(struct api_schedules *schedules,
 /* Its snapshots are called by the second: one run in each. */
 bool api_schedule_ran_just_now(const struct api_schedule *schedule);
 /* One run, now; it is not running. 0, or -errno with *err, which the record has too
- * (but for -EBUSY: it ran just now). `who` asked. */
+ * (but for -EBUSY: it ran just now). `who` asked, NULL: the clock. */
 int api_schedule_run_co(struct api_schedules *schedules, const char *name,
 	const char *who, struct err *err);
+
+/* -- schedule_again.c ---------------------------------------------------------- */
+
+/* Of one step of a run: how often it was tried. Zeroed before the first. */
+struct schedule_tries {
+	bool by_hand; /* somebody waits for the answer */
+	unsigned count;
+};
+
+/* True: the step failed (`failed`, *err) for what may pass, and the time to try it
+ * again has come; *err is as new. False: it has failed for good, or all ends. */
+bool api_schedule_again_co(struct api_schedules *schedules,
+	const char *schedule, struct schedule_tries *tries, int failed,
+	struct err *err);
+/* Nobody waits any more. */
+void api_schedules_hurry(struct api_schedules *schedules);
 
 /* -- schedule_prune.c ---------------------------------------------------------- */
 
