@@ -16,6 +16,7 @@
  *	extents.c	EXTENTS
  *	lock.c		order between changes of the same clusters
  *	read.c		READ that is more than one run of one kind
+ *	owned.c		what each snapshot takes up (owned.h)
  *	snapshots*.c	the snapshot table, read and written (snapshots.h)
  *	epoch.c		group commit: what makes changes of the map durable
  *	pool.c		clusters to be given out, reserved ahead
@@ -201,6 +202,7 @@ struct qcow2 {
 	struct qcow2_revert *revert; /* the same */
 	struct qcow2_watch *watch; /* of a check; or NULL */
 	bool soiled, deleting; /* dirty before that; a snapshot */
+	uint64_t naming; /* changes with the table of snapshots */
 	bool resizing;
 	bool filling; /* new clusters are mapped without being written */
 	bool sparse; /* new clusters are behind the end, without space */

@@ -140,6 +140,21 @@ int qcow2_share_take_co(struct block_format *format, struct err *err)
 
 /* -- a table -------------------------------------------------------------- */
 
+int qcow2_share_count_co(struct qcow2 *image, uint64_t cluster, uint64_t *count)
+{
+	unsigned bits = qcow2_refcount_block_bits(image);
+	struct qcow2_refblock *block;
+	int error;
+
+	do
+		error = qcow2_refcount_load_co(image, cluster >> bits, &block);
+	while (error == -EAGAIN);
+	*count = error ? 0
+		       : qcow2_refcount_get(image, block->data,
+				 cluster & ((1ull << bits) - 1));
+	return error == -ENOENT ? 0 : error;
+}
+
 int qcow2_share_raise_co(struct qcow2 *image, uint64_t cluster)
 {
 	unsigned bits = qcow2_refcount_block_bits(image);

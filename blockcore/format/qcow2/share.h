@@ -42,6 +42,9 @@
 int qcow2_share_check_idle(const struct qcow2 *image, struct err *err);
 /* The same, and there may be one more. */
 int qcow2_share_check_possible(const struct qcow2 *image, struct err *err);
+/* How many references a cluster, by its number, is counted for; 0: it is free. */
+int qcow2_share_count_co(
+	struct qcow2 *image, uint64_t cluster, uint64_t *count);
 /* One reference more: to a cluster, by its number; to what an L2 entry names. */
 int qcow2_share_raise_co(struct qcow2 *image, uint64_t cluster);
 int qcow2_share_raise_entry_co(struct qcow2 *image, uint64_t word);

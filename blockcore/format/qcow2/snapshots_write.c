@@ -107,6 +107,7 @@ int qcow2_snapshots_name_co(struct qcow2 *image,
 	struct qcow2_header *h = &image->header;
 	uint64_t old = h->snapshots_offset, bytes = qcow2_snapshots_used(s);
 
+	image->naming++;
 	h->snapshots_offset = table;
 	h->snapshots = count;
 	int error = qcow2_snapshots_header_co(image, PURPOSE_HEADER_SNAPSHOTS);

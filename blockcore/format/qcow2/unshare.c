@@ -131,22 +131,14 @@ int qcow2_unshare_table_co(struct qcow2_map *map, uint32_t l1_index)
 
 /* -- what is the image's own again ---------------------------------------- */
 
+/* No count at all is for check to find. */
 static int is_single_co(struct qcow2 *image, uint64_t offset, bool *single)
 {
-	unsigned bits = qcow2_refcount_block_bits(image);
-	uint64_t cluster = offset >> image->geometry.cluster_bits;
-	struct qcow2_refblock *block;
-	int error;
+	uint64_t count;
+	int error = qcow2_share_count_co(
+		image, offset >> image->geometry.cluster_bits, &count);
 
-	do
-		error = qcow2_refcount_load_co(image, cluster >> bits, &block);
-	while (error == -EAGAIN);
-	*single = false;
-	if (error == -ENOENT)
-		return 0; /* no count at all: for check to find */
-	if (!error)
-		*single = qcow2_refcount_get(image, block->data,
-				  cluster & ((1ull << bits) - 1)) == 1;
+	*single = !error && count == 1;
 	return error;
 }
 

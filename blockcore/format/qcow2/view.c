@@ -6,6 +6,7 @@
  */
 #include "blockcore/format/qcow2/check.h"
 #include "blockcore/format/qcow2/create.h"
+#include "blockcore/format/qcow2/owned.h"
 #include "blockcore/format/qcow2/share.h"
 #include "blockcore/format/qcow2/snapshots.h"
 
@@ -332,11 +333,12 @@ static int check_arguments(
 static int read_verb(const char *verb, const struct doc *arguments,
 	struct block_check *check, struct err *err)
 {
-	if (!strcmp(verb, "snapshots"))
+	if (!strcmp(verb, "snapshots") || !strcmp(verb, "owned"))
 		return 0;
 	if (strcmp(verb, "check"))
 		return err_set(err, EINVAL,
-			"'%s' is no verb; there are: check, snapshots", verb);
+			"'%s' is no verb; there are: check, owned, snapshots",
+			verb);
 	return check_arguments(arguments, check, err);
 }
 
@@ -358,6 +360,8 @@ static int command_co(struct block_driver *driver, const char *verb,
 
 	if (!error && !strcmp(verb, "snapshots"))
 		return qcow2_snapshots_print_co(&image->format, out, err);
+	if (!error && !strcmp(verb, "owned"))
+		return qcow2_owned_print_co(image, out, err);
 	if (!error)
 		error = qcow2_check_live_co(image, &check, err);
 	if (!error)
