@@ -76,6 +76,30 @@ static bool is_image(const char *document)
 		!strncmp(document, "{\"format", 8);
 }
 
+/* An image on top of others also shows the same by what it says itself, to those who
+ * do not know the document. */
+static void by_header_co(
+	const struct document_cuts *cuts, struct stack_rig *rig)
+{
+	const char *document = cuts->document[cuts->checking->document];
+	const struct doc *format =
+		doc_find(stack_rig_doc(rig, document), "format");
+	const struct doc *file = doc_find(format, "file");
+	char text[300];
+
+	if (!doc_find(format, "backing"))
+		return;
+	snprintf(text, sizeof text,
+		"{format: {type: qcow2, file: {protocol: {type: file, "
+		"locking: false, path: %s}}}}",
+		doc_find(doc_find(file, "protocol"), "path")->text);
+	struct block_source *source = stack_rig_source_co(rig, text);
+	if (!power_cut_sectors_hold_co(
+		    &cuts->checking->left, rig, source, cuts->bytes))
+		lost(cuts, "its header leads elsewhere");
+	block_source_put_co(source);
+}
+
 static void reopened_co(struct stack_rig *rig, void *argument)
 {
 	struct document_cuts *cuts = argument;
@@ -94,6 +118,8 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 		free(said);
 	}
 	block_source_put_co(source);
+	if (is_image(document))
+		by_header_co(cuts, rig);
 }
 
 void document_cuts_close(
