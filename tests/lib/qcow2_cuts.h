@@ -87,9 +87,13 @@ qcow2_step_co qcow2_cuts_work_revert_co;
 qcow2_step_co qcow2_cuts_other_co;
 qcow2_step_co qcow2_cuts_work_delete_other_co;
 qcow2_step_co qcow2_cuts_grow_co;
-qcow2_step_co qcow2_cuts_shrink_co; /* to half, what is behind discarded */
+/* To a little less than half, what is behind that half discarded. */
+qcow2_step_co qcow2_cuts_shrink_co;
 /* While it is closed, without cuts: some free clusters are called used. */
 qcow2_step_co qcow2_cuts_leak_co;
+/* The same: nearly all that the refcount table can count, so that it has to grow.
+ * Clusters of 512 and refcounts of 64 bits only. */
+qcow2_step_co qcow2_cuts_crowd_co;
 /* The same: as after a crash of one that puts refcounts off: dirty, and some are
  * too low. Cut while it is opened. */
 qcow2_step_co qcow2_cuts_soil_co;

@@ -40,6 +40,12 @@ static void put_base(struct qcow2_run *run)
 	sim_world_put(run->rig->world, QCOW2_CUTS_BASE, base,
 		(uint64_t)sectors * SECTOR_BYTES);
 	free(base);
+	if (sectors <= run->sectors)
+		return;
+	/* Where it is longer than the image it never shows. */
+	version = sector_model_submit(
+		run->model, run->sectors, sectors - run->sectors, true);
+	sector_model_complete(run->model, version, true);
 }
 
 void qcow2_cuts_make_co(struct qcow2_run *run)
@@ -301,19 +307,45 @@ void qcow2_cuts_grow_co(struct qcow2_run *run)
 	resize_co(run, QCOW2_CUTS_SECTORS_MOST);
 }
 
-void qcow2_cuts_shrink_co(struct qcow2_run *run)
+static void write_co(struct qcow2_run *run, uint32_t first, uint32_t count)
 {
-	uint32_t keep = run->sectors / 2;
-	uint64_t offset = (uint64_t)keep * SECTOR_BYTES;
+	uint32_t version = sector_model_submit(run->model, first, count, false);
+	uint8_t *data = malloc((size_t)count * SECTOR_BYTES);
+
+	CHECK(data != NULL);
+	sector_model_fill(run->model, version, data);
+	CHECK_INT(block_transfer_co(run->source,
+			  block_core_lane(run->rig->core, 0), BLOCK_WRITE, 0,
+			  (uint64_t)first * SECTOR_BYTES,
+			  (uint64_t)count * SECTOR_BYTES, data),
+		0);
+	sector_model_complete(run->model, version, false);
+	free(data);
+}
+
+static void discard_co(struct qcow2_run *run, uint32_t first)
+{
+	uint64_t offset = (uint64_t)first * SECTOR_BYTES;
 	uint32_t version = sector_model_submit(
-		run->model, keep, run->sectors - keep, true);
+		run->model, first, run->sectors - first, true);
 
 	CHECK_INT(block_transfer_co(run->source,
 			  block_core_lane(run->rig->core, 0), BLOCK_DISCARD,
 			  BLOCK_FUA, offset, run->size_bytes - offset, NULL),
 		0);
 	sector_model_complete(run->model, version, true);
+}
+
+/* The end comes to lie inside a cluster, before data that stays in the file. */
+void qcow2_cuts_shrink_co(struct qcow2_run *run)
+{
+	uint32_t half = run->sectors / 2, keep = half - 3, version;
+
+	write_co(run, half - 8, 8);
+	discard_co(run, half);
+	version = sector_model_submit(run->model, keep, half - keep, true);
 	resize_co(run, keep);
+	sector_model_complete(run->model, version, true);
 }
 
 /* -- images that were left badly ------------------------------------------ */
@@ -370,6 +402,46 @@ void qcow2_cuts_leak_co(struct qcow2_run *run)
 	}
 	CHECK(leaks > 0);
 	counts_put(run, &c);
+	open_co(run, true);
+	qcow2_cuts_watch(run, true);
+}
+
+/* Refcounts of 64 bits, clusters of 512: a table of one cluster has this many blocks,
+ * each counts as many clusters. */
+#define CROWD 64u
+#define CROWD_CLUSTER 512u
+#define CROWD_ROOM 12u /* clusters that stay free */
+
+/* The block of that index, made where there is none; all that it counts is used. */
+static void crowd_block(uint8_t *file, uint64_t table, unsigned index)
+{
+	uint8_t *entry = file + table + 8 * index;
+	unsigned end = index + 1 < CROWD ? CROWD : CROWD - CROWD_ROOM;
+
+	if (!get_be64(entry))
+		put_be64(entry, (uint64_t)index * CROWD * CROWD_CLUSTER);
+	uint8_t *count = file + get_be64(entry);
+	for (unsigned i = 0; i < end; i++) {
+		if (!get_be64(count + 8 * i))
+			put_be64(count + 8 * i, 1);
+	}
+}
+
+void qcow2_cuts_crowd_co(struct qcow2_run *run)
+{
+	uint64_t bytes = (uint64_t)CROWD * CROWD * CROWD_CLUSTER;
+	uint8_t *file = calloc(1, bytes);
+	uint64_t had;
+
+	close_co(run);
+	had = sim_world_size_bytes(run->rig->world, QCOW2_CUTS_PATH);
+	CHECK(file != NULL && had < bytes);
+	CHECK(sim_world_get(run->rig->world, QCOW2_CUTS_PATH, 0, file, had));
+	CHECK_INT(get_be32(file + 56), 1);
+	for (unsigned i = 0; i < CROWD; i++)
+		crowd_block(file, get_be64(file + 48), i);
+	sim_world_put(run->rig->world, QCOW2_CUTS_PATH, file, bytes);
+	free(file);
 	open_co(run, true);
 	qcow2_cuts_watch(run, true);
 }

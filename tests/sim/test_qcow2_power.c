@@ -66,6 +66,8 @@ static const struct qcow2_script scripts[] = {
 	{"copy up, subclusters", PARTS, WRITES, 1, 12, 0, BASE, WORK},
 	{"copy up, clusters of 64K", LARGE, FUAS, 1, 12, 0, BASE, WORK},
 	{"copy up, a shorter backing file", WIDE, WRITES, 1, 12, 0, 101, WORK},
+	{"copy up, a backing file that ends in a cluster", PLAIN, WRITES, 1, 12,
+		0, 101, WORK},
 	{"zero over a backing file", PLAIN, ZEROES, 1, 40, 0, BASE, WORK},
 	{"zero over a backing file, subclusters", PARTS, ZEROES, 1, 60, 0, BASE,
 		WORK},

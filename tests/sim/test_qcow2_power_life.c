@@ -35,6 +35,7 @@
 #define REPAIR \
 	STEPS(make, qcow2_cuts_leak_co, qcow2_cuts_repair_co, \
 		qcow2_cuts_work_co)
+#define CROWD STEPS(make, qcow2_cuts_crowd_co, qcow2_cuts_work_co)
 #define SOIL STEPS(make, qcow2_cuts_soil_co, qcow2_cuts_work_co)
 #define PACK STEPS(pack, NULL)
 #define SNAPSHOT STEPS(snapshot, NULL)
@@ -61,12 +62,16 @@ static const struct qcow2_script scripts[] = {
 	{"grow", PLAIN, WRITES, 1, 12, 0, 0, GROW},
 	{"grow, clusters of 512", SMALL, WRITES, 1, 12, 0, 0, GROW},
 	{"grow over a backing file", PARTS, WRITES, 1, 12, 0, BASE, GROW},
+	{"grow over a longer backing file", PARTS, WRITES, 1, 12, 0,
+		QCOW2_CUTS_SECTORS_MOST, GROW},
 	{"shrink", PLAIN, WRITES, 1, 12, 0, 0, SHRINK},
 	{"shrink, subclusters", PARTS, ZEROES, 1, 12, 0, BASE, SHRINK},
 	{"close and open", PLAIN, DISCARDS, 1, 24, 0, 0, REOPEN},
 	{"close and open, subclusters", PARTS, ZEROES, 1, 24, 0, BASE, REOPEN},
 	{"repair", PLAIN, DISCARDS, 1, 24, 0, 0, REPAIR},
 	{"repair, version 2", OLD, DISCARDS, 1, 24, 0, 0, REPAIR},
+	{"a larger refcount table", SMALL ", refcount_bits: 64", WRITES, 1, 8,
+		0, 0, CROWD},
 	{"open what is dirty", PLAIN, WRITES, 1, 12, 0, 0, SOIL},
 	{"open what is dirty, subclusters", PARTS, DISCARDS, 1, 40, 0, BASE,
 		SOIL},
@@ -77,6 +82,9 @@ static const struct qcow2_script scripts[] = {
 		1, 12, 0, 0, PACK},
 	{"discard deflated clusters", "cluster_size=4k", ZEROES, 1, 40, 0, 0,
 		PACK},
+	{"discard parts of zstd clusters",
+		"cluster_size=16k,compression_type=zstd,extended_l2=on", ZEROES,
+		1, 40, 0, 0, PACK},
 	{"write beside a snapshot", "cluster_size=4k", WRITES, 1, 12, 0, 0,
 		SNAPSHOT},
 	{"write beside a snapshot, clusters of 512", "cluster_size=512",

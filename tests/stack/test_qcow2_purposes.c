@@ -371,10 +371,27 @@ static void corrupt_co(struct qcow2_steps *s)
 	CHECK(is_marked(s));
 }
 
+/* What a lane overwrites by itself is refused, too, once damage is seen elsewhere. */
+static void corrupt_overwrite_co(struct qcow2_steps *s)
+{
+	qcow2_steps_open_co(s);
+	CHECK_INT(write_far_co(s), 0);
+	qcow2_steps_close_co(s);
+	spoil(s);
+	qcow2_steps_open_co(s);
+	CHECK_INT(write_far_co(s), 0);
+	CHECK_INT(write_far_co(s), 0);
+	CHECK_INT(read_co(s), -EIO);
+	CHECK_INT(qcow2_steps_io_co(s, BLOCK_WRITE, 4 * MIB, 8 * KIB), -EIO);
+	qcow2_steps_close_co(s);
+	CHECK(is_marked(s));
+}
+
 static void test_corrupt(void **state)
 {
 	(void)state;
 	qcow2_steps_world(PLAIN, corrupt_co);
+	qcow2_steps_world(PLAIN, corrupt_overwrite_co);
 }
 
 /* -- all of them ---------------------------------------------------------- */

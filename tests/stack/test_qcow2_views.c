@@ -216,6 +216,30 @@ static void test_documents_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(live);
 }
 
+/* The image grows: a view stays as long as the snapshot is. */
+static void test_grown_co(struct stack_rig *rig, void *argument)
+{
+	struct block_lane *lane = block_core_lane(rig->core, 0);
+	struct block_source *live, *monday, *tuesday;
+	struct err err = {0};
+
+	(void)argument;
+	make_image(rig, "cluster_size=4k");
+	live = stack_rig_source_co(rig, LIVE);
+	monday = stack_rig_source_co(rig, VIEW("monday"));
+	CHECK_INT(spec_resize_co(live, 2ull * CLUSTERS * CLUSTER, &err), 0);
+	tuesday = stack_rig_source_co(rig, VIEW("tuesday"));
+	CHECK_INT(
+		block_source_info(monday, lane).size_bytes, CLUSTERS * CLUSTER);
+	CHECK_INT(block_source_info(tuesday, lane).size_bytes,
+		CLUSTERS * CLUSTER);
+	expect_tuesday_co(rig, tuesday);
+	expect_co(rig, live, CLUSTERS, CLUSTERS, 0);
+	block_source_put_co(monday);
+	block_source_put_co(tuesday);
+	block_source_put_co(live);
+}
+
 static int overlay_co(struct stack_rig *rig, struct block_source *live)
 {
 	const struct spec_overlay overlay = {
@@ -335,6 +359,8 @@ int main(void)
 			.lanes = 1),
 		STACK_RIG_CASE(test_documents_co, simulated,
 			.world = "simulated", .lanes = 1),
+		STACK_RIG_CASE(test_grown_co, simulated, .world = "simulated",
+			.lanes = 1),
 		STACK_RIG_CASE(test_below_co, simulated, .world = "simulated",
 			.lanes = 1),
 		STACK_RIG_CASE(test_damaged_co, simulated, .world = "simulated",
