@@ -29,6 +29,24 @@ uint64_t block_image_print(const char *path)
 	return print ? print : 1;
 }
 
+uint64_t block_image_digest(const struct block_image *image, bool opened)
+{
+	uint64_t digest = image->count;
+
+	for (unsigned i = 0; i < image->count; i++) {
+		const struct block_image_file *file = &image->file[i];
+		uint64_t print = opened && file->print
+			? file->print
+			: block_image_print(file->path);
+		uint64_t state = digest ^ print;
+
+		if (!print)
+			return 0;
+		digest = prng_next(&state);
+	}
+	return image->known ? digest : 0;
+}
+
 static void image_add(
 	struct block_image *image, const char *path, uint64_t print)
 {

@@ -35,6 +35,10 @@ struct block_image {
 /* The print of the regular file there now; 0: there is none. Blocks. */
 uint64_t block_image_print(const char *path);
 
+/* One number of the prints of all of its files: those that they had when they were
+ * opened (see above), or as they are now; 0: some have none. Blocks. */
+uint64_t block_image_digest(const struct block_image *image, bool opened);
+
 /* What lies below a driver (a bottom) that is open. Its paths are the caller's, until
  * block_image_free. Out of memory: it is unknown. Control lane. */
 void block_image_get(struct block_driver *bottom, struct block_image *image);

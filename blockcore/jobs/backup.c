@@ -4,8 +4,9 @@
  * so that the target holds the whole moment and is worth something by itself.
  *
  * Invariant: the listener copies, each granule once; the job asks it to, a chunk at a
- * time, whatever hosts do. The last chunk makes the target durable. A moment does not
- * outlive a stop, so a restart has nothing to go on with.
+ * time, whatever hosts do. The last chunk makes the target durable. After a restart,
+ * which a moment outlives if the listener has a map, the job passes quickly over what
+ * is in the target already.
  */
 #include "blockcore/jobs/jobs.h"
 

@@ -14,11 +14,13 @@
  *
  * Invariants
  *  1. It joins behind a gate: no change is under way at the moment. A source that is
- *     opened with it has no moment: what happened before nobody has seen.
+ *     opened with it has no moment but the one that its map has kept: what happened
+ *     before nobody has seen.
  *  2. Before a granule is changed below for the first time its old data are in the
  *     target, or the backup is broken and says so; then no read of the moment
  *     succeeds.
- *  3. What is in the target is marked in memory only: a stop ends the moment. The
+ *  3. Without `map` what is in the target is marked in memory only: a stop ends the
+ *     moment. With it the moment outlives a stop, clean or not (backup_keep.c). The
  *     target is worth something by itself when all was copied.
  *  4. Each lane has `copies` operations, with all memory that they need; what finds
  *     none waits. Nothing is allocated for a request, but children from the slab.
@@ -26,7 +28,9 @@
  */
 #include "blockcore/listener/backup.h"
 
+#include "blockcore/base/bits.h"
 #include "blockcore/base/log.h"
+#include "blockcore/core/plain_file.h"
 #include "blockcore/kinds.h"
 
 #include <errno.h>
@@ -67,6 +71,14 @@ static const struct opt_spec options[] = {
 		.fallback = "break",
 		.help = "if old data cannot be copied: break the backup, fail "
 			"the write, or let it wait"},
+	{.name = "map",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = FIELD(map),
+		.max = BLOCK_NAME_BYTES - 1,
+		.help = "keep the moment over restarts and crashes: which old "
+			"data are in the target, in this file of the data "
+			"directory"},
 	OPT_END};
 
 static struct backup_driver *backup_of(struct block_driver *driver)
@@ -106,8 +118,7 @@ void backup_set_copied(
 	struct backup_driver *backup, uint64_t first, uint64_t last)
 {
 	for (uint64_t i = first; i <= last; i++)
-		atomic_fetch_or_explicit(&backup->copied[i / 64],
-			1ull << i % 64, memory_order_release);
+		atomic_fetch_or(&backup->copied[i / 64], 1ull << i % 64);
 	atomic_fetch_add(&backup->copied_count, last - first + 1);
 }
 
@@ -136,13 +147,14 @@ void backup_break(struct backup_driver *backup, const char *format, ...)
 /* -- requests ------------------------------------------------------------- */
 
 bool backup_wants(
-	const struct backup_driver *backup, const struct block_request *request)
+	struct backup_driver *backup, const struct block_request *request)
 {
 	uint64_t end = request->offset_bytes + request->length_bytes;
+	bool stored = backup->driver.store != NULL;
 
 	if (request->op == BLOCK_READ)
 		return true;
-	if (!backup_is_active(backup) ||
+	if ((!backup_is_active(backup) && !stored) ||
 		request->offset_bytes >= backup->size_bytes ||
 		!request->length_bytes)
 		return false;
@@ -150,8 +162,10 @@ bool backup_wants(
 		end = backup->size_bytes;
 	uint64_t first = request->offset_bytes >> backup->shift;
 	uint64_t last = (end - 1) >> backup->shift;
-	return !backup_is_copied(backup, first) ||
-		backup_run(backup, first, last) != last - first + 1;
+	if (stored && backup_keep_needed(backup, first, last))
+		return true;
+	return backup_is_active(backup) &&
+		!bits_all(backup->copied, first, last);
 }
 
 /* Somebody asks for a moment of the source, perhaps this one. */
@@ -195,7 +209,7 @@ static int backup_check(
 	if (o->granularity_bytes & (o->granularity_bytes - 1))
 		return doc_error(doc_find(map, "granularity"), err, EINVAL,
 			"expected a power of two");
-	return 0;
+	return o->map ? plain_file_check(doc_find(map, "map"), o->map, err) : 0;
 }
 
 /* Bits for as much as the target can hold; the source is no larger. */
@@ -221,6 +235,13 @@ static int make_bits(struct backup_driver *backup, struct err *err)
 					(unsigned long long)backup->bits);
 }
 
+static void backup_let_go(struct backup_driver *backup)
+{
+	block_source_unclaim(&backup->claim);
+	pthread_mutex_destroy(&backup->mutex);
+	free(backup->copied);
+}
+
 static int backup_open_co(struct block_driver *driver, struct err *err)
 {
 	struct backup_driver *backup = backup_of(driver);
@@ -240,16 +261,19 @@ static int backup_open_co(struct block_driver *driver, struct err *err)
 	}
 	pthread_mutex_init(&backup->mutex, NULL);
 	TAILQ_INIT(&backup->locks);
-	return 0;
+	error = driver->store ? backup_moment_open_co(backup, err) : 0;
+	if (error)
+		backup_let_go(backup);
+	return error;
 }
 
 static void backup_close_co(struct block_driver *driver)
 {
 	struct backup_driver *backup = backup_of(driver);
 
-	block_source_unclaim(&backup->claim);
-	pthread_mutex_destroy(&backup->mutex);
-	free(backup->copied);
+	if (driver->store)
+		backup_moment_close_co(backup);
+	backup_let_go(backup);
 }
 
 static int backup_lane_start(
@@ -289,6 +313,28 @@ static void backup_lane_stop(
 	free(l->memory);
 }
 
+static int backup_changing_co(struct block_driver *driver, struct err *err)
+{
+	return driver->store ? backup_keep_doubt_co(backup_of(driver), err) : 0;
+}
+
+static void backup_opened_over_co(
+	struct block_driver *driver, struct block_image *image)
+{
+	if (driver->store)
+		backup_moment_resume_co(backup_of(driver), image);
+}
+
+static void backup_closing_over(
+	struct block_driver *driver, struct block_image *image)
+{
+	struct backup_map *map = &backup_of(driver)->map;
+
+	block_image_free(driver->store ? &map->closed : image);
+	if (driver->store)
+		map->closed = *image;
+}
+
 /* Before it is in a stack: it joins, behind the gate to come, and the moment begins.
  * Later: a swap took away what was not copied. */
 static void backup_content_changed(struct block_driver *driver,
@@ -300,6 +346,8 @@ static void backup_content_changed(struct block_driver *driver,
 	if (driver->references) {
 		backup_break(backup,
 			"the source shows other content than at the moment");
+		if (driver->store)
+			backup_keep_soon(backup);
 		return;
 	}
 	backup->size_bytes = length_bytes;
@@ -323,10 +371,12 @@ static void backup_narrow(struct block_driver *driver, struct block_info *info)
 
 	if (!backup_is_active(backup) || info->size_bytes >= backup->size_bytes)
 		return;
-	if (!backup_is_copied(backup, first) ||
-		backup_run(backup, first, last) != last - first + 1)
-		backup_break(backup,
-			"the source has become smaller than at the moment");
+	if (bits_all(backup->copied, first, last))
+		return;
+	backup_break(
+		backup, "the source has become smaller than at the moment");
+	if (driver->store)
+		backup_keep_soon(backup);
 }
 
 static int backup_point(struct block_driver *driver, uint64_t *id,
@@ -352,69 +402,6 @@ static struct block_source *backup_below(
 	return index < driver->others_count ? driver->others[index] : NULL;
 }
 
-/* -- verbs, figures ------------------------------------------------------- */
-
-static int backup_rehearse_co(struct block_driver *driver, const char *verb,
-	const struct doc *arguments, struct err *err)
-{
-	(void)driver;
-	(void)arguments;
-	return strcmp(verb, "stop")
-		? err_set(err, EINVAL, "%s: no such verb; there is stop", verb)
-		: 0;
-}
-
-static int backup_command_co(struct block_driver *driver, const char *verb,
-	const struct doc *arguments, FILE *out, struct err *err)
-{
-	(void)out;
-	int error = backup_rehearse_co(driver, verb, arguments, err);
-
-	if (!error)
-		backup_break(backup_of(driver), "it was stopped by command");
-	return error;
-}
-
-static const char *state_name(const struct backup_driver *backup)
-{
-	switch (atomic_load(&backup->state)) {
-	case BACKUP_NONE: return "none";
-	case BACKUP_BROKEN: return "broken";
-	}
-	return atomic_load(&backup->copied_count) == backup->granules
-		? "complete"
-		: "active";
-}
-
-static void backup_status(struct block_driver *driver, FILE *out)
-{
-	struct backup_driver *backup = backup_of(driver);
-	uint64_t bytes = 0, waited = 0, reads = 0;
-
-	for (unsigned i = 0; i < block_core_lanes(driver->core); i++) {
-		struct backup_lane *lane = block_driver_lane(
-			driver, block_core_lane(driver->core, i));
-
-		bytes += counter_get(&lane->copied_bytes);
-		waited += counter_get(&lane->waited);
-		reads += counter_get(&lane->point_reads);
-	}
-	fprintf(out,
-		"\"state\": \"%s\", \"granules\": %llu, "
-		"\"copied_granules\": %llu, \"copied_bytes\": %llu, "
-		"\"waited\": %llu, \"moment_reads\": %llu",
-		state_name(backup), (unsigned long long)backup->granules,
-		(unsigned long long)atomic_load(&backup->copied_count),
-		(unsigned long long)bytes, (unsigned long long)waited,
-		(unsigned long long)reads);
-	pthread_mutex_lock(&backup->mutex);
-	if (*backup->why) {
-		fputs(", \"broken\": ", out);
-		json_print_string(out, backup->why);
-	}
-	pthread_mutex_unlock(&backup->mutex);
-}
-
 const struct block_kind backup_kind = {
 	.name = "backup",
 	.help = "keep the moment of its attaching in another source",
@@ -429,6 +416,7 @@ const struct block_kind backup_kind = {
 	/* Only an alias offers COMPARE_AND_WRITE itself, and is refused. */
 	.transparent = BLOCK_OP(BLOCK_FLUSH) | BLOCK_OP(BLOCK_EXTENTS) |
 		BLOCK_OP(BLOCK_COMPARE_AND_WRITE),
+	.store = "map",
 	.options = options,
 	.options_bytes = sizeof(struct backup_options),
 	.driver_bytes = sizeof(struct backup_driver),
@@ -440,7 +428,10 @@ const struct block_kind backup_kind = {
 	.lane_stop = backup_lane_stop,
 	.submit = backup_submit,
 	.narrow = backup_narrow,
+	.changing_co = backup_changing_co,
 	.content_changed = backup_content_changed,
+	.opened_over_co = backup_opened_over_co,
+	.closing_over = backup_closing_over,
 	.point = backup_point,
 	.command_co = backup_command_co,
 	.rehearse_co = backup_rehearse_co,

@@ -27,8 +27,13 @@ static bool flushed(struct block_request *child, struct block_frame *frame)
 {
 	struct backup_op *op = frame->context;
 
+	int result = child->result;
+
 	op->child = NULL;
-	backup_work_end(op, child->result);
+	if (!result && op->lane->backup->driver.store)
+		backup_keep(op);
+	else
+		backup_work_end(op, result);
 	return true;
 }
 
@@ -56,8 +61,15 @@ static void filled(struct backup_op *op)
 
 static void finish(struct backup_op *op)
 {
+	struct backup_driver *backup = op->lane->backup;
+	uint64_t first = op->request->offset_bytes >> backup->shift;
+	uint64_t last = (op->end - 1) >> backup->shift;
+
 	if (op->request->op == BLOCK_READ)
 		filled(op);
+	else if (backup->driver.store &&
+		backup_keep_needed(backup, first, last))
+		backup_keep(op);
 	else
 		backup_work_pass(op);
 }

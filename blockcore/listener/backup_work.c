@@ -34,7 +34,7 @@ static void cancel_waiting(struct block_request *request)
 
 static void begin(struct backup_op *op, struct block_request *request)
 {
-	const struct backup_driver *backup = op->lane->backup;
+	struct backup_driver *backup = op->lane->backup;
 	uint64_t end = request->offset_bytes + request->length_bytes;
 	const struct block_point *point =
 		request->op == BLOCK_READ ? request->point : NULL;

@@ -182,7 +182,7 @@ static void attach_co(struct block_source *source, const struct doc *listener)
 	CHECK_INT(error, 0);
 }
 
-/* It joins under load: whatever the moment was, it stays that. And the job makes it
+/* With more options (after a comma): it joins under load: whatever the moment was, it stays that. And the job makes it
  * whole, under load. */
 static void test_load_co(struct stack_rig *rig, void *argument)
 {
@@ -194,8 +194,8 @@ static void test_load_co(struct stack_rig *rig, void *argument)
 	struct err err = {0};
 	struct job *job;
 	struct job_progress progress;
+	char text[160];
 
-	(void)argument;
 	source = stack_rig_source_co(rig,
 		"{listeners: [{type: fault, name: f, seed: 3, rules: [" SLOW
 		"]}], protocol: {type: mem, size: 1M}}");
@@ -203,10 +203,11 @@ static void test_load_co(struct stack_rig *rig, void *argument)
 		"{listeners: [{type: fault, name: f, seed: 4, rules: [" SLOW
 		"]}], protocol: {type: mem, size: 1M}}");
 	start_workers(rig, worker, source, &stop);
-	attach_co(source,
-		stack_rig_doc(rig,
-			"{type: backup, name: b, granularity: 16K, copies: 2, "
-			"target: source-2}"));
+	snprintf(text, sizeof text,
+		"{type: backup, name: b, granularity: 16K, copies: 2%s, "
+		"target: source-2}",
+		argument ? (const char *)argument : "");
+	attach_co(source, stack_rig_doc(rig, text));
 	view = stack_rig_source_co(rig, VIEW);
 	CHECK_INT(
 		backup_rig_transfer_co(rig, view, BLOCK_READ, 0, SIZE, moment),
@@ -333,6 +334,7 @@ int main(void)
 		ROWS(test_zeroes_co),
 		ROWS(test_compare_co),
 		ROWS(test_load_co),
+		ROWS_WITH(test_load_co, ", map: marks", "map"),
 		ROWS(test_reader_co),
 		ROWS(test_many_co),
 	};

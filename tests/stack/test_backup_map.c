@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The map of the listener backup: the moment is there after a stop; where the map cannot
+ * know that it is whole, the backup is broken and says why. Power cuts are in
+ * sim/test_backup_power.c.
+ *
+ * TSAN: yes
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "blockcore/job.h"
+#include "tests/lib/backup_rig.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DISK "protocol: {type: file, path: disk, size: 1M}"
+#define FILE_OF(path) "{protocol: {type: file, path: " path ", size: 1M}}"
+#define LISTENER(granularity, target) \
+	"{listeners: [{type: backup, name: b, granularity: " granularity \
+	", map: marks, target: " target "}], " DISK "}"
+#define OPENED LISTENER("16K", FILE_OF("copy"))
+
+static void until_durable_co(struct stack_rig *rig, struct block_source *source)
+{
+	for (;;) {
+		char *status = stack_rig_status(source);
+		bool durable = strstr(status, "\"durable\": true") != NULL;
+
+		free(status);
+		if (durable)
+			return;
+		loop_sleep_co(block_core_lane(rig->core, 0)->loop, 1000000);
+	}
+}
+
+/* Durable, with two granules in the target. */
+static struct block_source *first_co(struct stack_rig *rig)
+{
+	struct block_source *source = backup_rig_begin_with_co(
+		rig, "{" DISK "}", ", map: marks", FILE_OF("copy"));
+
+	backup_rig_overwrite_co(rig, source, 512, 512);
+	until_durable_co(rig, source);
+	backup_rig_overwrite_co(rig, source, 5 * GRANULE, 512);
+	CHECK_INT(stack_rig_figure(source, "copied_granules"), 2);
+	return source;
+}
+
+/* source-N, N as the rig counts. */
+static struct block_source *view_co(
+	struct stack_rig *rig, struct block_source *source)
+{
+	char text[160];
+
+	snprintf(text, sizeof text, "{source: %s, view: {backup: b}}",
+		block_source_name(source));
+	return stack_rig_source_co(rig, text);
+}
+
+static void expect_moment_co(struct stack_rig *rig, struct block_source *source)
+{
+	struct block_source *view = view_co(rig, source);
+
+	backup_rig_expect_moment_co(rig, view);
+	block_source_put_co(view);
+}
+
+static void expect_broken_co(
+	struct stack_rig *rig, const char *document, const char *why)
+{
+	struct block_source *source = stack_rig_source_co(rig, document);
+	struct block_source *view;
+	struct err err = {0};
+	char text[160];
+
+	backup_rig_expect_status(source, "\"state\": \"broken\"");
+	backup_rig_expect_status(source, why);
+	snprintf(text, sizeof text, "{source: %s, view: {backup: b}}",
+		block_source_name(source));
+	CHECK_INT(stack_rig_build_co(rig, text, &view, &err), -ENODATA);
+	backup_rig_overwrite_co(
+		rig, source, 9 * GRANULE, 512); /* hosts go on */
+	block_source_put_co(source);
+}
+
+static void poke(struct stack_rig *rig, const char *name, off_t offset)
+{
+	char path[256];
+	uint8_t byte;
+
+	snprintf(path, sizeof path, "%s/%s", rig->folder, name);
+	int fd = open(path, O_RDWR);
+	CHECK(fd >= 0);
+	CHECK_INT(pread(fd, &byte, 1, offset), 1);
+	byte ^= 0x55;
+	CHECK_INT(pwrite(fd, &byte, 1, offset), 1);
+	close(fd);
+}
+
+/* -- stops ---------------------------------------------------------------- */
+
+static void test_stop_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = first_co(rig);
+	struct job_progress progress;
+	struct job *job;
+	struct err err = {0};
+
+	(void)argument;
+	block_source_put_co(source);
+	source = stack_rig_source_co(rig, OPENED);
+	backup_rig_expect_status(source, "\"state\": \"active\"");
+	CHECK_INT(stack_rig_figure(source, "copied_granules"), 2);
+	expect_moment_co(rig, source);
+	backup_rig_overwrite_co(rig, source, 0, 8 * GRANULE);
+	CHECK_INT(stack_rig_figure(source, "copied_granules"), 8);
+	expect_moment_co(rig, source);
+	CHECK_INT(job_start_co(rig->core, source, "backup",
+			  stack_rig_doc(rig, "{listener: b}"), 0, &job, &err),
+		0);
+	job_wait_co(job);
+	job_get_progress(job, &progress);
+	CHECK_INT(progress.state, JOB_DONE);
+	job_free(job);
+	block_source_put_co(source);
+	source = stack_rig_source_co(rig, OPENED);
+	backup_rig_expect_status(source, "\"state\": \"complete\"");
+	backup_rig_overwrite_co(rig, source, 0, SIZE);
+	expect_moment_co(rig, source);
+	block_source_put_co(source);
+	source = stack_rig_source_co(rig, FILE_OF("copy"));
+	backup_rig_expect_moment_co(rig, source);
+	block_source_put_co(source);
+}
+
+/* What was broken stays so, with its reason. */
+static void test_broken_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = first_co(rig);
+
+	(void)argument;
+	free(stack_rig_command_co(rig, source, "b", "stop", NULL));
+	backup_rig_overwrite_co(rig, source, 7 * GRANULE, 512);
+	block_source_put_co(source);
+	expect_broken_co(rig, OPENED, "stopped by command");
+	expect_broken_co(rig, OPENED, "stopped by command");
+}
+
+/* Detached: there is no moment any more, and another one begins anew. */
+static void test_detached_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = first_co(rig);
+	struct err err = {0};
+
+	(void)argument;
+	CHECK_INT(spec_detach_co(source, "b", 10000000000ull, &err), 0);
+	backup_rig_overwrite_co(rig, source, 0, SIZE);
+	block_source_put_co(source);
+	source = stack_rig_source_co(rig, OPENED);
+	backup_rig_expect_status(source, "\"state\": \"none\"");
+	CHECK_INT(spec_detach_co(source, "b", 10000000000ull, &err), 0);
+	block_source_put_co(source);
+	source = first_co(rig);
+	block_source_put_co(source);
+	source = stack_rig_source_co(rig, OPENED);
+	CHECK_INT(stack_rig_figure(source, "copied_granules"), 2);
+	expect_moment_co(rig, source);
+	block_source_put_co(source);
+}
+
+/* -- what the map cannot know --------------------------------------------- */
+
+/* Somebody else writes to the image while the daemon stands still. */
+static void test_image_changed_co(struct stack_rig *rig, void *argument)
+{
+	(void)argument;
+	block_source_put_co(first_co(rig));
+	poke(rig, "disk", 100000);
+	expect_broken_co(rig, OPENED, "the image was changed");
+}
+
+static void test_other_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source;
+
+	(void)argument;
+	block_source_put_co(first_co(rig));
+	expect_broken_co(rig, LISTENER("16K", FILE_OF("other")),
+		"of another target or granularity");
+	source = stack_rig_source_co(rig, OPENED); /* that is remembered */
+	backup_rig_expect_status(source, "\"state\": \"broken\"");
+	block_source_put_co(source);
+}
+
+static void test_damaged_co(struct stack_rig *rig, void *argument)
+{
+	(void)argument;
+	block_source_put_co(first_co(rig));
+	poke(rig, "marks", 4096);
+	expect_broken_co(rig, OPENED, "its map is damaged");
+	block_source_put_co(first_co(rig));
+	poke(rig, "marks", 24);
+	expect_broken_co(rig, OPENED, "its map is damaged");
+}
+
+static void test_foreign_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source;
+	struct err err = {0};
+
+	(void)argument;
+	block_source_put_co(first_co(rig));
+	poke(rig, "marks", 0);
+	CHECK_INT(stack_rig_build_co(rig, OPENED, &source, &err), -EINVAL);
+	CHECK_ERR(&err, "something else than marks of this version");
+}
+
+/* Smaller than the moment: what was copied before does not break it, what is lost does. */
+static void test_smaller_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = first_co(rig), *view;
+	uint8_t *data = stack_rig_pattern(SIZE, 1);
+	struct err err = {0};
+
+	(void)argument;
+	backup_rig_overwrite_co(rig, source, SIZE / 2, SIZE / 2);
+	CHECK_INT(spec_resize_co(source, SIZE / 2, &err), 0);
+	until_durable_co(rig, source); /* again */
+	block_source_put_co(source);
+	source = stack_rig_source_co(rig, OPENED);
+	backup_rig_expect_status(source, "\"state\": \"active\"");
+	view = view_co(rig, source);
+	stack_rig_expect_co(rig, view, 0, SIZE / 2, data);
+	block_source_put_co(view);
+	CHECK_INT(spec_resize_co(source, SIZE / 4, &err), 0);
+	backup_rig_expect_status(source, "has become smaller");
+	block_source_put_co(source);
+	expect_broken_co(rig, OPENED, "has become smaller");
+	free(data);
+}
+
+#define ROWS(name) \
+	STACK_RIG_CASE(name, threads, .world = "threads", .lanes = 3), \
+		STACK_RIG_CASE(name, uring, .world = "io_uring", .lanes = 2)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROWS(test_stop_co),
+		ROWS(test_broken_co),
+		ROWS(test_detached_co),
+		ROWS(test_image_changed_co),
+		ROWS(test_other_co),
+		ROWS(test_damaged_co),
+		ROWS(test_foreign_co),
+		ROWS(test_smaller_co),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
