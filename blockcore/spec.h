@@ -36,6 +36,10 @@
 
 /* The document only: kinds, options, order of bands. */
 int spec_check(const struct doc *document, struct err *err);
+/* That a rule of the listener fault has no other keys than it may, or those of `more`
+ * (ends with NULL). */
+int spec_check_rule_keys(
+	const struct doc *rule, const char *const *more, struct err *err);
 
 /* Builds a source with one reference. `uuid` 16 bytes or NULL (random). */
 int spec_build_co(struct block_core *core, const char *name,

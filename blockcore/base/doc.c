@@ -185,6 +185,28 @@ int doc_key_error(const struct doc *at, struct err *err, int code,
 	return doc_error_in(at, at->key_line, at->key_column, err, code, text);
 }
 
+int doc_missing_error(const struct doc *map, const char *key, struct err *err,
+	const char *format, ...)
+{
+	char text[ERR_TEXT_BYTES], pointer[ERR_POINTER_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	doc_error_in(map, map->line, map->column, err, EINVAL, text);
+	if (!err)
+		return -EINVAL;
+	size_t used = strlen(err->pointer);
+	memcpy(pointer, err->pointer, used + 1);
+	if (used + 2 > sizeof pointer)
+		return -EINVAL;
+	pointer[used++] = '/';
+	if (append_token(pointer, sizeof pointer, &used, key))
+		err_point(err, pointer);
+	return -EINVAL;
+}
+
 void doc_copy_places(struct doc *to, const struct doc *from)
 {
 	struct doc *child = to->first;
@@ -287,15 +309,19 @@ int doc_size(const struct doc *node, uint64_t min, uint64_t max, uint64_t *out,
 
 int doc_bool(const struct doc *node, bool *out, struct err *err)
 {
+	static const char *const names[] = {"true", "false", NULL};
 	bool plain = node->kind == DOC_SCALAR && !node->quoted;
 
 	if (plain && !strcmp(node->text, "true"))
 		*out = true;
 	else if (plain && !strcmp(node->text, "false"))
 		*out = false;
-	else
-		return doc_error(node, err, EINVAL,
+	else {
+		doc_error(node, err, EINVAL,
 			"true or false is expected, without quotes");
+		err_allow(err, NULL, NULL, names);
+		return -EINVAL;
+	}
 	return 0;
 }
 

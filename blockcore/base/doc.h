@@ -61,6 +61,11 @@ int doc_error(const struct doc *at, struct err *err, int code,
 int doc_key_error(const struct doc *at, struct err *err, int code,
 	const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* The same for a key that should be in a map and is not: the pointer is to where it
+ * would be, the place is the map's. */
+int doc_missing_error(const struct doc *map, const char *key, struct err *err,
+	const char *format, ...) __attribute__((format(printf, 4, 5)));
+
 /* The same with a text as it is, for a place in what `at` holds. */
 int doc_error_in(const struct doc *at, uint32_t line, uint32_t column,
 	struct err *err, int code, const char *text);

@@ -56,21 +56,9 @@ static int read_string(const struct opt_spec *spec, const struct doc *node,
 	return *copy ? 0 : doc_error(node, err, ENOMEM, "out of memory");
 }
 
-/* "a, b, c" of the choices, cut at `size`. */
-static void list_choices(const struct opt_spec *spec, char *out, size_t size)
-{
-	size_t used = 0;
-
-	out[0] = '\0';
-	for (int i = 0; spec->choices[i] && used < size; i++)
-		used += (size_t)snprintf(out + used, size - used, "%s%s",
-			i ? ", " : "", spec->choices[i]);
-}
-
 static int read_enum(const struct opt_spec *spec, const struct doc *node,
 	void *field, struct err *err)
 {
-	char allowed[256];
 	const char *text;
 	int *index = field;
 	/* Through REST a number is one, and a text a text. */
@@ -88,9 +76,10 @@ static int read_enum(const struct opt_spec *spec, const struct doc *node,
 			return 0;
 		}
 	}
-	list_choices(spec, allowed, sizeof allowed);
-	return doc_error(
-		node, err, EINVAL, "\"%s\" is none of: %s", text, allowed);
+	doc_error(node, err, EINVAL, "\"%s\" is none of: ", text);
+	err_allow(err, NULL, NULL, spec->choices);
+	err_list_allowed(err);
+	return -EINVAL;
 }
 
 static int read_doc(const struct opt_spec *spec, const struct doc *node,
@@ -130,8 +119,8 @@ static int missing(
 	const struct opt_spec *spec, const struct doc *node, struct err *err)
 {
 	if (node)
-		return doc_error(node, err, EINVAL, "%s is missing: %s",
-			spec->name, spec->help);
+		return doc_missing_error(node, spec->name, err,
+			"%s is missing: %s", spec->name, spec->help);
 	return err_set(
 		err, EINVAL, "%s is missing: %s", spec->name, spec->help);
 }
@@ -163,26 +152,26 @@ static bool is_known(const struct opt_spec *specs, const char *const *ignore,
 	return false;
 }
 
-static int unknown_key(
-	const struct opt_spec *specs, const struct doc *node, struct err *err)
+static const char *name_at(const void *specs, unsigned i)
 {
-	char allowed[256];
-	size_t used = 0;
+	return ((const struct opt_spec *)specs)[i].name;
+}
 
-	allowed[0] = '\0';
-	for (const struct opt_spec *s = specs; s->name && used < sizeof allowed;
-		s++)
-		used += (size_t)snprintf(allowed + used, sizeof allowed - used,
-			"%s%s", s == specs ? "" : ", ", s->name);
-	if (!used)
-		return doc_key_error(node, err, EINVAL,
-			"unknown key; there are no options here");
-	return doc_key_error(
-		node, err, EINVAL, "unknown key; allowed are: %s", allowed);
+static int unknown_key(const struct opt_spec *specs, const char *const *ignore,
+	const struct doc *node, struct err *err)
+{
+	bool some = specs->name || (ignore && *ignore);
+
+	doc_key_error(node, err, EINVAL,
+		some ? "unknown key; allowed are: "
+		     : "unknown key; there are no options here");
+	err_allow(err, name_at, specs, ignore);
+	err_list_allowed(err);
+	return -EINVAL;
 }
 
 /* The map itself and its keys, before any value is read. */
-static int check_keys(const struct opt_spec *specs, const struct doc *node,
+int opts_check_keys(const struct opt_spec *specs, const struct doc *node,
 	const char *const *ignore, struct err *err)
 {
 	if (!node || node->kind == DOC_NULL)
@@ -193,7 +182,7 @@ static int check_keys(const struct opt_spec *specs, const struct doc *node,
 	for (const struct doc *child = node->first; child;
 		child = child->next) {
 		if (!is_known(specs, ignore, child->key))
-			return unknown_key(specs, child, err);
+			return unknown_key(specs, ignore, child, err);
 	}
 	return 0;
 }
@@ -201,7 +190,7 @@ static int check_keys(const struct opt_spec *specs, const struct doc *node,
 int opts_parse(const struct opt_spec *specs, const struct doc *node,
 	const char *const *ignore, void *out, size_t out_bytes, struct err *err)
 {
-	int r = check_keys(specs, node, ignore, err);
+	int r = opts_check_keys(specs, node, ignore, err);
 
 	memset(out, 0, out_bytes);
 	for (const struct opt_spec *spec = specs; spec->name && r == 0; spec++)

@@ -46,13 +46,17 @@ struct opt_spec {
 
 /* Fills `out` (zeroed by the callee, `out_bytes` large) from the map `node`,
  * leaving out the keys listed in `ignore` (NULL-terminated, may be NULL: keys
- * read by somebody else, such as "type" and "name"). `node` may be NULL or
+ * read by somebody else, such as "type" and "name"; lives for ever, as errors name
+ * them). `node` may be NULL or
  * DOC_NULL for "no option given". 0, or -EINVAL (-ENOMEM) with *err set and
  * *out freed. */
 int opts_parse(const struct opt_spec *specs, const struct doc *node,
 	const char *const *ignore, void *out, size_t out_bytes,
 	struct err *err);
 void opts_free(const struct opt_spec *specs, void *out);
+/* Only that `node` is a map without other keys than these: 0, or -EINVAL. */
+int opts_check_keys(const struct opt_spec *specs, const struct doc *node,
+	const char *const *ignore, struct err *err);
 
 /* Lines "  name: TYPE  help (range; default)" for people, in two columns. */
 void opts_print_help(const struct opt_spec *specs, FILE *out);

@@ -139,13 +139,18 @@ static const struct opt_spec options[] = {
 
 /* -- making --------------------------------------------------------------- */
 
+static const char *error_at(const void *none, unsigned i)
+{
+	(void)none;
+	return i < ERRORS ? errors[i].name : NULL;
+}
+
 static int find_error(
 	const struct doc *node, struct fault_rule *rule, struct err *err)
 {
 	const struct fault_rule_options *o = &rule->options;
 	const char *name = o->error;
-	char known[256] = "";
-	size_t i, used = 0;
+	size_t i;
 
 	if (!name) {
 		rule->error = o->delay_us || o->hold || o->new_state ? 0 : EIO;
@@ -156,11 +161,12 @@ static int find_error(
 			rule->error = errors[i].error;
 			return 0;
 		}
-		used += (size_t)snprintf(known + used, sizeof known - used,
-			" %s", errors[i].name);
 	}
-	return doc_error(doc_find(node, "error"), err, EINVAL,
-		"%s is not one of%s", name, known);
+	doc_error(
+		doc_find(node, "error"), err, EINVAL, "%s is none of: ", name);
+	err_allow(err, error_at, NULL, NULL);
+	err_list_allowed(err);
+	return -EINVAL;
 }
 
 static int check(
@@ -172,6 +178,12 @@ static int check(
 		return doc_error(node, err, EINVAL,
 			"a rule either holds or delays (delay_us), not both");
 	return find_error(node, rule, err);
+}
+
+int fault_rules_check_keys(
+	const struct doc *node, const char *const *more, struct err *err)
+{
+	return opts_check_keys(options, node, more, err);
 }
 
 struct fault_rule *fault_rules_parse(

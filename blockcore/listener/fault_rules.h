@@ -57,6 +57,10 @@ struct fault_table {
 struct fault_rule *fault_rules_parse(
 	const struct doc *node, bool hold, uint32_t number, struct err *err);
 void fault_rules_free(struct fault_rule *rule);
+/* That the map has no other keys than a rule's, or those of `more` (ends with NULL):
+ * 0, or -EINVAL. */
+int fault_rules_check_keys(
+	const struct doc *node, const char *const *more, struct err *err);
 /* True if both were written with the same meaning. */
 bool fault_rules_equal(
 	const struct fault_rule *one, const struct fault_rule *other);

@@ -16,85 +16,7 @@ const char *const spec_format_keys[] = {"type", "file", "backing", NULL};
 static const char *const spec_source_keys[] = {
 	"listeners", "protocol", "format", "view", "source", NULL};
 
-/* -- kinds and options ---------------------------------------------------- */
-
-static int spec_type(const struct doc *map, const char **type, struct err *err)
-{
-	if (map->kind != DOC_MAP)
-		return doc_error(map, err, EINVAL,
-			"expected a map with a type and its options");
-	const struct doc *node = doc_find(map, "type");
-	if (!node)
-		return doc_error(map, err, EINVAL, "a type is missing");
-	if (node->kind == DOC_NULL) {
-		*type = "null"; /* as people write it; YAML means nothing */
-		return 0;
-	}
-	return doc_text(node, type, err);
-}
-
-static const char *spec_role_name(enum block_role role)
-{
-	return role == BLOCK_LISTENER ? "listener" : "protocol";
-}
-
-/* "file, mem, null" */
-static void spec_kind_names(enum block_role role, char *out, size_t size)
-{
-	size_t used = 0;
-
-	out[0] = 0;
-	for (unsigned i = 0; block_kinds[i] && used < size; i++) {
-		if (block_kinds[i]->role != role)
-			continue;
-		used += (size_t)snprintf(out + used, size - used, "%s%s",
-			used ? ", " : "", block_kinds[i]->name);
-	}
-}
-
-int spec_kind(const struct doc *map, enum block_role role,
-	const struct block_kind **kind, struct err *err)
-{
-	char names[256];
-	const char *type;
-	int error = spec_type(map, &type, err);
-
-	if (error)
-		return error;
-	*kind = block_kind_find(role, type);
-	if (*kind)
-		return 0;
-	spec_kind_names(role, names, sizeof(names));
-	return doc_error(doc_find(map, "type"), err, EINVAL,
-		"there is no %s '%s'; there are: %s", spec_role_name(role),
-		type, names);
-}
-
-static void spec_format_names(char *out, size_t size)
-{
-	size_t used = 0;
-
-	for (unsigned i = 0; block_format_kinds[i] && used < size; i++)
-		used += (size_t)snprintf(out + used, size - used, "%s%s",
-			used ? ", " : "", block_format_kinds[i]->name);
-}
-
-int spec_format_kind(const struct doc *map,
-	const struct block_format_kind **kind, struct err *err)
-{
-	char names[256] = "";
-	const char *type;
-	int error = spec_type(map, &type, err);
-
-	if (error)
-		return error;
-	*kind = block_format_kind_find(type);
-	if (*kind)
-		return 0;
-	spec_format_names(names, sizeof(names));
-	return doc_error(doc_find(map, "type"), err, EINVAL,
-		"there is no format '%s'; there are: %s", type, names);
-}
+/* -- options ---------------------------------------------------------------- */
 
 int spec_options(const struct opt_spec *specs, size_t bytes,
 	const struct doc *map, const char *const *ignore, void **options,
@@ -284,7 +206,7 @@ static int spec_check_format(const struct doc *map, struct err *err)
 	const struct doc *file = doc_find(map, "file");
 	const struct doc *backing = doc_find(map, "backing");
 	if (!file)
-		return doc_error(map, err, EINVAL,
+		return doc_missing_error(map, "file", err,
 			"file is missing: the source of the image's bits");
 	if (backing && !kind->has_backing)
 		return doc_error(backing, err, EINVAL,
@@ -293,6 +215,14 @@ static int spec_check_format(const struct doc *map, struct err *err)
 	if (!error && backing)
 		error = spec_check_below(backing, err);
 	return error;
+}
+
+static int spec_unknown_key(const struct doc *key, struct err *err)
+{
+	doc_key_error(key, err, EINVAL, "unknown key; a source has ");
+	err_allow(err, NULL, NULL, spec_source_keys);
+	err_list_allowed(err);
+	return -EINVAL;
 }
 
 static int spec_check_keys(const struct doc *document, struct err *err)
@@ -310,9 +240,7 @@ static int spec_check_keys(const struct doc *document, struct err *err)
 			strcmp(spec_source_keys[i], key->key))
 			i++;
 		if (!spec_source_keys[i])
-			return doc_error(key, err, EINVAL,
-				"unknown key; a source has listeners, "
-				"protocol, format, view, source");
+			return spec_unknown_key(key, err);
 		bottoms += !strcmp(key->key, "protocol") ||
 			!strcmp(key->key, "format") ||
 			!strcmp(key->key, "source");
@@ -408,16 +336,6 @@ void spec_name_free(struct block_driver *const *others, unsigned count,
 	snprintf(name, BLOCK_NAME_BYTES, "%s", type);
 	for (unsigned n = 2; spec_driver_named(others, count, name); n++)
 		snprintf(name, BLOCK_NAME_BYTES, "%.50s-%u", type, n);
-}
-
-const char *spec_type_of(const struct doc *map)
-{
-	const char *type;
-
-	if (map->kind != DOC_MAP || (map->key && !strcmp(map->key, "source")) ||
-		spec_type(map, &type, NULL))
-		return "alias";
-	return type;
 }
 
 int spec_names(

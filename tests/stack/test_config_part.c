@@ -362,9 +362,10 @@ static void test_ids_of_exports_stay_co(struct stack_rig *rig, void *argument)
 		"iqn.2001-04.com.example:two");
 	json_t *more = json_pack("{ss, ss, si, s[s]}", "volume", "b", "target",
 		"t", "lun", 0, "hosts", "two");
-	struct config_edit edit[] = {{CONFIG_HOST, NULL, two},
-		{CONFIG_EXPORT, NULL, more}, {CONFIG_EXPORT, "1", NULL},
-		{CONFIG_EXPORT, NULL, more}};
+	struct config_edit edit[] = {{.kind = CONFIG_HOST, .value = two},
+		{.kind = CONFIG_EXPORT, .value = more},
+		{.kind = CONFIG_EXPORT, .id = "1"},
+		{.kind = CONFIG_EXPORT, .value = more}};
 	(void)argument;
 	box_open(&box, rig);
 	box_must_apply_co(&box, MEM_OF("a", "1M") "," MEM_OF("b", "2M"));

@@ -194,7 +194,7 @@ static void test_verbs_co(struct stack_rig *rig, void *argument)
 	CHECK_INT(spec_command_co(source, "bad", "add",
 			  stack_rig_doc(rig, "{error: EWHAT}"), stderr, &err),
 		-EINVAL);
-	CHECK_ERR(&err, "EWHAT is not one of");
+	CHECK_ERR(&err, "EWHAT is none of");
 	CHECK_INT(spec_command_co(source, "bad", "add",
 			  stack_rig_doc(rig, "{hold: true, delay_us: 5}"),
 			  stderr, &err),

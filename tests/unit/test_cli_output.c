@@ -221,6 +221,11 @@ static void flags_in_problems(void **state)
 		"{\"detail\": \"hosts is missing\", \"errors\": [{\"pointer\": "
 		"\"/hosts\", \"detail\": \"hosts is missing\"}]}",
 		"cairn: hosts is missing\n  at /hosts (--host HOST,...)\n");
+	/* What the text says already is not said twice. */
+	assert_flags(422,
+		"{\"detail\": \"a, ...\", \"errors\": [{\"pointer\": \"/x\", "
+		"\"detail\": \"a, ...\", \"allowed\": [\"a\", \"b\"]}]}",
+		"cairn: a, ...\n  at /x\n  allowed: a, b\n");
 	assert_flags(404, "{\"detail\": \"no\", \"allowed\": [\"a\", \"b\"]}",
 		"cairn: no\n  allowed: a, b\n");
 	assert_flags(422, "{\"detail\": \"colour is missing\"}",
@@ -247,7 +252,6 @@ static void problems(void **state)
 		problem_show(&answer, NULL, NULL, cli_output.out), EXIT_FAILED);
 	cli_assert_printed("cairn: block_size: 512 or 4096\n"
 			   "  at /block_size\n"
-			   "  allowed: 512, 4096\n"
 			   "  held by: export a,0\n");
 	json_decref(answer.json);
 	answer = (struct client_answer){.status = 503, .retry_after_s = 5};

@@ -54,9 +54,60 @@ static void test_text_may_be_its_own_argument(void **state)
 	assert_string_equal(err.text, "<inner>: <inner>");
 }
 
+static const char *name_at(const void *count, unsigned i)
+{
+	static const char *const names[] = {"a", "b"};
+
+	return i < *(const unsigned *)count ? names[i % 2] : NULL;
+}
+
+static const char *const more[] = {"c", "d", NULL};
+
+static void test_says_what_is_allowed(void **state)
+{
+	static const unsigned two = 2, zero = 0;
+	struct err err = {.code = 0};
+
+	(void)state;
+	assert_null(err_allowed(&err, 0));
+	err_set(&err, EINVAL, "none of: ");
+	assert_null(err_allowed(&err, 0));
+	assert_int_equal(err_allow(&err, name_at, &two, more), -EINVAL);
+	assert_string_equal(err.text, "none of: ");
+	assert_int_equal(err_list_allowed(&err), -EINVAL);
+	assert_string_equal(err.text, "none of: a, b, c, d");
+	err_wrap(&err, "colour");
+	assert_string_equal(err_allowed(&err, 3), "d");
+	assert_null(err_allowed(&err, 4));
+	err_allow(&err, name_at, &zero, more);
+	assert_string_equal(err_allowed(&err, 0), "c");
+	err_allow(&err, name_at, &two, NULL);
+	assert_string_equal(err_allowed(&err, 1), "b");
+	assert_null(err_allowed(&err, 2));
+	err_set(&err, EINVAL, "something else");
+	assert_null(err_allowed(&err, 0));
+}
+
+/* Half a name is none. */
+static void test_too_many_are_allowed(void **state)
+{
+	static const unsigned many = 300;
+	struct err err = {.code = 0};
+
+	(void)state;
+	err_set(&err, EINVAL, "none of: ");
+	err_allow(&err, name_at, &many, NULL);
+	err_list_allowed(&err);
+	assert_true(strlen(err.text) > sizeof err.text - 10);
+	assert_memory_equal(err.text, "none of: a, b, a, b, ", 21);
+	assert_string_equal(err.text + strlen(err.text) - 5, ", ...");
+}
+
 static void test_nobody_needs_the_text(void **state)
 {
 	(void)state;
+	assert_int_equal(err_allow(NULL, NULL, NULL, more), -EINVAL);
+	assert_int_equal(err_list_allowed(NULL), -EINVAL);
 	assert_int_equal(err_set(NULL, EBUSY, "busy"), -EBUSY);
 	assert_int_equal(err_wrap(NULL, "volume"), -EINVAL);
 }
@@ -266,6 +317,8 @@ int main(void)
 		cmocka_unit_test(test_set_returns_the_code),
 		cmocka_unit_test(test_wrap_adds_context),
 		cmocka_unit_test(test_text_may_be_its_own_argument),
+		cmocka_unit_test(test_says_what_is_allowed),
+		cmocka_unit_test(test_too_many_are_allowed),
 		cmocka_unit_test(test_nobody_needs_the_text),
 		cmocka_unit_test(test_long_texts_are_cut),
 		cmocka_unit_test(test_line_has_its_form),

@@ -143,6 +143,42 @@ static void test_what_is_refused(void **state)
 	}
 }
 
+static const char *allowed(const struct err *err)
+{
+	static struct err list;
+
+	list = *err;
+	list.text[0] = '\0';
+	err_list_allowed(&list);
+	return list.text;
+}
+
+/* Whoever has no file to look into has a pointer and a list. */
+static void test_places_and_choices(void **state)
+{
+	static const struct {
+		const char *text, *pointer, *allowed;
+	} cases[] = {
+		{"{}", "/path", ""},
+		{"{path: a, dept: 1}", "/dept",
+			"path, depth, least, size, direct, flag, mode, level, "
+			"note, extra, type"},
+		{"{path: a, direct: 1}", "/direct", "true, false"},
+		{"{path: a, mode: Read}", "/mode", "read, write"},
+		{"{path: a, depth: 0}", "/depth", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct err err = {.code = 0};
+		struct options o;
+		struct doc *root = parse(cases[i].text, &o, -EINVAL, &err);
+		assert_string_equal(err.pointer, cases[i].pointer);
+		assert_string_equal(allowed(&err), cases[i].allowed);
+		doc_free(root);
+	}
+}
+
 static void test_no_options_at_all(void **state)
 {
 	struct err err = {.code = 0};
@@ -317,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_every_type),
 		cmocka_unit_test(test_what_is_refused),
+		cmocka_unit_test(test_places_and_choices),
 		cmocka_unit_test(test_no_options_at_all),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_schema),

@@ -26,6 +26,24 @@ static const char *text_at(const json_t *json, const char *key)
 	return text ? text : "";
 }
 
+/* Texts name choices themselves, unless there are too many. */
+static bool names_all(const char *text, const json_t *list)
+{
+	size_t i;
+	json_t *item;
+	json_array_foreach(list, i, item)
+	{
+		char *name = json_is_string(item)
+			? strdup(json_string_value(item))
+			: json_dumps(item, JSON_ENCODE_ANY | JSON_COMPACT);
+		bool found = name && strstr(text, name);
+		free(name);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
 static void show_list(FILE *out, const char *title, const json_t *list)
 {
 	size_t i;
@@ -196,7 +214,9 @@ static void show_errors(FILE *out, const struct cli_command *command,
 			output_text(out, text);
 			fputc('\n', out);
 		}
-		show_list(out, "allowed", json_object_get(error, "allowed"));
+		const json_t *allowed = json_object_get(error, "allowed");
+		if (!names_all(text, allowed))
+			show_list(out, "allowed", allowed);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include "target/control/config/keys.h"
 #include "target/control/own_audit.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -164,47 +165,63 @@ int config_propose_co(struct config *config, struct doc *root,
 
 /* -- edits ------------------------------------------------------------------ */
 
-static bool is_first(
-	const struct config_slot *slot, const struct config_edit *first)
+/* Where the edit's value stands in the document that would be; NULL: nowhere. */
+static const struct config_slot *slot_of(
+	const struct config_slots *slots, const struct config_edit *edit)
 {
-	const struct config_object *object = slot->object;
-	if (slot->kind != first->kind || !object != !first->id)
-		return false;
-	return !object || !strcmp(object->id, first->id);
+	for (unsigned i = 0; edit->value && i < slots->count; i++) {
+		if (slots->slot[i].value == edit->value)
+			return &slots->slot[i];
+	}
+	return NULL;
 }
 
-/* Where the first edit's value stands in the document that would be. */
-static unsigned first_position(
-	const struct config_slots *slots, const struct config_change *change)
+/* Puts `after` where `before` stands, which is no shorter. */
+static void shorten(char *text, const char *before, const char *after)
 {
-	for (unsigned i = 0; i < slots->count; i++) {
-		if (is_first(&slots->slot[i], &change->edit[0]))
-			return slots->slot[i].position;
-	}
-	return 0;
+	char *at = strstr(text, before);
+	size_t was = strlen(before), is = strlen(after);
+	if (!at)
+		return;
+	/* What had a path before it has none now. */
+	if (!is)
+		was += at[was] == '.' ? 1 : at[was] == ':' ? 2 : 0;
+	memcpy(at, after, is);
+	memmove(at + is, at + was, strlen(at + was) + 1);
 }
 
 /* "/volumes/3/source" becomes "/source", and the text likewise, for who knows only
- * the one object. */
-static void localize(const struct config_slots *slots,
-	const struct config_change *change, struct err *err)
+ * what he asked for. */
+static bool localize(const struct config_slots *slots,
+	const struct config_edit *edit, const char *where, struct err *err)
 {
 	char pointer[48], path[48];
-	const char *list = config_kind_list(change->edit[0].kind);
-	unsigned position = first_position(slots, change);
-	snprintf(pointer, sizeof pointer, "/%s/%u", list, position);
-	snprintf(path, sizeof path, "%s[%u]", list, position);
-	size_t bytes = strlen(pointer), used = strlen(path);
-	if (strncmp(err->pointer, pointer, bytes) != 0 ||
+	const struct config_slot *slot = slot_of(slots, edit);
+	const char *list = config_kind_list(edit->kind);
+	if (!slot)
+		return false;
+	int bytes = snprintf(
+		pointer, sizeof pointer, "/%s/%u", list, slot->position);
+	snprintf(path, sizeof path, "%s[%u]", list, slot->position);
+	if (strncmp(err->pointer, pointer, (size_t)bytes) != 0 ||
 		isdigit((unsigned char)err->pointer[bytes]))
-		return;
-	memmove(err->pointer, err->pointer + bytes,
-		strlen(err->pointer + bytes) + 1);
-	char *at = strstr(err->text, path);
-	if (!at)
-		return;
-	used += at[used] == '.' ? 1 : at[used] == ':' ? 2 : 0;
-	memmove(at, at + used, strlen(at + used) + 1);
+		return false;
+	/* A place's name is no longer than that of a list and a number. */
+	assert(strlen(where) <= (size_t)bytes);
+	shorten(err->pointer, pointer, where);
+	shorten(err->text, path, *where ? where + 1 : "");
+	return true;
+}
+
+static void localize_all(const struct config_slots *slots,
+	const struct config_change *change, struct err *err)
+{
+	for (unsigned i = 0; i < change->edits; i++) {
+		const struct config_edit *edit = &change->edit[i];
+		const char *where = edit->at ? edit->at : i ? NULL : "";
+		if (where && localize(slots, edit, where, err))
+			return;
+	}
 }
 
 static int change_co(struct config *config, const struct config_change *change,
@@ -225,7 +242,7 @@ static int change_co(struct config *config, const struct config_change *change,
 	if (failed && err) {
 		if (slots.part)
 			edits_relocate(&slots, err);
-		localize(&slots, change, err);
+		localize_all(&slots, change, err);
 	}
 	edits_free(&slots);
 	return failed;

@@ -133,6 +133,11 @@ const struct document_volume *document_find_volume(
 struct access_table *document_take_table(
 	struct document *document, struct volume *const *volume);
 
+/* That a volume as it is written has no other keys than a document's, or those of
+ * `more` (ends with NULL). 0, or -EINVAL. */
+int document_check_volume_keys(
+	const struct doc *volume, const char *const *more, struct err *err);
+
 /* Every key of a document but those of sources (spec_print_help). */
 void document_print_help(FILE *out);
 /* JSON Schema of the document, made from the tables that read it. Sources are

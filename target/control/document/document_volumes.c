@@ -342,6 +342,12 @@ static int read_volume(
 	return failed;
 }
 
+int document_check_volume_keys(
+	const struct doc *volume, const char *const *more, struct err *err)
+{
+	return opts_check_keys(volume_specs, volume, more, err);
+}
+
 int document_read_volumes(
 	struct document *document, const struct doc *list, struct err *err)
 {

@@ -206,13 +206,27 @@ static int check_target(const struct doc *options, bool names, struct err *err)
 	return spec_check(to, err);
 }
 
+static const char *kind_at(const void *none, unsigned i)
+{
+	(void)none;
+	return job_kinds[i] ? job_kinds[i]->name : NULL;
+}
+
+static int unknown_kind(const struct doc *kind, struct err *err)
+{
+	doc_error(kind, err, EINVAL,
+		"there is no job \"%s\"; there are: ", kind->text);
+	err_allow(err, kind_at, NULL, NULL);
+	err_list_allowed(err);
+	return -EINVAL;
+}
+
 static int check_kind(
 	const struct doc *body, const struct start_options *o, struct err *err)
 {
 	const struct job_kind *kind = kind_of(o);
 	if (!kind)
-		return doc_error(doc_find(body, "kind"), err, EINVAL,
-			"there is no job \"%s\"", o->kind);
+		return unknown_kind(doc_find(body, "kind"), err);
 	void *values = calloc(1, kind->options_bytes + 1);
 	if (!values)
 		return err_set(err, ENOMEM, "out of memory");

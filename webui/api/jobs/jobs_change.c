@@ -2,6 +2,7 @@
 /*
  * A job that runs or waits: paused, resumed, slowed, cancelled.
  */
+#include "blockcore/base/opts.h"
 #include "webui/api/jobs/jobs_private.h"
 
 #include <errno.h>
@@ -55,6 +56,8 @@ struct wanted {
 static int read_wanted(
 	const struct doc *body, struct wanted *wanted, struct err *err)
 {
+	static const char *const keys[] = {"paused", "rate_bytes", NULL};
+	static const struct opt_spec none[] = {OPT_END};
 	const struct doc *paused = member(body, "paused");
 	const struct doc *rate = member(body, "rate_bytes");
 	*wanted = (struct wanted){
@@ -62,18 +65,22 @@ static int read_wanted(
 	if (body->kind != DOC_MAP || !body->first)
 		return doc_error(
 			body, err, EINVAL, "paused or rate_bytes is expected");
-	for (const struct doc *node = body->first; node; node = node->next) {
-		if (strcmp(node->key, "paused") &&
-			strcmp(node->key, "rate_bytes"))
-			return doc_key_error(node, err, EINVAL,
-				"unknown key; allowed are: paused, rate_bytes");
-	}
-	if ((paused && doc_bool(paused, &wanted->paused, err)) ||
+	if (opts_check_keys(none, body, keys, err) ||
+		(paused && doc_bool(paused, &wanted->paused, err)) ||
 		(rate &&
 			doc_size(
 				rate, 0, 1ull << 50, &wanted->rate_bytes, err)))
 		return -EINVAL;
 	return 0;
+}
+
+/* Both are taken over; `before` may be NULL. */
+static void audit(struct api_request *request, const struct api_job *job,
+	json_t *before, json_t *after)
+{
+	char object[32];
+	snprintf(object, sizeof object, "jobs/%" PRIu64, job->record.id);
+	api_audit(request, object, before, after);
 }
 
 static void change(struct api_request *request, struct api_job *job,
@@ -88,7 +95,7 @@ static void change(struct api_request *request, struct api_job *job,
 		job_set_rate(job->job, wanted->rate_bytes);
 	api_job_save(job);
 	api_job_tell(job, api_job_states[job->record.state]);
-	api_audit(request, "job", before, api_job_json(job));
+	audit(request, job, before, api_job_json(job));
 	api_job_answer(request, job);
 }
 
@@ -162,6 +169,6 @@ void api_job_cancel_co(struct api_request *request)
 	}
 	api_job_cancel(job);
 	json_t *json = api_job_json(job);
-	api_audit(request, "job", NULL, json_incref(json));
+	audit(request, job, NULL, json_incref(json));
 	api_answer(request, 202, json);
 }

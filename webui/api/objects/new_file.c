@@ -2,7 +2,7 @@
 /* New volumes by size; see the header. */
 #include "webui/api/objects/new_file.h"
 
-#include "blockcore/base/doc.h"
+#include "target/control/config/json_doc.h"
 #include "webui/api/objects/objects.h"
 
 #include <stdio.h>
@@ -10,21 +10,23 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* A file that is half a block longer than its last block would never be used whole.
- * What is no size at all is refused with the source. */
-static bool is_whole_blocks(json_t *value, json_t *size)
+/* A file that is half a block longer than its last block would never be used whole. */
+static bool is_size(struct api_request *request, json_t *value, json_t *size)
 {
 	json_int_t block =
 		json_integer_value(json_object_get(value, "block_size"));
-	char *text = json_dumps(size, JSON_ENCODE_ANY);
-	struct doc *doc =
-		text ? doc_parse("size", text, strlen(text), NULL) : NULL;
+	struct err err = {0};
+	struct doc *doc = json_to_doc(size, &err);
 	uint64_t bytes = 0;
-	bool whole = !doc || doc_size(doc, 0, INT64_MAX, &bytes, NULL) ||
-		bytes % (block > 0 ? (uint64_t)block : 512) == 0;
+	bool well = doc && !doc_size(doc, 0, INT64_MAX, &bytes, &err);
 	doc_free(doc);
-	free(text);
-	return whole;
+	if (well && bytes % (block > 0 ? (uint64_t)block : 512) == 0)
+		return true;
+	api_problem_at(request, "/size", NULL, "%s",
+		well ? "a multiple of the block size (512, or what block_size "
+		       "says) is expected"
+		     : err.text);
+	return false;
 }
 
 /* What lies in a file that is there already is not for the hosts of a new volume. */
@@ -86,13 +88,7 @@ static bool may_take_size(
 			"either source or size is expected");
 		return false;
 	}
-	if (!is_whole_blocks(value, size)) {
-		api_problem_at(request, "/size", NULL,
-			"a multiple of the block size (512, or what block_size "
-			"says) is expected");
-		return false;
-	}
-	return true;
+	return is_size(request, value, size);
 }
 
 bool new_file_take_size(struct api_request *request, json_t *value)

@@ -154,39 +154,6 @@ static struct object_edits *new_edits(struct api_request *request)
 
 /* -- one change ------------------------------------------------------------- */
 
-/* True if opening found it missing, which names the whole source of a volume. */
-static bool is_storage(const char *pointer)
-{
-	if (!strncmp(pointer, "/volumes/", 9))
-		pointer += 9 + strcspn(pointer + 9, "/");
-	return !strcmp(pointer, "/source");
-}
-
-void object_sort_error(struct err *err)
-{
-	bool reference = *err->pointer && !is_storage(err->pointer);
-	if (err->code == ENOENT)
-		err->code = reference ? EINVAL : ENODEV;
-}
-
-/* The body is the part of the object that `prefix` points to. */
-static void fail(
-	struct api_request *request, const char *prefix, struct err *err)
-{
-	object_sort_error(err);
-	/* What a driver finds has the pointer in its own options: the end of the
-	 * prefix, then. */
-	for (; prefix && *prefix; prefix = strchr(prefix + 1, '/')) {
-		size_t bytes = strlen(prefix);
-		if (strncmp(err->pointer, prefix, bytes) != 0)
-			continue;
-		memmove(err->pointer, err->pointer + bytes,
-			strlen(err->pointer + bytes) + 1);
-		break;
-	}
-	api_fail(request, err);
-}
-
 static json_t *plan_json(
 	const struct config_outcome *outcome, bool dry_run, uint64_t number)
 {
@@ -278,7 +245,7 @@ bool object_change_co(struct api_request *request, struct object_edits *edits,
 		.witness = api_witness(request, first),
 		.dry_run = request->dry_run};
 	if (config_change_co(config_of(request), &change, &outcome, &err)) {
-		fail(request, prefix, &err);
+		object_fail(request, prefix, &err);
 		return false;
 	}
 	find_id(edits, &outcome, id);

@@ -84,6 +84,10 @@ void object_get_co(struct api_request *request, const struct object_kind *kind);
 /* What is not there may be what the path names, which is 404; here it is what the body
  * names: storage is missing, or a reference is wrong. */
 void object_sort_error(struct err *err);
+/* Answers it so. The body is the part of an object that `prefix` points to ("" or NULL:
+ * all of it): places lose that. */
+void object_fail(
+	struct api_request *request, const char *prefix, struct err *err);
 /* One change. Pointers of errors lose `prefix` ("" or "/source"), as the body is
  * that part of the object. False: answered, with a problem or (dry run) with the
  * plan. True: *id is what the first edit is called now, events and audit are told. */

@@ -2,6 +2,8 @@
 /*
  * Faults of a volume: requests that fail, wait or are held, for a time.
  */
+#include "blockcore/spec.h"
+#include "target/control/config/json_doc.h"
 #include "target/control/document/names.h"
 #include "webui/api/live/faults.h"
 #include "webui/api/objects/objects_source.h"
@@ -222,16 +224,27 @@ static void add_rule_co(struct api_request *request,
 	object_edits_free(edits);
 }
 
+/* A fault is a rule that says when it ends. */
+static bool has_only_known(struct api_request *request)
+{
+	static const char *const more[] = {"duration_seconds", NULL};
+	struct err err = {0};
+	struct doc *doc = json_to_doc(request->body, &err);
+	bool well = doc && !spec_check_rule_keys(doc, more, &err);
+	doc_free(doc);
+	if (!well)
+		api_fail(request, &err);
+	return well;
+}
+
 static void add_co(struct api_request *request)
 {
 	struct api_fault fault = {.created_ms = 0};
 	const struct config_object *volume = source_volume(request);
 	if (!volume)
 		return;
-	if (!json_is_object(request->body)) {
-		api_problem_at(request, "", NULL, "an object is expected");
+	if (!has_only_known(request))
 		return;
-	}
 	snprintf(fault.volume, sizeof fault.volume, "%s", volume->id);
 	snprintf(fault.user, sizeof fault.user, "%s", request->who.name);
 	json_t *rule = json_deep_copy(request->body);

@@ -226,6 +226,17 @@ static json_t *result_json(const char *text, size_t bytes)
 	return json ? json : json_null();
 }
 
+/* What a driver refuses is in the arguments that it was given. */
+static void fail_command(struct api_request *request, struct err *err)
+{
+	char pointer[ERR_POINTER_BYTES];
+	if (*err->pointer &&
+		(size_t)snprintf(pointer, sizeof pointer, "/arguments%s",
+			err->pointer) < sizeof pointer)
+		err_point(err, pointer);
+	api_fail(request, err);
+}
+
 static void rehearse_co(struct api_request *request,
 	struct block_source *source, const char *verb,
 	const struct doc *arguments)
@@ -240,7 +251,7 @@ static void rehearse_co(struct api_request *request,
 	snprintf(text, sizeof text, "listener %.63s is told: %.63s", listener,
 		verb);
 	if (failed)
-		api_fail(request, &err);
+		fail_command(request, &err);
 	else
 		live_plan_co(
 			request, api_parameter(request, "name"), "live", text);
@@ -262,7 +273,7 @@ static void tell_co(struct api_request *request, struct block_source *source,
 		verb, arguments, out, &err);
 	block_source_put_co(source);
 	if (fclose(out) || failed)
-		api_fail(request, &err);
+		fail_command(request, &err);
 	else
 		api_answer(request, 200,
 			json_pack("{so}", "result", result_json(text, bytes)));

@@ -9,6 +9,8 @@
  */
 #include "blockcore/base/log.h"
 #include "blockcore/figures.h"
+#include "target/control/config/json_doc.h"
+#include "target/control/document/document.h"
 #include "target/volume/view.h"
 #include "webui/api/live/faults.h"
 #include "webui/api/live/live.h"
@@ -312,6 +314,7 @@ static bool add_export(struct api_request *request, struct object_edits *edits,
 			json_integer(
 				(json_int_t)object_free_lun(request, iqn)));
 	object_edit(edits, CONFIG_EXPORT, NULL, export);
+	edits->edit[edits->count - 1].at = "/export";
 	return true;
 }
 
@@ -341,16 +344,29 @@ static struct object_edits *new_volume(
 	return NULL;
 }
 
+/* What a new volume takes beside what a document says of one. */
+static bool has_only_known(struct api_request *request, const json_t *value)
+{
+	static const char *const more[] = {"size", "format", "export", NULL};
+	struct err err = {0};
+	struct doc *doc = json_to_doc(value, &err);
+	bool well = doc && !document_check_volume_keys(doc, more, &err);
+	doc_free(doc);
+	if (!well)
+		api_fail(request, &err);
+	return well;
+}
+
 static void create_co(struct api_request *request)
 {
 	char id[OBJECT_ID_BYTES];
-	if (!json_is_object(request->body)) {
-		api_problem_at(request, "", NULL, "an object is expected");
-		return;
-	}
 	json_t *value = json_deep_copy(request->body);
 	json_object_del(value, "status");
 	json_object_del(value, "generation");
+	if (!has_only_known(request, value)) {
+		json_decref(value);
+		return;
+	}
 	struct object_edits *edits = new_volume(request, value);
 	if (!edits)
 		return;

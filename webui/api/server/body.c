@@ -89,7 +89,10 @@ bool body_may_bool(struct api_request *request, const char *name, bool *out)
 	*out = json_is_true(value);
 	if (json_is_boolean(value))
 		return true;
-	wrong(request, name, "true or false is expected here");
+	char pointer[80];
+	snprintf(pointer, sizeof pointer, "/%.64s", name);
+	api_problem_at(request, pointer, json_pack("[b, b]", 1, 0),
+		"true or false is expected here");
 	return false;
 }
 

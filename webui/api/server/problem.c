@@ -199,6 +199,23 @@ void api_problem_add(
 	json_object_set_new(api_call_of(request)->answer.json, member, json);
 }
 
+/* A name as the body would have it: numbers, true and false are no texts. */
+static json_t *allowed_value(const char *name)
+{
+	json_t *value = json_loads(name, JSON_DECODE_ANY, NULL);
+	return value && !json_is_null(value) ? value : json_string(name);
+}
+
+/* NULL: it is no choice. */
+static json_t *allowed_of(const struct err *err)
+{
+	json_t *list = err_allowed(err, 0) ? json_array() : NULL;
+	const char *name;
+	for (unsigned i = 0; list && (name = err_allowed(err, i)); i++)
+		json_array_append_new(list, allowed_value(name));
+	return list;
+}
+
 void api_fail(struct api_request *request, const struct err *err)
 {
 	const struct api_problem_kind *kind = kind_of_code(err->code);
@@ -207,7 +224,7 @@ void api_fail(struct api_request *request, const struct err *err)
 	if (kind->status == 500)
 		log_error("api", "internal", "%s %s: error %d: %s", request->id,
 			request->route->operation, err->code, err->text);
-	answer_problem(request, kind, detail,
-		*err->pointer || kind->status == 422 ? err->pointer : NULL,
-		NULL);
+	bool points = *err->pointer || kind->status == 422;
+	answer_problem(request, kind, detail, points ? err->pointer : NULL,
+		points ? allowed_of(err) : NULL);
 }
