@@ -50,8 +50,11 @@ check "an expectation that nobody meets" \
 head -c 17000000 /dev/zero | tr '\0' ' ' >"$work/large"
 check "a body above 16 MiB, by its length" problem too-large 413 \
 	tls_api -X PUT -H 'Expect: 100-continue' --data-binary @"$work/large" /api/v1/config
-check "at the socket" problem too-large 413 \
-	local_api -X PUT --data-binary @"$work/large" /api/v1/config
+check "at the socket, where it is read" problem too-large 413 \
+	local_api -X PUT -H 'If-Match: *' -H 'Content-Type: application/json' \
+	--data-binary @"$work/large" /api/v1/config
+check "there, too, one without end is not" problem too-large 413 \
+	local_api -X PUT -H 'Expect: 100-continue' -H 'Content-Length: 70000000' -d x /api/v1/config
 unasked() { tls_api -X PUT -H 'Expect:' --data-binary @"$work/large" /api/v1/config; }
 check "to who sends it without asking, and reads then" problem too-large 413 unasked
 check "each time" eval 'for _ in 1 2 3 4 5 6 7 8 9; do answers 413 unasked || return 1; done'

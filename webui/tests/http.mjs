@@ -51,7 +51,9 @@ export class Client {
 		this.where = where.socket ? {socketPath: where.socket}
 			: {host: "127.0.0.1", port: where.port, rejectUnauthorized: false};
 		this.http = where.socket ? http : https;
-		this.agent = new this.http.Agent({keepAlive: true, maxSockets: 8});
+		/* Its timeout is more than the daemon's, which then counts: without any, a
+		 * request may meet an idle connection that is just being closed (EPIPE). */
+		this.agent = new this.http.Agent({keepAlive: true, maxSockets: 8, timeout: 3600000});
 	}
 
 	/* The same place, somebody else. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Bodies that are too large, over TLS: who sends all of one before he reads still
- * reads why it was refused; who sends without end is cut off.
+ * Bodies that are too large, over TLS and at the unix socket: who sends all of one
+ * before he reads still reads why it was refused; who sends without end is cut off.
  */
 import tls from "node:tls";
-import {Daemon} from "./daemon.mjs";
+import {Daemon, open} from "./daemon.mjs";
 import {finish, ok} from "./tap.mjs";
 
 const MIB = 2 ** 20;
@@ -43,6 +43,13 @@ ok(whole.text.startsWith("HTTP/1.1 413 ") && whole.text.includes("/problems/too-
 	"sent whole, then read", whole.text);
 const endless = await put(2 ** 50, 4096 * MIB);
 ok(endless.sent < 1024 * MIB, `without end: cut off after ${endless.sent / MIB} MiB`);
+const {root, recorder} = await open(daemon);
+const local = await root.send("PUT", "/api/v1/config", {body: " ".repeat(20 * MIB),
+	headers: {"content-type": "application/json", "if-match": "*"}});
+ok(local.status === 413 && local.json.detail.includes(String(16 * MIB)), "at the unix socket, with what is allowed", local.body);
+ok((await root.send("GET", "/api/v1/config")).status === 200 && recorder.faults.length === 0,
+	"and the connection goes on", recorder.faults);
+root.close();
 const end = await daemon.stop();
 ok(end === "", "the daemon ends in good order", end);
 finish();

@@ -217,6 +217,22 @@ static const char *type_of(const struct api_answer *answer)
 	return answer->json ? "application/json" : NULL;
 }
 
+/* Who is told how long an idle connection is kept does not ask on one that is being
+ * closed: that request would be lost, and nobody knew whether it was seen. */
+static void add_connection(
+	const struct api_call *call, struct evkeyvalq *headers)
+{
+	const struct api *api = call->request.api;
+	char kept[24];
+	if (api->closing || !api->repaired || call->unread) {
+		evhttp_add_header(headers, "Connection", "close");
+		return;
+	}
+	snprintf(kept, sizeof kept, "timeout=%u", API_IDLE_S);
+	evhttp_add_header(headers, "Connection", "keep-alive");
+	evhttp_add_header(headers, "Keep-Alive", kept);
+}
+
 static void add_headers(struct api_call *call, struct evkeyvalq *headers)
 {
 	static const struct {
@@ -240,8 +256,7 @@ static void add_headers(struct api_call *call, struct evkeyvalq *headers)
 				headers, always[i].name, always[i].value);
 	}
 	evhttp_add_header(headers, "X-Request-Id", call->request.id);
-	if (call->request.api->closing || !call->request.api->repaired)
-		evhttp_add_header(headers, "Connection", "close");
+	add_connection(call, headers);
 }
 
 static bool is_unmodified(const struct api_call *call)

@@ -332,6 +332,19 @@ static const char *method_of(struct evhttp_request *http)
 	return "?";
 }
 
+/* evhttp reads no body of these, whatever their headers say: it would be the beginning of
+ * the next request (RFC 9112 6.3). */
+static bool leaves_body(struct evhttp_request *http)
+{
+	const struct evkeyvalq *headers =
+		evhttp_request_get_input_headers(http);
+	const char *length = evhttp_find_header(headers, "Content-Length");
+	enum evhttp_cmd_type type = evhttp_request_get_command(http);
+	return (type == EVHTTP_REQ_HEAD || type == EVHTTP_REQ_TRACE) &&
+		(evhttp_find_header(headers, "Transfer-Encoding") ||
+			(length && strcmp(length, "0") != 0));
+}
+
 void api_make_id(struct api *api, char id[24])
 {
 	snprintf(id, 24, "%08x-%08llx", api->id_salt,
@@ -354,6 +367,7 @@ static struct api_call *new_call(
 	call->method = method_of(http);
 	call->uri = uri;
 	call->local = local;
+	call->unread = leaves_body(http);
 	call->started_ns = loop_now_ns(api->loop);
 	api_make_id(api, call->request.id);
 	LIST_INSERT_HEAD(&api->calls, call, link);

@@ -28,11 +28,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define IDLE_S 60
 #define BACKLOG 128
 
 static struct evhttp *new_http(struct api *api,
-	void (*call)(struct evhttp_request *, void *), struct err *err)
+	void (*call)(struct evhttp_request *, void *), ev_ssize_t body_bytes,
+	struct err *err)
 {
 	struct evhttp *http =
 		evhttp_new(reactor_event_base(api->parts.control));
@@ -41,8 +41,8 @@ static struct evhttp *new_http(struct api *api,
 		return NULL;
 	}
 	evhttp_set_max_headers_size(http, API_MAX_HEADERS_BYTES);
-	evhttp_set_max_body_size(http, API_MAX_LARGE_BODY_BYTES);
-	evhttp_set_timeout(http, IDLE_S);
+	evhttp_set_max_body_size(http, body_bytes);
+	evhttp_set_timeout(http, API_IDLE_S);
 	/* All, known or not: what is not allowed is answered by us, in our way. */
 	evhttp_set_allowed_methods(http, 0xffff);
 	evhttp_set_gencb(http, call, api);
@@ -164,7 +164,7 @@ int api_listen_tls(struct api *api, struct err *err)
 	int failed = make_context(api, err);
 	if (failed)
 		return failed;
-	api->tls = new_http(api, api_call_tls, err);
+	api->tls = new_http(api, api_call_tls, API_MAX_LARGE_BODY_BYTES, err);
 	if (!api->tls)
 		return -ENOMEM;
 	evhttp_set_bevcb(api->tls, api_connection_accept, api->connections);
@@ -223,7 +223,8 @@ int api_listen_local(struct api *api, struct err *err)
 		    directory) >= (int)sizeof api->socket_path)
 		return err_set(err, ENAMETOOLONG,
 			"%s/cairn.sock: too long for a socket", directory);
-	api->local = new_http(api, api_call_local, err);
+	api->local =
+		new_http(api, api_call_local, API_MAX_LOCAL_BODY_BYTES, err);
 	if (!api->local)
 		return -ENOMEM;
 	evhttp_set_bevcb(api->local, api_early_accept, api);

@@ -30,6 +30,10 @@
 #define API_MAX_HEADERS_BYTES (16u << 10)
 #define API_MAX_BODY_BYTES (1u << 20)
 #define API_MAX_LARGE_BODY_BYTES (16u << 20)
+/* At the unix socket, which is for root: read whole, so that who sends too much is told
+ * so and not cut off. */
+#define API_MAX_LOCAL_BODY_BYTES (64u << 20)
+#define API_IDLE_S 60u /* a connection that nothing was asked on */
 #define API_MAX_ANSWER_HEADERS 8u
 
 struct api_call;
@@ -117,6 +121,7 @@ struct api_call {
 	bool audited; /* with the change itself */
 	uint64_t started_ns;
 	bool local; /* over the unix socket */
+	bool unread; /* evhttp leaves its body in the connection */
 	struct trust_identity identity;
 	char cookie[TRUST_SECRET_BYTES]; /* "": came without */
 	struct loop_message finish;

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Connections that are asked on more than once: the daemon says how long it keeps an
+ * idle one, so that clients let go of it first and lose no request; and what is left of
+ * one request is never taken for the next.
+ */
+import http from "node:http";
+import https from "node:https";
+import net from "node:net";
+import {Daemon} from "./daemon.mjs";
+import {finish, ok} from "./tap.mjs";
+
+const daemon = new Daemon();
+await daemon.start("volumes: []\n");
+
+/* -- how long ------------------------------------------------------------------ */
+
+/* The socket that the agent keeps after an answer, which it closes by itself in time. */
+function keptBy(library, where) {
+	const agent = new library.Agent({keepAlive: true, timeout: 3600000});
+	return new Promise((resolve, reject) => {
+		library.get({...where, agent, path: "/healthz"}, (answer) => {
+			const {headers} = answer;
+			agent.once("free", (socket) => setImmediate(() =>
+				resolve({agent, headers, timeout: socket.timeout})));
+			answer.resume();
+		}).on("error", reject);
+	});
+}
+
+const places = {
+	"the unix socket": [http, {socketPath: daemon.socket}],
+	https: [https, {host: "127.0.0.1", port: daemon.ports.api, rejectUnauthorized: false}],
+};
+for (const [name, [library, where]] of Object.entries(places)) {
+	const {agent, headers, timeout} = await keptBy(library, where);
+	const seconds = Number(/^timeout=(\d+)$/.exec(headers["keep-alive"])?.[1]);
+	ok(headers.connection === "keep-alive" && seconds > 1, `${name}: an answer says how long it is kept`, headers);
+	ok(timeout > 0 && timeout <= seconds * 1000, `${name}: a client closes it before that`, timeout);
+	agent.destroy();
+}
+
+/* -- what is left ---------------------------------------------------------------- */
+
+/* All that is answered to these bytes until the daemon closes. */
+function tell(text) {
+	return new Promise((resolve, reject) => {
+		let answer = "";
+		const socket = net.connect(daemon.socket, () => socket.write(text));
+		socket.setEncoding("latin1").on("data", (data) => (answer += data));
+		socket.on("end", () => socket.end()).on("error", reject).on("close", () => resolve(answer));
+	});
+}
+
+const statuses = (answer) => [...answer.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => status).join();
+const last = "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+const framings = {"Content-Length: 4": "GET ", "Transfer-Encoding: chunked": "4\r\nGET \r\n0\r\n\r\n"};
+for (const [framing, body] of Object.entries(framings)) {
+	for (const method of ["HEAD", "TRACE"]) {
+		const answer = await tell(`${method} /healthz HTTP/1.1\r\nHost: x\r\n${framing}\r\n\r\n${body}${last}`);
+		ok(/^\d+$/.test(statuses(answer)) && /connection: close/i.test(answer),
+			`${method} with a body, ${framing}: one answer, and the connection ends`, answer);
+	}
+	for (const method of ["GET", "DELETE", "OPTIONS", "PUT"]) {
+		const answer = await tell(`${method} /healthz HTTP/1.1\r\nHost: x\r\n${framing}\r\n\r\n${body}${last}`);
+		ok(/^\d+,200$/.test(statuses(answer)), `${method} with a body, ${framing}: the next is answered, too`, answer);
+	}
+}
+const end = await daemon.stop();
+ok(end === "", "the daemon ends in good order", end);
+finish();
