@@ -48,7 +48,8 @@ struct replay {
 	bool timed;
 	/* running */
 	struct replay_slot *slot;
-	uint8_t *data;
+	uint8_t *data; /* what is written, */
+	uint8_t *read; /* and where is read to, which nobody looks at */
 	size_t data_bytes;
 	uint64_t out, started_ns, took_ns, took_there_ns, failed, differ;
 	struct co *waiter; /* NULL: it does not wait for requests */
@@ -98,7 +99,9 @@ static void replay_start(
 		request->flags = 0;
 	request->offset_bytes = entry->offset_bytes;
 	request->length_bytes = entry->length_bytes;
-	slot->iov = (struct iovec){r->data, entry->length_bytes};
+	slot->iov =
+		(struct iovec){request->op == BLOCK_READ ? r->read : r->data,
+			entry->length_bytes};
 	request->iov = &slot->iov;
 	request->iov_count = has_data(request->op) && entry->length_bytes;
 	slot->extents = (struct block_extents){slot->extent, EXTENTS, 0};
@@ -168,8 +171,8 @@ static int replay_read_work(void *argument)
 	return recording_read(&r->recording, r->path, &r->err);
 }
 
-/* The largest request's data: all write the same and read to where nobody
- * looks, so all share it. */
+/* The largest request's data: all write the same, so all share it; so do those that
+ * read, which must not change what others write. */
 static int replay_prepare(struct replay *r, struct err *err)
 {
 	for (uint64_t i = 0; i < r->recording.count; i++) {
@@ -185,9 +188,11 @@ static int replay_prepare(struct replay *r, struct err *err)
 		if (entry->length_bytes > r->data_bytes)
 			r->data_bytes = entry->length_bytes;
 	}
-	r->data = aligned_alloc(4096, (r->data_bytes + 8191) & ~4095ull);
+	size_t bytes = (r->data_bytes + 8191) & ~4095ull;
+	r->data = aligned_alloc(4096, bytes);
+	r->read = aligned_alloc(4096, bytes);
 	r->slot = calloc(r->depth, sizeof *r->slot);
-	if (!r->data || !r->slot)
+	if (!r->data || !r->read || !r->slot)
 		return err_set(err, ENOMEM, "no memory for replay");
 	memset(r->data, 0xcd, r->data_bytes);
 	for (uint64_t i = 0; i < r->depth; i++)
@@ -257,5 +262,6 @@ int tool_replay_co(
 	free(r.recording.entry);
 	free(r.slot);
 	free(r.data);
+	free(r.read);
 	return error;
 }

@@ -84,6 +84,7 @@ static const struct {
 	{EBUSY, "conflict"},
 	{ENOTEMPTY, "conflict"},
 	{EOPNOTSUPP, "conflict"},
+	{ENODATA, "conflict"}, /* a backup that keeps no moment */
 	{ENOTSUP, "conflict"},
 	{EISDIR, "storage"},
 	{ENOTDIR, "storage"},
