@@ -180,6 +180,11 @@ static int check(
 	return find_error(node, rule, err);
 }
 
+void fault_rules_print_schema(FILE *out)
+{
+	opts_print_schema(options, out);
+}
+
 int fault_rules_check_keys(
 	const struct doc *node, const char *const *more, struct err *err)
 {

@@ -57,6 +57,8 @@ struct fault_table {
 struct fault_rule *fault_rules_parse(
 	const struct doc *node, bool hold, uint32_t number, struct err *err);
 void fault_rules_free(struct fault_rule *rule);
+/* JSON Schema of one. */
+void fault_rules_print_schema(FILE *out);
 /* That the map has no other keys than a rule's, or those of `more` (ends with NULL):
  * 0, or -EINVAL. */
 int fault_rules_check_keys(

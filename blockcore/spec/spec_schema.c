@@ -6,6 +6,7 @@
  */
 #include "blockcore/format/format.h"
 #include "blockcore/kind.h"
+#include "blockcore/listener/fault_rules.h"
 #include "blockcore/spec.h"
 
 #include <stdlib.h>
@@ -29,6 +30,20 @@ static void schema_open(char *text)
 		strcpy(text + length - tail, "}");
 }
 
+#define SOURCE_OR_NAME "\"$ref\": \"#/$defs/below\", "
+/* What options are that a driver takes as they stand, whichever has one of that name. */
+static const struct opt_schema schema_of_docs[] = {
+	{"target", SOURCE_OR_NAME},
+	{"leg", SOURCE_OR_NAME},
+	{"others",
+		"\"type\": \"array\", \"minItems\": 1, \"maxItems\": 3, "
+		"\"items\": {\"$ref\": \"#/$defs/below\"}, "},
+	{"rules",
+		"\"type\": [\"array\", \"null\"], \"maxItems\": 64, "
+		"\"items\": {\"$ref\": \"#/$defs/rule\"}, "},
+	{NULL, NULL},
+};
+
 /* One driver's or format's map: `type` is fixed, its options beside it. The
  * options' own schema is joined by allOf; unevaluatedProperties closes it. */
 static void schema_kind(FILE *out, const char *name, const char *help,
@@ -47,7 +62,7 @@ static void schema_kind(FILE *out, const char *name, const char *help,
 	size_t bytes = 0;
 	FILE *schema = open_memstream(&text, &bytes);
 	if (schema) {
-		opts_print_schema(options, schema);
+		opts_print_schema_with(options, schema_of_docs, schema);
 		fclose(schema);
 		schema_open(text);
 		fputs(text, out);
@@ -132,6 +147,8 @@ void spec_print_schema(FILE *out)
 	      "\"$ref\": \"#/$defs/source\",\n\"$defs\": {",
 		out);
 	fputs(schema_source, out);
+	fputs(",\n\"rule\": ", out);
+	fault_rules_print_schema(out);
 	fputs(",\n", out);
 	schema_role(out, "listener", BLOCK_LISTENER);
 	fputs(",\n", out);

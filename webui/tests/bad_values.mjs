@@ -84,7 +84,7 @@ function* mistakes(node, value, at = []) {
 }
 
 function altered(json, {at, wrong}) {
-	const copy = structuredClone(json);
+	const copy = JSON.parse(JSON.stringify(json)); // no part of it twice
 	const place = at.slice(0, -1).reduce((inner, key) => inner[key], copy);
 	if (wrong === undefined)
 		delete place[at.at(-1)];

@@ -38,6 +38,9 @@ const whole = () => ({
 			source: {listeners: [{type: "throttle", name: "limit", iops: 20000}],
 				format: {type: "raw", file: {protocol: {type: "mem", size: 4194304}}}, view: "current"}},
 		{name: "alias", source: {source: "base", listeners: [{type: "stats"}]}},
+		{name: "twice", source: {listeners: [{type: "mirror", leg: {protocol: {type: "mem", size: "4MiB"}}},
+			{type: "fault", rules: [{op: "write", error: "EIO", offset: "1MiB", count: 3, name: "one"}]}],
+			protocol: {type: "mem", size: "4MiB"}}},
 	],
 	hosts: [
 		{name: "any", iscsi: {iqn: ["*"]}},
@@ -160,10 +163,46 @@ for (const [path, [value, allowed]] of Object.entries(ALLOWED)) {
 	ok(answer.includes(allowed), `it says what is allowed: ${path}`, answer);
 }
 
-await root.send("PUT", "/api/v1/config", {json: whole(), headers: {"if-match": "*"}});
+const put = await root.send("PUT", "/api/v1/config", {json: whole(), headers: {"if-match": "*"}});
+ok(put.status === 200, "it comes into force", put.body);
 const now = (await root.send("GET", "/api/v1/config")).json;
 ok(validate(now), "what is in force is valid", why());
 ok(now.hosts[1].iscsi.chap.secret === null, "and has no secret");
+
+/* -- order ----------------------------------------------------------------------- */
+
+/* The same, each map written from its end. */
+const reversed = (node) => Array.isArray(node) ? node.map(reversed)
+	: node === null || typeof node !== "object" ? node
+		: Object.fromEntries(Object.entries(node).reverse().map(([key, value]) => [key, reversed(value)]));
+const published = (await root.send("GET", "/api/v1/schemas/appliance")).json.$defs;
+const drivers = (await root.send("GET", "/api/v1/schemas/source")).json.$defs;
+
+async function exported(document) {
+	await root.send("PUT", "/api/v1/config", {json: {volumes: [], hosts: [], targets: [], exports: [], schedules: []},
+		headers: {"if-match": "*"}});
+	await root.send("PUT", "/api/v1/config", {json: document, headers: {"if-match": "*"}});
+	const {body, json} = await root.send("GET", "/api/v1/config");
+	const yaml = await root.send("GET", "/api/v1/config", {headers: {accept: "application/yaml"}});
+	return {body, json, yaml: yaml.body};
+}
+const one = await exported(whole()), other = await exported(reversed(whole()));
+ok(one.body === other.body && one.yaml === other.yaml, "it is exported the same, however it was written", one.body, other.body);
+const listener = (type) => drivers.listener.oneOf.find((kind) => kind.title === type);
+const stands = {
+	"the whole": [one.json, published.appliance.properties],
+	"a volume": [one.json.volumes[1], published.volume.properties],
+	"a source": [one.json.volumes[1].source, drivers.source.properties],
+	"a listener": [one.json.volumes[1].source.listeners[0],
+		{...listener("throttle").properties, ...listener("throttle").allOf[0].properties}],
+	"a source below": [one.json.volumes[3].source.listeners[0].leg.protocol, {type: 1, size: 2}],
+	"a rule": [one.json.volumes[3].source.listeners[1].rules[0], drivers.rule.properties],
+	"how a host proves itself": [one.json.hosts[1].iscsi.chap, published.chap.properties],
+	"a schedule": [one.json.schedules[0], published.schedule.properties],
+};
+for (const [name, [map, properties]] of Object.entries(stands))
+	ok(Object.keys(map).join() === Object.keys(properties).filter((key) => key in map).join(),
+		`${name} is exported in the order of the schema`, Object.keys(map));
 none(recorder.faults, "every answer is as the contract says");
 root.close();
 const end = await daemon.stop();

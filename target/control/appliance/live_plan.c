@@ -358,11 +358,7 @@ static void plan_bottom(
 {
 	if (json_equal(from, to) || plan_size(change, from, to))
 		return;
-	char *shared = NULL;
-	bool back = live_back_find(from, to, &shared);
-	struct live_step *step =
-		add_step(change, back ? LIVE_BACK : LIVE_SWAP, "bottom", "");
-	step->shared = shared;
+	struct live_step *step = add_step(change, LIVE_SWAP, "bottom", "");
 	step->parks = true;
 	step->before = json_incref((json_t *)from);
 	step->after = json_incref((json_t *)to);
@@ -418,7 +414,6 @@ void live_change_free(struct live_change *change)
 		json_decref(change->step[i].before);
 		json_decref(change->step[i].after);
 		json_decref(change->step[i].placement);
-		free(change->step[i].shared);
 	}
 	json_decref(change->order);
 	free(change);
@@ -474,7 +469,6 @@ bool live_change_describe(const struct live_change *change, unsigned step,
 		[LIVE_SHRINK] = "cut it",
 		[LIVE_SWAP] = "swap what lies below: other content",
 		[LIVE_OVERLAY] = "put a new image over it: the same content",
-		[LIVE_BACK] = "put a new image over an old one: other content",
 	};
 	if (step >= change->steps)
 		return false;

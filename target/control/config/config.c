@@ -22,7 +22,11 @@
 
 json_t *config_document(const struct config *config)
 {
-	return proposal_document(&config->objects);
+	json_t *document = proposal_document(&config->objects);
+	json_t *ordered =
+		document ? order_document(config->order, document) : NULL;
+	json_decref(document);
+	return ordered;
 }
 
 uint64_t config_generation(const struct config *config)
@@ -286,8 +290,11 @@ struct config *config_open(const struct appliance_world *world,
 	config->world = *world;
 	config->appliance = appliance;
 	co_mutex_init(&config->changing);
-	if (!store_load(world->state, &config->objects, &config->number,
-		    &config->legacy, err) &&
+	config->order = order_new();
+	if (!config->order)
+		err_set(err, ENOMEM, "out of memory");
+	else if (!store_load(world->state, &config->objects, &config->number,
+			 &config->legacy, err) &&
 		!config_fill_portals(config, err))
 		return config;
 	config_close(config);
@@ -299,6 +306,7 @@ void config_close(struct config *config)
 	if (!config)
 		return;
 	objects_free(&config->objects);
+	order_free(config->order);
 	free(config->legacy);
 	free(config);
 }

@@ -12,6 +12,7 @@
 
 #include "blockcore/base/co.h"
 #include "target/control/appliance/appliance.h"
+#include "target/control/config/order.h"
 #include "target/control/config/proposal.h"
 #include "target/control/config/store.h"
 
@@ -22,6 +23,7 @@ struct config {
 	struct appliance *appliance;
 	struct config_objects objects;
 	uint64_t number; /* newest of the history */
+	struct order *order; /* of what is exported */
 	char *legacy; /* the document of an older database, until it is ours */
 	bool in_force; /* the appliance runs as the objects say */
 	struct config_watcher *watcher; /* NULL: nobody */

@@ -98,7 +98,6 @@ static const struct opt_spec volume_specs[] = {
 
 struct snapshot_options {
 	char *name, *path, *under;
-	const struct doc *source;
 	uint64_t created, size;
 	bool merging;
 };
@@ -116,15 +115,8 @@ static const struct opt_spec snapshot_specs[] = {
 		.help = "file of the image that is as it was then"},
 	{.name = "under",
 		.type = OPT_STRING,
-		.flags = OPT_OPTIONAL,
 		.offset = SNAPSHOT(under),
 		.help = "file of the image that was put over it"},
-	{.name = "source",
-		.type = OPT_DOC,
-		.flags = OPT_OPTIONAL,
-		.offset = SNAPSHOT(source),
-		.help = "the image with what is below it, if the volume went "
-			"back from it"},
 	{.name = "created",
 		.type = OPT_UINT,
 		.offset = SNAPSHOT(created),
@@ -266,9 +258,8 @@ static int check_snapshots(const struct doc *list, struct err *err)
 		if (!plain)
 			doc_error(doc_find(node, "name"), err, EINVAL,
 				NAME_PLAIN_RULE, o.name);
-		bool whole = plain && (!o.source || !spec_check(o.source, err));
 		opts_free(snapshot_specs, &o);
-		if (!whole)
+		if (!plain)
 			return -EINVAL;
 	}
 	return 0;
