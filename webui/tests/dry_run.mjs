@@ -61,6 +61,11 @@ async function walk(operation, row) {
 	}
 	for (const text of changed(before, await everything()))
 		faults.push(`${operation.id} has changed ${text}`);
+	if (!match) {
+		/* Nobody may believe that it was looked at. */
+		for (const extra of ["dryRun=true", ""])
+			judge(operation, {...row, status: 400}, await send(operation, row, {"if-match": "\"1\""}, extra));
+	}
 	if (match && row.status !== 409) // that is refused for what it is
 		judge(operation, {...row, status: 412}, await send(operation, row, {"if-match": "\"nonsense\""}));
 }

@@ -99,7 +99,7 @@ static void list_co(struct api_request *request)
 	}
 	json_decref(running);
 	object_set_etag(request, volume);
-	api_answer(request, 200, json_pack("{so, sn}", "items", items, "next"));
+	api_answer_list(request, items, "id");
 }
 
 static void answer_new(struct api_request *request, const char *id)
@@ -302,7 +302,7 @@ static void remove_one_co(struct api_request *request)
 
 #define FAULTS "/api/v1/volumes/{name}/faults"
 const struct api_route api_fault_routes[] = {
-	{"listFaults", "GET", FAULTS, API_VIEWER, 0, NULL, list_co},
+	{"listFaults", "GET", FAULTS, API_VIEWER, API_PAGED, NULL, list_co},
 	{"addFault", "POST", FAULTS, API_OPERATOR,
 		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, add_co},
 	{"removeFaults", "DELETE", FAULTS, API_OPERATOR,

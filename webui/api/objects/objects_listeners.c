@@ -38,12 +38,23 @@ static json_t *listeners_json(
 static void list_listeners_co(struct api_request *request)
 {
 	const struct config_object *object = source_volume(request);
-	if (!object)
+	struct api_page page;
+	json_t *listener;
+	size_t i;
+	if (!object || !api_page_begin(request, &page))
 		return;
+	json_t *listeners = listeners_json(request, object);
+	json_array_foreach(listeners, i, listener)
+	{
+		/* Their order means something: the cursor is a place in it. */
+		char key[24];
+		snprintf(key, sizeof key, "%03zu", i);
+		if (api_page_wants(&page, key))
+			api_page_add(&page, key, json_incref(listener));
+	}
+	json_decref(listeners);
 	object_set_etag(request, object);
-	api_answer(request, 200,
-		json_pack("{so, sn}", "items", listeners_json(request, object),
-			"next"));
+	api_page_answer(request, &page);
 }
 
 /* The listener as it runs, NULL: 404 is answered. */
@@ -313,7 +324,7 @@ static void command_co(struct api_request *request)
 #define LISTENER LISTENERS "/{listener}"
 #define CHANGE (API_DRY_RUN | API_NEEDS_MATCH)
 const struct api_route api_listener_routes[] = {
-	{"listListeners", "GET", LISTENERS, API_VIEWER, 0, NULL,
+	{"listListeners", "GET", LISTENERS, API_VIEWER, API_PAGED, NULL,
 		list_listeners_co},
 	{"attachListener", "POST", LISTENERS, API_OPERATOR,
 		API_BODY | API_DRY_RUN | API_IDEMPOTENT, "below", attach_co},

@@ -235,12 +235,20 @@ static bool check_query(struct api_call *call)
 
 static bool check_match(struct api_request *request)
 {
+	bool needs = request->route->flags & API_NEEDS_MATCH;
 	request->if_match = api_header(request, "If-Match");
-	if (request->if_match || !(request->route->flags & API_NEEDS_MATCH))
+	if (request->if_match ? needs || !strcmp(request->if_match, "*")
+			      : !needs)
 		return true;
-	api_problem(request, "match-required",
-		"%s needs If-Match: the ETag that you saw, or *",
-		request->route->operation);
+	if (needs)
+		api_problem(request, "match-required",
+			"%s needs If-Match: the ETag that you saw, or *",
+			request->route->operation);
+	else /* who says it relies on it (RFC 9110 13.1.1) */
+		api_problem(request, "syntax",
+			"%s has no version that If-Match could name: leave it "
+			"out",
+			request->route->operation);
 	return false;
 }
 
