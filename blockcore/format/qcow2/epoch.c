@@ -39,15 +39,11 @@ static int close_slice(
 	struct qcow2_table *table = qcow2_map_get(&image->map, slice->l1_index);
 	uint64_t offset = (image->map.l1[slice->l1_index] & QCOW2_OFFSET_MASK) +
 		(uint64_t)slice->slice_index * g->slice_bytes;
-	uint8_t bytes[QCOW2_SLICE_BYTES_MAX];
+	bool fresh = table->fresh;
 
-	for (uint32_t i = 0; i < g->slice_bytes / 8; i++)
-		put_be64(bytes + 8 * i, slice->word[i]);
-	return table->fresh
-		? qcow2_io_add(&epoch->early, PURPOSE_L2_ALLOC_UPDATE, offset,
-			  bytes, g->slice_bytes)
-		: qcow2_io_add(&epoch->late, PURPOSE_L2_UPDATE, offset, bytes,
-			  g->slice_bytes);
+	return qcow2_io_add(image, fresh ? &epoch->early : &epoch->late,
+		fresh ? PURPOSE_L2_ALLOC_UPDATE : PURPOSE_L2_UPDATE, offset,
+		(const void *)slice->disk_word, g->slice_bytes);
 }
 
 static void epoch_init(struct epoch *epoch)
@@ -106,7 +102,7 @@ static int close_l1_sector(
 			table->fresh = false;
 	}
 	map->l1_dirty[sector] = 0;
-	return qcow2_io_add(&epoch->late, PURPOSE_L1_UPDATE,
+	return qcow2_io_add(map->image, &epoch->late, PURPOSE_L1_UPDATE,
 		map->l1_offset + (uint64_t)sector * QCOW2_SECTOR_BYTES, bytes,
 		QCOW2_SECTOR_BYTES);
 }

@@ -5,6 +5,7 @@
  */
 #include "blockcore/format/qcow2/qcow2.h"
 
+#include "blockcore/base/buf.h"
 #include "blockcore/base/log.h"
 
 #include <errno.h>
@@ -132,8 +133,36 @@ int qcow2_io_flush_co(struct qcow2 *image, enum block_purpose purpose)
 
 /* -- several writes ------------------------------------------------------- */
 
-int qcow2_io_add(struct qcow2_write_list *list, enum block_purpose purpose,
-	uint64_t offset, const void *data, uint32_t bytes)
+/* Together with what it takes to send it. */
+struct qcow2_write {
+	struct block_request request;
+	struct iovec iov;
+	struct batch *batch;
+	uint64_t offset;
+	uint32_t bytes;
+	enum block_purpose purpose;
+	struct buf *buf; /* that holds `data`; NULL: it is memory of its own */
+	void *data;
+	STAILQ_ENTRY(qcow2_write) link;
+};
+
+/* A buffer of home's lane, which costs less than aligned memory and is known to the
+ * kernel already. Half of them remain for hosts' data. */
+static struct buf *write_buf(struct qcow2 *image, uint32_t bytes)
+{
+	struct buf_pool *pool = image->home->pool;
+	size_t all;
+	void *base;
+
+	buf_pool_region(pool, &base, &all);
+	return buf_pool_used_bytes(pool) < all / 2 && bytes <= BUF_MAX_BYTES
+		? buf_get(pool, bytes)
+		: NULL;
+}
+
+int qcow2_io_add(struct qcow2 *image, struct qcow2_write_list *list,
+	enum block_purpose purpose, uint64_t offset, const void *data,
+	uint32_t bytes)
 {
 	struct qcow2_write *write = malloc(sizeof *write);
 
@@ -142,7 +171,8 @@ int qcow2_io_add(struct qcow2_write_list *list, enum block_purpose purpose,
 	write->purpose = purpose;
 	write->offset = offset;
 	write->bytes = bytes;
-	write->data = qcow2_io_memory(bytes);
+	write->buf = write_buf(image, bytes);
+	write->data = write->buf ? write->buf->data : qcow2_io_memory(bytes);
 	if (!write->data) {
 		free(write);
 		return -ENOMEM;
@@ -158,7 +188,10 @@ void qcow2_io_free(struct qcow2_write_list *list)
 
 	while ((write = STAILQ_FIRST(list))) {
 		STAILQ_REMOVE_HEAD(list, link);
-		free(write->data);
+		if (write->buf)
+			buf_put(write->buf);
+		else
+			free(write->data);
 		free(write);
 	}
 }
@@ -169,60 +202,46 @@ struct batch {
 	int error;
 };
 
-struct batch_write {
-	struct block_request request;
-	struct iovec iov;
-	struct batch *batch;
-};
-
 static void batch_done(struct block_request *request)
 {
-	struct batch_write *write =
-		container_of(request, struct batch_write, request);
-	struct batch *batch = write->batch;
+	struct batch *batch =
+		container_of(request, struct qcow2_write, request)->batch;
 
 	if (request->result && !batch->error)
 		batch->error = request->result;
-	free(write);
 	if (--batch->left == 0)
 		co_resume(batch->co);
 }
 
-static int batch_start(
-	struct qcow2 *image, struct batch *batch, const struct qcow2_write *w)
+static void batch_start(
+	struct qcow2 *image, struct batch *batch, struct qcow2_write *write)
 {
-	struct batch_write *write = malloc(sizeof *write);
+	struct block_request *request = &write->request;
+	bool registered = write->buf && image->home->registered;
 
-	if (!write)
-		return -ENOMEM;
 	write->batch = batch;
-	write->iov = (struct iovec){w->data, w->bytes};
-	block_request_init(&write->request, image->home);
-	write->request.op = BLOCK_WRITE;
-	write->request.purpose = (uint8_t)w->purpose;
-	write->request.flags = 0;
-	write->request.offset_bytes = w->offset;
-	write->request.length_bytes = w->bytes;
-	write->request.iov = &write->iov;
-	write->request.iov_count = 1;
-	write->request.done = batch_done;
+	write->iov = (struct iovec){write->data, write->bytes};
+	block_request_init(request, image->home);
+	request->op = BLOCK_WRITE;
+	request->purpose = (uint8_t)write->purpose;
+	request->flags = registered ? BLOCK_REGISTERED : 0;
+	request->offset_bytes = write->offset;
+	request->length_bytes = write->bytes;
+	request->iov = &write->iov;
+	request->iov_count = 1;
+	request->done = batch_done;
 	batch->left++;
-	block_submit(image->format.file, &write->request);
-	return 0;
+	block_submit(image->format.file, request);
 }
 
 int qcow2_io_write_all_co(
 	struct qcow2 *image, const struct qcow2_write_list *list)
 {
 	struct batch batch = {.co = co_self(), .left = 1};
-	const struct qcow2_write *write;
+	struct qcow2_write *write;
 
-	STAILQ_FOREACH (write, list, link) {
-		int error = batch_start(image, &batch, write);
-
-		if (error && !batch.error)
-			batch.error = error;
-	}
+	STAILQ_FOREACH (write, list, link)
+		batch_start(image, &batch, write);
 	if (--batch.left)
 		co_yield (); /* the last one to end resumes */
 	return batch.error;

@@ -50,12 +50,10 @@ static bool slice_read(const struct qcow2_geometry *g,
 	uint64_t in_slice = cluster & ((1ull << g->slice_bits) - 1);
 	uint32_t sequence =
 		atomic_load_explicit(&slice->sequence, memory_order_acquire);
-	_Atomic uint64_t *at = &slice->word[in_slice * g->words];
+	uint64_t at = in_slice * g->words;
 
-	word[0] = atomic_load_explicit(at, memory_order_acquire);
-	word[1] = g->words == 2
-		? atomic_load_explicit(at + 1, memory_order_acquire)
-		: 0;
+	word[0] = qcow2_slice_word(slice, at);
+	word[1] = g->words == 2 ? qcow2_slice_word(slice, at + 1) : 0;
 	return !(sequence & 1) &&
 		atomic_load_explicit(&slice->sequence, memory_order_relaxed) ==
 		sequence;
@@ -171,7 +169,7 @@ static int slice_check(struct qcow2 *image, const struct qcow2_slice *slice)
 	unsigned words = (unsigned)(g->slice_bytes / 8);
 
 	for (unsigned i = 0; i < words; i += g->words) {
-		uint64_t host = qcow2_entry_cluster(slice->word[i]);
+		uint64_t host = qcow2_entry_cluster(qcow2_slice_word(slice, i));
 
 		if (!host)
 			continue;
@@ -201,8 +199,8 @@ static int slice_read_co(struct qcow2_map *map, struct qcow2_slice *slice)
 	error = qcow2_io_read_co(image, PURPOSE_L2_LOAD,
 		table + (uint64_t)slice->slice_index * g->slice_bytes,
 		g->slice_bytes, bytes);
-	for (uint32_t i = 0; !error && i < g->slice_bytes / 8; i++)
-		slice->word[i] = get_be64(bytes + 8 * i);
+	if (!error) /* no lane knows it yet */
+		memcpy((void *)slice->disk_word, bytes, g->slice_bytes);
 	free(bytes);
 	image->loads++;
 	return error ? error : slice_check(image, slice);

@@ -211,19 +211,19 @@ static void set_word(struct qcow2_map *map, struct qcow2_slice *slice,
 {
 	const struct qcow2_geometry *g = &map->image->geometry;
 	uint64_t in_slice = number_in_slice(g, offset);
-	_Atomic uint64_t *at = &slice->word[in_slice * g->words];
+	uint64_t at = in_slice * g->words;
 	uint32_t sequence = slice->sequence;
 
 	assert(slice->pins && slice != map->image->hole);
 	qcow2_epoch_touch(map->image);
-	qcow2_watch_note_entry(map->image, *at);
+	qcow2_watch_note_entry(map->image, qcow2_slice_word(slice, at));
 	qcow2_watch_note_entry(map->image, word[0]);
 	slice_dirty(map->image, slice);
 	atomic_store_explicit(
 		&slice->sequence, sequence + 1, memory_order_relaxed);
-	atomic_store_explicit(at, word[0], memory_order_release);
+	qcow2_slice_set_word(slice, at, word[0]);
 	if (g->words == 2)
-		atomic_store_explicit(at + 1, word[1], memory_order_release);
+		qcow2_slice_set_word(slice, at + 1, word[1]);
 	atomic_store_explicit(
 		&slice->sequence, sequence + 2, memory_order_release);
 }

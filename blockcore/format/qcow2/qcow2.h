@@ -72,6 +72,7 @@
 #include "blockcore/format/qcow2/epochs.h"
 #include "blockcore/format/qcow2/grant.h"
 #include "blockcore/format/qcow2/header.h"
+#include "blockcore/format/qcow2/slice.h"
 #include "blockcore/memory.h"
 
 #include <stdatomic.h>
@@ -101,24 +102,6 @@ struct qcow2_options {
 };
 
 /* -- the map -------------------------------------------------------------- */
-
-/* A slice of an L2 table in memory: 4 KiB at most. Home changes words between two
- * steps of `sequence` (odd meanwhile); lanes read a pair of words as a whole. */
-struct qcow2_slice {
-	_Atomic uint32_t sequence;
-	_Atomic bool used; /* since the last look of the cache */
-	/* home */
-	bool dirty;
-	/* Extended entries whose clusters hold zeroes where they have no data. */
-	uint64_t zeroed[QCOW2_SLICE_BYTES_MAX / 16 / 64];
-	uint32_t pins;
-	struct qcow2_map *map; /* NULL: of none any more */
-	uint32_t l1_index, slice_index;
-	TAILQ_ENTRY(qcow2_slice) link; /* cached ones, oldest first */
-	TAILQ_ENTRY(qcow2_slice)
-	dirty_link, closed_link; /* an epoch writes it */
-	_Atomic uint64_t word[];
-};
 
 /* The slices of one L2 table; NULL: not in memory. */
 struct qcow2_table {
@@ -299,17 +282,12 @@ int qcow2_io_transfer_co(struct block_lane *lane, enum block_purpose purpose,
 /* Memory that the kernel takes as it is; free(). */
 void *qcow2_io_memory(uint64_t bytes);
 
-/* Several writes at once. */
-struct qcow2_write {
-	uint64_t offset;
-	uint32_t bytes;
-	enum block_purpose purpose;
-	uint8_t *data; /* its own: freed with the list */
-	STAILQ_ENTRY(qcow2_write) link;
-};
+/* Several writes at once, each of a copy of `data`, which goes with the list. */
+struct qcow2_write;
 STAILQ_HEAD(qcow2_write_list, qcow2_write);
-int qcow2_io_add(struct qcow2_write_list *list, enum block_purpose purpose,
-	uint64_t offset, const void *data, uint32_t bytes);
+int qcow2_io_add(struct qcow2 *image, struct qcow2_write_list *list,
+	enum block_purpose purpose, uint64_t offset, const void *data,
+	uint32_t bytes);
 int qcow2_io_write_all_co(
 	struct qcow2 *image, const struct qcow2_write_list *list);
 void qcow2_io_free(struct qcow2_write_list *list);

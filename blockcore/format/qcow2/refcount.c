@@ -185,8 +185,9 @@ int qcow2_refcount_collect(struct qcow2 *image, enum block_purpose purpose,
 			break;
 		if (!block->dirty)
 			continue;
-		int error = qcow2_io_add(list, purpose, r->table[block->index],
-			block->data, (uint32_t)image->geometry.cluster_bytes);
+		int error = qcow2_io_add(image, list, purpose,
+			r->table[block->index], block->data,
+			(uint32_t)image->geometry.cluster_bytes);
 		if (error)
 			return error;
 		block->dirty = false;

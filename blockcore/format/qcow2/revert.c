@@ -83,7 +83,7 @@ static int clear_slice_co(
 	if (!bytes)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < g->slice_bytes / 8; i++) {
-		uint64_t word = slice->word[i];
+		uint64_t word = qcow2_slice_word(slice, i);
 
 		if (i % g->words == 0 && (word & QCOW2_COPIED)) {
 			word &= ~QCOW2_COPIED;
