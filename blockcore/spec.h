@@ -119,6 +119,25 @@ struct spec_overlay {
 /* 0, or -errno with everything as before: a file that was made for it stays, empty. */
 int spec_overlay_co(struct block_source *source,
 	const struct spec_overlay *overlay, struct err *err);
+/* Back to an external snapshot: a new image, in which nothing is written yet, over the
+ * snapshot's image becomes what the source shows; listeners stay. What was there stays
+ * in its file as it was, flushed, for somebody to come back to. Listeners are told that
+ * the content has changed, and hosts of the size. Gate and failures as for a snapshot;
+ * -EBUSY while somebody relies on what would go, or a job is at work on it. */
+struct spec_back {
+	/* {format: {type: qcow2, file: SOURCE, backing: SOURCE}}; size and names as in
+	 * struct spec_overlay. */
+	const struct doc *document;
+	/* File of an image that the source stands on and that is, or lies below,
+	 * `backing`: it is not opened a second time; NULL: there is none. */
+	const char *shared;
+	uint64_t deadline_ns;
+	/* As in struct spec_swap. */
+	int (*durable_co)(void *argument, struct err *err);
+	void *argument;
+};
+int spec_back_co(struct block_source *source, const struct spec_back *back,
+	struct err *err);
 /* "head", "image" ...; of SPEC_PLACE_ANCHOR "". */
 const char *spec_placement_name(enum spec_placement placement);
 /* The placement's name; NULL with *err: there is none of that name. */

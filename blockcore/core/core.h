@@ -193,6 +193,9 @@ struct block_source {
 	bool stale;
 	/* A bottom that is open and about to be published; NULL: none. */
 	const struct block_driver *coming;
+	/* While its bottom is opened: an image that is open already, to be taken
+	 * rather than opened again; NULL: none. */
+	const struct spec_lent *lent;
 	STAILQ_HEAD(, block_source_waiter) waiters;
 	LIST_HEAD(, block_claim) claims;
 	LIST_HEAD(, block_source_watch) watches;

@@ -59,51 +59,6 @@ int spec_open_listener_co(const struct block_source *above,
 
 /* -- sources below -------------------------------------------------------- */
 
-static bool spec_leads_to(
-	const struct block_source *from, const struct block_source *to);
-
-static bool spec_driver_leads_to(
-	const struct block_driver *driver, const struct block_source *to)
-{
-	struct block_driver *asked = (struct block_driver *)driver;
-	const struct block_source *below;
-
-	for (unsigned n = 0;
-		driver->kind->below && (below = driver->kind->below(asked, n));
-		n++) {
-		if (spec_leads_to(below, to))
-			return true;
-	}
-	return false;
-}
-
-/* What it stands on, or is about to. */
-static bool spec_leads_to(
-	const struct block_source *from, const struct block_source *to)
-{
-	if (from == to)
-		return true;
-	if (from->coming && spec_driver_leads_to(from->coming, to))
-		return true;
-	for (unsigned i = 0; from->current && i < from->current->count; i++) {
-		if (spec_driver_leads_to(from->current->driver[i], to))
-			return true;
-	}
-	return false;
-}
-
-int spec_announce(struct block_source *source,
-	const struct block_driver *bottom, struct err *err)
-{
-	source->coming = bottom;
-	if (!spec_driver_leads_to(bottom, source))
-		return 0;
-	return err_set(err, ELOOP,
-		"the new bottom comes to stand on '%s' itself, by another "
-		"change that is under way",
-		source->name);
-}
-
 static int spec_find_below(struct block_core *core, const struct doc *node,
 	const struct block_source *into, struct block_source **out,
 	struct err *err)
@@ -130,6 +85,7 @@ struct spec_new {
 	bool listed;
 	bool degraded; /* as of spec_build_degraded_co */
 	unsigned depth; /* sources above it */
+	const struct spec_lent *lent;
 	const uint8_t *uuid;
 	const struct doc *document;
 	struct block_source **out;
@@ -173,12 +129,15 @@ int spec_open_below_co(const struct block_source *above, const char *key,
 		.name = name,
 		.degraded = above->degraded,
 		.depth = above->depth + 1,
+		.lent = above->lent,
 		.document = node,
 		.out = out,
 		.err = err};
 
 	if (node->kind == DOC_SCALAR)
 		return spec_find_below(above->core, node, above, out, err);
+	if (spec_lent(above, key, node, out))
+		return 0;
 	/* Only messages show it; a long one is cut. */
 	snprintf(name, sizeof(name), "%.40s/%s", above->name, key);
 	return spec_build_below_co(&new);
@@ -450,7 +409,9 @@ static int spec_build_new_co(const struct spec_new *new)
 		return error;
 	source->depth = new->depth;
 	source->degraded = new->degraded;
+	source->lent = new->lent;
 	error = spec_open_all_co(source, new->document, &names, driver, err);
+	source->lent = NULL;
 	if (!error)
 		error = spec_publish_first_co(source, driver, names.count, err);
 	source->coming = NULL;

@@ -136,6 +136,23 @@ int spec_check_image(const struct block_source *of,
 int spec_open_below_co(const struct block_source *above, const char *key,
 	const struct doc *node, struct block_source **source, struct err *err);
 
+/* A source of its own, with one reference, over drivers that are open and may be in
+ * another source as well, which it is `key` to. *taken: drivers without a reference so
+ * far are its own, also where it fails after that. */
+int spec_source_below_co(const struct block_source *source, const char *key,
+	struct block_driver *const *driver, unsigned count,
+	struct block_source **below, bool *taken, struct err *err);
+
+/* An image that is open in `source`: what stands on its file takes that source. */
+struct spec_lent {
+	const char *path;
+	struct block_source *source;
+};
+/* Whether `node`, which is to be opened as that, is the image that `above` is lent; then
+ * *source, with a reference. */
+bool spec_lent(const struct block_source *above, const char *key,
+	const struct doc *node, struct block_source **source);
+
 /* A format's view whose backing file is `backing`, of which it takes over the
  * caller's reference, also when it fails. `map` is the format's, without backing;
  * a file that is not empty is refused. */
@@ -165,6 +182,10 @@ struct doc *spec_bottom_now(struct block_source *source, struct err *err);
 
 /* A generation as the document that would build it. */
 void spec_print_stack(const struct block_stack *stack, FILE *out);
+
+/* Whether `from` stands on `to`, or is about to. */
+bool spec_leads_to(
+	const struct block_source *from, const struct block_source *to);
 
 /* Says, until source->coming is cleared, what bottom a source will have, so that
  * two changes at a time build no circle: -ELOOP for the one that comes second. */

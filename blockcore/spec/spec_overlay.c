@@ -189,11 +189,39 @@ static unsigned overlay_depth(
 	return deepest;
 }
 
+int spec_source_below_co(const struct block_source *source, const char *key,
+	struct block_driver *const *driver, unsigned count,
+	struct block_source **below, bool *taken, struct err *err)
+{
+	char name[BLOCK_NAME_BYTES];
+
+	snprintf(name, sizeof(name), "%.40s/%s", source->name, key);
+	int error =
+		block_source_new(source->core, name, false, NULL, below, err);
+	*taken = false;
+	if (error)
+		return error;
+	(*below)->depth = source->depth + 1;
+	struct block_change change = {.source = *below,
+		.next = block_stack_new(*below, driver, count, false, err)};
+	*taken = change.next;
+	if (change.next) {
+		co_mutex_lock_co(&(*below)->change);
+		error = block_change_co(&change, err);
+		co_mutex_unlock(&(*below)->change);
+	}
+	if (!change.next || error) {
+		block_source_discard(*below);
+		*below = NULL;
+		return error ? error : -ENOMEM;
+	}
+	return 0;
+}
+
 /* A source of its own for the old bottom, which serves hosts until the swap. */
 static int overlay_base_co(struct overlay_run *run, struct err *err)
 {
-	struct block_source *source = run->source;
-	char name[BLOCK_NAME_BYTES];
+	bool taken = false;
 	int error = block_stack_check(run->image, run->image_count, err);
 
 	if (!error &&
@@ -203,30 +231,11 @@ static int overlay_base_co(struct overlay_run *run, struct err *err)
 			"there are %u images above each other already: merge "
 			"some of them first",
 			OVERLAY_DEPTH_MAX);
-	if (error)
-		return error;
-	snprintf(name, sizeof(name), "%.40s/backing", source->name);
-	error = block_source_new(
-		source->core, name, false, NULL, &run->base, err);
-	if (error)
-		return error;
-	run->base->depth = source->depth + 1;
-	struct block_stack *stack = block_stack_new(
-		run->base, run->image, run->image_count, false, err);
-	if (!stack) {
-		block_source_discard(run->base);
-		run->base = NULL;
-		return -ENOMEM;
-	}
-	run->clone_count = 0; /* the generation's from here on */
-	struct block_change change = {.source = run->base, .next = stack};
-	co_mutex_lock_co(&run->base->change);
-	error = block_change_co(&change, err);
-	co_mutex_unlock(&run->base->change);
-	if (error) {
-		block_source_discard(run->base);
-		run->base = NULL;
-	}
+	if (!error)
+		error = spec_source_below_co(run->source, "backing", run->image,
+			run->image_count, &run->base, &taken, err);
+	if (taken)
+		run->clone_count = 0; /* the generation's from here on */
 	return error;
 }
 

@@ -17,6 +17,7 @@ extern const struct api_route api_public_routes[];
 extern const struct api_route api_system_routes[];
 extern const struct api_route api_session_routes[];
 extern const struct api_route api_figures_routes[];
+extern const struct api_route api_measure_routes[];
 extern const struct api_route api_connect_routes[];
 extern const struct api_route api_check_routes[];
 extern const struct api_route api_bundle_routes[];
@@ -50,6 +51,7 @@ const struct api_route *const api_routes[] = {
 	api_system_routes, /* system.c */
 	api_session_routes, /* live_sessions.c */
 	api_figures_routes, /* live_figures.c */
+	api_measure_routes, /* measure.c */
 	api_connect_routes, /* live_connect.c */
 	api_check_routes, /* live_checks.c */
 	api_bundle_routes, /* live_bundle.c */

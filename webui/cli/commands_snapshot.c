@@ -80,7 +80,8 @@ static const struct cli_command snapshot_commands[] = {
 		.argument = {VOLUME, SNAPSHOT}, .columns = cli_job_columns,
 		.done = "snapshot {1} of volume {0} deleted",
 		.more = "An external one goes by a job, which merges its image "
-			"with the one over it."},
+			"with the one over it; at once, if the volume went "
+			"back from it."},
 	{"lock", "lock a snapshot until a date, or for longer", "lockSnapshot",
 		"PUT", "/volumes/{name}/snapshots/{snapshot}/lock", "operator",
 		CLI_DRY_RUN | CLI_MATCH,

@@ -131,6 +131,30 @@ static const struct cli_option volume_migrate_options[] = {
 	CLI_END,
 };
 
+static const struct cli_option volume_measure_options[] = {
+	{"format", 0, VALUE_CHOICE, "FORMAT", "?format", "of the image (qcow2)",
+		.choices = "qcow2|raw"},
+	{"qcow2-version", 0, VALUE_CHOICE, "N", "?version", "of qcow2 (3)",
+		.choices = "2|3"},
+	{"cluster-size", 0, VALUE_TEXT, "SIZE", "?cluster_size",
+		"of qcow2: 512 to 2M"},
+	{"refcount-bits", 0, VALUE_NUMBER, "N", "?refcount_bits",
+		"of qcow2: 1, 2, 4 ... 64"},
+	{"subclusters", 0, VALUE_CHOICE, "WORD", "?subclusters", "of qcow2",
+		.choices = "auto|on|off"},
+	{"preallocation", 0, VALUE_CHOICE, "WORD", "?preallocation", "of qcow2",
+		.choices = "off|metadata|falloc|full"},
+	CLI_END,
+};
+
+static const struct cli_column measure_columns[] = {
+	{"VOLUME", "volume"},
+	{"FORMAT", "format"},
+	{"REQUIRED", "required_bytes", COLUMN_SIZE},
+	{"FULL", "fully_allocated_bytes", COLUMN_SIZE},
+	{0},
+};
+
 static const struct cli_option volume_job_options[] = {
 	RATE_OPTION,
 	CLI_END,
@@ -235,6 +259,12 @@ static const struct cli_command volume_commands[] = {
 			"changed on purpose: no host may be there. It is "
 			"refused while a snapshot or another volume needs the "
 			"old one."},
+	{"measure", "how large an image of it would become", "measureVolume",
+		"GET", "/volumes/{name}/measure", "viewer",
+		.argument = {VOLUME}, .options = volume_measure_options,
+		.columns = measure_columns,
+		.more = "With the data there are, and once all of it is "
+			"allocated: the bytes that `qemu-img measure` says."},
 	{"figures", "counters and latencies, by operation and host",
 		"getFigures", "GET", "/volumes/{name}/figures", "viewer",
 		.argument = {VOLUME}, .columns = figure_columns,

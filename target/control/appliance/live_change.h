@@ -7,7 +7,8 @@
  *		    options: detach and attach; then the order, if it is another
  *	bottom	    the same but for its size: resize; a new image over the same
  *		    bottom and listeners: a snapshot (spec_overlay_co), the only
- *		    step; any other difference: swap
+ *		    step; a new image over one further down: back to a snapshot
+ *		    (spec_back_co); any other difference: swap
  *
  *	plan --begin--> all steps but the swap --swap--> durable, behind the gate
  *	     --undo---> the inverse of what was done, in reverse
@@ -38,6 +39,7 @@ enum live_step_kind {
 	LIVE_SHRINK, /* a file; also where it is not known to be larger */
 	LIVE_SWAP,
 	LIVE_OVERLAY,
+	LIVE_BACK, /* to a snapshot: a new image over an old one */
 };
 
 /* The steps from one source document to another; both were checked. NULL without

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Seeing a snapshot in two source documents: the wanted one has a new image whose
- * backing file is what the source is now.
+ * backing file is what the source is now; or the way back to one: its backing file is an
+ * image further down.
  */
 #include "target/control/appliance/live_plan.h"
 
 #include "blockcore/spec.h"
+#include "target/control/appliance/volume_files.h"
+
+#include <string.h>
 
 /* True if all of `list` are listeners of `from`, unchanged. */
 static bool all_known(
@@ -70,4 +74,48 @@ bool live_overlay_find(const json_t *from, const json_t *to, json_t **document,
 	*placement = place(&now, &head, &image);
 	json_object_set_new(*document, "format", bare);
 	return true;
+}
+
+/* -- back ----------------------------------------------------------------- */
+
+static const json_t *image_below(const json_t *source)
+{
+	const json_t *below =
+		json_object_get(json_object_get(source, "format"), "backing");
+	return json_is_object(below) ? below : NULL;
+}
+
+/* The image of that file in or below `source`; NULL: there is none. */
+static const json_t *image_in(const json_t *source, const char *path)
+{
+	for (; source; source = image_below(source)) {
+		const char *here = volume_files_image(source);
+		if (here && !strcmp(here, path))
+			return source;
+	}
+	return NULL;
+}
+
+/* The highest image at or below `source` that lies below `from` as it is. */
+static const char *open_below(const json_t *from, const json_t *source)
+{
+	for (; source; source = image_below(source)) {
+		const char *path = volume_files_image(source);
+		const json_t *there =
+			path ? image_in(image_below(from), path) : NULL;
+		if (there && json_equal(there, source))
+			return path;
+	}
+	return NULL;
+}
+
+bool live_back_find(const json_t *from, const json_t *to, char **shared)
+{
+	const char *head = volume_files_image(to);
+	const char *path = open_below(from, image_below(to));
+	*shared = NULL;
+	if (!head || !path || image_in(from, head))
+		return false;
+	*shared = strdup(path);
+	return *shared;
 }

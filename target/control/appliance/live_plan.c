@@ -358,7 +358,11 @@ static void plan_bottom(
 {
 	if (json_equal(from, to) || plan_size(change, from, to))
 		return;
-	struct live_step *step = add_step(change, LIVE_SWAP, "bottom", "");
+	char *shared = NULL;
+	bool back = live_back_find(from, to, &shared);
+	struct live_step *step =
+		add_step(change, back ? LIVE_BACK : LIVE_SWAP, "bottom", "");
+	step->shared = shared;
 	step->parks = true;
 	step->before = json_incref((json_t *)from);
 	step->after = json_incref((json_t *)to);
@@ -414,6 +418,7 @@ void live_change_free(struct live_change *change)
 		json_decref(change->step[i].before);
 		json_decref(change->step[i].after);
 		json_decref(change->step[i].placement);
+		free(change->step[i].shared);
 	}
 	json_decref(change->order);
 	free(change);
@@ -469,6 +474,7 @@ bool live_change_describe(const struct live_change *change, unsigned step,
 		[LIVE_SHRINK] = "cut it",
 		[LIVE_SWAP] = "swap what lies below: other content",
 		[LIVE_OVERLAY] = "put a new image over it: the same content",
+		[LIVE_BACK] = "put a new image over an old one: other content",
 	};
 	if (step >= change->steps)
 		return false;

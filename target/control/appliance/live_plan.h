@@ -14,9 +14,10 @@ struct live_step {
 	enum live_step_kind kind;
 	char name[BLOCK_NAME_BYTES], type[BLOCK_NAME_BYTES];
 	/* ATTACH, DETACH: the listener; CONFIGURE: options; REORDER: names;
-	 * SWAP: the bottom; OVERLAY: {format} without backing. NULL where there
+	 * SWAP, BACK: the bottom; OVERLAY: {format} without backing. NULL where there
 	 * is none. */
 	json_t *before, *after;
+	char *shared; /* BACK: file of an image that both stand on; or NULL */
 	json_t *placement; /* OVERLAY: {listener: head|image|both|drop} */
 	uint64_t bytes_before, bytes_after; /* RESIZE; SHRINK: only after */
 	bool parks; /* hosts wait at the gate meanwhile */
@@ -35,7 +36,8 @@ struct live_change {
  * cuts off cannot be brought back. */
 static inline bool live_is_swap(enum live_step_kind kind)
 {
-	return kind == LIVE_SWAP || kind == LIVE_OVERLAY || kind == LIVE_SHRINK;
+	return kind == LIVE_SWAP || kind == LIVE_OVERLAY || kind == LIVE_BACK ||
+		kind == LIVE_SHRINK;
 }
 
 /* A document's listeners with the names that they have when they run. */
@@ -77,5 +79,11 @@ json_t *live_bottom_of(const json_t *source);
  * *placement are a step's. */
 bool live_overlay_find(const json_t *from, const json_t *to, json_t **document,
 	json_t **placement);
+
+/* Whether bottom `to` is a new image over one that `from` stands on, or over images of
+ * which the lowest are: then *shared is the file of the highest one that is open in
+ * `from` already, to be freed. Only what is known to be new is taken for that: an image
+ * in a file that `from` does not name, which the document would have made. */
+bool live_back_find(const json_t *from, const json_t *to, char **shared);
 
 #endif

@@ -79,6 +79,7 @@ static int do_step_co(struct block_source *source, const struct live_step *step,
 			back ? step->bytes_before : step->bytes_after, err);
 	case LIVE_SHRINK:
 	case LIVE_OVERLAY:
+	case LIVE_BACK:
 	case LIVE_SWAP: break;
 	}
 	return 0;
@@ -148,6 +149,17 @@ static int overlay_co(struct live_change *change, const struct doc *document,
 	return failed;
 }
 
+static int back_co(struct live_change *change, const struct doc *document,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
+{
+	struct spec_back back = {.document = document,
+		.shared = change->step[change->steps - 1].shared,
+		.durable_co = durable_co,
+		.argument = argument};
+	return spec_back_co(change->source, &back, err);
+}
+
 /* If it cannot be made durable, the file gets the size that its document says, but
  * not its data. */
 static int shrink_co(struct block_source *source, const struct live_step *step,
@@ -179,9 +191,10 @@ int live_change_swap_co(struct live_change *change,
 	struct doc *after = to_doc(step->after, err);
 	if (!after)
 		return -EINVAL;
-	int failed = step->kind == LIVE_OVERLAY
-		? overlay_co(change, after, durable_co, argument, err)
-		: swap_co(change, after, durable_co, argument, err);
+	int failed = (step->kind == LIVE_OVERLAY ? overlay_co
+			: step->kind == LIVE_BACK
+			? back_co
+			: swap_co)(change, after, durable_co, argument, err);
 	doc_free(after);
 	return failed;
 }

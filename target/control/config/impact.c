@@ -158,8 +158,10 @@ static void print_settings(
 	for (unsigned i = 0; i < LIVE_SETTINGS; i++) {
 		const char *name = live_settings[i];
 		size_t used = strlen(out);
-		if (!json_equal(json_object_get(item->present->value, name),
-			    json_object_get(item->value, name)))
+		const json_t *was = json_object_get(item->present->value, name);
+		const json_t *is = json_object_get(item->value, name);
+		/* Absent in both is the same, which json_equal does not say. */
+		if (was != is && !json_equal(was, is))
 			snprintf(out + used, size - used,
 				"%s%s changes, and hosts go on",
 				used ? "; " : "", name);

@@ -98,6 +98,7 @@ static const struct opt_spec volume_specs[] = {
 
 struct snapshot_options {
 	char *name, *path, *under;
+	const struct doc *source;
 	uint64_t created, size;
 	bool merging;
 };
@@ -115,8 +116,15 @@ static const struct opt_spec snapshot_specs[] = {
 		.help = "file of the image that is as it was then"},
 	{.name = "under",
 		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
 		.offset = SNAPSHOT(under),
 		.help = "file of the image that was put over it"},
+	{.name = "source",
+		.type = OPT_DOC,
+		.flags = OPT_OPTIONAL,
+		.offset = SNAPSHOT(source),
+		.help = "the image with what is below it, if the volume went "
+			"back from it"},
 	{.name = "created",
 		.type = OPT_UINT,
 		.offset = SNAPSHOT(created),
@@ -258,8 +266,9 @@ static int check_snapshots(const struct doc *list, struct err *err)
 		if (!plain)
 			doc_error(doc_find(node, "name"), err, EINVAL,
 				NAME_PLAIN_RULE, o.name);
+		bool whole = plain && (!o.source || !spec_check(o.source, err));
 		opts_free(snapshot_specs, &o);
-		if (!plain)
+		if (!whole)
 			return -EINVAL;
 	}
 	return 0;

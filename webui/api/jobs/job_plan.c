@@ -12,6 +12,7 @@
 #include "webui/api/jobs/jobs_private.h"
 #include "webui/api/live/live_impact.h"
 #include "webui/api/objects/snapshot_locks.h"
+#include "webui/api/objects/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <errno.h>
@@ -65,11 +66,6 @@ static const char *written_file(const json_t *source)
 		json_object_get(json_object_get(file, "protocol"), "path"));
 }
 
-static const json_t *image_below(const json_t *stack)
-{
-	return json_object_get(json_object_get(stack, "format"), "backing");
-}
-
 /* The part of a stack whose image is in that file; NULL (the file): the whole. */
 static const json_t *image_of(const json_t *stack, const char *path)
 {
@@ -77,7 +73,7 @@ static const json_t *image_of(const json_t *stack, const char *path)
 		const char *here = written_file(stack);
 		if (here && !strcmp(here, path))
 			break;
-		stack = image_below(stack);
+		stack = snapshot_image_below(stack);
 	}
 	return stack;
 }
@@ -88,7 +84,7 @@ static const char *changed_file(
 	const char *kind, const json_t *stack, const json_t *to)
 {
 	if (!strcmp(kind, "commit"))
-		return written_file(image_below(stack));
+		return written_file(snapshot_image_below(stack));
 	return to ? written_file(to) : NULL;
 }
 
@@ -101,6 +97,15 @@ static int check_file(struct api *api, const char *kind, const char *volume,
 	bool commits = !strcmp(kind, "commit");
 	const char *user = appliance_file_user(
 		api->parts.appliance, commits ? volume : "", path);
+	const char *owner = NULL, *branch = NULL;
+	if (!user)
+		branch = snapshot_branch_user(api->parts.config, path, &owner);
+	if (branch)
+		return err_set(err, EBUSY,
+			"%s of volume %s would change %s, which snapshot %s of "
+			"volume %s stands on: delete that one first, or go "
+			"back to it",
+			kind, volume, path, branch, owner);
 	if (!user)
 		return 0;
 	return err_set(err, EBUSY,
@@ -134,7 +139,7 @@ static int check_images(struct api *api, const struct job_kind *kind,
 	if (inner && commits && (path = written_file(stack)))
 		holder = snapshot_image_holder(config, volume, path);
 	/* A commit leaves what is further down. */
-	while (!holder && (below = image_below(below))) {
+	while (!holder && (below = snapshot_image_below(below))) {
 		path = written_file(below);
 		if (path)
 			holder = snapshot_image_holder(config, volume, path);

@@ -6,6 +6,9 @@
  *	a <--monday-- b <--tuesday-- c		monday goes: b down into a,
  *	a <--tuesday-- c			whose content is tuesday's now
  *
+ * One that the volume does not stand on, as it went back from it, goes with its file
+ * (snapshot_records.h): from the top of its branch on.
+ *
  * Invariants
  *  1. A snapshot that a volume shows or stands on is not deleted, also while that
  *     volume is offline: its document counts. Nor is a locked one.
@@ -14,18 +17,15 @@
  */
 #include "blockcore/spec.h"
 #include "webui/api/jobs/jobs_private.h"
+#include "webui/api/objects/purge.h"
 #include "webui/api/objects/snapshot_locks.h"
+#include "webui/api/objects/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <errno.h>
 #include <string.h>
 
 /* -- one that is merged -------------------------------------------------------- */
-
-static const json_t *image_below(const json_t *source)
-{
-	return json_object_get(json_object_get(source, "format"), "backing");
-}
 
 static bool is_in(const json_t *source, const char *path)
 {
@@ -42,8 +42,9 @@ static const json_t *image_over(
 	const json_t *source =
 		volume ? json_object_get(volume->value, "source") : NULL;
 	while (source &&
-		!is_in(image_below(source), source_text(snapshot, "image")))
-		source = image_below(source);
+		!is_in(snapshot_image_below(source),
+			source_text(snapshot, "image")))
+		source = snapshot_image_below(source);
 	return source;
 }
 
@@ -61,25 +62,105 @@ static bool is_read_only(const json_t *source)
 static const char *merge_kind(struct api_request *request, const char *volume,
 	const json_t *over, const json_t *options, struct err *err)
 {
-	const json_t *image = image_below(over);
+	const json_t *image = snapshot_image_below(over);
 	int failed = is_read_only(image)
 		? err_set(err, EBUSY, "the file of the snapshot is read-only")
 		: api_job_order_check(request, "commit", volume, options, err);
 	if (!failed)
 		return "commit";
-	return failed == -EBUSY && !image_below(image) &&
+	return failed == -EBUSY && !snapshot_image_below(image) &&
 			!api_job_order_check(request, "flatten", volume,
 				options, &(struct err){0})
 		? "flatten"
 		: NULL;
 }
 
+/* -- one that the volume went back from ----------------------------------------- */
+
+/* False: another one stands on it, which is answered. */
+static bool check_leaf(struct api_request *request, const json_t *volume,
+	const json_t *snapshot)
+{
+	const char *name = source_text(snapshot, "name");
+	const char *other = snapshot_branch_on(
+		volume, source_text(snapshot, "image"), name);
+	if (other)
+		api_problem(request, "conflict",
+			"snapshot \"%.63s\" stands on \"%.255s\": delete that "
+			"one first, or go back to it",
+			other, name);
+	return !other;
+}
+
+static void remove_files_co(struct api_request *request, const json_t *files)
+{
+	const json_t *file;
+	size_t i;
+	json_array_foreach((json_t *)files, i, file)
+	{
+		purge_image_co(request->parts, request->api->loop,
+			api_parameter(request, "name"),
+			json_string_value(file));
+	}
+}
+
+/* Takes `value` over. The document is durable before a file goes. */
+static void forget_branch_co(struct api_request *request, const char *name,
+	json_t *value, const json_t *files)
+{
+	char id[OBJECT_ID_BYTES];
+	struct object_edits *edits = calloc(1, sizeof *edits);
+	if (!edits) {
+		json_decref(value);
+		api_answer(request, 500, NULL);
+		return;
+	}
+	object_edit(
+		edits, CONFIG_VOLUME, api_parameter(request, "name"), value);
+	if (object_change_co(request, edits, "lost a snapshot", "", id)) {
+		remove_files_co(request, files);
+		snapshot_announce(request, "snapshot_deleted", name);
+		api_answer_empty(request);
+	}
+	object_edits_free(edits);
+}
+
+static void delete_branch_co(struct api_request *request,
+	const struct config_object *volume, const json_t *snapshot)
+{
+	const char *name = source_text(snapshot, "name");
+	json_t *files = NULL;
+	if (!check_leaf(request, volume->value, snapshot))
+		return;
+	json_t *value = snapshot_records_without(volume->value, name, &files);
+	if (!value)
+		api_problem(request, "not-found", "it has gone since");
+	else if (request->dry_run)
+		snapshot_answer_plan_co(request, "none",
+			"the snapshot is deleted for good with its file; the "
+			"volume does not stand on it, hosts stay");
+	else
+		forget_branch_co(request, name, json_incref(value), files);
+	json_decref(value);
+	json_decref(files);
+}
+
+/* -- either place ---------------------------------------------------------------- */
+
 static void delete_external_co(
 	struct api_request *request, const json_t *snapshot)
 {
 	struct err err = {0};
 	const char *volume = api_parameter(request, "name");
+	const struct config_object *object =
+		config_find(request->parts->config, CONFIG_VOLUME, volume);
 	const json_t *over = image_over(request, snapshot);
+	if (object &&
+		snapshot_is_branch(
+			object->value, source_text(snapshot, "image"))) {
+		delete_branch_co(request, object, snapshot);
+		return;
+	}
 	if (!over) {
 		api_problem(request, "not-found", "it has gone since");
 		return;

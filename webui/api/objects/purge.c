@@ -15,12 +15,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* -- the files of a stack ---------------------------------------------------- */
+/* -- the files of a stack, and of snapshots that it went back from ---------------------------------------------------- */
 
-/* Adds {path, made}. */
+/* Adds {path, made}, once. */
 static bool add_file(
 	json_t *protocol, const char *path, bool backing, void *files)
 {
+	const json_t *one;
+	size_t i;
+	json_array_foreach((json_t *)files, i, one)
+	{
+		const char *known =
+			json_string_value(json_object_get(one, "path"));
+		if (known && !strcmp(known, path))
+			return true;
+	}
 	return !json_array_append_new(files,
 		json_pack("{ss, sb}", "path", path, "made",
 			!backing || json_object_get(protocol, "size")));
@@ -28,9 +37,15 @@ static bool add_file(
 
 static json_t *files_of(const json_t *volume)
 {
-	json_t *files = json_array();
+	json_t *files = json_array(), *one;
+	size_t i;
 	volume_files_each(
 		json_object_get(volume, "source"), false, add_file, files);
+	json_array_foreach(json_object_get(volume, "snapshots"), i, one)
+	{
+		volume_files_each(
+			json_object_get(one, "source"), false, add_file, files);
+	}
 	return files;
 }
 

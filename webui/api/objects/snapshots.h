@@ -53,9 +53,6 @@ void snapshot_announce(
 /* Adds those of the volume of the path to a list of internal ones, and to all their
  * place in the tree. */
 void snapshot_make_tree(struct api_request *request, json_t *items);
-/* False: it is external, and that cannot be done with one. */
-bool snapshot_need_internal(
-	struct api_request *request, const json_t *snapshot);
 bool snapshot_is_external(const json_t *snapshot);
 /* False: it is being deleted, and is not what it was any more. */
 bool snapshot_need_whole(struct api_request *request, const json_t *snapshot);
@@ -66,8 +63,38 @@ const char *snapshot_image_type(
 /* False: an external snapshot of the volume has that name. */
 bool snapshot_check_free(
 	struct api_request *request, const char *volume, const char *name);
+/* The same of both kinds. An image may have none that it keeps itself: then all are free
+ * there. */
+bool snapshot_check_names_co(struct api_request *request,
+	struct block_source *source, const char *name);
 /* Answers in any case. */
 void snapshot_create_external_co(struct api_request *request,
 	struct block_source *source, const char *name);
+
+/* -- back to one (snapshots_back.c, snapshots_return.c) ------------------------- */
+
+#define SNAPSHOT_NAME_BYTES 80u /* of a snapshot that is made on the way back */
+
+/* How it is asked for. */
+struct snapshot_way {
+	const char *snapshot;
+	char safety[SNAPSHOT_NAME_BYTES]; /* what is there now becomes that */
+	unsigned hosts; /* sessions that see the volume */
+	bool destroy; /* meant also if there are some */
+};
+/* What dry runs say. */
+void snapshot_plan_back_co(
+	struct api_request *request, const struct snapshot_way *way);
+/* False: hosts would lose what they have mounted, which is answered. */
+bool snapshot_may_destroy(
+	struct api_request *request, const struct snapshot_way *way);
+/* It is done: hosts are told; the answer. */
+void snapshot_went_back_co(struct api_request *request,
+	struct block_source *source, const struct snapshot_way *way,
+	bool recorded);
+/* To an external one; answers in any case. */
+void snapshot_return_co(struct api_request *request,
+	struct block_source *source, const json_t *items,
+	const json_t *snapshot, const struct snapshot_way *way);
 
 #endif

@@ -10,14 +10,13 @@
 #include "target/volume/news.h"
 #include "target/volume/view.h"
 #include "webui/api/objects/new_file.h"
+#include "webui/api/objects/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NAME_BYTES 80u /* of a snapshot that is made here */
 
 /* -- revert --------------------------------------------------------------------- */
 
@@ -35,83 +34,100 @@ static unsigned hosts_of(struct api_request *request)
 /* For what is there now: as asked, else "before-NAME", "before-NAME-2" ... False:
  * answered. */
 static bool name_safety(struct api_request *request, const json_t *items,
-	const char *snapshot, char safety[NAME_BYTES])
+	struct snapshot_way *way)
 {
+	char *safety = way->safety;
 	const char *given = NULL;
 	if (!body_may_text(request, "safety", &given))
 		return false;
 	if (given && *given) {
-		snprintf(safety, NAME_BYTES, "%s", given);
+		snprintf(safety, SNAPSHOT_NAME_BYTES, "%s", given);
 		return snapshot_check_name(request, "safety", given);
 	}
-	snprintf(safety, NAME_BYTES, "before-%.48s", snapshot);
+	snprintf(safety, SNAPSHOT_NAME_BYTES, "before-%.48s", way->snapshot);
 	for (unsigned n = 2; snapshot_pick(items, safety); n++)
-		snprintf(safety, NAME_BYTES, "before-%.48s-%u", snapshot, n);
+		snprintf(safety, SNAPSHOT_NAME_BYTES, "before-%.48s-%u",
+			way->snapshot, n);
 	return true;
 }
 
-static void plan_revert(
-	struct api_request *request, const char *safety, unsigned hosts)
+void snapshot_plan_back_co(
+	struct api_request *request, const struct snapshot_way *way)
 {
-	char text[NAME_BYTES + 240];
+	char text[SNAPSHOT_NAME_BYTES + 240];
 	snprintf(text, sizeof text,
 		"the content goes back to the snapshot; what is there now "
 		"becomes snapshot %s%s",
-		safety,
-		hosts ? "; connected hosts have other data under their feet: "
-			"a file system that is mounted there is damaged, "
-			"unmount it first (needs \"destroy\": true)"
-		      : "");
+		way->safety,
+		way->hosts
+			? "; connected hosts have other data under their feet: "
+			  "a file system that is mounted there is damaged, "
+			  "unmount it first (needs \"destroy\": true)"
+			: "");
 	snapshot_answer_plan_co(request, "parked", text);
 }
 
-static bool may_destroy(
-	struct api_request *request, bool destroy, unsigned hosts)
+bool snapshot_may_destroy(
+	struct api_request *request, const struct snapshot_way *way)
 {
-	if (destroy || !hosts)
+	if (way->destroy || !way->hosts)
 		return true;
 	api_problem_at(request, "/destroy", NULL,
 		"%u sessions of hosts see the volume, and a file system that "
 		"one of them has mounted would be DAMAGED: unmount it and let "
 		"them log out, or say \"destroy\": true if that is meant",
-		hosts);
+		way->hosts);
 	return false;
 }
 
-static void reverted_co(struct api_request *request,
-	struct block_source *source, const char *snapshot, const char *safety)
+void snapshot_went_back_co(struct api_request *request,
+	struct block_source *source, const struct snapshot_way *way,
+	bool recorded)
 {
 	struct volume *volume = appliance_find_volume(
 		request->parts->appliance, api_parameter(request, "name"));
 	if (volume)
 		volume_content_changed(volume);
 	json_t *items = snapshot_list_co(request, source);
-	json_t *one = items ? snapshot_pick(items, safety) : NULL;
-	snapshot_tell(request, "snapshot_reverted", snapshot, NULL, one);
+	json_t *one = items ? snapshot_pick(items, way->safety) : NULL;
+	if (recorded)
+		snapshot_announce(request, "snapshot_reverted", way->snapshot);
+	else
+		snapshot_tell(
+			request, "snapshot_reverted", way->snapshot, NULL, one);
 	if (items)
 		api_answer(request, 200, json_incref(one));
 	json_decref(items);
 }
 
-static void revert_found_co(struct api_request *request,
-	struct block_source *source, const json_t *items, const char *snapshot)
+/* To one that the image keeps. */
+static void revert_inside_co(struct api_request *request,
+	struct block_source *source, const struct snapshot_way *way)
 {
 	struct err err = {0};
-	char safety[NAME_BYTES];
-	unsigned hosts = hosts_of(request);
-	bool destroy = false;
-	if (!body_may_bool(request, "destroy", &destroy) ||
-		!name_safety(request, items, snapshot, safety))
-		return;
 	if (request->dry_run)
-		plan_revert(request, safety, hosts);
-	else if (!may_destroy(request, destroy, hosts))
+		snapshot_plan_back_co(request, way);
+	else if (!snapshot_may_destroy(request, way))
 		return;
-	else if (spec_snapshot_revert_co(
-			 source, snapshot, safety, SPEC_GATE_DEADLINE_NS, &err))
+	else if (spec_snapshot_revert_co(source, way->snapshot, way->safety,
+			 SPEC_GATE_DEADLINE_NS, &err))
 		api_fail(request, &err);
 	else
-		reverted_co(request, source, snapshot, safety);
+		snapshot_went_back_co(request, source, way, false);
+}
+
+static void revert_found_co(struct api_request *request,
+	struct block_source *source, const json_t *items, const json_t *one)
+{
+	struct snapshot_way way = {.snapshot = source_text(one, "name"),
+		.hosts = hosts_of(request)};
+	if (!body_may_bool(request, "destroy", &way.destroy) ||
+		!name_safety(request, items, &way))
+		return;
+	if (snapshot_is_external(one))
+		snapshot_return_co(request, source, items, one, &way);
+	else
+		revert_inside_co(request, source, &way);
 }
 
 static void revert_snapshot_co(struct api_request *request)
@@ -124,9 +140,8 @@ static void revert_snapshot_co(struct api_request *request)
 		return;
 	json_t *items = snapshot_list_co(request, source);
 	const json_t *one = items ? snapshot_pick(items, name) : NULL;
-	if (one && snapshot_need_internal(request, one))
-		revert_found_co(
-			request, source, items, source_text(one, "name"));
+	if (one && snapshot_need_whole(request, one))
+		revert_found_co(request, source, items, one);
 	else if (items && !one)
 		api_problem(request, "not-found",
 			"volume \"%s\" has no snapshot \"%.255s\"",
@@ -187,6 +202,22 @@ static void clone_found_co(struct api_request *request, json_t *value)
 	object_edits_free(edits);
 }
 
+/* False: the volume does not stand on it, so nothing has it open; answered. */
+static bool need_below(struct api_request *request, const json_t *snapshot)
+{
+	const struct config_object *volume = config_find(request->parts->config,
+		CONFIG_VOLUME, api_parameter(request, "name"));
+	if (!snapshot_is_external(snapshot) || !volume ||
+		!snapshot_is_branch(
+			volume->value, source_text(snapshot, "image")))
+		return true;
+	api_problem(request, "conflict",
+		"the volume has gone back from snapshot \"%.255s\" and does "
+		"not stand on its image %.255s: go back to it first",
+		source_text(snapshot, "name"), source_text(snapshot, "image"));
+	return false;
+}
+
 static void clone_snapshot_co(struct api_request *request)
 {
 	char path[80];
@@ -203,7 +234,8 @@ static void clone_snapshot_co(struct api_request *request)
 	json_t *snapshot = source ? snapshot_find_co(request, source) : NULL;
 	if (source)
 		block_source_put_co(source);
-	if (snapshot && snapshot_need_whole(request, snapshot))
+	if (snapshot && snapshot_need_whole(request, snapshot) &&
+		need_below(request, snapshot))
 		clone_found_co(request,
 			clone_value(name, path, api_parameter(request, "name"),
 				snapshot,

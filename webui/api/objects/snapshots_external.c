@@ -13,8 +13,8 @@
  * differs (live_overlay.c): the names are durable with the new source or not at all.
  *
  * Invariants
- *  1. A name is there as long as its two images stand one right on the other in the
- *     source. Jobs that merge images part them, so no name ever means content that a
+ *  1. A name is there as long as its two images stand one right on the other
+ *     (snapshot_records.h). Jobs that merge images part them, so no name ever means content that a
  *     merge has changed; records that have lost theirs go with the next snapshot. One
  *     that a merge has begun to change says so (`merging`), and is deleted only.
  *  2. A name means one snapshot of a volume, of either kind.
@@ -27,6 +27,7 @@
 #include "blockcore/spec.h"
 #include "webui/api/objects/new_file.h"
 #include "webui/api/objects/snapshot_locks.h"
+#include "webui/api/objects/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 
@@ -35,60 +36,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* -- images of a source ------------------------------------------------------- */
-
-static const json_t *image_below(const json_t *source)
-{
-	return json_object_get(json_object_get(source, "format"), "backing");
-}
-
 static bool is_text(const json_t *object, const char *member, const char *text)
 {
 	const char *value = source_text(object, member);
 	return value && text && !strcmp(value, text);
 }
 
-/* Whether its two images still stand one on the other. */
-static bool is_there(const json_t *source, const json_t *record)
-{
-	const json_t *below;
-	for (; (below = image_below(source)); source = below) {
-		if (is_text(record, "under", snapshot_image(source)) &&
-			is_text(record, "path", snapshot_image(below)))
-			return true;
-	}
-	return false;
-}
-
-/* What stands in the document and is there still: a new list of records. */
-static json_t *records_of(const struct config_object *volume)
-{
-	const json_t *source = json_object_get(volume->value, "source");
-	const json_t *kept = json_object_get(volume->value, "snapshots");
-	json_t *list = json_array(), *one;
-	size_t i;
-	json_array_foreach(kept, i, one)
-	{
-		if (is_there(source, one))
-			json_array_append(list, one);
-	}
-	return list;
-}
-
 /* -- the tree ------------------------------------------------------------------ */
-
-/* Of the snapshot that the image stands on; null: it stands on none. */
-static json_t *parent_of(const json_t *records, const char *image)
-{
-	const json_t *one;
-	size_t i;
-	json_array_foreach(records, i, one)
-	{
-		if (is_text(one, "under", image))
-			return json_incref(json_object_get(one, "name"));
-	}
-	return json_null();
-}
 
 /* What a file takes up of its file system; null: that is not known. */
 static json_t *owned_by(struct api_request *request, const char *path)
@@ -101,8 +55,8 @@ static json_t *owned_by(struct api_request *request, const char *path)
 	return json_integer((json_int_t)there.st_blocks * 512);
 }
 
-static json_t *external_json(struct api_request *request, const json_t *records,
-	const json_t *record)
+static json_t *external_json(struct api_request *request, const json_t *volume,
+	const json_t *records, const json_t *record)
 {
 	const char *path = source_text(record, "path");
 	bool merging = json_is_true(json_object_get(record, "merging"));
@@ -112,8 +66,9 @@ static json_t *external_json(struct api_request *request, const json_t *records,
 		api_time(
 			json_integer_value(json_object_get(record, "created"))),
 		"size_bytes", json_object_get(record, "size"), "vm_state_bytes",
-		0, "image", path, "parent", parent_of(records, path),
-		"owned_bytes", owned_by(request, path), "merging", merging);
+		0, "image", path, "parent",
+		snapshot_records_parent(volume, records, path), "owned_bytes",
+		owned_by(request, path), "merging", merging);
 }
 
 void snapshot_make_tree(struct api_request *request, json_t *items)
@@ -124,7 +79,7 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 	size_t i;
 	if (!volume)
 		return;
-	json_t *records = records_of(volume);
+	json_t *records = snapshot_records(volume->value);
 	const char *image =
 		snapshot_image(json_object_get(volume->value, "source"));
 	json_array_foreach(items, i, one)
@@ -132,14 +87,15 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 		json_object_set_new(one, "kind", json_string("internal"));
 		json_object_set_new(
 			one, "image", image ? json_string(image) : json_null());
-		json_object_set_new(one, "parent", parent_of(records, image));
+		json_object_set_new(one, "parent",
+			snapshot_records_parent(volume->value, records, image));
 		json_object_set_new(one, "owned_bytes", json_null());
 		json_object_set_new(one, "merging", json_false());
 	}
 	json_array_foreach(records, i, one)
 	{
-		json_array_append_new(
-			items, external_json(request, records, one));
+		json_array_append_new(items,
+			external_json(request, volume->value, records, one));
 	}
 	json_array_foreach(items, i, one)
 	{
@@ -154,17 +110,6 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 bool snapshot_is_external(const json_t *snapshot)
 {
 	return is_text(snapshot, "kind", "external");
-}
-
-bool snapshot_need_internal(struct api_request *request, const json_t *snapshot)
-{
-	if (!snapshot_is_external(snapshot))
-		return true;
-	api_problem(request, "conflict",
-		"snapshot \"%.255s\" is external: %.255s, on which the volume "
-		"stands; clone it instead",
-		source_text(snapshot, "name"), source_text(snapshot, "image"));
-	return false;
 }
 
 bool snapshot_need_whole(struct api_request *request, const json_t *snapshot)
@@ -183,7 +128,8 @@ bool snapshot_check_free(
 {
 	const struct config_object *object =
 		config_find(request->parts->config, CONFIG_VOLUME, volume);
-	json_t *records = object ? records_of(object) : json_array();
+	json_t *records =
+		object ? snapshot_records(object->value) : json_array();
 	bool taken = snapshot_pick(records, name);
 	json_decref(records);
 	if (taken)
@@ -199,13 +145,13 @@ const char *snapshot_image_type(
 {
 	const struct config_object *object = config_find(request->parts->config,
 		CONFIG_VOLUME, api_parameter(request, "name"));
-	const json_t *source =
-		object ? json_object_get(object->value, "source") : NULL;
-	if (!is_text(snapshot, "kind", "external"))
+	if (!object || !is_text(snapshot, "kind", "external"))
 		return NULL;
-	while (source && !is_text(snapshot, "image", snapshot_image(source)))
-		source = image_below(source);
-	return json_object_get(source, "format") ? "qcow2" : "raw";
+	return json_object_get(snapshot_image_any(object->value,
+				       source_text(snapshot, "image")),
+		       "format")
+		? "qcow2"
+		: "raw";
 }
 
 /* -- placement ------------------------------------------------------------------ */
@@ -308,7 +254,7 @@ static json_t *value_over(struct api_request *request,
 	const char *path, uint64_t size)
 {
 	json_t *value = json_copy(volume->value);
-	json_t *records = records_of(volume);
+	json_t *records = snapshot_records(volume->value);
 	json_array_append_new(records,
 		json_pack("{ss, ss, ss, sI, sI}", "name", name, "path",
 			snapshot_image(now), "under", path, "created",
@@ -359,8 +305,7 @@ static void change_co(struct api_request *request,
 	object_edits_free(edits);
 }
 
-/* False: answered. An image may have none that it keeps itself: then all are free. */
-static bool check_names_co(struct api_request *request,
+bool snapshot_check_names_co(struct api_request *request,
 	struct block_source *source, const char *name)
 {
 	struct err ignored = {0};
@@ -382,7 +327,7 @@ void snapshot_create_external_co(struct api_request *request,
 {
 	struct block_info info = block_source_info(
 		source, block_core_lane(request->parts->core, 0));
-	if (!check_names_co(request, source, name))
+	if (!snapshot_check_names_co(request, source, name))
 		return;
 	const struct config_object *volume = source_volume(request);
 	if (!volume)

@@ -1,0 +1,72 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# How large an image of a volume would become, by REST and by cairn: what qemu-img
+# measure says of the same files; wrong options are named.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/api.sh"
+. "$(dirname "$0")/host.sh"
+needs curl jq qemu-img qemu-io
+
+write_settings 0
+write_document <<'VOLUMES'
+a source: {protocol: {type: file, path: a.raw, size: 96M}}
+b source: {format: {type: qcow2, size: 96M, file: {protocol: {type: file, path: b.qcow2, size: 64K}}}}
+VOLUMES
+
+cairn() { "$BUILD/cairn" --socket "$work/run/cairn.sock" "$@" >"$work/said" 2>&1 || { cat "$work/said"; return 1; }; }
+# Each is asked while the daemon runs, and of qemu-img when it has ended.
+rows=(
+	'|'
+	'cluster_size=4K|cluster_size=4k'
+	'cluster_size=65536|cluster_size=64k'
+	'cluster_size=2M|cluster_size=2M'
+	'cluster_size=64K&subclusters=on|cluster_size=64k,extended_l2=on'
+	'cluster_size=64K&subclusters=off&refcount_bits=1|cluster_size=64k,refcount_bits=1'
+	'cluster_size=64K&subclusters=off&preallocation=metadata|cluster_size=64k,preallocation=metadata'
+	'version=2|compat=0.10'
+)
+ours() { # VOLUME INDEX
+	local query=${rows[$2]%|*}
+	gets 200 GET "/volumes/$1/measure?format=qcow2${query:+&$query}" &&
+		jq -r '"required size: \(.required_bytes)\nfully allocated size: \(.fully_allocated_bytes)"' \
+			"$work/body" >"$work/ours.$1.$2"
+}
+raw_ours() { # VOLUME
+	gets 200 GET "/volumes/$1/measure?format=raw" &&
+		says '[.volume, .format, .required_bytes, .fully_allocated_bytes]' "[\"$1\",\"raw\",100663296,100663296]"
+}
+same() { # VOLUME INDEX FORMAT FILE
+	local options=${rows[$2]#*|}
+	# What is made as it comes has subclusters here.
+	[ -n "$options" ] || options=extended_l2=on,cluster_size=128k
+	qemu-img measure -f "$3" -O qcow2 -o "$options" "$work/data/$4" |
+		grep -v bitmaps | diff "$work/ours.$1.$2" -
+}
+
+check "the daemon starts" start_daemon
+check "data in one" io 'write -P 1 0 64k' 'write -P 2 5000k 1M' 'write -P 3 77M 4k'
+check "and in the other" io_of b 'write -P 1 0 3M' 'write -z 1M 1M' 'write -P 2 50M 100k' 'discard 64k 128k'
+check "which are flushed" io_of b flush
+for i in "${!rows[@]}"; do
+	check "a raw volume: ${rows[$i]%|*}" ours a "$i"
+	check "an image: ${rows[$i]%|*}" ours b "$i"
+done
+check "as a raw file" raw_ours a
+check "an image as one" raw_ours b
+check "by cairn" cairn volume measure a --cluster-size 64K --refcount-bits 64 -o json
+check "the same as by REST" gets 200 GET '/volumes/a/measure?cluster_size=64K&refcount_bits=64'
+check "to the byte" says '.fully_allocated_bytes' "$(jq .fully_allocated_bytes "$work/said")"
+check "clusters of 3K" gets 422 GET '/volumes/a/measure?cluster_size=3K'
+check "are named" says '.detail | test("cluster")' true
+check "no such format" gets 422 GET '/volumes/a/measure?format=vmdk'
+check "no such word" gets 422 GET '/volumes/a/measure?subclusters=maybe'
+check "raw has no clusters" gets 422 GET '/volumes/a/measure?format=raw&cluster_size=4K'
+check "no such volume" gets 404 GET /volumes/none/measure
+check "it ends" stop_daemon
+for i in "${!rows[@]}"; do
+	check "qemu-img says the same of the file: ${rows[$i]#*|}" same a "$i" raw a.raw
+	check "and of the image" same b "$i" qcow2 b.qcow2
+done
+finish
