@@ -327,7 +327,8 @@ static const struct cli_option attach_options[] = {
 
 static const struct cli_command listener_commands[] = {
 	{"list", "the listeners of a volume, top first", "listListeners", "GET",
-		"/volumes/{name}/listeners", "viewer", .argument = {VOLUME}},
+		"/volumes/{name}/listeners", "viewer", CLI_PAGED,
+		.argument = {VOLUME}},
 	{"show", "one listener", "getListener", "GET",
 		"/volumes/{name}/listeners/{listener}", "viewer",
 		.argument = {VOLUME, LISTENER}},
@@ -451,7 +452,8 @@ static const struct cli_option fault_options[] = {
 
 static const struct cli_command fault_commands[] = {
 	{"list", "the faults of a volume", "listFaults", "GET",
-		"/volumes/{name}/faults", "viewer", .argument = {VOLUME}},
+		"/volumes/{name}/faults", "viewer", CLI_PAGED,
+		.argument = {VOLUME}},
 	{"add", "make requests fail or wait, for a limited time", "addFault",
 		"POST", "/volumes/{name}/faults", "operator",
 		CLI_DRY_RUN | CLI_KEYED | CLI_ASKS, .argument = {VOLUME},
