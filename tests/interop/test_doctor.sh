@@ -113,7 +113,14 @@ check "by the command of the cure" eval 'cairn session refused | tee /dev/stderr
 check "listeners are in order" finds listeners ok
 check "a mirror" cairn mirror attach disk half half.raw --yes
 check "lacks all" finds listeners warning 'mirror half of disk: behind'
+tells() { cairn "$1" | tee /dev/stderr | grep -qF -- "$2"; }
+check "the tree has it at its volume" tells tree '   |- mirror half  behind  lacks 16 MiB'
+check "so has the status" tells status 'disk  mirror half  behind  lacks 16 MiB'
+check "and for scripts" eval 'cairn tree -o json | jq -e ".mirrors == [.mirrors[0]] and
+	.mirrors[0].volume == \"disk\" and .mirrors[0].status.state == \"behind\""'
 check "is brought what it lacks" cairn mirror resync disk half --yes
+check "as the tree says" tells tree 'mirror half  in sync'
+check "no trouble is none of the status" eval '! tells status "mirror half"'
 check "and in order" finds listeners ok 'all 1 listeners work'
 check "it goes: what cannot be read would be read from it" cairn mirror detach disk half --yes
 check "no job has failed" finds jobs ok

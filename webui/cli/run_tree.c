@@ -4,6 +4,7 @@
  */
 #include "blockcore/base/size.h"
 #include "webui/cli/commands.h"
+#include "webui/cli/mirrors.h"
 #include "webui/cli/run.h"
 #include "webui/cli/text.h"
 
@@ -12,7 +13,7 @@
 
 struct all {
 	json_t *volumes, *targets, *exports, *hosts, *sessions, *portals,
-		*schedules, *jobs;
+		*schedules, *jobs, *mirrors;
 };
 
 static const char *text_at(const json_t *json, const char *path)
@@ -129,17 +130,23 @@ static void print_session(const struct cli_run *run, const json_t *session)
 	fputc('\n', run->output.out);
 }
 
+static void print_mirror(const struct cli_run *run, const json_t *mirror)
+{
+	mirror_print(run, mirror);
+	fputc('\n', run->output.out);
+}
+
 /* Those of `items` whose member `key` is `value`, below a branch that is the last
- * one or not. */
+ * one or not; `more` come after them. */
 static void print_below(const struct cli_run *run, bool last,
 	const json_t *items, const char *key, const char *value,
-	void (*print)(const struct cli_run *, const json_t *))
+	void (*print)(const struct cli_run *, const json_t *), bool more)
 {
 	size_t count = json_array_size(items);
 	for (size_t i = next_with(items, 0, key, value); i < count;) {
 		size_t next = next_with(items, i + 1, key, value);
 		fprintf(run->output.out, "%s%s", trunk(last),
-			branch(next == count));
+			branch(next == count && !more));
 		print(run, json_array_get(items, i));
 		i = next;
 	}
@@ -161,7 +168,12 @@ static void print_volume(const struct cli_run *run, const struct all *all,
 		print_text(run, text_at(volume, "status.reason"));
 	}
 	fputc('\n', run->output.out);
-	print_below(run, last, all->exports, "volume", name, print_export);
+	bool exported = next_with(all->exports, 0, "volume", name) <
+		json_array_size(all->exports);
+	print_below(run, last, all->mirrors, "volume", name, print_mirror,
+		exported);
+	print_below(
+		run, last, all->exports, "volume", name, print_export, false);
 }
 
 static void print_target(const struct cli_run *run, const struct all *all,
@@ -170,7 +182,8 @@ static void print_target(const struct cli_run *run, const struct all *all,
 	const char *iqn = text_at(target, "iqn");
 	print_text(run, iqn);
 	fputc('\n', run->output.out);
-	print_below(run, last, all->sessions, "target", iqn, print_session);
+	print_below(
+		run, last, all->sessions, "target", iqn, print_session, false);
 }
 
 static void print_host(const struct cli_run *run, const struct all *all,
@@ -269,6 +282,7 @@ static void all_free(struct all *all)
 	json_decref(all->portals);
 	json_decref(all->schedules);
 	json_decref(all->jobs);
+	json_decref(all->mirrors);
 }
 
 static int all_get(struct cli_run *run, struct all *all)
@@ -284,6 +298,8 @@ static int all_get(struct cli_run *run, struct all *all)
 	int status = 0;
 	for (size_t i = 0; i < sizeof lists / sizeof *lists && !status; i++)
 		status = run_get_list(run, lists[i].path, lists[i].items);
+	if (!status)
+		all->mirrors = mirrors_get(run, all->volumes);
 	return status;
 }
 
@@ -304,11 +320,12 @@ int run_tree(struct cli_run *run)
 			run, &all, "schedules", all.schedules, print_schedule);
 		print_group(run, &all, "running jobs", all.jobs, print_job);
 	} else {
-		json_t *tree = json_pack("{sO, sO, sO, sO, sO, sO, sO, sO}",
-			"volumes", all.volumes, "targets", all.targets,
-			"exports", all.exports, "hosts", all.hosts, "sessions",
-			all.sessions, "portals", all.portals, "schedules",
-			all.schedules, "jobs", all.jobs);
+		json_t *tree = json_pack("{sO, sO, sO, sO, sO, sO, sO, sO, sO}",
+			"volumes", all.volumes, "mirrors", all.mirrors,
+			"targets", all.targets, "exports", all.exports, "hosts",
+			all.hosts, "sessions", all.sessions, "portals",
+			all.portals, "schedules", all.schedules, "jobs",
+			all.jobs);
 		output_object(&run->output, NULL, tree);
 		json_decref(tree);
 	}
@@ -364,6 +381,21 @@ static void print_faulty_volumes(
 	}
 }
 
+static void print_bad_mirrors(const struct cli_run *run, const json_t *mirrors)
+{
+	size_t i;
+	json_t *mirror;
+	json_array_foreach(mirrors, i, mirror)
+	{
+		if (mirror_is_in_sync(mirror))
+			continue;
+		fputs("  ", run->output.out);
+		print_text(run, text_at(mirror, "volume"));
+		fputs("  ", run->output.out);
+		print_mirror(run, mirror);
+	}
+}
+
 static void print_closed_portals(
 	const struct cli_run *run, const json_t *portals)
 {
@@ -385,7 +417,7 @@ static void print_closed_portals(
 
 /* What the status is made of; what could not be had is NULL. */
 struct facts {
-	json_t *system, *volumes, *sessions, *jobs, *portals;
+	json_t *system, *volumes, *sessions, *jobs, *portals, *mirrors;
 };
 
 static int print_status(const struct cli_run *run, const struct facts *facts)
@@ -407,6 +439,7 @@ static int print_status(const struct cli_run *run, const struct facts *facts)
 		count_with(facts->jobs, "state", "running"));
 	print_bad_volumes(run, volumes);
 	print_faulty_volumes(run, volumes);
+	print_bad_mirrors(run, facts->mirrors);
 	print_closed_portals(run, facts->portals);
 	return failed ? EXIT_FAILED : EXIT_OK;
 }
@@ -423,13 +456,15 @@ int run_status(struct cli_run *run)
 		status = run_get_list(run, "/jobs", &facts.jobs);
 	if (!status)
 		status = run_get_list(run, "/portals", &facts.portals);
+	if (!status)
+		facts.mirrors = mirrors_get(run, facts.volumes);
 	if (!status && run->output.format == OUTPUT_TABLE) {
 		status = print_status(run, &facts);
 	} else if (!status) {
-		json_t *all = json_pack("{sO, sO, sO, sO, sO}", "system",
-			facts.system, "volumes", facts.volumes, "sessions",
-			facts.sessions, "jobs", facts.jobs, "portals",
-			facts.portals);
+		json_t *all = json_pack("{sO, sO, sO, sO, sO, sO}", "system",
+			facts.system, "mirrors", facts.mirrors, "volumes",
+			facts.volumes, "sessions", facts.sessions, "jobs",
+			facts.jobs, "portals", facts.portals);
 		output_object(&run->output, NULL, all);
 		json_decref(all);
 	}
@@ -438,5 +473,6 @@ int run_status(struct cli_run *run)
 	json_decref(facts.sessions);
 	json_decref(facts.jobs);
 	json_decref(facts.portals);
+	json_decref(facts.mirrors);
 	return status;
 }
