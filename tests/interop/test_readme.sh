@@ -40,11 +40,27 @@ typed() {
 	wait "$pid"
 }
 
+# watched COMMAND: shows what happens until Ctrl-C, while something does.
+watched() {
+	local i pid
+	timeout 60 bash -c "exec $1" >"$work/events" &
+	pid=$!
+	for ((i = 0; i < 200; i++)); do
+		[ ! -s "$work/events" ] || break
+		cairn volume set demo "vendor=V$((i % 2))" >/dev/null
+	done
+	kill -INT "$pid"
+	wait "$pid"
+	cat "$work/events"
+	grep -q volume_updated "$work/events"
+}
+
 does() { # LINE
 	local line=${1//127.0.0.1:8443/127.0.0.1:$api_port}
 	case $line in
 	'cairn host secret'* | 'cairn setup'*) typed ': ' "$line" "$secret" "$secret" ;;
 	'cairn login'*) typed ': ' "$line" "$secret" ;;
+	'cairn events'*) watched "$line" ;;
 	'cairn top'*) timeout 60 bash -c "$line --once" ;;
 	'cairn apply'*) typed '[y/N] ' "$line" y ;;
 	*) timeout 60 bash -c "$line" </dev/null ;;
@@ -59,6 +75,9 @@ prints() { # WORDS LINE
 declare -A words=(
 	['cairn status']='1 of 1 volumes online'
 	['cairn connect']='iscsiadm -m node'
+	['cairn events']='volume_updated'
+	['cairn session']='SINCE'
+	['cairn doctor']='ok       Disk'
 	['cairn tree']='db01  online  10 GiB  qcow2'
 	['cairn top']='READ/S'
 	['cairn apply']='iops: 6000'
