@@ -3,10 +3,10 @@
  * Strangers who open TLS connections and say nothing: one after the other, each
  * kept open on this side whatever the server does.
  *
- *	idle_tls PORT COUNT SOURCE_ADDRESS	until standard input ends
+ *	idle_tls PORT COUNT SOURCE_ADDRESS [SPREAD]	until standard input ends
  *
- * Prints how many were made, with a handshake, when all were tried. Exit status 0:
- * at least one was.
+ * SPREAD addresses from SOURCE_ADDRESS on take turns (1). Prints how many were made,
+ * with a handshake, when all were tried. Exit status 0: at least one was.
  */
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
@@ -18,14 +18,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int connect_from(const char *source, uint16_t port)
+static int connect_from(in_addr_t source, uint16_t port)
 {
-	struct sockaddr_in here = {.sin_family = AF_INET};
+	struct sockaddr_in here = {
+		.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
 	struct sockaddr_in there = {
 		.sin_family = AF_INET, .sin_port = htons(port)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	inet_pton(AF_INET, source, &here.sin_addr);
 	if (fd >= 0 && !bind(fd, (struct sockaddr *)&here, sizeof here) &&
 		!connect(fd, (struct sockaddr *)&there, sizeof there))
 		return fd;
@@ -48,15 +48,18 @@ int main(int argc, char **argv)
 	struct rlimit limit;
 	unsigned made = 0;
 	char byte;
-	if (argc != 4)
+	if (argc != 4 && argc != 5)
 		return 2;
+	in_addr_t source = ntohl(inet_addr(argv[3]));
+	unsigned spread = argc == 5 ? (unsigned)atoi(argv[4]) : 1;
 	signal(SIGPIPE, SIG_IGN);
 	getrlimit(RLIMIT_NOFILE, &limit);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	for (int left = atoi(argv[2]); ctx && left > 0; left--) {
-		int fd = connect_from(argv[3], (uint16_t)atoi(argv[1]));
+		int fd = connect_from(source + (unsigned)left % spread,
+			(uint16_t)atoi(argv[1]));
 		if (fd >= 0)
 			made += stay(ctx, fd);
 	}

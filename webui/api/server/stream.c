@@ -27,6 +27,7 @@ struct stream {
 	uint64_t last_id; /* the newest that was sent or passed over */
 	bool reset; /* what he missed is not kept any more */
 	uint64_t drained_ns; /* when nothing waited for him last */
+	bool slow; /* he is being dropped */
 	char request_id[24];
 	LIST_ENTRY(stream) link;
 };
@@ -59,10 +60,22 @@ static void forget(struct stream *stream)
 	free(stream);
 }
 
+/* The timeout of a connection on which nothing moves tells only that it ends. The
+ * request may have lost its connection by then. */
+static bool has_stood_still(
+	const struct stream *stream, struct evhttp_connection *connection)
+{
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(connection);
+	uint64_t now = loop_now_ns(stream->all->api->loop);
+	return evbuffer_get_length(bufferevent_get_output(bev)) &&
+		now - stream->drained_ns >= SILENT_S * NS_PER_S;
+}
+
 static void listener_gone(struct evhttp_connection *connection, void *argument)
 {
 	struct stream *stream = argument;
-	(void)connection;
+	stream->all->dropped +=
+		stream->slow || has_stood_still(stream, connection);
 	api_request_gone(stream->http);
 	forget(stream);
 }
@@ -70,7 +83,7 @@ static void listener_gone(struct evhttp_connection *connection, void *argument)
 /* listener_gone runs in it. */
 static void drop(struct stream *stream)
 {
-	stream->all->dropped++;
+	stream->slow = true;
 	log_debug("api", "stream", "%s: does not read, dropped",
 		stream->request_id);
 	evhttp_connection_free(evhttp_request_get_connection(stream->http));
