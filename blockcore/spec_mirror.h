@@ -39,12 +39,13 @@ void spec_resync_cancel(struct spec_resync *resync);
 void spec_resync_end_co(struct spec_resync *resync);
 
 /* The source stands on the leg from here on, which is in sync; durable behind the gate
- * by who keeps documents (job.h), whom `owner` is told. The mirror is gone, what was
- * below it is closed. Tries again while hosts' requests take longer than the gate's
+ * by who keeps documents (job.h), whom `owner` is told. What was below the mirror, with
+ * the listeners that go with the image (fault, cache, verify), is its leg then; or, if it
+ * `ends`, the mirror is gone and what was below it is closed. Tries again while hosts' requests take longer than the gate's
  * deadline. -EAGAIN: the leg lacks something; -EBUSY: it has a name of its own, or
  * another job is at work. */
 struct job;
 int spec_mirror_pivot_co(struct block_source *source, const char *name,
-	struct job *owner, struct err *err);
+	bool ends, struct job *owner, struct err *err);
 
 #endif

@@ -7,26 +7,48 @@
 #include "blockcore/base/prng.h"
 #include "blockcore/core/core.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+static uint64_t image_hash(const uint64_t *word, unsigned count)
+{
+	uint64_t print = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t state = print ^ word[i];
+
+		print = prng_next(&state);
+	}
+	return print ? print : 1;
+}
+
 uint64_t block_image_print(const char *path)
 {
 	struct stat s;
-	uint64_t print = 0;
 
 	if (stat(path, &s) || !S_ISREG(s.st_mode))
 		return 0;
 	const uint64_t word[] = {s.st_ino, (uint64_t)s.st_size,
 		(uint64_t)s.st_mtim.tv_sec, (uint64_t)s.st_mtim.tv_nsec,
 		(uint64_t)s.st_ctim.tv_sec, (uint64_t)s.st_ctim.tv_nsec};
-	for (unsigned i = 0; i < sizeof word / sizeof word[0]; i++) {
-		uint64_t state = print ^ word[i];
+	return image_hash(word, sizeof word / sizeof word[0]);
+}
 
-		print = prng_next(&state);
-	}
-	return print ? print : 1;
+uint64_t block_image_identity(const char *path)
+{
+	struct statx s;
+
+	if (statx(AT_FDCWD, path, 0, STATX_TYPE | STATX_INO | STATX_BTIME,
+		    &s) ||
+		!S_ISREG(s.stx_mode))
+		return 0;
+	bool born = s.stx_mask & STATX_BTIME;
+	const uint64_t word[] = {s.stx_ino,
+		born ? (uint64_t)s.stx_btime.tv_sec : 0,
+		born ? s.stx_btime.tv_nsec : 0};
+	return image_hash(word, 3);
 }
 
 uint64_t block_image_digest(const struct block_image *image, bool opened)
@@ -96,6 +118,11 @@ void block_image_get(struct block_driver *bottom, struct block_image *image)
 	image->known = true;
 	image->count = 0;
 	image_walk(bottom, false, image);
+}
+
+void block_image_of(struct block_source *source, struct block_image *image)
+{
+	block_image_get(block_stack_bottom(source->current), image);
 }
 
 void block_image_free(struct block_image *image)

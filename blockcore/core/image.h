@@ -39,6 +39,12 @@ uint64_t block_image_print(const char *path);
  * opened (see above), or as they are now; 0: some have none. Blocks. */
 uint64_t block_image_digest(const struct block_image *image, bool opened);
 
+/* Which regular file that is, whatever is written to it: a number of its inode and its
+ * time of birth, where the file system knows that. 0: there is none. Blocks. */
+uint64_t block_image_identity(const char *path);
+
+/* What a source's bottom lies in: see block_image_get. */
+void block_image_of(struct block_source *source, struct block_image *image);
 /* What lies below a driver (a bottom) that is open. Its paths are the caller's, until
  * block_image_free. Out of memory: it is unknown. Control lane. */
 void block_image_get(struct block_driver *bottom, struct block_image *image);

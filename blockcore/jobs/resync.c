@@ -2,7 +2,7 @@
 /*
  * resync: a mirror's leg gets what it lacks, and is in sync from then on. Hosts go on
  * meanwhile. A restart goes on with what it lacks then. pivot: the source stands on the
- * leg from then on, without the mirror.
+ * leg from then on, and what it stood on is the leg; or the mirror ends there.
  */
 #include "blockcore/jobs/jobs.h"
 #include "blockcore/spec_mirror.h"
@@ -21,13 +21,35 @@ static const struct opt_spec resync_option_specs[] = {
 	OPT_END,
 };
 
+struct pivot_options {
+	char *listener;
+	bool ends;
+};
+
+static const struct opt_spec pivot_option_specs[] = {
+	{.name = "listener",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.max = BLOCK_NAME_BYTES - 1,
+		.offset = offsetof(struct pivot_options, listener),
+		.help = "the mirror's name, if there are several"},
+	{.name = "end",
+		.type = OPT_BOOL,
+		.offset = offsetof(struct pivot_options, ends),
+		.fallback = "false",
+		.help = "the mirror ends, and the old file stays as it is "
+			"then; "
+			"else that is the leg"},
+	OPT_END,
+};
+
 static int pivot_run_co(struct job *job, uint64_t cursor, struct err *err)
 {
-	const struct resync_options *options = job_options(job);
+	const struct pivot_options *options = job_options(job);
 
 	(void)cursor;
 	return spec_mirror_pivot_co(
-		job_source(job), options->listener, job, err);
+		job_source(job), options->listener, options->ends, job, err);
 }
 
 static int resync_step_co(void *argument, uint64_t bytes)
@@ -70,7 +92,7 @@ const struct job_kind job_pivot = {
 	.name = "pivot",
 	.help = "go on on a mirror's leg, which has everything",
 	.pivots = true,
-	.options = resync_option_specs,
-	.options_bytes = sizeof(struct resync_options),
+	.options = pivot_option_specs,
+	.options_bytes = sizeof(struct pivot_options),
 	.run_co = pivot_run_co,
 };

@@ -136,6 +136,7 @@ struct mirror {
 	struct mirror_marks marks;
 	struct block_claim claim;
 	bool claimed;
+	uint64_t leg_file; /* which one it is or was last (mirror_leg.c) */
 	bool on_error_fails, failover;
 	_Atomic int error; /* the leg has failed with; 0: it has not */
 
@@ -217,6 +218,18 @@ void mirror_leg_close_co(struct mirror *mirror);
 void mirror_leg_is_not_there(struct mirror *mirror, const struct err *why);
 int mirror_leg_open_co(
 	struct mirror *mirror, struct block_source *leg, struct err *err);
+
+/* -- for pivots (control lane) -------------------------------------------- */
+
+/* In the mirror's turn, behind the closed gate, while it is in sync: `*leg` is its leg,
+ * by `new_options` and `*document`, and the old ones are there; and back by the same call. */
+void mirror_leg_exchange(struct mirror *mirror, struct block_source **leg,
+	void *new_options, struct doc **document);
+/* It stays so: the mirror's reference to and claim of the old leg go, which somebody
+ * else has a reference to. */
+void mirror_leg_exchanged_co(struct mirror *mirror, struct block_source *old);
+/* After the document is durable: the map is of this leg. */
+void mirror_leg_settle_co(struct mirror *mirror);
 
 /* In the COPY's turn: the leg has the range, whole granules (or to the end). */
 void mirror_copied(

@@ -135,6 +135,61 @@ void mirror_leg_is_not_there(struct mirror *mirror, const struct err *why)
 	atomic_store(&mirror->error, -why->code);
 }
 
+void mirror_leg_exchange(struct mirror *mirror, struct block_source **leg,
+	void *new_options, struct doc **document)
+{
+	struct block_driver *driver = &mirror->driver;
+	struct mirror_options *new = new_options, *now = driver->options;
+	struct mirror_options values = *now;
+	struct block_source *source = driver->others[0];
+	struct doc *text = driver->document;
+
+	*now = *new;
+	*new = values;
+	driver->document = *document;
+	*document = text;
+	driver->others[0] = *leg;
+	*leg = source;
+}
+
+void mirror_leg_exchanged_co(struct mirror *mirror, struct block_source *old)
+{
+	block_source_unclaim(&mirror->claim);
+	/* Nobody else knows it yet. */
+	mirror->claimed = block_source_claim(mirror->driver.others[0],
+				  &mirror->claim, NULL) == 0;
+	block_source_put_co(old);
+}
+
+void mirror_leg_settle_co(struct mirror *mirror)
+{
+	mirror->leg_file = mirror_leg_file(mirror->driver.others[0]);
+	if (mirror->driver.store)
+		mirror_map_of_leg_co(mirror);
+}
+
+static void marks_dirty_all(struct mirror *mirror)
+{
+	if (mirror->marks.count)
+		mirror_marks_dirty(&mirror->marks,
+			(struct mirror_granules){0, mirror->marks.count - 1});
+}
+
+/* Marks are of the file that it was: another one lacks everything, also after a crash. */
+static void leg_take_co(struct mirror *mirror, struct block_source *leg)
+{
+	uint64_t was = mirror->leg_file, is = mirror_leg_file(leg);
+
+	mirror->leg_file = is;
+	if (!was || !is || was == is)
+		return;
+	log_warning(mirror->driver.name, "mirror",
+		"the leg is in another file than before: it lacks everything");
+	marks_dirty_all(mirror);
+	if (mirror->driver.store)
+		mirror_map_all_co(mirror);
+}
+
 int mirror_leg_open_co(
 	struct mirror *mirror, struct block_source *leg, struct err *err)
 {
@@ -148,6 +203,7 @@ int mirror_leg_open_co(
 	driver->others[0] = leg;
 	driver->others_count = 1;
 	mirror->why[0] = '\0';
+	leg_take_co(mirror, leg);
 	mirror_marks_dirty_kept(&mirror->marks);
 	atomic_store(&mirror->error, 0);
 	return 0;
@@ -162,8 +218,10 @@ static int leg_begin_co(struct mirror *mirror, struct err *err)
 
 	if (!driver->without) {
 		error = leg_check(mirror, driver->others[0], &why);
-		if (!error)
+		if (!error) {
+			mirror->leg_file = mirror_leg_file(driver->others[0]);
 			return 0;
+		}
 		if (!driver->may_do_without)
 			return err_set(err, why.code, "%s", why.text);
 		block_driver_others_put_co(driver);
@@ -264,9 +322,7 @@ static int mirror_changing_co(struct block_driver *driver, struct err *err)
 {
 	struct mirror *mirror = container_of(driver, struct mirror, driver);
 
-	if (mirror->marks.count)
-		mirror_marks_dirty(&mirror->marks,
-			(struct mirror_granules){0, mirror->marks.count - 1});
+	marks_dirty_all(mirror);
 	int error = driver->store ? mirror_map_all_co(mirror) : 0;
 	return error ? err_set(err, -error, "its map cannot be written: %s",
 			       strerror(-error))

@@ -26,6 +26,7 @@ static const char magic[8] = {'C', 'A', 'I', 'R', 'N', 'M', 'I', 'R'};
 struct header {
 	uint32_t state, shift, number;
 	uint64_t count, size_bytes, leg;
+	uint64_t file; /* mirror->leg_file; 0: not known */
 };
 
 static struct block_lane *lane_of(const struct mirror *mirror)
@@ -59,26 +60,6 @@ static uint8_t *map_buffer(void)
 
 /* -- header --------------------------------------------------------------- */
 
-/* Which leg it is: what its document says (FNV-1a). */
-static int leg_print(const struct mirror *mirror, uint64_t *print)
-{
-	char *text = NULL;
-	size_t bytes = 0;
-	FILE *out = open_memstream(&text, &bytes);
-
-	*print = 0xcbf29ce484222325ull;
-	if (out)
-		doc_print_json(doc_find(mirror->driver.document, "leg"), out);
-	if (!out || fclose(out)) {
-		free(text);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < bytes; i++)
-		*print = (*print ^ (uint8_t)text[i]) * 0x100000001b3ull;
-	free(text);
-	return 0;
-}
-
 static int header_write_co(struct mirror *mirror, enum state state)
 {
 	const struct mirror_marks *marks = &mirror->marks;
@@ -94,6 +75,7 @@ static int header_write_co(struct mirror *mirror, enum state state)
 	put_le64(bytes + 24, marks->count);
 	put_le64(bytes + 32, mirror->size_bytes);
 	put_le64(bytes + 40, mirror->map.leg);
+	put_le64(bytes + 48, mirror->leg_file);
 	put_le32(bytes + CHECKED_BYTES, crc32c(0, bytes, CHECKED_BYTES));
 	int error = map_write_co(mirror, 0, bytes, BLOCK_BYTES);
 	free(bytes);
@@ -131,8 +113,10 @@ static int header_get(struct mirror *mirror, const uint8_t *bytes,
 	}
 	*h = (struct header){get_le32(bytes + 12), get_le32(bytes + 16),
 		get_le32(bytes + 20), get_le64(bytes + 24),
-		get_le64(bytes + 32), get_le64(bytes + 40)};
-	if (h->state != MARKS || h->shift != mirror->marks.shift ||
+		get_le64(bytes + 32), get_le64(bytes + 40),
+		get_le64(bytes + 48)};
+	bool other = h->file && mirror->leg_file && h->file != mirror->leg_file;
+	if (h->state != MARKS || other || h->shift != mirror->marks.shift ||
 		h->leg != mirror->map.leg ||
 		mirror_marks_grow(&mirror->marks, h->count)) {
 		log_info(name, "mirror",
@@ -298,11 +282,12 @@ int mirror_map_open_co(struct mirror *mirror, uint64_t *size, struct err *err)
 
 	*size = 0;
 	co_mutex_init(&map->writing);
-	if (leg_print(mirror, &map->leg))
-		return err_set(err, ENOMEM, "no memory for a map");
+	map->leg = mirror_leg_print(mirror);
 	int error = map_load_co(mirror, &h, err);
 	if (error)
 		return error;
+	if (!mirror->leg_file)
+		mirror->leg_file = h.file; /* it is not there */
 	if (h.state == MARKS) {
 		map->number = h.number;
 		map->size_bytes = *size = h.size_bytes;
@@ -394,6 +379,21 @@ void mirror_map_keep_co(struct mirror *mirror)
 	if (mirror->map.all)
 		map_keep_wanted(mirror);
 	co_mutex_unlock(&mirror->map.writing);
+}
+
+void mirror_map_of_leg_co(struct mirror *mirror)
+{
+	struct mirror_map *map = &mirror->map;
+
+	co_mutex_lock_co(&map->writing);
+	map->leg = mirror_leg_print(mirror);
+	int error = header_write_co(mirror, map->all ? ALL : MARKS);
+	co_mutex_unlock(&map->writing);
+	if (error)
+		log_warning(mirror->driver.name, "mirror",
+			"its map is still of the old leg: %s; after a restart "
+			"the leg lacks everything",
+			strerror(-error));
 }
 
 int mirror_map_settle_co(struct mirror *mirror)

@@ -20,7 +20,7 @@
  *     cannot be written, changes that need a mark fail: nothing is promised that a
  *     restart would not know.
  *  5. A file that is something else is refused. One that is ours and damaged, of
- *     another granularity or of another leg says "all". A damaged sector of the body
+ *     another granularity or of another leg (mirror_leg.c) says "all". A damaged sector of the body
  *     says so of its granules.
  *
  * Control lane, in coroutines.
@@ -29,6 +29,10 @@
 #define BLOCKCORE_LISTENER_MIRROR_MAP_H
 
 #include "blockcore/listener/mirror.h"
+
+/* mirror_leg.c: by the leg's document; by the file that it is in, 0: nobody knows. */
+uint64_t mirror_leg_print(const struct mirror *mirror);
+uint64_t mirror_leg_file(struct block_source *leg);
 
 /* Opens driver->store for marks of `bytes`, which are cleared: those that are found are
  * dirty; those of what the map knows nothing of, too. *size: of the source, that it is
@@ -40,6 +44,9 @@ void mirror_map_close_co(struct mirror *mirror);
 int mirror_map_all_co(struct mirror *mirror);
 /* The marks that lanes want are kept. */
 void mirror_map_keep_co(struct mirror *mirror);
+/* The leg is another one, by its document, which has all that is not marked. When that
+ * cannot be written the map says, after a restart, that it lacks everything. */
+void mirror_map_of_leg_co(struct mirror *mirror);
 /* What is not kept any more since the last time need not be there. */
 int mirror_map_settle_co(struct mirror *mirror);
 

@@ -142,6 +142,9 @@ int spec_open_below_co(const struct block_source *above, const char *key,
 int spec_source_below_co(const struct block_source *source, const char *key,
 	struct block_driver *const *driver, unsigned count,
 	struct block_source **below, bool *taken, struct err *err);
+/* Those drivers have left one of both, which has told them to hold nothing any more: in
+ * the other one they may. */
+void spec_source_settle(struct block_driver *const *driver, unsigned count);
 
 /* An image that is open in `source`: what stands on its file takes that source. */
 struct spec_lent {

@@ -12,6 +12,13 @@
 #include "blockcore/spec/spec_chunk.h"
 #include "blockcore/spec_move.h"
 
+/* What counts is below a mirror after a pivot, and what counted is its leg. */
+enum spec_exchange {
+	SPEC_EXCHANGE, /* before the new document is printed */
+	SPEC_EXCHANGE_BACK, /* that was not kept */
+	SPEC_EXCHANGED /* it was, and the gate is about to open */
+};
+
 /* A chunk under way: a coroutine of its own. */
 struct spec_move_chunk {
 	struct spec_chunk part;
@@ -33,6 +40,9 @@ struct spec_move {
 	struct follow *follow; /* the generation's; NULL: detached */
 	/* The listener that leaves at the pivot: that of `follow`, a mirror. */
 	const struct block_driver *through;
+	/* Listeners that go with the image stay with the old bottom; and what has to be
+	 * done behind the gate, and back if the document cannot be kept. NULL: none. */
+	void (*exchange_co)(struct spec_move *move, enum spec_exchange step);
 	/* Whether the target has all that hosts were told is done; NULL: `follow`
 	 * knows. Behind the gate, too. */
 	int (*ready)(const struct spec_move *move, struct err *err);
@@ -56,6 +66,13 @@ struct spec_move {
 static inline bool spec_move_stays(const struct spec_move *move)
 {
 	return move->kind == SPEC_MOVE_PULL || move->kind == SPEC_MOVE_REBASE;
+}
+
+/* At an exchange it stays with the image that becomes the leg. */
+static inline bool spec_move_leaves_behind(
+	const struct spec_move *move, const struct block_driver *listener)
+{
+	return move->exchange_co && listener->kind->anchor == BLOCK_IMAGE;
 }
 
 /* -EBUSY if others show what is to go. */

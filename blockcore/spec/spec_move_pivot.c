@@ -63,7 +63,8 @@ static void pivot_deal(struct pivot *pivot)
 	const struct block_stack *below = other ? move->target->current : now;
 
 	for (unsigned i = 0; i + 1 < now->count; i++) {
-		if (now->driver[i] != move->through)
+		if (now->driver[i] != move->through &&
+			!spec_move_leaves_behind(move, now->driver[i]))
 			pivot_add(pivot, now->driver[i]);
 	}
 	/* Of a listener that a snapshot has put above and below (both), the one
@@ -221,6 +222,19 @@ static int pivot_rebase_co(struct pivot *pivot, struct err *err)
 	return 0;
 }
 
+/* Of an exchange, with the roles that are to be. */
+static int pivot_keep_roles_co(struct pivot *pivot, struct err *err)
+{
+	struct spec_move *move = pivot->move;
+
+	if (!move->exchange_co)
+		return pivot_keep_co(pivot, err);
+	move->exchange_co(move, SPEC_EXCHANGE);
+	int error = pivot_keep_co(pivot, err);
+	move->exchange_co(move, error ? SPEC_EXCHANGE_BACK : SPEC_EXCHANGED);
+	return error;
+}
+
 static int pivot_behind_gate_co(void *argument, struct err *err)
 {
 	struct pivot *pivot = argument;
@@ -236,7 +250,7 @@ static int pivot_behind_gate_co(void *argument, struct err *err)
 	if (move->kind == SPEC_MOVE_REBASE)
 		return pivot_rebase_co(pivot, err);
 	error = pivot_flush_co(move, err);
-	return error ? error : pivot_keep_co(pivot, err);
+	return error ? error : pivot_keep_roles_co(pivot, err);
 }
 
 /* -- the swap ------------------------------------------------------------- */

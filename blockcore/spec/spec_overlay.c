@@ -218,6 +218,14 @@ int spec_source_below_co(const struct block_source *source, const char *key,
 	return 0;
 }
 
+void spec_source_settle(struct block_driver *const *driver, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		atomic_store(&driver[i]->released, false);
+		driver[i]->detached = false;
+	}
+}
+
 /* A source of its own for the old bottom, which serves hosts until the swap. */
 static int overlay_base_co(struct overlay_run *run, struct err *err)
 {
@@ -298,14 +306,6 @@ static int overlay_behind_gate_co(void *argument, struct err *err)
 	return overlay->durable_co(overlay->argument, err);
 }
 
-/* A change tells the drivers that leave a source to hold nothing any more; those
- * that went down with the image may, there. */
-static void overlay_settle(struct overlay_run *run)
-{
-	for (unsigned i = 0; i < run->image_count; i++)
-		atomic_store(&run->image[i]->released, false);
-}
-
 static int overlay_swap_co(struct overlay_run *run, struct err *err)
 {
 	struct block_source *source = run->source;
@@ -331,7 +331,7 @@ static int overlay_swap_co(struct overlay_run *run, struct err *err)
 	run->fresh = NULL; /* the generation's from here on */
 	error = block_change_co(&change, err);
 	if (!error)
-		overlay_settle(run);
+		spec_source_settle(run->image, run->image_count);
 	return error;
 }
 

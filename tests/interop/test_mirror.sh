@@ -60,7 +60,7 @@ check "what was under way is lacked, not all" [ "$(cairn mirror show a m -o json
 check "resync of that" cairn mirror resync a m
 check "it is in sync again" is_in_sync
 check "a host" survivor_starts
-check "pivot" cairn mirror pivot a m
+check "pivot, where it ends" cairn mirror pivot a m --end
 check "the volume stands on the leg" [ "$(files)" = "b.raw " ]
 check "without the mirror" refuses "m" mirror show a m
 check "the old file is another's now" cairn mirror attach a m a.raw --map b.map --resync manual --yes

@@ -34,6 +34,12 @@ metric() { # NAME VALUE
 jobs_of() { # STATE: the numbers of resyncs in it
 	ask GET /jobs && jq -r "[.items[] | select(.kind == \"resync\" and .state == \"$1\").id] | join(\" \")" "$work/body"
 }
+stands_on() { # FILE LEG
+	ask GET /volumes/a/source && says '[.protocol.path, .listeners[0].leg.protocol.path]' "[\"$1\",\"$2\"]"
+}
+document_is_short() {
+	ask GET /volumes/a && says .source.listeners[0].leg '{"protocol":{"type":"file","path":"a.raw","size":16777216}}'
+}
 equal() { cmp "$work/data/a.raw" "$work/data/far/$1"; }
 
 check "the daemon starts" start_daemon
@@ -66,6 +72,25 @@ check "the leg comes back by itself" wait_until is "in sync"
 check "by another job" [ "$(jobs_of done)" != "$done_before" ]
 check "an event, too" wait_until event in_sync
 check "the host has written all the time" kill -0 $survivor
+
+check "pivot" cairn mirror pivot a m
+check "the leg is the old file" stands_on far/b.raw a.raw
+check "it is still in sync" is "in sync"
+check "the document is short" document_is_short
+check "and back" cairn mirror pivot a m
+check "which the leg is again" stands_on a.raw far/b.raw
+check "and there" cairn mirror pivot a m
+kill_daemon
+check "killed behind a pivot" survivor_ends
+mv "$work/data/a.raw" "$work/a.raw"
+check "the old file is away" start_kept_daemon
+check "and is not made anew" is degraded
+check "all that was acknowledged is in the other" survivor_verifies
+check "it is said which one" event_says a.raw
+mv "$work/a.raw" "$work/data/a.raw"
+check "it comes back, too" wait_until is "in sync"
+check "a host, again" survivor_starts
+check "pivot back" cairn mirror pivot a m
 
 check "the mirror goes" cairn mirror detach a m --yes
 cat >"$work/leg.yaml" <<'LEG'

@@ -44,7 +44,7 @@
 struct cut {
 	struct power_cut left;
 	bool synced; /* the first resync had ended */
-	bool pivoted; /* the document was that of the leg */
+	char *kept; /* the document that was durable then; NULL: the first */
 	STAILQ_ENTRY(cut) link;
 };
 
@@ -55,6 +55,7 @@ struct run {
 	struct sector_model *model;
 	uint32_t sectors;
 	bool synced;
+	bool ends; /* the mirror, with the pivot; else roles are exchanged */
 	struct job_keeper keeper; /* of runs that pivot */
 	char *kept; /* what the pivot made durable; NULL: nothing yet */
 	struct model_load load[WORKERS];
@@ -69,14 +70,15 @@ static struct {
 
 /* -- what a cut has left -------------------------------------------------- */
 
-static uint64_t job_co(
-	struct stack_rig *rig, struct block_source *source, const char *kind)
+static uint64_t job_co(struct stack_rig *rig, struct block_source *source,
+	const char *kind, const char *options)
 {
 	struct job_progress progress;
 	struct job *job;
 	struct err err = {0};
 
-	if (job_start_co(rig->core, source, kind, NULL, 0, &job, &err))
+	if (job_start_co(rig->core, source, kind, stack_rig_doc(rig, options),
+		    0, &job, &err))
 		check_fail(__FILE__, __LINE__, "%s", err.text);
 	job_wait_co(job);
 	job_get_progress(job, &progress);
@@ -88,7 +90,7 @@ static uint64_t job_co(
 
 static uint64_t resync_co(struct stack_rig *rig, struct block_source *source)
 {
-	return job_co(rig, source, "resync");
+	return job_co(rig, source, "resync", "{}");
 }
 
 static uint8_t *read_co(struct stack_rig *rig, struct block_source *source)
@@ -138,14 +140,13 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(leg);
 }
 
-/* It stands on what was durable then: both are equal until the pivot, and after it the
- * leg alone counts. */
+/* It stands on what was durable then. Where the mirror has ended the leg alone counts. */
 static void reopened_pivot_co(struct stack_rig *rig, void *argument)
 {
 	struct run *run = argument;
-	bool pivoted = run->checking->pivoted;
+	const char *kept = run->checking->kept;
 	struct block_source *source =
-		stack_rig_source_co(rig, pivoted ? run->kept : INLINE);
+		stack_rig_source_co(rig, kept ? kept : INLINE);
 
 	if (!power_cut_sectors_hold_co(
 		    &run->checking->left, rig, source, BYTES))
@@ -153,13 +154,14 @@ static void reopened_pivot_co(struct stack_rig *rig, void *argument)
 			"seed %llu, point %llu: lost or made up",
 			(unsigned long long)run->seed,
 			(unsigned long long)run->checking->left.point);
-	if (!pivoted)
-		resync_co(rig, source);
-	block_source_put_co(source);
-	if (pivoted) {
-		total.pivoted++;
+	total.pivoted += kept != NULL;
+	if (kept && run->ends) {
+		block_source_put_co(source);
 		return;
 	}
+	uint64_t copied = resync_co(rig, source);
+	total.bounded += kept && copied < BYTES;
+	block_source_put_co(source);
 	struct block_source *leg =
 		stack_rig_source_co(rig, "{" FILE_OF("copy") "}");
 	source = stack_rig_source_co(rig, "{" FILE_OF("disk") "}");
@@ -176,7 +178,7 @@ static void cut_here(void *argument, uint64_t point)
 	CHECK(cut != NULL);
 	power_cut_take(&cut->left, run->rig, run->seed, point, run->model);
 	cut->synced = run->synced;
-	cut->pivoted = run->kept != NULL;
+	cut->kept = run->kept ? strdup(run->kept) : NULL;
 	STAILQ_INSERT_TAIL(&run->cuts, cut, link);
 }
 
@@ -190,6 +192,7 @@ static void check_cuts(
 		run->checking = cut;
 		power_cut_reopen(&cut->left, look_co, run);
 		total.points++;
+		free(cut->kept);
 		free(cut);
 	}
 }
@@ -277,9 +280,11 @@ static void tell_co(struct job_keeper *keeper, const struct job_pivot *pivot)
 static int keep_co(struct job_keeper *keeper, const struct job_pivot *pivot,
 	struct err *err)
 {
+	struct run *run = container_of(keeper, struct run, keeper);
+
 	(void)err;
-	container_of(keeper, struct run, keeper)->kept =
-		strdup(pivot->document);
+	free(run->kept);
+	run->kept = strdup(pivot->document);
 	return 0;
 }
 
@@ -307,16 +312,22 @@ static void body_pivot_co(struct stack_rig *rig, void *argument)
 	sim_world_watch(rig->world, cut_here, run);
 	load_co(run, 3);
 	resync_under_load_co(run);
-	load_start(run, 8);
-	job_co(rig, run->source, "pivot");
-	load_end_co(run);
-	load_co(run, 3);
+	loop_sleep_co(block_core_lane(rig->core, 0)->loop, SETTLED_NS);
+	run->sectors = SECTORS / 2; /* elsewhere marks are taken off */
+	for (unsigned i = 0; i < (run->ends ? 1 : 2); i++) {
+		load_start(run, 8);
+		job_co(rig, run->source, "pivot",
+			run->ends ? "{end: true}" : "{}");
+		load_end_co(run);
+		load_co(run, 3);
+	}
 	sim_world_watch(rig->world, NULL, NULL);
 	block_source_put_co(run->source);
 	job_set_keeper(rig->core, NULL);
 }
 
-static void run_seeds(void (*run_co)(struct stack_rig *rig, void *argument),
+static void run_seeds(bool ends,
+	void (*run_co)(struct stack_rig *rig, void *argument),
 	void (*look_co)(struct stack_rig *rig, void *argument))
 {
 	const char *text = getenv("MIRROR_SEEDS");
@@ -324,6 +335,7 @@ static void run_seeds(void (*run_co)(struct stack_rig *rig, void *argument),
 
 	for (uint64_t seed = 1; seed <= seeds; seed++) {
 		struct run run = {.seed = seed,
+			.ends = ends,
 			.random = seed,
 			.sectors = SECTORS,
 			.model = sector_model_new(SECTORS)};
@@ -343,21 +355,33 @@ static void run_seeds(void (*run_co)(struct stack_rig *rig, void *argument),
 static void test_faults(void **state)
 {
 	(void)state;
-	run_seeds(body_co, reopened_co);
+	run_seeds(false, body_co, reopened_co);
 	assert_true(total.bounded > total.points / 4);
 }
 
 static void test_pivot(void **state)
 {
 	(void)state;
-	run_seeds(body_pivot_co, reopened_pivot_co);
+	run_seeds(true, body_pivot_co, reopened_pivot_co);
 	assert_true(total.pivoted > 0);
+}
+
+/* There and back: what is below the mirror counts, whichever of both that is. */
+static void test_exchange(void **state)
+{
+	uint64_t pivoted = total.pivoted, bounded = total.bounded;
+
+	(void)state;
+	run_seeds(false, body_pivot_co, reopened_pivot_co);
+	pivoted = total.pivoted - pivoted;
+	assert_true(pivoted > 0);
+	assert_true(total.bounded - bounded > pivoted / 4);
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_faults), cmocka_unit_test(test_pivot)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_pivot), cmocka_unit_test(test_exchange)};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
 	printf("figure mirror-power-cut-points value=%llu\n",

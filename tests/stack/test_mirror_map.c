@@ -65,8 +65,8 @@ static void test_failed_co(struct stack_rig *rig, void *argument)
 		       "error: EIO, offset: 64K, length: 64K}]}], protocol: "
 		       "{type: file, path: copy, size: 1M}}",
 			WHERE));
-	/* It is another one, as far as the map knows. */
-	CHECK_INT(pair_behind(&pair), PAIR_BYTES);
+	/* It is the same file, with a listener more. */
+	CHECK_INT(pair_behind(&pair), PAIR_GRANULE);
 	pair_resync_co(&pair);
 	CHECK_INT(pair_write_co(&pair, PAIR_GRANULE, 1), 0);
 	CHECK_INT(pair_write_co(&pair, 3 * PAIR_GRANULE, 1), 0);

@@ -129,6 +129,31 @@ static void test_map_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(pair.source);
 }
 
+/* A file that was made anew under its name: what is known is of another one. */
+static void test_replaced_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *other;
+
+	(void)argument;
+	for (unsigned i = 0; i < 2; i++) {
+		first_co(rig, MIRROR(MAP));
+		leg_moves(rig, "copy", "away");
+		struct mirror_pair pair = {.rig = rig};
+		if (i) /* while it is away */
+			pair = pair_degraded_co(rig, MIRROR(MAP));
+		other = stack_rig_source_co(
+			rig, "{protocol: {type: file, path: copy, size: 1M}}");
+		block_source_put_co(other);
+		if (!i)
+			pair.source = stack_rig_source_co(rig, MIRROR(MAP));
+		else
+			CHECK_INT(pair_behind(&pair), 0);
+		CHECK_INT(pair_resync_co(&pair), PAIR_BYTES);
+		block_source_put_co(pair.source);
+		expect_equal_co(rig);
+	}
+}
+
 /* It is there, and no leg; nobody reads what it has. */
 static void test_broken_co(struct stack_rig *rig, void *argument)
 {
@@ -191,6 +216,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		THREADS(test_missing_co),
 		THREADS(test_map_co),
+		THREADS(test_replaced_co),
 		THREADS(test_broken_co),
 		THREADS(test_fail_co),
 	};

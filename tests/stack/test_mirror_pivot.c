@@ -84,15 +84,26 @@ static void keeper_end(struct keeper *keeper, struct stack_rig *rig)
 	free(keeper->kept);
 }
 
-static struct job *start_co(struct mirror_pair *pair)
+static struct job *start_as_co(struct mirror_pair *pair, const char *options)
 {
 	struct job *job;
 	struct err err = {0};
 
 	if (job_start_co(pair->rig->core, pair->source, "pivot",
-		    stack_rig_doc(pair->rig, "{listener: m}"), 0, &job, &err))
+		    stack_rig_doc(pair->rig, options), 0, &job, &err))
 		check_fail(__FILE__, __LINE__, "%s", err.text);
 	return job;
+}
+
+/* The mirror ends. */
+static struct job *start_co(struct mirror_pair *pair)
+{
+	return start_as_co(pair, "{listener: m, end: true}");
+}
+
+static struct job *exchange_co(struct mirror_pair *pair)
+{
+	return start_as_co(pair, "{listener: m}");
 }
 
 static void refused_co(struct mirror_pair *pair, const char *text)
@@ -168,6 +179,7 @@ static void test_refused_co(struct stack_rig *rig, void *argument)
 	(void)argument;
 	keeper_start(&keeper, rig);
 	pair.source = stack_rig_source_co(rig, MIRROR(COPY));
+	pair_job_end_co(exchange_co(&pair), JOB_FAILED, "the leg lacks");
 	refused_co(&pair, "the leg lacks 1048576 bytes: start the job resync");
 	pair_resync_co(&pair);
 	keeper.error = -EIO;
@@ -297,6 +309,159 @@ static void test_load_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(pair.source);
 }
 
+/* -- the roles are exchanged ---------------------------------------------- */
+
+static void expect_files_co(
+	struct stack_rig *rig, uint64_t offset, unsigned seed)
+{
+	struct mirror_pair disk = {
+		.rig = rig, .source = stack_rig_source_co(rig, "{" DISK "}")};
+	struct mirror_pair copy = {
+		.rig = rig, .source = stack_rig_source_co(rig, "{" COPY "}")};
+
+	expect_pattern_co(&disk, offset, seed);
+	expect_pattern_co(&copy, offset, seed);
+	block_source_put_co(disk.source);
+	block_source_put_co(copy.source);
+}
+
+/* Listeners of the name stay, those of the image go with it. */
+static void test_exchange_co(struct stack_rig *rig, void *argument)
+{
+	struct mirror_pair pair = synced_co(rig, MIRROR(FAULTY));
+	struct keeper keeper;
+	char *first;
+
+	(void)argument;
+	keeper_start(&keeper, rig);
+	pair_job_end_co(exchange_co(&pair), JOB_DONE, NULL);
+	CHECK_FIND(keeper.kept,
+		"\"leg\": {\"protocol\": {\"type\": \"file\", \"name\": "
+		"\"file\", \"path\": \"disk\"");
+	CHECK_FIND(keeper.kept,
+		"{\"type\": \"fault\", \"name\": \"g\", \"seed\": 1}], "
+		"\"protocol\": {\"type\": \"file\"");
+	pair_expect_state(&pair, "in sync");
+	expect_pattern_co(&pair, 0, 1);
+	CHECK_INT(pair_write_co(&pair, 2 * PAIR_GRANULE, 3), 0);
+	/* What fails now is the old file's: the leg's. */
+	first = strdup(keeper.kept);
+	pair_job_end_co(exchange_co(&pair), JOB_DONE, NULL);
+	pair_job_end_co(exchange_co(&pair), JOB_DONE, NULL);
+	CHECK(!strcmp(first, keeper.kept));
+	free(first);
+	free(stack_rig_command_co(rig, pair.source, "g", "add",
+		"{op: write, error: EIO, offset: 192K, length: 64K}"));
+	CHECK_INT(pair_write_co(&pair, 3 * PAIR_GRANULE, 4), -EIO);
+	pair_job_end_co(
+		exchange_co(&pair), JOB_FAILED, "the leg lacks 65536 bytes");
+	free(stack_rig_command_co(rig, pair.source, "g", "clear", NULL));
+	pair_resync_co(&pair);
+	CHECK_INT(pair_write_co(&pair, 3 * PAIR_GRANULE, 4), 0);
+	CHECK_INT(pair_transfer_co(&pair, BLOCK_FLUSH, 0, 0, NULL), 0);
+	block_source_put_co(pair.source);
+	expect_files_co(rig, 2 * PAIR_GRANULE, 3);
+	expect_files_co(rig, 3 * PAIR_GRANULE, 4);
+	/* What was kept opens it. */
+	pair.source = stack_rig_source_co(rig, keeper.kept);
+	expect_pattern_co(&pair, 3 * PAIR_GRANULE, 4);
+	block_source_put_co(pair.source);
+	keeper_end(&keeper, rig);
+}
+
+/* Nothing has happened when it cannot be kept: also not to the fault that was to go. */
+static void test_exchange_refused_co(struct stack_rig *rig, void *argument)
+{
+	struct mirror_pair pair = synced_co(rig,
+		"{listeners: [{type: mirror, name: m, leg: {" COPY
+		"}}, {type: fault, name: f}], " DISK "}");
+	struct keeper keeper;
+
+	(void)argument;
+	keeper_start(&keeper, rig);
+	keeper.error = -EIO;
+	pair_job_end_co(exchange_co(&pair), JOB_FAILED, "nothing is kept");
+	pair_expect_state(&pair, "in sync");
+	struct stack_rig_request request;
+	uint8_t *data = stack_rig_pattern(PAIR_BLOCK, 3);
+	free(stack_rig_command_co(
+		rig, pair.source, "f", "hold", "{op: write}"));
+	stack_rig_submit(pair.source, block_core_lane(rig->core, 0), &request,
+		BLOCK_WRITE, 0, 0, PAIR_BLOCK, data);
+	stack_rig_until_co(rig, pair.source, "held", 1);
+	free(stack_rig_command_co(rig, pair.source, "f", "clear", NULL));
+	CHECK_INT(stack_rig_wait_co(&request), 0);
+	free(data);
+	keeper.error = 0;
+	pair_job_end_co(exchange_co(&pair), JOB_DONE, NULL);
+	CHECK_FIND(keeper.kept,
+		"\"leg\": {\"listeners\": [{\"type\": "
+		"\"fault\", \"name\": \"f\", \"seed\": 1}]");
+	CHECK_INT(pair_write_co(&pair, 0, 4), 0);
+	block_source_put_co(pair.source);
+	expect_files_co(rig, 0, 4);
+	keeper_end(&keeper, rig);
+}
+
+/* The map is of the leg that is one now. */
+static void test_exchange_map_co(struct stack_rig *rig, void *argument)
+{
+	struct mirror_pair pair = synced_co(rig,
+		"{listeners: [{type: mirror, name: m, granularity: 64K, map: "
+		"marks, leg: {" COPY "}}], " DISK "}");
+	struct keeper keeper;
+
+	(void)argument;
+	keeper_start(&keeper, rig);
+	pair_job_end_co(exchange_co(&pair), JOB_DONE, NULL);
+	CHECK_INT(pair_write_co(&pair, 9 * PAIR_GRANULE, 3), 0);
+	block_source_put_co(pair.source);
+	pair.source = stack_rig_source_co(rig, keeper.kept);
+	uint64_t behind = pair_behind(&pair);
+	CHECK(behind >= PAIR_GRANULE && behind <= 3 * PAIR_GRANULE);
+	pair_resync_co(&pair);
+	pair_job_end_co(exchange_co(&pair), JOB_DONE, NULL);
+	block_source_put_co(pair.source);
+	expect_files_co(rig, 9 * PAIR_GRANULE, 3);
+	keeper_end(&keeper, rig);
+}
+
+/* There and back, under I/O. */
+static void test_exchange_load_co(struct stack_rig *rig, void *argument)
+{
+	struct mirror_pair pair = synced_co(rig,
+		"{listeners: [{type: mirror, name: m, granularity: 64K, leg: "
+		"{listeners: [{type: fault, name: there}], protocol: {type: "
+		"file, path: copy, size: 1M}}}, {type: fault, name: "
+		"here}], " DISK "}");
+	struct worker *worker = calloc(rig->lanes, sizeof *worker);
+	_Atomic bool stop = false;
+
+	(void)argument;
+	for (unsigned i = 0; i < rig->lanes; i++) {
+		worker[i] = (struct worker){.task = {.run_co = worker_co},
+			.source = pair.source,
+			.stop = &stop};
+		stack_rig_start(rig, i, &worker[i].task);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		pair_job_end_co(exchange_co(&pair), JOB_DONE, NULL);
+		pair_expect_state(&pair, "in sync");
+	}
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < rig->lanes; i++)
+		stack_rig_join_co(&worker[i].task);
+	CHECK_INT(pair_transfer_co(&pair, BLOCK_FLUSH, 0, 0, NULL), 0);
+	expect_pattern_co(&pair, PAIR_GRANULE, 2);
+	block_source_put_co(pair.source);
+	expect_files_co(rig, PAIR_GRANULE, 2);
+	pair.source = stack_rig_source_co(rig, "{" DISK "}");
+	pair.leg = stack_rig_source_co(rig, "{" COPY "}");
+	CHECK(pair_is_equal_co(&pair));
+	mirror_pair_end_co(&pair);
+	free(worker);
+}
+
 #define ROWS(name) \
 	STACK_RIG_CASE(name, threads, .world = "threads", .lanes = 3), \
 		STACK_RIG_CASE(name, simulated, .world = "simulated", \
@@ -310,6 +475,10 @@ int main(void)
 		ROWS(test_named_co),
 		ROWS(test_late_co),
 		ROWS(test_load_co),
+		ROWS(test_exchange_co),
+		ROWS(test_exchange_refused_co),
+		ROWS(test_exchange_map_co),
+		ROWS(test_exchange_load_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,11 @@ static void test_list(void **state)
 		 "\"backing\":{\"source\":{\"protocol\":"
 		 "{\"type\":\"file\",\"path\":\"b\",\"size\":1}}}}}",
 			"[\"b\",\"z\"]"},
+		{"{\"listeners\":[{\"type\":\"mirror\",\"leg\":{\"protocol\":"
+		 "{\"type\":\"file\",\"path\":\"leg\",\"size\":1}}},"
+		 "{\"type\":\"mirror\",\"leg\":\"other\"}],\"protocol\":"
+		 "{\"type\":\"file\",\"path\":\"z\",\"size\":1}}",
+			"[\"leg\",\"z\"]"},
 	};
 
 	(void)state;

@@ -33,7 +33,8 @@ extern const struct cli_noun cli_top;
 int run_source_show(struct cli_run *run); /* run_source.c */
 int run_migrate(struct cli_run *run); /* run_migrate.c */
 int run_mirror_attach(struct cli_run *run);
-int run_mirror_job(struct cli_run *run);
+int run_mirror_resync(struct cli_run *run);
+int run_mirror_pivot(struct cli_run *run);
 int run_rebase(struct cli_run *run);
 int run_delete_volume(struct cli_run *run); /* left_files.c */
 int run_commit(struct cli_run *run);

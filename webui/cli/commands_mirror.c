@@ -49,6 +49,13 @@ static const struct cli_option resync_options[] = {
 	CLI_END,
 };
 
+static const struct cli_option pivot_options[] = {
+	{"end", 0, VALUE_FLAG, NULL, NULL,
+		"the mirror ends there, and the old file stays as it is at "
+		"that moment"},
+	CLI_END,
+};
+
 static const struct cli_command mirror_commands[] = {
 	{"show", "whether a mirror is in sync", "getListener", "GET",
 		"/volumes/{name}/listeners/{listener}", "viewer",
@@ -73,15 +80,16 @@ static const struct cli_command mirror_commands[] = {
 		"POST", "/jobs", "operator", JOB_FLAGS,
 		.argument = {VOLUME_AT("volume"), MIRROR_AT(NULL)},
 		.options = resync_options, .columns = cli_job_columns,
-		.run = run_mirror_job, .done = "is resynced",
+		.run = run_mirror_resync, .done = "is resynced",
 		.more = "A leg that has failed is opened anew for it."},
 	{"pivot", "go on on a mirror's leg, under I/O", "startJob", "POST",
 		"/jobs", "operator", JOB_FLAGS,
 		.argument = {VOLUME_AT("volume"), MIRROR_AT(NULL)},
-		.columns = cli_job_columns, .run = run_mirror_job,
-		.done = "goes on on the leg",
-		.more = "The mirror is gone then, and the old file stays as it "
-			"is at that moment."},
+		.options = pivot_options, .columns = cli_job_columns,
+		.run = run_mirror_pivot, .done = "goes on on the leg",
+		.more = "The roles are exchanged: the old file is the leg "
+			"then, "
+			"and kept equal, so that you can pivot back."},
 	{"detach", "end a mirror, under I/O", "detachListener", "DELETE",
 		"/volumes/{name}/listeners/{listener}", "operator",
 		CLI_DRY_RUN | CLI_MATCH | CLI_ASKS,

@@ -150,16 +150,30 @@ int run_mirror_attach(struct cli_run *run)
 	return status;
 }
 
-/* resync, pivot: jobs of that name. */
-int run_mirror_job(struct cli_run *run)
+/* A job of the command's name; takes its options over. */
+static int mirror_job(struct cli_run *run, json_t *options)
 {
 	const struct cli_command *command = run->line.command;
-	json_t *body = json_pack("{ss, ss, sI, s{ss}}", "volume",
+	json_object_set_new(
+		options, "listener", json_string(run->line.argument[1]));
+	json_t *body = json_pack("{ss, ss, sI, so}", "volume",
 		run->line.argument[0], "kind", command->verb, "rate_bytes",
-		read_rate(run), "options", "listener", run->line.argument[1]);
+		read_rate(run), "options", options);
 	int status = run_send(run, command->path, body);
 	json_decref(body);
 	return status;
+}
+
+int run_mirror_resync(struct cli_run *run)
+{
+	return mirror_job(run, json_object());
+}
+
+int run_mirror_pivot(struct cli_run *run)
+{
+	return mirror_job(run,
+		json_pack(
+			"{sb}", "end", (int)cli_line_flag(&run->line, "end")));
 }
 
 int run_rebase(struct cli_run *run)

@@ -65,6 +65,22 @@ static bool drop_must_exist(
 	return true;
 }
 
+/* A listener as it was, but for the source that it keeps equal, which a pivot may have
+ * made another one. A new reference. */
+static json_t *as_it_was(const json_t *was, const json_t *is)
+{
+	json_t *kept = json_copy((json_t *)was);
+	json_t *leg = json_deep_copy(json_object_get(is, "leg"));
+	json_t *before = json_deep_copy(json_object_get(was, "leg"));
+	live_values_shorten(leg);
+	live_values_shorten(before);
+	if (leg && before && !json_equal(leg, before))
+		json_object_set(kept, "leg", leg);
+	json_decref(leg);
+	json_decref(before);
+	return kept;
+}
+
 /* Listeners that stay are written as they were. */
 static void keep_listeners(const json_t *before, json_t *after)
 {
@@ -76,8 +92,9 @@ static void keep_listeners(const json_t *before, json_t *after)
 		unsigned w =
 			live_names_find(&was, is.item[i].name, is.item[i].type);
 		if (w < was.count)
-			json_array_set(
-				listeners, i, (json_t *)was.item[w].document);
+			json_array_set_new(listeners, i,
+				as_it_was(was.item[w].document,
+					is.item[i].document));
 	}
 }
 

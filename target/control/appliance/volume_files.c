@@ -5,6 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool each_leg(json_t *source,
+	bool (*visit)(json_t *protocol, const char *path, bool backing,
+		void *argument),
+	void *argument)
+{
+	json_t *listener;
+	size_t i;
+
+	json_array_foreach(json_object_get(source, "listeners"), i, listener)
+	{
+		json_t *leg = json_object_get(listener, "leg");
+
+		if (leg && !volume_files_each(leg, true, visit, argument))
+			return false;
+	}
+	return true;
+}
+
 bool volume_files_each(json_t *source, bool backing,
 	bool (*visit)(json_t *protocol, const char *path, bool backing,
 		void *argument),
@@ -28,7 +46,7 @@ bool volume_files_each(json_t *source, bool backing,
 				below[i], backing || i == 2, visit, argument))
 			return false;
 	}
-	return true;
+	return each_leg(source, visit, argument);
 }
 
 const char *volume_files_image(const json_t *source)

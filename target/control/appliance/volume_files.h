@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Calls visit for each file that the stack of `source` names, from the top down;
- * `backing`: below an image. False: a visit has said so, and ended it. */
+/* Calls visit for each file that the stack of `source` names, from the top down, then
+ * for those of the legs of its mirrors; `backing`: below an image, or a leg's. False: a visit has said so, and ended it. */
 bool volume_files_each(json_t *source, bool backing,
 	bool (*visit)(json_t *protocol, const char *path, bool backing,
 		void *argument),
