@@ -137,6 +137,7 @@ struct mirror {
 	struct block_claim claim;
 	bool claimed;
 	uint64_t leg_file; /* which one it is or was last (mirror_leg.c) */
+	bool has_map; /* driver.store may be away while it is opened again */
 	bool on_error_fails, failover;
 	_Atomic int error; /* the leg has failed with; 0: it has not */
 

@@ -46,14 +46,18 @@ void mirror_health(struct block_driver *driver, struct block_health *health)
 	struct mirror *mirror = container_of(driver, struct mirror, driver);
 	const struct mirror_options *o = driver->options;
 	int failed = mirror_error(mirror);
+	bool unkept = atomic_load(&mirror->map.error) != 0;
 
 	health->behind_bytes = mirror_behind_bytes(mirror);
 	health->failovers = failovers_of(mirror);
-	health->state = failed	       ? BLOCK_DEGRADED
-		: health->behind_bytes ? BLOCK_BEHIND
-				       : BLOCK_WHOLE;
+	if (failed || unkept)
+		health->state = BLOCK_DEGRADED;
+	else if (health->behind_bytes)
+		health->state = BLOCK_BEHIND;
 	if (failed)
 		health->why = *mirror->why ? mirror->why : strerror(-failed);
+	else if (unkept)
+		health->why = "its map cannot be written: changes fail";
 	health->mends = o->resync == MIRROR_AUTO;
 	health->retry_most_ns = o->retry_s * 1000ull * 1000 * 1000;
 }

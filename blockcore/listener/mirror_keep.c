@@ -78,7 +78,7 @@ static void lane_asks(struct loop_message *message)
 
 	atomic_store(&lane->asked, false);
 	lane->asking = true;
-	if (mirror->driver.store && !mirror->keeping) {
+	if (mirror->has_map && !mirror->keeping) {
 		mirror->keeping = true;
 		loop_errand(
 			control_of(mirror), &mirror->keep, keep_run_co, mirror);
@@ -103,12 +103,12 @@ bool mirror_note(struct mirror_lane *lane, struct mirror_granules granules)
 	bits_set(marks->recent[lane->period], first, last);
 	if (bits_all(marks->kept, first, last))
 		return true;
-	if (mirror->driver.store)
+	if (mirror->has_map)
 		bits_set(marks->wanted, first, last);
 	else
 		bits_set(marks->kept, first, last);
 	mirror_ask(lane); /* also to settle, one day */
-	return !mirror->driver.store;
+	return !mirror->has_map;
 }
 
 void mirror_note_end(struct mirror_lane *lane, unsigned period)
@@ -218,7 +218,7 @@ int mirror_settle_co(struct mirror *mirror)
 	for (uint64_t word = 0; word < BITS_WORDS(marks->count); word++)
 		settle_word(mirror, word, now);
 	mirror->settled++;
-	if (mirror->driver.store)
+	if (mirror->has_map)
 		mirror_map_settle_co(mirror); /* else it says too much */
 	return 0;
 }

@@ -164,7 +164,7 @@ void mirror_leg_exchanged_co(struct mirror *mirror, struct block_source *old)
 void mirror_leg_settle_co(struct mirror *mirror)
 {
 	mirror->leg_file = mirror_leg_file(mirror->driver.others[0]);
-	if (mirror->driver.store)
+	if (mirror->has_map)
 		mirror_map_of_leg_co(mirror);
 }
 
@@ -186,7 +186,7 @@ static void leg_take_co(struct mirror *mirror, struct block_source *leg)
 	log_warning(mirror->driver.name, "mirror",
 		"the leg is in another file than before: it lacks everything");
 	marks_dirty_all(mirror);
-	if (mirror->driver.store)
+	if (mirror->has_map)
 		mirror_map_all_co(mirror);
 }
 
@@ -243,7 +243,8 @@ static int mirror_open_co(struct block_driver *driver, struct err *err)
 
 	if (!error)
 		error = leg_begin_co(mirror, err);
-	if (!error && driver->store)
+	mirror->has_map = driver->store != NULL;
+	if (!error && mirror->has_map)
 		error = mirror_map_open_co(mirror, &mirror->size_bytes, err);
 	if (error) {
 		if (mirror->claimed)
@@ -262,7 +263,7 @@ static void mirror_close_co(struct block_driver *driver)
 	struct mirror *mirror = container_of(driver, struct mirror, driver);
 
 	mirror_keep_stop_co(mirror);
-	if (driver->store)
+	if (mirror->has_map)
 		mirror_map_close_co(mirror);
 	if (mirror->claimed)
 		block_source_unclaim(&mirror->claim);
@@ -323,7 +324,7 @@ static int mirror_changing_co(struct block_driver *driver, struct err *err)
 	struct mirror *mirror = container_of(driver, struct mirror, driver);
 
 	marks_dirty_all(mirror);
-	int error = driver->store ? mirror_map_all_co(mirror) : 0;
+	int error = mirror->has_map ? mirror_map_all_co(mirror) : 0;
 	return error ? err_set(err, -error, "its map cannot be written: %s",
 			       strerror(-error))
 		     : 0;

@@ -27,6 +27,7 @@ struct header {
 	uint32_t state, shift, number;
 	uint64_t count, size_bytes, leg;
 	uint64_t file; /* mirror->leg_file; 0: not known */
+	bool of_all; /* it says "all" whichever leg there is */
 };
 
 static struct block_lane *lane_of(const struct mirror *mirror)
@@ -38,6 +39,8 @@ static struct block_lane *lane_of(const struct mirror *mirror)
 static int map_write_co(
 	struct mirror *mirror, uint64_t offset, void *data, size_t bytes)
 {
+	if (!mirror->driver.store)
+		return -ENODEV;
 	return block_transfer_co(mirror->driver.store, lane_of(mirror),
 		BLOCK_WRITE, BLOCK_FUA | BLOCK_INTERNAL, offset, bytes, data);
 }
@@ -97,7 +100,7 @@ static int header_get(struct mirror *mirror, const uint8_t *bytes,
 {
 	const char *name = mirror->driver.name;
 
-	*h = (struct header){.state = ALL};
+	*h = (struct header){.state = ALL, .of_all = true};
 	if (is_zero(bytes, SECTOR))
 		return 0;
 	if (memcmp(bytes, magic, sizeof magic) ||
@@ -114,7 +117,7 @@ static int header_get(struct mirror *mirror, const uint8_t *bytes,
 	*h = (struct header){get_le32(bytes + 12), get_le32(bytes + 16),
 		get_le32(bytes + 20), get_le64(bytes + 24),
 		get_le64(bytes + 32), get_le64(bytes + 40),
-		get_le64(bytes + 48)};
+		get_le64(bytes + 48), get_le32(bytes + 12) == ALL};
 	bool other = h->file && mirror->leg_file && h->file != mirror->leg_file;
 	if (h->state != MARKS || other || h->shift != mirror->marks.shift ||
 		h->leg != mirror->map.leg ||
@@ -144,6 +147,9 @@ static uint64_t block_offset(uint64_t block)
 static int map_enlarge_co(struct mirror *mirror, struct err *err)
 {
 	uint64_t needs = block_offset(map_blocks(mirror));
+
+	if (!mirror->driver.store)
+		return err_set(err, ENODEV, "its map is not open");
 	struct block_info info =
 		block_source_info(mirror->driver.store, lane_of(mirror));
 
@@ -296,9 +302,16 @@ int mirror_map_open_co(struct mirror *mirror, uint64_t *size, struct err *err)
 	/* Sectors of what was there before are none of this one's. */
 	map->number = (uint32_t)loop_random(lane_of(mirror)->loop);
 	error = header_write_co(mirror, ALL);
-	return error ? err_set(err, -error, "its map cannot be written: %s",
-			       strerror(-error))
-		     : 0;
+	if (error && !h.of_all)
+		return err_set(err, -error, "its map cannot be written: %s",
+			strerror(-error));
+	if (error)
+		log_warning(mirror->driver.name, "mirror",
+			"its map cannot be written: %s; it says that the leg "
+			"lacks everything, until it can",
+			strerror(-error));
+	map->all = true;
+	return 0;
 }
 
 /* What is changed from now on it does not see. */
@@ -346,8 +359,8 @@ static void map_failed_co(struct mirror *mirror, int error)
 	atomic_store(&map->error, error);
 	if (error)
 		log_error(mirror->driver.name, "mirror",
-			"nor can that be written: changes fail; detach the "
-			"mirror");
+			"nor can that be written: changes fail until the map "
+			"can be opened again, or the mirror is detached");
 }
 
 static bool block_is_wanted(const struct mirror *mirror, uint64_t block)
@@ -359,6 +372,29 @@ static bool block_is_wanted(const struct mirror *mirror, uint64_t block)
 	if (last >= marks->count)
 		last = marks->count - 1;
 	return bits_any(marks->wanted, first, last);
+}
+
+int mirror_map_again_co(struct mirror *mirror,
+	int (*open_co)(
+		struct block_driver *driver, void *argument, struct err *err),
+	void *argument, struct err *err)
+{
+	struct block_driver *driver = &mirror->driver;
+
+	co_mutex_lock_co(&mirror->map.writing);
+	if (driver->store)
+		block_source_put_co(driver->store);
+	driver->store = NULL;
+	int error = open_co(driver, argument, err);
+	if (!error) {
+		error = header_write_co(mirror, ALL);
+		if (error)
+			err_set(err, -error, "it cannot be written: %s",
+				strerror(-error));
+	}
+	atomic_store(&mirror->map.error, error);
+	co_mutex_unlock(&mirror->map.writing);
+	return error ? err_wrap(err, "the map") : 0;
 }
 
 void mirror_map_keep_co(struct mirror *mirror)

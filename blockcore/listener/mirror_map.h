@@ -18,7 +18,8 @@
  *     never undone by a block that was written before.
  *  4. Where it cannot be written, the header says "all" from then on; where even that
  *     cannot be written, changes that need a mark fail: nothing is promised that a
- *     restart would not know.
+ *     restart would not know. The file is opened again by the next resync, as a file
+ *     of which a durable write failed promises nothing any more.
  *  5. A file that is something else is refused. One that is ours and damaged, of
  *     another granularity or of another leg (mirror_leg.c) says "all". A damaged sector of the body
  *     says so of its granules.
@@ -40,6 +41,12 @@ uint64_t mirror_leg_file(struct block_source *leg);
 int mirror_map_open_co(struct mirror *mirror, uint64_t *size, struct err *err);
 void mirror_map_close_co(struct mirror *mirror);
 
+/* Nothing could be written: `open_co` opens driver->store once more, which is closed.
+ * All may differ then, durable, and changes go on. */
+int mirror_map_again_co(struct mirror *mirror,
+	int (*open_co)(
+		struct block_driver *driver, void *argument, struct err *err),
+	void *argument, struct err *err);
 /* All may differ, durable. */
 int mirror_map_all_co(struct mirror *mirror);
 /* The marks that lanes want are kept. */

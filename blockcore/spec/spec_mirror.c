@@ -7,7 +7,7 @@
 #include "blockcore/base/bits.h"
 #include "blockcore/core/core.h"
 #include "blockcore/core/driver.h"
-#include "blockcore/listener/mirror.h"
+#include "blockcore/listener/mirror_map.h"
 #include "blockcore/spec.h"
 #include "blockcore/spec/spec_chunk.h"
 #include "blockcore/spec/spec_internal.h"
@@ -84,6 +84,14 @@ static int resync_reopen_co(struct spec_resync *resync, struct err *err)
 	return error;
 }
 
+static int resync_open_map_co(
+	struct block_driver *driver, void *argument, struct err *err)
+{
+	const struct spec_resync *resync = argument;
+
+	return spec_open_store_co(resync->source, driver, err);
+}
+
 /* In the mirror's turn: nobody settles. */
 static int resync_begin_co(struct spec_resync *resync, struct err *err)
 {
@@ -95,6 +103,9 @@ static int resync_begin_co(struct spec_resync *resync, struct err *err)
 		mirror_turn_co(mirror); /* the leg's last answers are heard */
 		error = resync_reopen_co(resync, err);
 	}
+	if (!error && atomic_load(&mirror->map.error))
+		error = mirror_map_again_co(
+			mirror, resync_open_map_co, resync, err);
 	co_mutex_unlock(&mirror->turn);
 	return error;
 }

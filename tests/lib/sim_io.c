@@ -101,6 +101,11 @@ static int io_fault(struct sim_world *self, const struct ring_op *op)
 		struct sim_fault *fault = self->faults[i];
 		if (!fault || !(fault->opcodes >> op->opcode & 1))
 			continue;
+		if (fault->path &&
+			strcmp(fault->path,
+				((struct sim_file *)op->file)->inode->path) !=
+				0)
+			continue;
 		if (fault->length_bytes &&
 			(op->offset_bytes >= fault->offset_bytes +
 						fault->length_bytes ||

@@ -75,6 +75,7 @@ struct sim_fault {
 	unsigned times; /* then fails so many; 0: all */
 	unsigned percent; /* of those; 0: all of them */
 	int error; /* -EIO, -ENOSPC ... */
+	const char *path; /* of this file only; NULL: of any */
 	uint64_t offset_bytes,
 		length_bytes; /* only there; length 0: anywhere */
 	uint64_t hits; /* the world's */

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "tests/lib/mirror_pair.h"
+#include "tests/lib/power_cut.h"
+#include "tests/lib/sim_world.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -186,6 +188,125 @@ static void test_damaged_co(struct stack_rig *rig, void *argument)
 		-EINVAL);
 }
 
+/* -- where it cannot be written ------------------------------------------- */
+
+#define SETTLED_NS (11ull * 1000 * 1000 * 1000)
+#define ANY_WRITE (1u << RING_WRITE)
+
+/* In sync, everything taken off. */
+static struct mirror_pair settled_co(struct stack_rig *rig)
+{
+	struct mirror_pair pair = open_co(rig, MIRROR(COPY, WHERE));
+
+	CHECK_INT(pair_write_co(&pair, 0, 1), 0);
+	pair_resync_co(&pair);
+	loop_sleep_co(block_core_lane(rig->core, 0)->loop, SETTLED_NS);
+	CHECK_INT(stack_rig_figure(pair.source, "kept_bytes"), 0);
+	return pair;
+}
+
+static void expect_behind_co(struct stack_rig *rig, void *argument)
+{
+	const uint64_t *least = argument;
+	struct mirror_pair pair = open_co(rig, MIRROR(COPY, WHERE));
+
+	CHECK(pair_behind(&pair) >= *least);
+	pair_resync_co(&pair);
+	block_source_put_co(pair.source);
+}
+
+/* What is there if the power fails now. */
+static void expect_after_cut_co(struct stack_rig *rig, uint64_t least)
+{
+	struct power_cut cut;
+
+	power_cut_take(&cut, rig, 1, 0, NULL);
+	power_cut_reopen(&cut, expect_behind_co, &least);
+}
+
+/* A mark cannot: the header says so, and hosts see nothing. */
+static void test_mark_fails_co(struct stack_rig *rig, void *argument)
+{
+	struct sim_fault fault = {.opcodes = ANY_WRITE,
+		.path = "data/marks",
+		.error = -ENOSPC,
+		.offset_bytes = 4096,
+		.length_bytes = 1 << 20};
+	struct mirror_pair pair = settled_co(rig);
+
+	(void)argument;
+	sim_world_fail(rig->world, &fault);
+	CHECK_INT(pair_write_co(&pair, 5 * PAIR_GRANULE, 2), 0);
+	CHECK(fault.hits > 0);
+	expect_after_cut_co(rig, PAIR_BYTES);
+	sim_world_heal(rig->world, &fault);
+	/* When it can be again, so it is. */
+	loop_sleep_co(block_core_lane(rig->core, 0)->loop, SETTLED_NS);
+	CHECK_INT(pair_write_co(&pair, 6 * PAIR_GRANULE, 3), 0);
+	block_source_put_co(pair.source);
+	pair = open_co(rig, MIRROR(COPY, WHERE));
+	CHECK_INT(pair_behind(&pair), PAIR_GRANULE);
+	block_source_put_co(pair.source);
+}
+
+/* Nothing can: what needs a mark fails, and has not happened on either leg. */
+static void test_header_fails_co(struct stack_rig *rig, void *argument)
+{
+	struct sim_fault fault = {
+		.opcodes = ANY_WRITE, .path = "data/marks", .error = -EIO};
+	struct mirror_pair pair = settled_co(rig);
+	uint8_t *zeroes = calloc(1, PAIR_BLOCK);
+
+	(void)argument;
+	sim_world_fail(rig->world, &fault);
+	CHECK_INT(pair_write_co(&pair, 5 * PAIR_GRANULE, 2), -EIO);
+	CHECK_INT(pair_write_co(&pair, 5 * PAIR_GRANULE, 2), -EIO);
+	stack_rig_expect_co(
+		rig, pair.source, 5 * PAIR_GRANULE, PAIR_BLOCK, zeroes);
+	pair_expect_state(&pair, "degraded");
+	pair_job_end_co(pair_job_co(&pair), JOB_FAILED, "the map");
+	sim_world_heal(rig->world, &fault);
+	/* It is opened again. */
+	pair_resync_co(&pair);
+	CHECK_INT(pair_write_co(&pair, 5 * PAIR_GRANULE, 2), 0);
+	expect_after_cut_co(rig, PAIR_GRANULE);
+	block_source_put_co(pair.source);
+	free(zeroes);
+}
+
+/* A full disk under all three, and a start on it. */
+static void test_full_co(struct stack_rig *rig, void *argument)
+{
+	struct sim_fault fault = {
+		.opcodes = ANY_WRITE, .path = "data/marks", .error = -ENOSPC};
+	struct mirror_pair pair = settled_co(rig);
+
+	(void)argument;
+	block_source_put_co(pair.source);
+	pair = open_co(rig, MIRROR(COPY, WHERE));
+	pair_expect_state(&pair, "in sync");
+	/* It joins a source in use: the header says "all". */
+	pair_detach_co(&pair);
+	block_source_put_co(pair.source);
+	sim_world_fail(rig->world, &fault);
+	pair = open_co(rig, MIRROR(COPY, WHERE));
+	CHECK_INT(pair_behind(&pair), PAIR_BYTES);
+	CHECK_INT(pair_write_co(&pair, 5 * PAIR_GRANULE, 2), 0);
+	pair_resync_co(&pair);
+	CHECK_INT(pair_write_co(&pair, 6 * PAIR_GRANULE, 3), 0);
+	expect_after_cut_co(rig, PAIR_BYTES);
+	block_source_put_co(pair.source);
+	sim_world_heal(rig->world, &fault);
+	pair = open_co(rig, MIRROR(COPY, WHERE));
+	CHECK_INT(pair_behind(&pair), PAIR_BYTES);
+	CHECK_INT(pair_resync_co(&pair), PAIR_BYTES);
+	block_source_put_co(pair.source);
+}
+
+#define SIMULATED(name) \
+	STACK_RIG_CASE( \
+		name, simulated, .world = "simulated", .lanes = 3, .seed = 1)
+
 #define THREADS(name) \
 	STACK_RIG_CASE(name, threads, .world = "threads", .lanes = 3)
 
@@ -198,6 +319,9 @@ int main(void)
 		THREADS(test_failed_co),
 		THREADS(test_unknown_co),
 		THREADS(test_damaged_co),
+		SIMULATED(test_mark_fails_co),
+		SIMULATED(test_header_fails_co),
+		SIMULATED(test_full_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
