@@ -60,7 +60,7 @@ check "its leg is away: the volume is there" start_kept_daemon
 check "with all that was acknowledged" survivor_verifies
 check "it is degraded" is degraded
 check "an event says so" wait_until event degraded
-check "and why" event_says far/b.raw
+check "and why" wait_until event_says far/b.raw
 check "so does the tree" tree_says 'a  online .*mirror m degraded \(.*far/b.raw'
 check "and the doctor" doctor_says failed
 check "and the metrics" metric degraded 1
@@ -86,7 +86,7 @@ mv "$work/data/a.raw" "$work/a.raw"
 check "the old file is away" start_kept_daemon
 check "and is not made anew" is degraded
 check "all that was acknowledged is in the other" survivor_verifies
-check "it is said which one" event_says a.raw
+check "it is said which one" wait_until event_says a.raw
 mv "$work/a.raw" "$work/data/a.raw"
 check "it comes back, too" wait_until is "in sync"
 check "a host, again" survivor_starts
