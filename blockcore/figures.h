@@ -52,6 +52,22 @@ void block_layers_visit(struct block_source *source,
 	void (*each)(const struct block_layer *layer, void *argument),
 	void *argument);
 
+/* What a driver keeps of what is read; since it was opened. */
+struct block_cached {
+	const char *path; /* as in struct block_layer */
+	uint64_t hits, misses; /* reads of hosts from memory, from below */
+	uint64_t past; /* reads that are too large, or a job's */
+	uint64_t hit_bytes;
+	uint64_t kept, evicted; /* blocks that came in, that had to go */
+	uint64_t blocks; /* that there is room for */
+	/* Memory for blocks, what of it is in use, and for the account of them. */
+	uint64_t size_bytes, used_bytes, overhead_bytes;
+};
+/* Calls `each` for each of them, as block_layers_visit. */
+void block_caches_visit(struct block_source *source,
+	void (*each)(const struct block_cached *cached, void *argument),
+	void *argument);
+
 /* Of a driver in a source's own stack that keeps something in more than one place:
  * whether it is whole. */
 enum block_health_state {

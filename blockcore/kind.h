@@ -41,6 +41,7 @@ enum block_band {
 };
 
 struct ring_space;
+struct block_cached;
 struct block_health;
 struct block_image;
 
@@ -139,6 +140,10 @@ struct block_kind {
 	 * figures.h; name, kind and job are filled in). Control lane; optional. */
 	void (*health)(
 		struct block_driver *driver, struct block_health *health);
+	/* Of a listener that keeps what is read: adds its figures to *cached, which is
+	 * zero (figures.h). Control lane. Optional. */
+	void (*cached)(
+		struct block_driver *driver, struct block_cached *cached);
 	/* What is read there is about to change otherwise than by requests: another
 	 * content or a smaller size, behind the gate, or it joins a source in use.
 	 * What of that must be durable first it makes so; non-zero: not to be. Perhaps

@@ -10,10 +10,14 @@
  *  2. What cannot be given back (in use, or not written yet) stays: the bound is
  *     exceeded by that at most, and by what comes in while some goes.
  *  3. Only the control lane counts; figures can be read there.
+ *
+ * And of what listeners cache: one more bound, for all of them. Each takes all of its
+ * memory when it is opened, or gets none.
  */
 #ifndef BLOCKCORE_MEMORY_H
 #define BLOCKCORE_MEMORY_H
 
+#include "blockcore/base/err.h"
 #include "blockcore/block.h"
 
 #define BLOCK_MEMORY_BYTES (512ull << 20) /* unless said otherwise */
@@ -44,5 +48,17 @@ struct block_memory {
 void block_memory_limit(struct block_core *core, uint64_t bytes);
 /* As it is now; the core's. */
 const struct block_memory *block_memory_of(const struct block_core *core);
+
+#define BLOCK_CACHE_BYTES (1ull << 30) /* unless said otherwise */
+struct block_caches {
+	uint64_t limit_bytes, used_bytes;
+};
+/* -EBUSY with a text that says what is left. */
+int block_cache_take(struct block_core *core, uint64_t bytes, struct err *err);
+void block_cache_give(struct block_core *core, uint64_t bytes);
+/* Another bound, before there is a source. */
+void block_cache_limit(struct block_core *core, uint64_t bytes);
+/* As they are now; the core's. */
+const struct block_caches *block_caches_of(const struct block_core *core);
 
 #endif

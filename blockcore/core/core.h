@@ -78,6 +78,7 @@ struct block_core {
 	struct block_source_list sources; /* control lane */
 	struct map names; /* of the listed ones, to them; control lane */
 	struct block_memory memory;
+	struct block_caches caches;
 	unsigned lane_count;
 	struct block_lane lane[BLOCK_MAX_LANES];
 	struct block_lane_private private[BLOCK_MAX_LANES];

@@ -108,29 +108,50 @@ void block_health_visit(struct block_source *source,
 	}
 }
 
-/* -- layers ---------------------------------------------------------------- */
+/* -- layers, caches ---------------------------------------------------------------- */
 
 #define LAYER_PATH_BYTES 512u
 
 struct walk {
+	void (*look)(
+		struct walk *walk, struct block_driver *driver, unsigned depth);
 	void (*each)(const struct block_layer *layer, void *argument);
+	void (*each_cached)(const struct block_cached *cached, void *argument);
 	void *argument;
 	unsigned left;
 	char path[LAYER_PATH_BYTES];
 };
 
-static void walk_driver(struct walk *walk, const struct block_driver *driver,
-	size_t prefix, unsigned depth)
+static void look_layer(
+	struct walk *walk, struct block_driver *driver, unsigned depth)
 {
 	struct block_layer layer = {
 		.path = walk->path, .kind = driver->kind->name, .depth = depth};
 
-	walk->left--;
-	snprintf(walk->path + prefix, sizeof walk->path - prefix, "%s",
-		driver->name);
 	for (unsigned i = 0; i < driver->core->lane_count; i++)
 		block_times_sum(block_driver_times(driver, i), &layer.times);
 	walk->each(&layer, walk->argument);
+}
+
+static void look_cached(
+	struct walk *walk, struct block_driver *driver, unsigned depth)
+{
+	struct block_cached cached = {.path = walk->path};
+
+	(void)depth;
+	if (!driver->kind->cached)
+		return;
+	driver->kind->cached(driver, &cached);
+	walk->each_cached(&cached, walk->argument);
+}
+
+static void walk_driver(struct walk *walk, struct block_driver *driver,
+	size_t prefix, unsigned depth)
+{
+	walk->left--;
+	snprintf(walk->path + prefix, sizeof walk->path - prefix, "%s",
+		driver->name);
+	walk->look(walk, driver, depth);
 }
 
 static void walk_source(struct walk *walk, const struct block_source *source,
@@ -173,8 +194,22 @@ void block_layers_visit(struct block_source *source,
 	void (*each)(const struct block_layer *layer, void *argument),
 	void *argument)
 {
-	struct walk walk = {
-		.each = each, .argument = argument, .left = BLOCK_LAYERS_MOST};
+	struct walk walk = {.look = look_layer,
+		.each = each,
+		.argument = argument,
+		.left = BLOCK_LAYERS_MOST};
+
+	walk_source(&walk, source, 0, 0);
+}
+
+void block_caches_visit(struct block_source *source,
+	void (*each)(const struct block_cached *cached, void *argument),
+	void *argument)
+{
+	struct walk walk = {.look = look_cached,
+		.each_cached = each,
+		.argument = argument,
+		.left = BLOCK_LAYERS_MOST};
 
 	walk_source(&walk, source, 0, 0);
 }

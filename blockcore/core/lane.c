@@ -46,6 +46,7 @@ struct block_core *block_core_new(struct ring_world *world, unsigned lanes,
 	core->data_directory = directory;
 	LIST_INIT(&core->sources);
 	block_memory_limit(core, BLOCK_MEMORY_BYTES);
+	block_cache_limit(core, BLOCK_CACHE_BYTES);
 	for (unsigned i = 0; i < lanes; i++) {
 		core->lane[i].core = core;
 		core->lane[i].index = i;

@@ -5,6 +5,8 @@
 #include "blockcore/core/core.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
 
 void block_memory_join(struct block_core *core, struct block_memory_user *user)
 {
@@ -67,4 +69,36 @@ void block_memory_limit(struct block_core *core, uint64_t bytes)
 const struct block_memory *block_memory_of(const struct block_core *core)
 {
 	return &core->memory;
+}
+
+int block_cache_take(struct block_core *core, uint64_t bytes, struct err *err)
+{
+	struct block_caches *caches = &core->caches;
+	uint64_t left = caches->limit_bytes - caches->used_bytes;
+
+	if (bytes > left)
+		return err_set(err, EBUSY,
+			"a cache that takes %" PRIu64 " bytes: of the %" PRIu64
+			" that all may take %" PRIu64
+			" are left; give a smaller size, or allow more "
+			"(read_cache in the settings)",
+			bytes, caches->limit_bytes, left);
+	caches->used_bytes += bytes;
+	return 0;
+}
+
+void block_cache_give(struct block_core *core, uint64_t bytes)
+{
+	assert(core->caches.used_bytes >= bytes);
+	core->caches.used_bytes -= bytes;
+}
+
+void block_cache_limit(struct block_core *core, uint64_t bytes)
+{
+	core->caches.limit_bytes = bytes;
+}
+
+const struct block_caches *block_caches_of(const struct block_core *core)
+{
+	return &core->caches;
 }

@@ -16,13 +16,16 @@
  *     business.
  *  3. What a job reads (a scrub, a copy) comes from below, and is not kept; so is a read
  *     of more than `largest` bytes.
- *  4. All memory is allocated when it is opened, but small objects of reads on their
- *     way, which come from a slab of the lane.
+ *  4. All memory is allocated when it is opened or gets another size, of the room that
+ *     all caches share (memory.h), but small objects of reads on their way, which come
+ *     from a slab of the lane.
  */
 #include "blockcore/base/counter.h"
 #include "blockcore/base/slab.h"
+#include "blockcore/figures.h"
 #include "blockcore/kinds.h"
 #include "blockcore/listener/cache_store.h"
+#include "blockcore/memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,7 +40,9 @@ struct cache_driver {
 	struct block_driver driver;
 	struct cache_store *store;
 	unsigned shift;
+	uint64_t largest_bytes;
 	uint64_t size_bytes; /* of the source */
+	uint64_t memory_bytes; /* taken of what all caches may have */
 };
 
 struct cache_lane {
@@ -58,6 +63,7 @@ struct cache_read {
 static const struct opt_spec options[] = {
 	{.name = "size",
 		.type = OPT_SIZE,
+		.flags = OPT_LIVE,
 		.offset = FIELD(size_bytes),
 		.min = 1u << 20,
 		.max = 1ull << 40,
@@ -149,10 +155,8 @@ static void note_read(struct cache_lane *lane, struct block_request *request)
 
 static void submit_read(struct cache_lane *lane, struct block_request *request)
 {
-	const struct cache_options *o = lane->cache->driver.options;
-
 	if (request->flags & (BLOCK_INTERNAL | BLOCK_POINT) ||
-		request->length_bytes > o->largest_bytes) {
+		request->length_bytes > lane->cache->largest_bytes) {
 		counter_add(&lane->past, 1);
 	} else if (read_kept(lane, request)) {
 		counter_add(&lane->hits, 1);
@@ -245,23 +249,79 @@ static int cache_check(
 	return 0;
 }
 
-static int cache_open_co(struct block_driver *driver, struct err *err)
+static uint64_t memory_of(const struct cache_options *o)
 {
-	struct cache_driver *cache = cache_of(driver);
-	const struct cache_options *o = driver->options;
+	return o->size_bytes +
+		cache_store_overhead(o->size_bytes, (uint32_t)o->block_bytes);
+}
 
-	cache->shift = (unsigned)__builtin_ctzll(o->block_bytes);
-	cache->store = cache_store_new(o->size_bytes, (uint32_t)o->block_bytes);
-	if (cache->store)
-		return 0;
+static int no_memory(const struct cache_options *o, struct err *err)
+{
 	return err_set(err, ENOMEM,
 		"no memory for %llu bytes of blocks: give a smaller size",
 		(unsigned long long)o->size_bytes);
 }
 
+static int cache_open_co(struct block_driver *driver, struct err *err)
+{
+	struct cache_driver *cache = cache_of(driver);
+	const struct cache_options *o = driver->options;
+	int error = block_cache_take(driver->core, memory_of(o), err);
+
+	if (error)
+		return error;
+	cache->memory_bytes = memory_of(o);
+	cache->largest_bytes = o->largest_bytes;
+	cache->shift = (unsigned)__builtin_ctzll(o->block_bytes);
+	cache->store = cache_store_new(o->size_bytes, (uint32_t)o->block_bytes);
+	if (cache->store)
+		return 0;
+	block_cache_give(driver->core, cache->memory_bytes);
+	return no_memory(o, err);
+}
+
 static void cache_close_co(struct block_driver *driver)
 {
-	cache_store_free(cache_of(driver)->store);
+	struct cache_driver *cache = cache_of(driver);
+
+	cache_store_free(cache->store);
+	block_cache_give(driver->core, cache->memory_bytes);
+}
+
+/* For a moment there is memory for both sizes; room is what counts afterwards. */
+static int cache_set_size(struct cache_driver *cache,
+	const struct cache_options *new, struct err *err)
+{
+	struct block_core *core = cache->driver.core;
+
+	block_cache_give(core, cache->memory_bytes);
+	int error = block_cache_take(core, memory_of(new), err);
+	if (!error && !cache_store_resize(cache->store, new->size_bytes)) {
+		block_cache_give(core, memory_of(new));
+		error = no_memory(new, err);
+	}
+	if (error)
+		/* What it had is still there: nobody came in between. */
+		block_cache_take(core, cache->memory_bytes, NULL);
+	else
+		cache->memory_bytes = memory_of(new);
+	return error;
+}
+
+static int cache_configure_co(
+	struct block_driver *driver, void *values, struct err *err)
+{
+	struct cache_options *new = values, *now = driver->options;
+	struct cache_options old = *now;
+	int error = new->size_bytes == old.size_bytes
+		? 0
+		: cache_set_size(cache_of(driver), new, err);
+
+	if (error)
+		return error;
+	*now = *new;
+	*new = old;
+	return 0;
 }
 
 static int cache_lane_start(
@@ -282,33 +342,47 @@ static void cache_lane_stop(
 	slab_fini(&l->reads);
 }
 
-static void cache_status(struct block_driver *driver, FILE *out)
+static void cache_cached(
+	struct block_driver *driver, struct block_cached *cached)
 {
 	struct cache_driver *cache = cache_of(driver);
 	const struct cache_options *o = driver->options;
-	uint64_t hits = 0, misses = 0, past = 0, bytes = 0;
 	struct cache_store_figures f;
 
 	for (unsigned i = 0; i < block_core_lanes(driver->core); i++) {
 		struct cache_lane *lane = block_driver_lane(
 			driver, block_core_lane(driver->core, i));
 
-		hits += counter_get(&lane->hits);
-		misses += counter_get(&lane->misses);
-		past += counter_get(&lane->past);
-		bytes += counter_get(&lane->hit_bytes);
+		cached->hits += counter_get(&lane->hits);
+		cached->misses += counter_get(&lane->misses);
+		cached->past += counter_get(&lane->past);
+		cached->hit_bytes += counter_get(&lane->hit_bytes);
 	}
 	cache_store_figures(cache->store, &f);
+	cached->blocks = f.entries;
+	cached->size_bytes = f.entries * o->block_bytes;
+	cached->used_bytes = f.used * o->block_bytes;
+	cached->overhead_bytes = cache->memory_bytes - o->size_bytes;
+	cached->kept = f.kept;
+	cached->evicted = f.evicted;
+}
+
+static void cache_status(struct block_driver *driver, FILE *out)
+{
+	const struct cache_options *o = driver->options;
+	struct block_cached c = {0};
+
+	cache_cached(driver, &c);
 	fprintf(out,
 		"\"hits\": %llu, \"misses\": %llu, \"past\": %llu, "
 		"\"hit_bytes\": %llu, \"blocks\": %llu, \"blocks_used\": %llu, "
 		"\"kept\": %llu, \"evicted\": %llu, \"overhead_bytes\": %llu",
-		(unsigned long long)hits, (unsigned long long)misses,
-		(unsigned long long)past, (unsigned long long)bytes,
-		(unsigned long long)f.entries, (unsigned long long)f.used,
-		(unsigned long long)f.kept, (unsigned long long)f.evicted,
-		(unsigned long long)cache_store_overhead(
-			o->size_bytes, (uint32_t)o->block_bytes));
+		(unsigned long long)c.hits, (unsigned long long)c.misses,
+		(unsigned long long)c.past, (unsigned long long)c.hit_bytes,
+		(unsigned long long)c.blocks,
+		(unsigned long long)(c.used_bytes / o->block_bytes),
+		(unsigned long long)c.kept, (unsigned long long)c.evicted,
+		(unsigned long long)c.overhead_bytes);
 }
 
 const struct block_kind cache_kind = {
@@ -332,5 +406,7 @@ const struct block_kind cache_kind = {
 	.submit = cache_submit,
 	.narrow = cache_narrow,
 	.content_changed = cache_content_changed,
+	.configure_co = cache_configure_co,
+	.cached = cache_cached,
 	.status = cache_status,
 };

@@ -4,8 +4,9 @@
  *
  * A shard has a table of entries, chains by hash, two queues linked by index, and
  * CHANGES counts of changes, which blocks share by hash: two blocks with one count only
- * make that something is not kept. A change of more blocks than a shard has entries is
- * counted once for all of them (`wide`).
+ * make that something is not kept. A change of more blocks than a shard had entries
+ * at first is counted once for all of them (`wide`): both its ends alike, whatever size
+ * the store has by then.
  */
 #include "blockcore/listener/cache_store.h"
 
@@ -41,7 +42,7 @@ struct shard {
 	struct entry *entry;
 	uint32_t *bucket;
 	uint64_t *gone; /* numbers + 1 of blocks that left, by hash */
-	uint8_t *data;
+	uint8_t *data; /* begins the memory of all of these */
 	struct {
 		uint32_t newest, oldest, count;
 	} queue[QUEUES];
@@ -51,7 +52,7 @@ struct shard {
 
 struct cache_store {
 	uint32_t block_bytes;
-	void *memory;
+	uint64_t wide_blocks;
 	struct shard shard[SHARDS];
 };
 
@@ -271,7 +272,7 @@ bool cache_store_keep(struct cache_store *store, uint64_t block,
 
 static bool is_wide(struct cache_store *store, uint64_t first, uint64_t last)
 {
-	return last - first >= store->shard[0].entries;
+	return last - first >= store->wide_blocks;
 }
 
 static void shard_drop(struct shard *shard, uint64_t first, uint64_t last)
@@ -361,13 +362,14 @@ uint64_t cache_store_overhead(uint64_t bytes, uint32_t block_bytes)
 	return SHARDS * shard_bytes(entries, 0) + sizeof(struct cache_store);
 }
 
-/* Lays the parts of a shard out in memory, data first; returns what is behind it. */
-static uint8_t *shard_init(
+/* What changes with the size of a shard. */
+static void shard_lay(
 	struct shard *shard, uint8_t *memory, uint32_t entries, uint32_t bytes)
 {
-	pthread_mutex_init(&shard->mutex, NULL);
 	shard->entries = entries;
 	shard->buckets = 2 * entries;
+	shard->used = 0;
+	shard->free = 0;
 	shard->data = memory;
 	memory += (uint64_t)entries * bytes;
 	shard->gone = (void *)memory;
@@ -375,14 +377,41 @@ static uint8_t *shard_init(
 	shard->entry = (void *)memory;
 	memory += entries * sizeof(struct entry);
 	shard->bucket = (void *)memory;
-	memory += shard->buckets * sizeof(uint32_t);
-	memset(shard->bucket, 0xff, shard->buckets * sizeof(uint32_t));
-	memset(shard->gone, 0, entries * sizeof(uint64_t));
-	for (uint32_t i = 0; i < entries; i++)
-		shard->entry[i].chain = i + 1 < entries ? i + 1 : NONE;
-	for (unsigned queue = 0; queue < QUEUES; queue++)
+	for (unsigned queue = 0; queue < QUEUES; queue++) {
 		shard->queue[queue].newest = shard->queue[queue].oldest = NONE;
+		shard->queue[queue].count = 0;
+	}
+}
+
+/* Memory as shard_lay expects it, without a block. */
+static uint8_t *shard_memory(uint32_t entries, uint32_t block_bytes)
+{
+	uint8_t *memory = malloc(shard_bytes(entries, block_bytes));
+	struct shard shard;
+
+	if (!memory)
+		return NULL;
+	shard_lay(&shard, memory, entries, block_bytes);
+	memset(shard.bucket, 0xff, shard.buckets * sizeof(uint32_t));
+	memset(shard.gone, 0, entries * sizeof(uint64_t));
+	for (uint32_t i = 0; i < entries; i++)
+		shard.entry[i].chain = i + 1 < entries ? i + 1 : NONE;
 	return memory;
+}
+
+/* Of all shards, or none. */
+static bool memory_new(
+	uint8_t *memory[SHARDS], uint32_t entries, uint32_t block_bytes)
+{
+	for (unsigned i = 0; i < SHARDS; i++) {
+		memory[i] = shard_memory(entries, block_bytes);
+		if (memory[i])
+			continue;
+		while (i-- > 0)
+			free(memory[i]);
+		return false;
+	}
+	return true;
 }
 
 struct cache_store *cache_store_new(uint64_t bytes, uint32_t block_bytes)
@@ -390,29 +419,48 @@ struct cache_store *cache_store_new(uint64_t bytes, uint32_t block_bytes)
 	uint32_t entries = shard_entries(bytes, block_bytes);
 	struct cache_store *store =
 		aligned_alloc(LINE_BYTES, sizeof(struct cache_store));
-	uint8_t *memory = NULL;
+	uint8_t *memory[SHARDS];
 
-	if (store) {
-		memset(store, 0, sizeof *store);
-		store->memory = memory =
-			malloc(SHARDS * shard_bytes(entries, block_bytes));
-	}
-	if (!memory) {
+	if (!store || !memory_new(memory, entries, block_bytes)) {
 		free(store);
 		return NULL;
 	}
+	memset(store, 0, sizeof *store);
 	store->block_bytes = block_bytes;
-	for (unsigned i = 0; i < SHARDS; i++)
-		memory = shard_init(
-			&store->shard[i], memory, entries, block_bytes);
+	store->wide_blocks = entries;
+	for (unsigned i = 0; i < SHARDS; i++) {
+		pthread_mutex_init(&store->shard[i].mutex, NULL);
+		shard_lay(&store->shard[i], memory[i], entries, block_bytes);
+	}
 	return store;
+}
+
+/* What takes long is done before anybody waits for it. */
+bool cache_store_resize(struct cache_store *store, uint64_t bytes)
+{
+	uint32_t entries = shard_entries(bytes, store->block_bytes);
+	uint8_t *memory[SHARDS];
+
+	if (!memory_new(memory, entries, store->block_bytes))
+		return false;
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *shard = &store->shard[i];
+
+		pthread_mutex_lock(&shard->mutex);
+		uint8_t *old = shard->data;
+		shard_lay(shard, memory[i], entries, store->block_bytes);
+		pthread_mutex_unlock(&shard->mutex);
+		free(old);
+	}
+	return true;
 }
 
 void cache_store_free(struct cache_store *store)
 {
-	for (unsigned i = 0; i < SHARDS; i++)
+	for (unsigned i = 0; i < SHARDS; i++) {
 		pthread_mutex_destroy(&store->shard[i].mutex);
-	free(store->memory);
+		free(store->shard[i].data);
+	}
 	free(store);
 }
 

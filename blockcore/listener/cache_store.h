@@ -18,7 +18,7 @@
  *     changes that have ended, and none after one that has begun.
  *  2. A shard's mutex covers its entries, its queues and its change counts; a block is in
  *     one shard, and is copied with the mutex held. Never two mutexes at a time.
- *  3. All memory is allocated by cache_store_new.
+ *  3. All memory is allocated by cache_store_new and cache_store_resize.
  */
 #ifndef BLOCKCORE_LISTENER_CACHE_STORE_H
 #define BLOCKCORE_LISTENER_CACHE_STORE_H
@@ -32,6 +32,10 @@ struct cache_store;
 /* NULL: out of memory. `block_bytes` a power of two, at most `bytes`. */
 struct cache_store *cache_store_new(uint64_t bytes, uint32_t block_bytes);
 void cache_store_free(struct cache_store *store);
+
+/* Another size, while lanes use it: what was kept is forgotten, changes on their way
+ * are not. False: out of memory, nothing has changed. */
+bool cache_store_resize(struct cache_store *store, uint64_t bytes);
 
 /* Bytes of memory that one with these takes up, beside the blocks. */
 uint64_t cache_store_overhead(uint64_t bytes, uint32_t block_bytes);

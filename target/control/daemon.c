@@ -387,6 +387,7 @@ static int set_up(struct daemon *daemon, struct err *err)
 	if (!daemon->core)
 		return -ENOMEM;
 	block_memory_limit(daemon->core, settings->table_cache_bytes);
+	block_cache_limit(daemon->core, settings->read_cache_bytes);
 	daemon->lanes = lanes_new(daemon->core, daemon->control, settings, err);
 	return daemon->lanes ? 0 : -ENOMEM;
 }

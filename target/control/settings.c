@@ -25,7 +25,7 @@ struct top_options {
 	char *naming_authority;
 	int log_level, ring;
 	uint64_t reactors, spin_us, buffer_bytes, space_threshold;
-	uint64_t table_cache_bytes;
+	uint64_t table_cache_bytes, read_cache_bytes;
 	bool pin_reactors;
 	const struct doc *api, *iscsi, *portals;
 };
@@ -105,6 +105,14 @@ static const struct opt_spec top_specs[] = {
 		.max = 1ull << 40,
 		.fallback = "512MiB",
 		.help = "memory for tables of qcow2 images, all together"},
+	{.name = "read_cache",
+		.type = OPT_SIZE,
+		.offset = TOP(read_cache_bytes),
+		.min = 1u << 20,
+		.max = 1ull << 44,
+		.fallback = "1GiB",
+		.help = "memory that listeners of type cache may take, all "
+			"together"},
 	{.name = "space_threshold",
 		.type = OPT_UINT,
 		.offset = TOP(space_threshold),
@@ -343,6 +351,7 @@ static void take_top(struct settings *settings, struct top_options *top)
 	settings->spin_us = (uint32_t)top->spin_us;
 	settings->buffer_bytes = top->buffer_bytes;
 	settings->table_cache_bytes = top->table_cache_bytes;
+	settings->read_cache_bytes = top->read_cache_bytes;
 	settings->space_threshold_percent = (unsigned)top->space_threshold;
 }
 

@@ -39,7 +39,8 @@ struct settings {
 	uint32_t spin_us;
 	const char *ring; /* NULL: choose; "io_uring", "threads" */
 	uint64_t buffer_bytes; /* data buffers of each reactor */
-	uint64_t table_cache_bytes; /* of all images: blockcore/memory.h */
+	/* Of all images, of all caches: blockcore/memory.h. */
+	uint64_t table_cache_bytes, read_cache_bytes;
 	unsigned space_threshold_percent; /* see appliance_space.h; 0: none */
 	struct iscsi_settings iscsi;
 	struct settings_api {

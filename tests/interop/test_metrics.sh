@@ -16,7 +16,7 @@ $python -c 'import prometheus_client.openmetrics.parser' 2>/dev/null ||
 write_settings 0
 cat >"$work/document.yaml" <<YAML
 volumes:
-  - {name: a, source: {listeners: [{type: stats}], protocol: {type: mem, size: 16MiB}}}
+  - {name: a, source: {listeners: [{type: stats}, {type: cache, name: warm, size: 2M}], protocol: {type: mem, size: 16MiB}}}
   - {name: b, source: {protocol: {type: mem, size: 16MiB}}}
   - {name: c, source: {format: {type: qcow2, size: 8MiB, file: {protocol: {type: mem, size: 16MiB}}}}}
 hosts: [{name: web1, iscsi: {iqn: ['*']}}]
@@ -67,6 +67,27 @@ tables() { # NAME TEST
 }
 check "tables of images in memory" tables cairn_table_cache_bytes '. > 4096 and . < 16777216'
 check "their bound" tables cairn_table_cache_limit_bytes '. == 536870912'
+cache() { # NAME TEST: of volume a
+	jq -se "[.[] | select(.name == \"cairn_volume_cache_$1\" and .volume == \"a\" and .cache == \"warm\") | .value] |
+		length == 1 and (.[0] | $2)" "$work/samples"
+}
+check "reads from memory" cache hits_total '. == 0'
+check "and from below" cache misses_total '. >= 1'
+check "blocks that are kept" cache used_bytes '. == 65536'
+check "of so much memory" cache size_bytes '. == 2097152'
+check "all caches" tables cairn_read_cache_bytes '. > 2097152 and . < 4194304'
+check "their bound" tables cairn_read_cache_limit_bytes '. == 1073741824'
+check "it is made smaller, live" changes 200 PATCH /volumes/a/listeners/warm '{"size": "1M"}'
+check "as the metrics say" bash -c "curl -s --unix-socket '$work/run/cairn.sock' http://cairn/metrics | grep -q 'cache_size_bytes.*warm.* 1048576'"
+check "larger than all may be" changes 409 PATCH /volumes/a/listeners/warm '{"size": "2G"}'
+check "is refused by name" grep -q 'read_cache in the settings' "$work/body"
+check "it is as it was" gets 200 GET /volumes/a/listeners/warm
+check "of that size" says .size 1048576
+check "a host reads" io_of a 'read 0 64k' 'read 0 64k' 'read 0 64k'
+check "the second time from memory" gets 200 GET /volumes/a/figures
+check "as its figures say" says '.cache.hits >= 1 and .cache.size_bytes == 1048576' true
+check "without a cache there are none" gets 200 GET /volumes/b/figures
+check "which is said" says .cache null
 check "the classic format" answers 200 local_api -H 'Accept: text/plain' /metrics
 check "read by its parser" parse parser
 check "says the same" count_is ${duration}_count a write 2

@@ -93,6 +93,7 @@ static void every_key_is_taken(void **state)
 			      "ring: threads\n"
 			      "buffers: 1GiB\n"
 			      "table_cache: 3GiB\n"
+			      "read_cache: 5GiB\n"
 			      "iscsi: {max_burst: 512K, first_burst: 64K,"
 			      " ping_interval_s: 0, data_timeout_s: 7,"
 			      " initial_r2t: true,"
@@ -114,6 +115,7 @@ static void every_key_is_taken(void **state)
 	assert_string_equal(s.ring, "threads");
 	assert_int_equal(s.buffer_bytes, 1u << 30);
 	assert_int_equal(s.table_cache_bytes, 3ull << 30);
+	assert_int_equal(s.read_cache_bytes, 5ull << 30);
 	assert_string_equal(s.api.url, "https://san.example:8443");
 	assert_int_equal(s.log_level, LOG_DEBUG);
 	assert_int_equal(s.iscsi.max_burst_bytes, 512u << 10);
@@ -143,6 +145,7 @@ static const struct {
 	{NEEDED "buffers: 1M\n", ":4:10:", "buffers"},
 	{NEEDED "buffers: 15M\n", ":4:10:", "16777216"},
 	{NEEDED "table_cache: 1023K\n", ":4:14:", "1048576"},
+	{NEEDED "read_cache: 1023K\n", ":4:13:", "1048576"},
 	{NEEDED "iscsi: {command_window: 1}\n", ":4:25:", "command_window"},
 	{NEEDED "iscsi: {max_host_sessions: 0}\n",
 		":4:28:", "max_host_sessions"},

@@ -29,6 +29,22 @@ static double mean_us(
 		     : 0;
 }
 
+static double cached(const json_t *before, const json_t *after, const char *key)
+{
+	char path[64];
+	snprintf(path, sizeof path, "cache.%s", key);
+	double d = json_number_value(output_find(after, path)) -
+		json_number_value(output_find(before, path));
+	return d > 0 ? d : 0;
+}
+
+static double hit_percent(const json_t *before, const json_t *after)
+{
+	double hits = cached(before, after, "hits");
+	double reads = hits + cached(before, after, "misses");
+	return reads > 0 ? 100 * hits / reads : -1;
+}
+
 void rates_compute(struct rates *rates, const json_t *before,
 	const json_t *after, double seconds)
 {
@@ -42,17 +58,22 @@ void rates_compute(struct rates *rates, const json_t *before,
 		.write_us = mean_us(before, after, "write"),
 		.in_flight = at(after, "read", "in_flight") +
 			at(after, "write", "in_flight"),
+		.hit_percent = hit_percent(before, after),
 	};
 }
 
 json_t *rates_json(const char *volume, const struct rates *rates)
 {
-	return json_pack("{ss, sf, sf, sf, sf, sf, sf, sf}", "volume", volume,
-		"read_per_s", rates->read_per_s, "write_per_s",
+	json_t *item = json_pack("{ss, sf, sf, sf, sf, sf, sf, sf}", "volume",
+		volume, "read_per_s", rates->read_per_s, "write_per_s",
 		rates->write_per_s, "read_bytes_per_s", rates->read_bytes_per_s,
 		"write_bytes_per_s", rates->write_bytes_per_s, "read_us",
 		rates->read_us, "write_us", rates->write_us, "in_flight",
 		rates->in_flight);
+	if (rates->hit_percent >= 0)
+		json_object_set_new(item, "cache_hit_percent",
+			json_real(rates->hit_percent));
+	return item;
 }
 
 /* -- order ------------------------------------------------------------------ */

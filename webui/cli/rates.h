@@ -11,6 +11,7 @@ struct rates {
 	double read_per_s, write_per_s, read_bytes_per_s, write_bytes_per_s;
 	double read_us, write_us; /* mean latency between the looks */
 	double in_flight;
+	double hit_percent; /* of reads that met a cache; -1: none did */
 };
 
 /* From two answers of getFigures; `seconds` between them. Counters that went back

@@ -24,6 +24,7 @@ static const struct cli_column volume_columns[] = {
 	{"READ_US", "read_us", COLUMN_COUNT},
 	{"WRITE_US", "write_us", COLUMN_COUNT},
 	{"IN_FLIGHT", "in_flight", COLUMN_COUNT},
+	{"CACHED_%", "cache_hit_percent", COLUMN_COUNT},
 	{0},
 };
 

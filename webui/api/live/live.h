@@ -18,6 +18,9 @@ json_t *live_session_json(const struct iscsi_session_info *info);
 json_t *live_refused_json(const struct iscsi_refused *refused);
 
 struct volume;
+/* Of all caches of the volume, its images included; null: it has none. */
+struct block_source;
+json_t *live_caches_json(struct block_source *source);
 json_t *live_figures_json(const struct volume *volume);
 
 /* What the doctor finds, as a list; live_checks.c. Control thread. */

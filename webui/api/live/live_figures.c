@@ -108,10 +108,11 @@ json_t *live_figures_json(const struct volume *volume)
 	const struct volume_book *book = &volume->book;
 	struct volume_figures figures;
 	volume_book_sum(book, &figures);
-	return json_pack("{so, sI, so, so, so}", "time", api_time_now(),
+	return json_pack("{so, sI, so, so, so, so}", "time", api_time_now(),
 		"sessions", (json_int_t)figures.nexuses, "operations",
 		operations_json(&figures), "hosts", hosts_json(book), "layers",
-		layers_json(volume, &figures));
+		layers_json(volume, &figures), "cache",
+		live_caches_json(volume->source));
 }
 
 static void get_figures_co(struct api_request *request)

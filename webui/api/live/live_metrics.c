@@ -329,4 +329,5 @@ void live_metrics_print_co(
 	print_sessions(exposition, parts->server);
 	print_lanes_co(exposition, parts->core);
 	print_tables(exposition, block_memory_of(parts->core));
+	live_caches_print(exposition, parts);
 }

@@ -14,6 +14,8 @@ void live_metrics_print_co(
 	struct exposition *exposition, const struct daemon_parts *parts);
 
 /* Of mirrors: live_mirrors.c. */
+void live_caches_print(
+	struct exposition *exposition, const struct daemon_parts *parts);
 void live_mirrors_print(
 	struct exposition *exposition, const struct appliance *appliance);
 
