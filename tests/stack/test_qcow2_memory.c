@@ -14,6 +14,7 @@
 #include "tests/lib/stack_rig.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define LIMIT (1u << 20)
 #define SLICE_GUEST (32ull << 20) /* of the image: 4 KiB of tables */
@@ -101,6 +102,69 @@ static void test_bound_co(struct stack_rig *rig, void *argument)
 	CHECK_INT(memory->used_bytes, 0);
 }
 
+#define RACERS 8u
+#define RACE_ROUNDS 2u
+#define SAMPLE_NS 100000ull
+
+/* Reads and writes all of an image of its own, on its lane. */
+struct racer {
+	struct stack_rig_task task;
+	struct block_source *source;
+};
+
+static void race_co(struct stack_rig_task *task)
+{
+	struct racer *racer = container_of(task, struct racer, task);
+	uint8_t *data = aligned_alloc(4096, 4096);
+
+	CHECK(data != NULL);
+	memset(data, 1, 4096);
+	for (uint64_t at = 0; at < RACE_ROUNDS * LARGE_BYTES; at += SLICE_GUEST)
+		CHECK_INT(
+			block_transfer_co(racer->source, task->lane,
+				at / SLICE_GUEST % 8 ? BLOCK_READ : BLOCK_WRITE,
+				0, at % LARGE_BYTES, 4096, data),
+			0);
+	free(data);
+}
+
+/* All at once, each alone large enough to fill it: what is over the bound is what they
+ * have under way, never a share of an image. */
+static void test_race_co(struct stack_rig *rig, void *argument)
+{
+	const struct block_memory *memory = block_memory_of(rig->core);
+	struct loop *home = block_core_lane(rig->core, 0)->loop;
+	struct racer racer[RACERS];
+	uint64_t most = 0;
+
+	(void)argument;
+	block_memory_limit(rig->core, LIMIT);
+	for (unsigned i = 0; i < RACERS; i++) {
+		racer[i] = (struct racer){.task.run_co = race_co,
+			.source = image_co(rig, i, LARGE_BYTES)};
+	}
+	for (unsigned i = 0; i < RACERS; i++)
+		stack_rig_start(rig, i % rig->lanes, &racer[i].task);
+	for (unsigned left = RACERS; left;) {
+		most = memory->used_bytes > most ? memory->used_bytes : most;
+		loop_sleep_co(home, SAMPLE_NS);
+		left = 0;
+		for (unsigned i = 0; i < RACERS; i++)
+			left += !racer[i].task.done;
+	}
+	printf("figure qcow2-tables-race-most-bytes value=%llu\n",
+		(unsigned long long)most);
+	fflush(stdout);
+	CHECK(most > LIMIT / 2 && most <= LIMIT + LIMIT / 4);
+	for (unsigned i = 0; i < RACERS; i++) {
+		stack_rig_join_co(&racer[i].task);
+		expect_bound_co(rig, racer[i].source);
+	}
+	for (unsigned i = 0; i < RACERS; i++)
+		block_source_put_co(racer[i].source);
+	CHECK_INT(memory->used_bytes, 0);
+}
+
 #define OWN_BYTES (33ull << 30) /* 66 MiB of tables */
 #define OWN_SLICE_GUEST (2u << 20)
 
@@ -154,6 +218,10 @@ int main(void)
 			.lanes = 2),
 		STACK_RIG_CASE(
 			test_bound_co, threads, .world = "threads", .lanes = 2),
+		STACK_RIG_CASE(test_race_co, simulated, .world = "simulated",
+			.lanes = 4),
+		STACK_RIG_CASE(
+			test_race_co, threads, .world = "threads", .lanes = 4),
 		STACK_RIG_CASE(test_no_own_bound_co, simulated,
 			.world = "simulated", .lanes = 1),
 		STACK_RIG_CASE(test_figure_co, simulated, .world = "simulated",

@@ -16,6 +16,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* Of what an image that has to give some back keeps, this part at most is refcounts. */
+#define BLOCKS_SHARE 4u
+
 static int64_t bytes_of(const struct qcow2 *image)
 {
 	return (int64_t)(sizeof(struct qcow2_slice) +
@@ -111,29 +114,37 @@ static void evict(struct qcow2 *image, uint64_t keep)
 		image->evicting = false;
 }
 
+/* Slices of the image may take what its refcount blocks do not. */
+static uint64_t slices_room(const struct qcow2 *image, uint64_t bytes)
+{
+	uint64_t slices = image->cached_bytes / image->geometry.slice_bytes;
+	uint64_t blocks =
+		image->memory.bytes - slices * (uint64_t)bytes_of(image);
+
+	return (bytes > blocks ? bytes - blocks : 0) /
+		(uint64_t)bytes_of(image) * image->geometry.slice_bytes;
+}
+
 void qcow2_cache_trim(struct qcow2 *image)
 {
 	uint64_t limit = qcow2_options(image)->cache_bytes;
 
+	if (image->asked)
+		qcow2_refcount_trim(image, image->asked_bytes / BLOCKS_SHARE);
 	if (limit && image->cached_bytes > limit)
 		evict(image, limit - limit / 8);
 	else if (image->asked)
-		evict(image, image->asked_bytes);
+		evict(image, slices_room(image, image->asked_bytes));
 	image->asked = false;
 }
 
-/* Somebody, perhaps this image, has just put another slice in: it goes on first. */
+/* Somebody, perhaps this image, has just put another one in: it goes on first. */
 static void shrink(struct block_memory_user *user, uint64_t bytes)
 {
 	struct qcow2 *image = container_of(user, struct qcow2, memory);
-	uint64_t blocks = user->bytes -
-		image->cached_bytes / image->geometry.slice_bytes *
-			(uint64_t)bytes_of(image);
-	uint64_t slices = bytes > blocks ? bytes - blocks : 0;
 
 	image->asked = true;
-	image->asked_bytes = slices / (uint64_t)bytes_of(image) *
-		image->geometry.slice_bytes;
+	image->asked_bytes = bytes;
 	if (!image->trim_posted) {
 		image->trim_posted = true;
 		atomic_fetch_add(&image->helpers, 1);

@@ -388,6 +388,8 @@ static inline uint64_t qcow2_refcount_max(const struct qcow2 *image)
 int qcow2_refcount_load_co(
 	struct qcow2 *image, uint64_t index, struct qcow2_refblock **block);
 void qcow2_refcount_dirty(struct qcow2 *image, struct qcow2_refblock *block);
+/* The blocks in memory take so many bytes at most, but for dirty ones; the oldest go. */
+void qcow2_refcount_trim(struct qcow2 *image, uint64_t bytes);
 /* One reference less to each cluster. In memory; durable with a later epoch. */
 int qcow2_refcount_drop_co(
 	struct qcow2 *image, uint64_t offset, uint64_t clusters);

@@ -20,7 +20,7 @@
 #include <string.h>
 
 #define BLOCKS_BYTES_MAX (16u << 20) /* in memory, beside dirty ones ... */
-#define BLOCKS_BYTES_LEAST (1u << 20) /* ... where memory is short */
+#define BLOCKS_BYTES_LEAST (128u << 10) /* ... where memory is short */
 #define TABLE_SECTOR_ENTRIES (QCOW2_SECTOR_BYTES / 8)
 
 /* -- counts --------------------------------------------------------------- */
@@ -73,12 +73,10 @@ static int64_t bytes_of(const struct qcow2 *image)
 		image->geometry.cluster_bytes);
 }
 
-static void throw_out(struct qcow2 *image)
+void qcow2_refcount_trim(struct qcow2 *image, uint64_t bytes)
 {
 	struct qcow2_refcounts *r = &image->refcounts;
-	bool full = block_memory_is_full(image->format.core);
-	uint64_t most = (full ? BLOCKS_BYTES_LEAST : BLOCKS_BYTES_MAX) >>
-		image->geometry.cluster_bits;
+	uint64_t most = bytes >> image->geometry.cluster_bits;
 	struct qcow2_refblock *block, *next;
 
 	/* A block that is being written is not dirty, but not to be read from
@@ -112,7 +110,9 @@ static void block_keep(struct qcow2 *image, struct qcow2_refblock *block)
 {
 	struct qcow2_refcounts *r = &image->refcounts;
 
-	throw_out(image);
+	qcow2_refcount_trim(image,
+		block_memory_is_full(image->format.core) ? BLOCKS_BYTES_LEAST
+							 : BLOCKS_BYTES_MAX);
 	r->block[block->index] = block;
 	TAILQ_INSERT_TAIL(&r->blocks, block, link);
 	r->count++;
