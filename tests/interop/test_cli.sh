@@ -393,6 +393,16 @@ check "makes the first admin" said 'user adm is admin'
 check "once" exits 1 setup --user adm --password-file "$work/password"
 check "and says why not again" said 'there is an admin already'
 
+check "a token for a script" exits 0 token create --user adm --expires 1h -H
+token_first() { cut -f 1 "$work/said" | tee "$work/token" | grep -q '^cairn_'; }
+check "stands first: it is never shown again" token_first
+check "who one is, for scripts" exits 0 user whoami -H --columns role,via
+check "in columns" is "$(printf 'admin\tsocket')"
+check "the audit log is whole, for scripts" exits 0 audit verify -H --columns valid
+check "in one word" is yes
+check "limits, for scripts" exits 0 qos show db01 -Hp --columns iops,rate
+check "in numbers" is "$(printf '0\t0')"
+
 # Over https: nothing without trust.
 api=https://127.0.0.1:$api_port
 print=$(openssl s_client -connect "127.0.0.1:$api_port" </dev/null 2>/dev/null |

@@ -3,7 +3,7 @@
  * The command table against the contract of REST (openapi.yaml), and help, man
  * page and completion against the table.
  */
-#include "blockcore/base/doc.h"
+#include "tests/lib/contract.h"
 #include "webui/cli/commands.h"
 #include "webui/cli/help.h"
 #include "webui/cli/line.h"
@@ -16,33 +16,10 @@
 
 #include <cmocka.h>
 
-static struct doc *contract;
-
 /* Operations that are for browsers, monitors and programs, not for a person. */
 static const char *const not_for_people[] = {"getRoot", "getHealth", "getReady",
 	"getDocs", "getProblem", "getVersions", "getContract", "getSchema",
 	"getMetrics"};
-
-static const char *text_of(const struct doc *map, const char *key)
-{
-	const struct doc *node = doc_find(map, key);
-	return node && node->text ? node->text : "";
-}
-
-/* The operation with this id; *path its path, *method its method. */
-static const struct doc *operation_find(
-	const char *id, const char **path, const char **method)
-{
-	const struct doc *paths = doc_find(contract, "paths");
-	for (const struct doc *p = paths->first; p; p = p->next)
-		for (const struct doc *m = p->first; m; m = m->next)
-			if (!strcmp(text_of(m, "operationId"), id)) {
-				*path = p->key;
-				*method = m->key;
-				return m;
-			}
-	return NULL;
-}
 
 /* Whether the operation has a parameter: by reference or by name. */
 static bool has_parameter(
@@ -50,11 +27,11 @@ static bool has_parameter(
 {
 	const struct doc *list = doc_find(operation, "parameters");
 	for (const struct doc *p = list ? list->first : NULL; p; p = p->next) {
-		const char *ref = strrchr(text_of(p, "$ref"), '/');
+		const char *ref = strrchr(contract_text(p, "$ref"), '/');
 		if (ref && !strcmp(ref + 1, name))
 			return true;
-		if (!strcmp(text_of(p, "name"), name) &&
-			!strcmp(text_of(p, "in"), in))
+		if (!strcmp(contract_text(p, "name"), name) &&
+			!strcmp(contract_text(p, "in"), in))
 			return true;
 	}
 	return false;
@@ -90,13 +67,13 @@ static void check_operation(
 	if (!command->operation)
 		return;
 	const struct doc *operation =
-		operation_find(command->operation, &path, &method);
+		contract_operation(command->operation, &path, &method);
 	if (!operation)
 		fail_msg("%s is no operation", command->operation);
 	assert_int_equal(strncmp(path, "/api/v1", 7), 0);
 	assert_string_equal(path + 7, command->path);
 	assert_int_equal(strcasecmp(method, command->method), 0);
-	if (strcmp(text_of(operation, "x-cairn-role"), command->role))
+	if (strcmp(contract_text(operation, "x-cairn-role"), command->role))
 		fail_msg("%s: role %s", command->operation, command->role);
 	if (command->run && command->run != run_apply)
 		return; /* its code does as it needs */
@@ -139,10 +116,10 @@ static void every_operation_has_a_command(void **state)
 {
 	(void)state;
 	unsigned operations = 0;
-	const struct doc *paths = doc_find(contract, "paths");
+	const struct doc *paths = doc_find(contract_whole(), "paths");
 	for (const struct doc *p = paths->first; p; p = p->next)
 		for (const struct doc *m = p->first; m; m = m->next) {
-			wanted = text_of(m, "operationId");
+			wanted = contract_text(m, "operationId");
 			if (!*wanted)
 				continue;
 			operations++;
@@ -167,7 +144,7 @@ static void check_also(
 	for (const char *at = command->also; at && *at;) {
 		size_t n = strcspn(at, " ");
 		snprintf(word, sizeof word, "%.*s", (int)n, at);
-		if (!operation_find(word, &path, &method))
+		if (!contract_operation(word, &path, &method))
 			fail_msg("%s: %s is no operation", command->verb, word);
 		at += n + (at[n] == ' ');
 	}
@@ -181,26 +158,13 @@ static void what_code_calls_is_in_the_contract(void **state)
 
 /* -- places ------------------------------------------------------------------ */
 
-/* A schema's own properties, through one reference; NULL: it has none of its
- * own (a driver's options, say). */
-static const struct doc *properties_of(const struct doc *schema)
-{
-	const char *ref = schema ? text_of(schema, "$ref") : "";
-	const char *name = strrchr(ref, '/');
-	if (!strncmp(ref, "#/components/schemas/", 21))
-		schema = doc_find(
-			doc_find(doc_find(contract, "components"), "schemas"),
-			name + 1);
-	return schema ? doc_find(schema, "properties") : NULL;
-}
-
 static const struct doc *body_properties(const struct doc *operation)
 {
 	const struct doc *body = doc_find(operation, "requestBody");
 	const struct doc *content = body ? doc_find(body, "content") : NULL;
 	const struct doc *json =
 		content ? doc_find(content, "application/json") : NULL;
-	return json ? properties_of(doc_find(json, "schema")) : NULL;
+	return json ? contract_properties(doc_find(json, "schema")) : NULL;
 }
 
 /* "export.hosts" step by step. */
@@ -215,7 +179,7 @@ static void check_member(const struct cli_command *command,
 		if (!property)
 			fail_msg("%s takes no member %s", command->operation,
 				key);
-		properties = properties_of(property);
+		properties = contract_properties(property);
 		place += n + (place[n] == '.');
 	}
 }
@@ -242,7 +206,7 @@ static void check_places(
 	if (!command->operation)
 		return;
 	const struct doc *operation =
-		operation_find(command->operation, &path, &method);
+		contract_operation(command->operation, &path, &method);
 	for (unsigned i = 0; i < CLI_MAX_ARGUMENTS; i++)
 		check_place(command, operation, &command->argument[i]);
 	for (const struct cli_option *o = command->options; o && o->name; o++)
@@ -253,6 +217,53 @@ static void values_go_where_the_contract_has_a_place(void **state)
 {
 	(void)state;
 	for_commands(check_places);
+}
+
+/* -- columns ------------------------------------------------------------------ */
+
+/* "status.size_bytes" step by step; what has no properties of its own (a driver's
+ * options) takes anything. */
+static bool has_member(const struct doc *properties, const char *path)
+{
+	char key[64];
+	while (properties && *path) {
+		size_t n = strcspn(path, ".");
+		snprintf(key, sizeof key, "%.*s", (int)n, path);
+		const struct doc *property = doc_find(properties, key);
+		if (!property)
+			return false;
+		properties = contract_properties(property);
+		path += n + (path[n] == '.');
+	}
+	return true;
+}
+
+/* An answer shown by a row alone: what is without a value there is a "-" in a
+ * script's hands. */
+static void check_columns(
+	const struct cli_noun *noun, const struct cli_command *command)
+{
+	const char *path, *method;
+	const struct cli_column *column =
+		command->columns ? command->columns : noun->columns;
+	if (!command->operation || command->run || command->done)
+		return;
+	const struct doc *shown = contract_answer(
+		contract_operation(command->operation, &path, &method));
+	if (!shown)
+		return;
+	if (!column)
+		fail_msg("%s %s has no columns", noun->name, command->verb);
+	for (; column->title; column++)
+		if (!has_member(shown, column->path))
+			fail_msg("%s %s: the answer has no %s", noun->name,
+				command->verb, column->path);
+}
+
+static void columns_are_members_of_answers(void **state)
+{
+	(void)state;
+	for_commands(check_columns);
 }
 
 /* Every "{part}" of a path has an argument. */
@@ -465,23 +476,6 @@ static void man_pages_of_the_daemon(void **state)
 	free(text);
 }
 
-static int open_contract(void **state)
-{
-	struct err err;
-	(void)state;
-	contract = doc_parse_file("webui/api/openapi.yaml", &err);
-	if (!contract)
-		print_error("%s\n", err.text);
-	return contract ? 0 : -1;
-}
-
-static int close_contract(void **state)
-{
-	(void)state;
-	doc_free(contract);
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -489,6 +483,7 @@ int main(void)
 		cmocka_unit_test(every_operation_has_a_command),
 		cmocka_unit_test(what_code_calls_is_in_the_contract),
 		cmocka_unit_test(values_go_where_the_contract_has_a_place),
+		cmocka_unit_test(columns_are_members_of_answers),
 		cmocka_unit_test(paths_are_filled),
 		cmocka_unit_test(rows_are_whole),
 		cmocka_unit_test(secrets_come_from_files_only),
@@ -496,5 +491,5 @@ int main(void)
 		cmocka_unit_test(man_page_is_roff),
 		cmocka_unit_test(man_pages_of_the_daemon),
 	};
-	return cmocka_run_group_tests(tests, open_contract, close_contract);
+	return cmocka_run_group_tests(tests, contract_open, contract_close);
 }

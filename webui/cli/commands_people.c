@@ -59,6 +59,14 @@ static const struct cli_option own_password_options[] = {
 	CLI_END,
 };
 
+static const struct cli_column login_columns[] = {
+	{"USER", "user"},
+	{"ROLE", "role"},
+	{"VIA", "via"},
+	{"EXPIRES", "expires"},
+	{0},
+};
+
 static const struct cli_command user_commands[] = {
 	{"list", "all users", "listUsers", "GET", "/users", "admin", CLI_PAGED},
 	{"show", "one user", "getUser", "GET", "/users/{name}", "admin",
@@ -91,7 +99,7 @@ static const struct cli_command user_commands[] = {
 		.options = own_password_options,
 		.done = "your password is changed"},
 	{"whoami", "as whom the daemon knows you", "getLogin", "GET", "/login",
-		"viewer"},
+		"viewer", .columns = login_columns},
 	{0},
 };
 
@@ -124,6 +132,16 @@ static const struct cli_column token_columns[] = {
 	{"EXPIRES", "expires"},
 	{"USED", "used"},
 	{"COMMENT", "comment"},
+	{0},
+};
+
+/* The secret first: it is never shown again. */
+static const struct cli_column new_token_columns[] = {
+	{"TOKEN", "token"},
+	{"ID", "id"},
+	{"USER", "user"},
+	{"ROLE", "role"},
+	{"EXPIRES", "expires"},
 	{0},
 };
 
@@ -161,7 +179,7 @@ static const struct cli_command token_commands[] = {
 		.argument = {TOKEN}},
 	{"create", "make a token for a script; it is shown once", "createToken",
 		"POST", "/tokens", "viewer", CLI_DRY_RUN | CLI_KEYED,
-		.options = token_create_options},
+		.options = token_create_options, .columns = new_token_columns},
 	{"revoke", "make a token worthless", "revokeToken", "DELETE",
 		"/tokens/{id}", "viewer", CLI_DRY_RUN | CLI_MATCH | CLI_ASKS,
 		.argument = {TOKEN}, .done = "revoked"},
@@ -191,11 +209,20 @@ static const struct cli_option audit_options[] = {
 	CLI_END,
 };
 
+static const struct cli_column verify_columns[] = {
+	{"VALID", "valid"},
+	{"RECORDS", "records"},
+	{"FIRST_WRONG", "first_wrong"},
+	{"TEXT", "text", COLUMN_WRAP},
+	{0},
+};
+
 static const struct cli_command audit_commands[] = {
 	{"list", "who did what", "listAudit", "GET", "/audit", "admin",
 		CLI_PAGED, .options = audit_options},
 	{"verify", "check that no record was changed or taken out",
-		"verifyAudit", "GET", "/audit/verify", "admin"},
+		"verifyAudit", "GET", "/audit/verify", "admin",
+		.columns = verify_columns},
 	{0},
 };
 

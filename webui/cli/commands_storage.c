@@ -391,9 +391,21 @@ static const struct cli_option qos_options[] = {
 	CLI_END,
 };
 
+static const struct cli_column qos_columns[] = {
+	{"IOPS", "iops", COLUMN_COUNT},
+	{"READ_IOPS", "read_iops", COLUMN_COUNT},
+	{"WRITE_IOPS", "write_iops", COLUMN_COUNT},
+	{"RATE", "bytes_per_second", COLUMN_SIZE},
+	{"READ_RATE", "read_bytes_per_second", COLUMN_SIZE},
+	{"WRITE_RATE", "write_bytes_per_second", COLUMN_SIZE},
+	{"GROUP", "group"},
+	{0},
+};
+
 static const struct cli_command qos_commands[] = {
 	{"show", "the limits of a volume", "getQos", "GET",
-		"/volumes/{name}/qos", "viewer", .argument = {VOLUME}},
+		"/volumes/{name}/qos", "viewer", .argument = {VOLUME},
+		.columns = qos_columns},
 	{"set", "limit a volume, under I/O; what is not given has no limit",
 		"setQos", "PUT", "/volumes/{name}/qos", "operator",
 		CLI_DRY_RUN | CLI_MATCH, .argument = {VOLUME},

@@ -191,9 +191,18 @@ static const struct cli_option certificate_options[] = {
 	CLI_END,
 };
 
+static const struct cli_column certificate_columns[] = {
+	{"NAMES", "names"},
+	{"NOT_AFTER", "not_after"},
+	{"SELF_SIGNED", "self_signed"},
+	{"FINGERPRINT", "fingerprint"},
+	{0},
+};
+
 static const struct cli_command certificate_commands[] = {
 	{"show", "the certificate of https, and its fingerprint",
-		"getCertificate", "GET", "/certificate", "viewer"},
+		"getCertificate", "GET", "/certificate", "viewer",
+		.columns = certificate_columns},
 	{"replace", "put another certificate in force", "replaceCertificate",
 		"PUT", "/certificate", "admin", CLI_DRY_RUN | CLI_MATCH,
 		.options = certificate_options, .done = "replaced"},
@@ -215,9 +224,19 @@ static const struct cli_column check_columns[] = {
 	{0},
 };
 
+static const struct cli_column system_columns[] = {
+	{"VERSION", "version"},
+	{"HOSTNAME", "hostname"},
+	{"STARTED", "started"},
+	{"KERNEL", "kernel"},
+	{"REACTORS", "reactors"},
+	{"DATA", "data_directory"},
+	{0},
+};
+
 static const struct cli_command system_commands[] = {
 	{"show", "versions, addresses, threads", "getSystem", "GET", "/system",
-		"viewer"},
+		"viewer", .columns = system_columns},
 	{"checks", "what might be wrong with this machine", "getChecks", "GET",
 		"/system/checks", "operator", .columns = check_columns},
 	{0},

@@ -77,10 +77,11 @@ static const struct cli_command top_commands[] = {
 	{"status", "health in a few lines", NULL, NULL, NULL, "viewer",
 		.run = run_status,
 		.also = "getSystem listVolumes listSessions listJobs "
-			"listPortals"},
+			"listPortals listListeners"},
 	{"tree", "everything with its state", NULL, NULL, NULL, "viewer",
 		.run = run_tree,
-		.also = "listVolumes listTargets listExports listHosts "
+		.also = "listVolumes listListeners listTargets listExports "
+			"listHosts "
 			"listSessions"},
 	{"top", "live rates of volumes and sessions", NULL, NULL, NULL,
 		"viewer",
