@@ -56,6 +56,28 @@ static void tables(void **state)
 	cli_assert_printed("db01\nx\n");
 }
 
+/* An object in a cell: pairs for people, JSON for scripts. */
+static void objects_in_cells(void **state)
+{
+	static const struct cli_column columns[] = {
+		{"ID", "id"}, {"DATA", "data"}, {NULL}};
+	json_t *items = cli_json("[{\"id\": \"1\", \"data\": {\"volume\": "
+				 "\"a\\u001b\", \"n\": 3, \"list\": "
+				 "[\"x\", \"y\"]}}, {\"id\": \"2\", "
+				 "\"data\": {}}]");
+	(void)state;
+	cli_begin(OUTPUT_TABLE);
+	output_table(&cli_output, columns, items);
+	cli_assert_printed("ID  DATA\n1   volume=a\\x1b n=3 list=x,y\n"
+			   "2   -\n");
+	cli_begin(OUTPUT_TABLE);
+	cli_output.bare = true;
+	output_table(&cli_output, columns, items);
+	cli_assert_printed("1\t{\"volume\":\"a\\u001B\",\"n\":3,"
+			   "\"list\":[\"x\",\"y\"]}\n2\t{}\n");
+	json_decref(items);
+}
+
 static void colors_and_width(void **state)
 {
 	static const struct cli_column columns[] = {
@@ -197,6 +219,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables),
+		cmocka_unit_test(objects_in_cells),
 		cmocka_unit_test(colors_and_width),
 		cmocka_unit_test(narrow_tables),
 		cmocka_unit_test(times),

@@ -158,6 +158,23 @@ static void print_value(FILE *out, const json_t *value)
 	}
 }
 
+/* "id=db01 reason=logout": braces and quotes are for programs. */
+static void print_pairs(FILE *out, const json_t *object)
+{
+	const char *key, *gap = "";
+	json_t *item;
+	json_object_foreach((json_t *)object, key, item)
+	{
+		fputs(gap, out);
+		output_text(out, key);
+		fputc('=', out);
+		print_value(out, item);
+		gap = " ";
+	}
+	if (!*gap)
+		fputc('-', out);
+}
+
 static void print_percent(FILE *out, double part, double whole)
 {
 	fprintf(out, "%.1f%%", whole > 0 ? 100 * part / whole : 0.0);
@@ -196,6 +213,8 @@ char *output_cell(const struct output *output, const json_t *item,
 		abort();
 	if (!value && column->kind == COLUMN_FLAG)
 		fputs("no", out);
+	else if (json_is_object(value) && !output->bare)
+		print_pairs(out, value);
 	else if (!json_is_number(value) || output->exact ||
 		!print_number(out, item, value, column))
 		print_value(out, value);
