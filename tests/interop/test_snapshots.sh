@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/api.sh"
 . "$(dirname "$0")/host.sh"
-needs curl jq qemu-img qemu-io
+needs curl jq qemu-img qemu-io python3
 
 write_settings 0
 write_document <<'VOLUMES'
@@ -32,6 +32,11 @@ gone() { gets 200 GET /sessions && says '[.items[] | select(.target | endswith("
 gates() { # COUNT: at least, and for how long is said
 	gets 200 GET '/volumes/a/source?status=true' &&
 		says ".gate.closed >= $1 and .gate.last_us > 0 and (.gate.below_us | add) == .gate.closed" true
+}
+counted() { # "NAME OWNED SHARED" of each
+	gets 200 GET /volumes/a/snapshots >/dev/null &&
+		jq -e '[.items[].owned_bytes | numbers] | length == 3' "$work/body" >/dev/null &&
+		jq -r '.items[] | "\(.name) \(.owned_bytes) \(.shared_bytes)"' "$work/body" | sort >"$work/counted"
 }
 comes_back() { kill_daemon; start_kept_daemon; }
 sound() { # a killed daemon may leave leaks (3), nothing worse
@@ -63,7 +68,9 @@ check "more writes" io 'write -P 5 0 64k'
 check "the first as a volume" shown old monday
 check "it shows what was" view_io old 'read -P 1 0 1M' 'read -P 2 1M 1M'
 check "a shown one stays" changes 409 DELETE /volumes/a/snapshots/monday
-check "and says who shows it" says '.held_by' '["volume old"]'
+check "and says who shows it" says '[.held_by[0], (.held_by[1] | test("^LUN 0 of iqn.*:old$")), (.detail | contains("in use by volume old, LUN 0 of"))]' '["volume old",true,true]'
+check "so does the list" gets 200 GET /volumes/a/snapshots
+check "of that one only" says '[.items[] | .in_use_by | length]' '[2,0]'
 check "a clone of the second, by cairn" cairn snapshot clone a tuesday copy
 check "exported" export_of copy
 check "it shows what was, too" io_of copy 'read -P 3 0 512k' 'read -P 1 512k 512k' \
@@ -107,7 +114,12 @@ check "none is there" gets 404 GET /volumes/a/snapshots/odd
 check "nobody's volume" gets 422 POST /snapshot-groups '{"name": "odd", "volumes": ["a", "none"]}'
 check "which is said" says '.errors[0].pointer' '"/volumes/1"'
 check "it goes again" changes 204 DELETE /volumes/a/snapshots/pair
+check "what each holds alone is counted" wait_until counted
+check "and when" says '[.items[] | .counted | type] | unique' '["string"]'
+check "a dry run of deleting tells it" changes 200 DELETE '/volumes/a/snapshots/second?dryRun=true'
+check "in bytes" says ".impact[0].text | contains(\" $(awk '$1 == "second" { print $2 }' "$work/counted") bytes\")" true
 check "it ends" stop_daemon
+check "as its tables say" diff "$work/counted" <(python3 "$(dirname "$0")/qcow2_owned.py" "$work/data/a.qcow2" | sort)
 check "QEMU finds the image sound" sound a.qcow2
 check "and lists them" test "$(qemu-img snapshot -l "$work/data/a.qcow2" | awk 'NR > 2 {print $2}' | sort | xargs)" = 'before-monday second tuesday'
 alone() { # the clone's file is refused without what it stands on

@@ -14,6 +14,7 @@
 #include "webui/api/live/live.h"
 #include "webui/api/live/space.h"
 #include "webui/api/objects/snapshot_intents.h"
+#include "webui/api/objects/snapshot_space.h"
 #include "webui/api/schedules/schedules.h"
 #include "webui/api/server/certificate.h"
 #include "webui/api/server/connection.h"
@@ -76,6 +77,9 @@ static int open_api_co(struct api *api, struct err *err)
 		return err_wrap(err, "faults");
 	/* Before anybody may ask. */
 	snapshot_intents_undo_co(&api->parts);
+	api->snapshot_spaces = snapshot_spaces_new(api);
+	if (!api->snapshot_spaces)
+		return err_set(err, ENOMEM, "out of memory");
 	api->schedules = api_schedules_new(api, err);
 	if (!api->schedules)
 		return err_wrap(err, "schedules");
@@ -105,6 +109,7 @@ static int start_co(
 		api_jobs_stop_co(api->jobs);
 		api_faults_stop_co(api->faults);
 		api_schedules_stop_co(api->schedules);
+		snapshot_spaces_stop_co(api->snapshot_spaces);
 		free_api(api);
 		return failed;
 	}
@@ -134,6 +139,7 @@ static void stop_co(void *face)
 	loop_sleep_co(api->loop, FAREWELL_NS);
 	api_faults_stop_co(api->faults);
 	api_schedules_stop_co(api->schedules);
+	snapshot_spaces_stop_co(api->snapshot_spaces);
 	free_api(api);
 }
 

@@ -18,6 +18,8 @@ static const struct cli_column snapshot_columns[] = {
 	{"PARENT", "parent"},
 	{"SIZE", "size_bytes", COLUMN_SIZE},
 	{"OWNED", "owned_bytes", COLUMN_SIZE},
+	{"SHARED", "shared_bytes", COLUMN_SIZE},
+	{"IN USE BY", "in_use_by"},
 	{"LOCKED", "locked_until"},
 	{"CREATED", "created"},
 	{0},

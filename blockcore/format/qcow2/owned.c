@@ -326,9 +326,9 @@ static int print_one_co(struct owned *o, const struct qcow2_snapshot *snapshot,
 	fputs(", \"name\": ", out);
 	json_print_string(out, snapshot->name);
 	fprintf(out,
-		", \"owned_bytes\": %" PRIu64 ", \"shared_bytes\": %" PRIu64
-		"}",
-		o->own_bytes,
+		", \"seconds\": %u, \"nanoseconds\": %u, \"owned_bytes\": "
+		"%" PRIu64 ", \"shared_bytes\": %" PRIu64 "}",
+		snapshot->seconds, snapshot->nanoseconds, o->own_bytes,
 		o->all_bytes > o->own_bytes ? o->all_bytes - o->own_bytes : 0);
 	return 0;
 }

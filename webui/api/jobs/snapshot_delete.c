@@ -20,9 +20,11 @@
 #include "webui/api/objects/purge.h"
 #include "webui/api/objects/snapshot_locks.h"
 #include "webui/api/objects/snapshot_records.h"
+#include "webui/api/objects/snapshot_space.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* -- one that is merged -------------------------------------------------------- */
@@ -178,21 +180,50 @@ static void delete_external_co(
 
 /* -- either kind ---------------------------------------------------------------- */
 
+/* "a, b, c" of a list of texts, as far as there is room. */
+static void print_users(const json_t *users, char *text, size_t bytes)
+{
+	const json_t *one;
+	size_t i, used = 0;
+	text[0] = '\0';
+	json_array_foreach(users, i, one)
+	{
+		used = strlen(text);
+		snprintf(text + used, bytes - used, "%s%s", i ? ", " : "",
+			json_string_value(one));
+	}
+}
+
 /* False: answered. */
 static bool check_unused(struct api_request *request, const json_t *snapshot)
 {
-	json_t *held_by = snapshot_holders(request->parts->config,
-		api_parameter(request, "name"), snapshot);
-	if (!json_array_size(held_by)) {
-		json_decref(held_by);
+	char text[300];
+	json_t *users = json_object_get(snapshot, "in_use_by");
+	if (!json_array_size(users))
 		return true;
-	}
+	print_users(users, text, sizeof text);
 	api_problem(request, "conflict",
-		"snapshot \"%.255s\" is in use: remove or flatten what shows "
-		"it or stands on it first",
-		source_text(snapshot, "name"));
-	api_problem_add(request, "held_by", held_by);
+		"snapshot \"%.255s\" is in use by %s: remove or flatten what "
+		"shows it or stands on it first",
+		source_text(snapshot, "name"), text);
+	api_problem_add(request, "held_by", json_incref(users));
 	return false;
+}
+
+/* "the snapshot is deleted ...: 1234 bytes become free". */
+static void plan_delete_co(struct api_request *request, const json_t *snapshot)
+{
+	char text[160], bytes[48] = "";
+	const json_t *owned = json_object_get(snapshot, "owned_bytes");
+	if (json_is_integer(owned))
+		snprintf(bytes, sizeof bytes,
+			", %" JSON_INTEGER_FORMAT " bytes,",
+			json_integer_value(owned));
+	snprintf(text, sizeof text,
+		"the snapshot is deleted for good; what only it holds%s "
+		"becomes free, hosts stay",
+		bytes);
+	snapshot_answer_plan_co(request, "none", text);
 }
 
 static void delete_found_co(struct api_request *request,
@@ -211,9 +242,7 @@ static void delete_found_co(struct api_request *request,
 	if (snapshot_is_external(snapshot)) {
 		delete_external_co(request, snapshot);
 	} else if (request->dry_run) {
-		snapshot_answer_plan_co(request, "none",
-			"the snapshot is deleted for good; what only it holds "
-			"becomes free, hosts stay");
+		plan_delete_co(request, snapshot);
 	} else if (spec_snapshot_delete_co(source, name, &err)) {
 		api_fail(request, &err);
 	} else {
@@ -228,6 +257,8 @@ static void delete_snapshot_co(struct api_request *request)
 	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return;
+	if (request->dry_run)
+		snapshot_space_look_co(request, source);
 	json_t *snapshot = snapshot_find_co(request, source);
 	if (snapshot)
 		delete_found_co(request, source, snapshot);

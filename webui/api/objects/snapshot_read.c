@@ -27,19 +27,23 @@ bool snapshot_has_name(const json_t *items, const char *name)
 	return false;
 }
 
-/* As the image has it -> as answers have it. */
-static json_t *snapshot_json(const json_t *kept)
+json_t *snapshot_created(const json_t *kept)
 {
 	json_int_t seconds =
 		json_integer_value(json_object_get(kept, "seconds"));
 	json_int_t nanoseconds =
 		json_integer_value(json_object_get(kept, "nanoseconds"));
+	return api_time(seconds * 1000 + nanoseconds / 1000000);
+}
+
+/* As the image has it -> as answers have it. */
+static json_t *snapshot_json(const json_t *kept)
+{
 	return json_pack("{sO, sO, so, sO, sO}", "name",
 		json_object_get(kept, "name"), "id",
-		json_object_get(kept, "id"), "created",
-		api_time(seconds * 1000 + nanoseconds / 1000000), "size_bytes",
-		json_object_get(kept, "size_bytes"), "vm_state_bytes",
-		json_object_get(kept, "vm_state_bytes"));
+		json_object_get(kept, "id"), "created", snapshot_created(kept),
+		"size_bytes", json_object_get(kept, "size_bytes"),
+		"vm_state_bytes", json_object_get(kept, "vm_state_bytes"));
 }
 
 json_t *snapshot_read_co(struct block_source *source, struct err *err)

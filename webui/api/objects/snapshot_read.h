@@ -11,6 +11,8 @@
 /* Only those that the image keeps, without members of the tree; a new list, or NULL
  * with *err. */
 json_t *snapshot_read_co(struct block_source *source, struct err *err);
+/* When it was made, as answers have it, of one as the image tells of it; new. */
+json_t *snapshot_created(const json_t *kept);
 /* Whether one of such a list is called so; ids do not count. */
 bool snapshot_has_name(const json_t *items, const char *name);
 /* The file that the bottom of a source is in, borrowed; NULL: it is in none. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of a volume that its image keeps itself (qcow2): made, listed; who holds
- * one. They are deleted by ../jobs/snapshot_delete.c.
+ * Snapshots of a volume that its image keeps itself (qcow2): made, listed. They are
+ * deleted by ../jobs/snapshot_delete.c.
  * Lists have those beside, too, of which the volume's document tells:
  * snapshots_external.c.
  *
@@ -15,6 +15,7 @@
 #include "webui/api/live/live_impact.h"
 #include "webui/api/objects/snapshot_intents.h"
 #include "webui/api/objects/snapshot_locks.h"
+#include "webui/api/objects/snapshot_space.h"
 #include "webui/api/server/body.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@
 
 /* -- what there is ------------------------------------------------------------ */
 
-static bool snapshot_is_called(
+bool snapshot_is_called(
 	const json_t *snapshot, const char *member, const char *name)
 {
 	const char *text = source_text(snapshot, member);
@@ -118,6 +119,7 @@ static void list_snapshots_co(struct api_request *request)
 	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return;
+	snapshot_space_look_co(request, source);
 	json_t *items = snapshot_list_co(request, source);
 	block_source_put_co(source);
 	if (items)
@@ -129,6 +131,7 @@ static void get_snapshot_co(struct api_request *request)
 	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return;
+	snapshot_space_look_co(request, source);
 	json_t *one = snapshot_find_co(request, source);
 	block_source_put_co(source);
 	if (!one)
@@ -152,6 +155,7 @@ void snapshot_announce(
 	const char *volume = api_parameter(request, "name");
 	/* Whoever made the image may have called it anything. */
 	log_escape(name, sizeof name, snapshot, (unsigned)strlen(snapshot));
+	snapshot_space_changed(request, volume);
 	log_info("api", what, "%s: snapshot %s of volume %s", request->who.name,
 		name, volume);
 	api_emit(request->api, "volumes", what,
@@ -241,85 +245,6 @@ static void create_snapshot_co(struct api_request *request)
 	else
 		create_internal_co(request, source, name);
 	block_source_put_co(source);
-}
-
-/* -- who holds one -------------------------------------------------------------- */
-
-/* Whether a view of the volume is one of that snapshot. */
-static bool view_shows(const json_t *view, const json_t *snapshot)
-{
-	const char *name = source_text(view, "snapshot");
-	const char *image = source_text(view, "image");
-	if (snapshot_is_called(snapshot, "kind", "external"))
-		return image && snapshot_is_called(snapshot, "image", image);
-	return name &&
-		(snapshot_is_called(snapshot, "name", name) ||
-			snapshot_is_called(snapshot, "id", name));
-}
-
-/* What is asked of documents: whether a source shows that of the volume. */
-struct shown {
-	const char *volume;
-	const json_t *snapshot; /* NULL: ... */
-	const char *image; /* ... this image that it stands on; NULL: any */
-};
-
-static bool is_shown(const struct shown *what, const json_t *view)
-{
-	const char *image = source_text(view, "image");
-	if (what->snapshot)
-		return view_shows(view, what->snapshot);
-	return image && (!what->image || !strcmp(image, what->image));
-}
-
-/* Anywhere in it. */
-static bool shows(const json_t *source, const struct shown *what)
-{
-	static const char *const below[] = {"file", "backing"};
-	const json_t *format = json_object_get(source, "format");
-	const char *of = source_text(source, "source");
-	if (of && !strcmp(of, what->volume) &&
-		is_shown(what, json_object_get(source, "view")))
-		return true;
-	if (!of && json_is_object(json_object_get(source, "source")))
-		return shows(json_object_get(source, "source"), what);
-	for (unsigned i = 0; i < 2; i++) {
-		const json_t *one = json_object_get(format, below[i]);
-		if (json_is_object(one) && shows(one, what))
-			return true;
-	}
-	return false;
-}
-
-static const struct config_object *next_holder(const struct config *config,
-	const struct shown *what, const struct config_object *one)
-{
-	while ((one = config_next(config, CONFIG_VOLUME, one)) &&
-		!shows(json_object_get(one->value, "source"), what))
-		continue;
-	return one;
-}
-
-json_t *snapshot_holders(
-	const struct config *config, const char *volume, const json_t *snapshot)
-{
-	const struct shown what = {.volume = volume, .snapshot = snapshot};
-	const struct config_object *one = NULL;
-	json_t *held_by = json_array();
-	while ((one = next_holder(config, &what, one))) {
-		char text[OBJECT_ID_BYTES + 16];
-		snprintf(text, sizeof text, "volume %s", one->id);
-		json_array_append_new(held_by, json_string(text));
-	}
-	return held_by;
-}
-
-const char *snapshot_image_holder(
-	const struct config *config, const char *volume, const char *image)
-{
-	const struct shown what = {.volume = volume, .image = image};
-	const struct config_object *one = next_holder(config, &what, NULL);
-	return one ? one->id : NULL;
 }
 
 #define SNAPSHOTS "/api/v1/volumes/{name}/snapshots"

@@ -28,10 +28,18 @@ void snapshot_set_etag(struct api_request *request, const json_t *snapshot);
 /* False: 412 is answered. */
 bool snapshot_match(struct api_request *request, const json_t *snapshot);
 
-/* Names of volumes ("volume x") that show the snapshot of that volume or stand on it,
- * online or not: a new list. */
-json_t *snapshot_holders(const struct config *config, const char *volume,
+/* -- who uses one (snapshot_users.c) ------------------------------------------- */
+
+/* Whether a member of it is that text. */
+bool snapshot_is_called(
+	const json_t *snapshot, const char *member, const char *name);
+/* Volumes that show the snapshot of that volume or stand on it, online or not, each
+ * followed by its exports: "volume x", "LUN 0 of iqn...". A new list. */
+json_t *snapshot_users(const struct config *config, const char *volume,
 	const json_t *snapshot);
+/* Those of each of a list, as its member in_use_by. */
+void snapshot_set_users(
+	const struct config *config, const char *volume, json_t *items);
 
 /* The name of a volume that shows an image which that volume stands on (NULL: any), or
  * stands on it itself, online or not; borrowed, NULL: there is none. */

@@ -28,6 +28,7 @@
 #include "webui/api/objects/new_file.h"
 #include "webui/api/objects/snapshot_locks.h"
 #include "webui/api/objects/snapshot_records.h"
+#include "webui/api/objects/snapshot_space.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 
@@ -60,15 +61,16 @@ static json_t *external_json(struct api_request *request, const json_t *volume,
 {
 	const char *path = source_text(record, "path");
 	bool merging = json_is_true(json_object_get(record, "merging"));
-	return json_pack("{sO, ss, sn, so, sO, si, ss, so, so, sb}", "name",
-		json_object_get(record, "name"), "kind", "external", "id",
-		"created",
+	return json_pack("{sO, ss, sn, so, sO, si, ss, so, so, sn, sn, sb}",
+		"name", json_object_get(record, "name"), "kind", "external",
+		"id", "created",
 		api_time(
 			json_integer_value(json_object_get(record, "created"))),
 		"size_bytes", json_object_get(record, "size"), "vm_state_bytes",
 		0, "image", path, "parent",
 		snapshot_records_parent(volume, records, path), "owned_bytes",
-		owned_by(request, path), "merging", merging);
+		owned_by(request, path), "shared_bytes", "counted", "merging",
+		merging);
 }
 
 void snapshot_make_tree(struct api_request *request, json_t *items)
@@ -90,8 +92,11 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 		json_object_set_new(one, "parent",
 			snapshot_records_parent(volume->value, records, image));
 		json_object_set_new(one, "owned_bytes", json_null());
+		json_object_set_new(one, "shared_bytes", json_null());
+		json_object_set_new(one, "counted", json_null());
 		json_object_set_new(one, "merging", json_false());
 	}
+	snapshot_space_fill(request, volume->id, items);
 	json_array_foreach(records, i, one)
 	{
 		json_array_append_new(items,
@@ -104,6 +109,7 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 				source_text(one, "image"),
 				source_text(one, "name")));
 	}
+	snapshot_set_users(request->parts->config, volume->id, items);
 	json_decref(records);
 }
 

@@ -93,7 +93,7 @@ static bool check_holders(struct api_request *request,
 	{
 		json_t *held_by = snapshot_is_external(one)
 			? json_array()
-			: snapshot_holders(config, volume->id, one);
+			: snapshot_users(config, volume->id, one);
 		bool held = json_array_size(held_by);
 		if (held)
 			refuse_held(request,

@@ -83,7 +83,7 @@ static int check(struct pruning *p, const struct own *own, struct err *err)
 	if (!volume)
 		return err_set(err, ENOENT, "the volume has gone");
 	json_t *holders =
-		snapshot_holders(parts->config, p->volume, own->snapshot);
+		snapshot_users(parts->config, p->volume, own->snapshot);
 	const char *first = json_string_value(json_array_get(holders, 0));
 	int failed = first
 		? err_set(err, EBUSY, "%s shows it or stands on it", first)

@@ -50,6 +50,7 @@ struct api_keys;
 struct api_jobs;
 struct api_faults;
 struct api_schedules;
+struct snapshot_spaces;
 struct api_resyncs;
 
 struct api {
@@ -70,6 +71,7 @@ struct api {
 	struct api_counters counters;
 	struct api_faults *faults;
 	struct api_schedules *schedules;
+	struct snapshot_spaces *snapshot_spaces;
 	struct api_resyncs *resyncs;
 	json_t *space; /* of volumes, see space.h */
 	struct appliance_space_watcher space_watcher;
