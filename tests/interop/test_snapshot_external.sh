@@ -46,6 +46,11 @@ both='{"name": "monday", "external": true, "placement": {"hits": "both"}}'
 check "what it would be" gets 200 POST "$at?dryRun=true" "$both"
 check "shows where listeners go" says '[.impact[0].effect, .impact[0].text]' \
 	'["parked","put a new image over it: the same content; limit stays on top, hits stays on top, another like it goes down"]'
+check "for programs, too" says '.impact[0].placement' '{"limit":"head","hits":"both"}'
+check "by their kinds if nobody says" gets 200 POST "$at?dryRun=true" '{"name": "monday", "external": true}'
+check "the limit with the name, the fault with the image" says '.impact[0].placement' '{"limit":"head","hits":"image"}'
+check "dropped" gets 200 POST "$at?dryRun=true" '{"name": "monday", "external": true, "placement": {"limit": "drop", "hits": "head"}}'
+check "as that says" says '[.impact[0].placement, (.impact[0].text | contains("limit is dropped"))]' '[{"limit":"drop","hits":"head"},true]'
 check "nothing was made" test ! -e "$work/data/a.monday.qcow2"
 check "no place of that name" gets 422 POST $at '{"name": "monday", "external": true, "placement": {"hits": "up"}}'
 check "which is said" says '.errors[0].pointer' '"/placement/hits"'

@@ -51,6 +51,9 @@ void live_change_free(struct live_change *change);
  * where each listener goes, as far as it fits; false: no more. *kind says what it is. */
 bool live_change_describe(const struct live_change *change, unsigned step,
 	enum live_step_kind *kind, char *text, size_t bytes);
+/* Of an external snapshot: {listener: head|image|both|drop}, of all; a new reference.
+ * NULL: it is none. */
+json_t *live_change_placement(const struct live_change *change);
 bool live_change_swaps(const struct live_change *change);
 /* Hosts wait at the gate for a moment. */
 bool live_change_parks(const struct live_change *change);

@@ -76,6 +76,15 @@ bool live_overlay_find(const json_t *from, const json_t *to, json_t **document,
 	return true;
 }
 
+json_t *live_change_placement(const struct live_change *change)
+{
+	for (unsigned i = 0; i < change->steps; i++) {
+		if (change->step[i].kind == LIVE_OVERLAY)
+			return json_incref(change->step[i].placement);
+	}
+	return NULL;
+}
+
 /* -- back ----------------------------------------------------------------- */
 
 static const json_t *image_below(const json_t *source)

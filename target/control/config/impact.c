@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TEXT_BYTES 2560u /* a line for each of a stack's listeners */
 #define PARKED_MS ((json_int_t)(SPEC_GATE_DEADLINE_NS / 1000000))
 
 static const char *const effects[] = {
@@ -172,7 +173,7 @@ static void add_steps(
 	const struct impact *impact, const struct config_item *item)
 {
 	enum live_step_kind kind;
-	char all[480] = "", one[400];
+	char all[TEXT_BYTES] = "", one[TEXT_BYTES - 80];
 	struct live_change *change = live_change_plan(
 		json_object_get(item->present->value, "source"),
 		json_object_get(item->value, "source"));
@@ -186,12 +187,17 @@ static void add_steps(
 	}
 	enum effect effect =
 		change && live_change_parks(change) ? PARKED : LIVE;
+	json_t *placement = change ? live_change_placement(change) : NULL;
 	live_change_free(change);
 	if (!*all)
 		add(impact, CONFIG_VOLUME, item->id, NONE,
 			"it is written in another way; it means the same");
 	else
 		add(impact, CONFIG_VOLUME, item->id, effect, all);
+	if (placement)
+		json_object_set_new(json_array_get(impact->list,
+					    json_array_size(impact->list) - 1),
+			"placement", placement);
 }
 
 static void add_volume(

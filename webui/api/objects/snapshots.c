@@ -220,7 +220,8 @@ static void create_internal_co(struct api_request *request,
 	else if (request->dry_run)
 		snapshot_answer_plan_co(request, "parked",
 			"a snapshot is made in the image; hosts wait for what "
-			"is in flight and one flush");
+			"is in flight and one flush, and listeners stay where "
+			"they are");
 	else if (spec_snapshot_create_co(
 			 source, name, SPEC_GATE_DEADLINE_NS, &err))
 		api_fail(request, &err);
