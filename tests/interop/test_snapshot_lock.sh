@@ -24,6 +24,14 @@ audited() { # OPERATION
 	gets 200 GET '/audit?limit=100' && says "[.items[] | select(.operation == \"$1\" and .result == \"ok\")] | length" 1
 }
 over() { gets 200 GET "$at/short" && says .locked_until null; }
+refuses_job() { # KIND [QUERY]
+	local to='{"protocol": {"type": "file", "path": "other", "size": "16M"}}'
+	local options=
+	case $1 in pivot) options=', "options": {"listener": "m"}' ;; esac
+	case $1 in migrate | rebase) options=", \"options\": {\"to\": $to}" ;; esac
+	gets 409 POST "/jobs${2:-}" "{\"volume\": \"a\", \"kind\": \"$1\"$options}" &&
+		says ".detail | contains(\"$1 of volume a would take an image away\") and contains(\"is locked until 2101\")" true
+}
 begins_commit() { gets "$1" POST /jobs '{"volume": "a", "kind": "commit"}'; }
 
 check "the daemon starts" start_daemon
@@ -52,6 +60,11 @@ check "and is locked still" refused DELETE $at/inside
 check "an external one" gets 201 POST $at '{"name": "outside", "external": true}'
 check "nothing is committed to an image with a locked one" begins_commit 409
 check "and says why" says '.detail | contains("snapshot \"inside\" in a.qcow2 is locked until 2101")' true
+check "the volume does not move away from it" refuses_job migrate
+check "nor to a leg of a mirror" refuses_job pivot
+check "nor does it without that image" refuses_job flatten
+check "nor over another one" refuses_job rebase
+check "nor in a plan" refuses_job flatten '?dryRun=true'
 check "that is locked itself" lock 200 outside 2100-06-01T00:00:00Z
 check "as it is" says '[.kind, .image, .locked_until]' '["external","a.qcow2","2100-06-01T00:00:00.000Z"]'
 check "lifted, by cairn" cairn snapshot unlock a outside --yes

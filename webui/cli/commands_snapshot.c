@@ -93,7 +93,8 @@ static const struct cli_command snapshot_commands[] = {
 		.done = "snapshot {1} of volume {0} is locked until "
 			"{locked_until}",
 		.more = "Until then it is not deleted, nothing is committed to "
-			"its image, and that is not purged. Only an admin can "
+			"its image, no job takes that away from under the "
+			"volume, and it is not purged. Only an admin can "
 			"lift the lock before."},
 	{"unlock", "lift the lock of a snapshot", "unlockSnapshot", "DELETE",
 		"/volumes/{name}/snapshots/{snapshot}/lock", "admin",

@@ -149,6 +149,32 @@ static int check_images(struct api *api, const struct job_kind *kind,
 	return holder ? refuse_shown(kind->name, volume, holder, err) : 0;
 }
 
+/* A job that puts the volume on something else takes away from under it what it stands
+ * on, and so the names of snapshots there: not of those that are locked. A commit only
+ * moves the names of what it merges. */
+static int check_parted(struct api *api, const char *kind, const char *volume,
+	const json_t *part, struct err *err)
+{
+	bool whole = !strcmp(kind, "migrate") || !strcmp(kind, "pivot");
+	int failed = 0;
+	if (!whole && strcmp(kind, "flatten") != 0 &&
+		strcmp(kind, "rebase") != 0)
+		return 0;
+	if (!whole)
+		part = snapshot_image_below(part);
+	for (; part && !failed; part = snapshot_image_below(part)) {
+		const char *path = written_file(part);
+		if (path)
+			failed = snapshot_lock_check(
+				&api->parts, path, NULL, err);
+	}
+	return failed ? err_wrap(err,
+				"%s of volume %s would take an image away from "
+				"under it",
+				kind, volume)
+		      : 0;
+}
+
 static int check_stack(struct api *api, const char *kind, const char *volume,
 	const json_t *stack, const struct doc *options, struct err *err)
 {
@@ -165,6 +191,8 @@ static int check_stack(struct api *api, const char *kind, const char *volume,
 			part != stack, err);
 	if (!failed && path)
 		failed = snapshot_lock_check(&api->parts, path, NULL, err);
+	if (!failed)
+		failed = check_parted(api, kind, volume, part, err);
 	json_decref(to);
 	return failed;
 }

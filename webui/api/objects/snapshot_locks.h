@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Locks of snapshots until a date: what is locked is not deleted, its image is not
- * written to by a job, its file is not purged.
+ * written to by a job nor taken away from under its volume by one, its file is not
+ * purged.
  *
  * They stand in the daemon's state, not in a document, so that nobody who may change
  * a volume lifts one by that. A lock belongs to the file that the snapshot is in and
