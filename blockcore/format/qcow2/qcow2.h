@@ -16,7 +16,7 @@
  *	extents.c	EXTENTS
  *	lock.c		order between changes of the same clusters
  *	read.c		READ that is more than one run of one kind
- *	owned.c		what each snapshot takes up (owned.h)
+ *	owned.c differ.c	what snapshots take up, where they differ
  *	snapshots*.c	the snapshot table, read and written (snapshots.h)
  *	epoch.c		group commit: what makes changes of the map durable
  *	pool.c		clusters to be given out, reserved ahead

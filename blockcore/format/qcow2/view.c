@@ -6,6 +6,7 @@
  */
 #include "blockcore/format/qcow2/check.h"
 #include "blockcore/format/qcow2/create.h"
+#include "blockcore/format/qcow2/differ.h"
 #include "blockcore/format/qcow2/owned.h"
 #include "blockcore/format/qcow2/share.h"
 #include "blockcore/format/qcow2/snapshots.h"
@@ -335,9 +336,12 @@ static int read_verb(const char *verb, const struct doc *arguments,
 {
 	if (!strcmp(verb, "snapshots") || !strcmp(verb, "owned"))
 		return 0;
+	if (!strcmp(verb, "differences"))
+		return qcow2_differ_check(arguments, err);
 	if (strcmp(verb, "check"))
 		return err_set(err, EINVAL,
-			"'%s' is no verb; there are: check, owned, snapshots",
+			"'%s' is no verb; there are: check, differences, "
+			"owned, snapshots",
 			verb);
 	return check_arguments(arguments, check, err);
 }
@@ -362,6 +366,8 @@ static int command_co(struct block_driver *driver, const char *verb,
 		return qcow2_snapshots_print_co(&image->format, out, err);
 	if (!error && !strcmp(verb, "owned"))
 		return qcow2_owned_print_co(image, out, err);
+	if (!error && !strcmp(verb, "differences"))
+		return qcow2_differ_print_co(image, arguments, out, err);
 	if (!error)
 		error = qcow2_check_live_co(image, &check, err);
 	if (!error)
