@@ -18,7 +18,7 @@ async function everything() {
 	const all = {config: await get("/config"), history: await list("/history"),
 		users: (await list("/users")), tokens: (await list("/tokens")).map(({used, used_from, ...rest}) => rest),
 		jobs: await list("/jobs"), sessions: (await list("/sessions")).map((s) => s.id),
-		snapshots: await list("/volumes/kept/snapshots"), certificate: await get("/certificate"),
+		snapshots: (await list("/volumes/kept/snapshots")).map((one) => ({...one, counted: null})), certificate: await get("/certificate"),
 		listeners: (await list("/volumes/db01/listeners")).map(({status, ...rest}) => [rest, status.rules]),
 		portals: (await list("/portals")).map(({name, status}) => [name, status.state]),
 		schedules: await list("/schedules"), audit: (await list("/audit?limit=1000")).length};
