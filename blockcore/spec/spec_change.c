@@ -356,7 +356,8 @@ static int spec_check_shrink(struct block_source *source, struct err *err)
 		if (claim->mode == BLOCK_CLAIM_STABLE ||
 			claim->mode == BLOCK_CLAIM_WRITE)
 			return err_set(err, EBUSY,
-				"source '%s': %s uses it and would be cut",
+				"source '%s': %s uses it and would be cut: "
+				"take that away first",
 				source->name, claim->holder);
 	}
 	return 0;

@@ -73,7 +73,8 @@ static int pivot_check_leg(const struct spec_move *move, struct err *err)
 			move->target->name);
 	if (info.size_bytes != move->bytes)
 		return err_set(err, EINVAL,
-			"the leg has %" PRIu64 " bytes, the source %" PRIu64,
+			"the leg has %" PRIu64 " bytes, the source %" PRIu64
+			": resize the shorter one",
 			info.size_bytes, move->bytes);
 	return 0;
 }

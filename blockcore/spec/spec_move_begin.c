@@ -59,7 +59,8 @@ static int move_find_backing(struct spec_move *move, struct err *err)
 			"%s cannot change its backing file",
 			format->kind->name);
 	if (!container_of(bottom, struct block_view, driver)->writable)
-		return err_set(err, EROFS, "the image is read-only");
+		return err_set(err, EROFS,
+			"the image is read-only: open it without that");
 	move->format = format;
 	return format->kind->backing_free(format, err);
 }
@@ -95,7 +96,8 @@ static int move_take_backing_co(struct spec_move *move, struct err *err)
 			"of its own: flatten instead",
 			backing->name);
 	if (info.read_only)
-		return err_set(err, EROFS, "the backing file is read-only");
+		return err_set(err, EROFS,
+			"the backing file is read-only: open it without that");
 	if (info.size_bytes > move->bytes)
 		return err_set(err, EFBIG,
 			"the backing file has %" PRIu64 " bytes, the image "
@@ -197,13 +199,15 @@ static int move_check_target(struct spec_move *move, struct err *err)
 	struct block_info info = block_source_info(move->target, move->lane);
 
 	if (info.read_only)
-		return err_set(err, EROFS, "the target is read-only");
+		return err_set(err, EROFS,
+			"the target is read-only: open it without that");
 	if (!(info.ops & BLOCK_OP(BLOCK_WRITE)) ||
 		!(info.ops & BLOCK_OP(BLOCK_WRITE_ZEROES)))
 		return err_set(err, EINVAL, "the target cannot be written to");
 	if (info.size_bytes != move->bytes)
 		return err_set(err, EINVAL,
-			"the target has %" PRIu64 " bytes, the source %" PRIu64,
+			"the target has %" PRIu64 " bytes, the source %" PRIu64
+			": make it as long",
 			info.size_bytes, move->bytes);
 	move->claim.mode = BLOCK_CLAIM_WRITE;
 	snprintf(move->claim.holder, sizeof(move->claim.holder),
@@ -292,7 +296,8 @@ static int move_attach_planned_co(struct spec_move *move, struct err *err)
 	int error = spec_check_jobs(move->root, "start another one", err);
 
 	if (!error && block_stack_bottom(now) != move->bottom)
-		error = err_set(err, EAGAIN, "its bottom has just changed");
+		error = err_set(
+			err, EAGAIN, "its bottom has just changed: try again");
 	if (error)
 		return error;
 	if (!move->source->locks)

@@ -266,7 +266,8 @@ static int pivot_check(struct pivot *pivot, struct err *err)
 	if (block_stack_bottom(source->current) != move->bottom ||
 		(source != move->root &&
 			!spec_image_above(move->root, source, &depth)))
-		return err_set(err, EBUSY, "its bottom is another one now");
+		return err_set(err, EBUSY,
+			"its bottom is another one now: start the job again");
 	pivot_deal(pivot);
 	if (!pivot->stay)
 		error = spec_move_check_views(move, err);

@@ -273,7 +273,8 @@ static int overlay_open_co(struct overlay_run *run, struct err *err)
 	}
 	if (!error && run->fresh->info.size_bytes != bottom->info.size_bytes)
 		error = doc_error(given, err, EINVAL,
-			"the new image has %llu bytes, the source %llu",
+			"the new image has %llu bytes, the source %llu: make "
+			"it as long",
 			(unsigned long long)run->fresh->info.size_bytes,
 			(unsigned long long)bottom->info.size_bytes);
 	return error;

@@ -69,7 +69,8 @@ static int spec_shot_view(
 			"first");
 	view = container_of(bottom, struct block_view, driver);
 	if (!view->format->kind->snapshot_begin_co)
-		return err_set(err, EOPNOTSUPP, "format %s has no snapshots",
+		return err_set(err, EOPNOTSUPP,
+			"format %s has no snapshots; qcow2 has",
 			view->format->kind->name);
 	*out = view;
 	return 0;
@@ -83,7 +84,8 @@ static int spec_shot_format(struct spec_shot *shot, struct err *err)
 	if (error)
 		return error;
 	if (!view->writable)
-		return err_set(err, EROFS, "its image is read-only");
+		return err_set(err, EROFS,
+			"its image is read-only: open it without that");
 	shot->format = view->format;
 	return 0;
 }

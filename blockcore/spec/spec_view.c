@@ -177,8 +177,8 @@ int spec_open_view_co(const struct spec_view *view, struct block_driver **out,
 	const struct block_format_kind *kind = view->format->kind;
 
 	if (view->snapshot[0] && !kind->find_snapshot_co)
-		return err_set(err, EOPNOTSUPP, "format %s has no snapshots",
-			kind->name);
+		return err_set(err, EOPNOTSUPP,
+			"format %s has no snapshots; qcow2 has", kind->name);
 	return spec_open_one_co(view, NULL, out, err);
 }
 

@@ -374,6 +374,8 @@ static void corrupt_co(struct qcow2_steps *s)
 /* What a lane overwrites by itself is refused, too, once damage is seen elsewhere. */
 static void corrupt_overwrite_co(struct qcow2_steps *s)
 {
+	struct err err = {0};
+
 	qcow2_steps_open_co(s);
 	CHECK_INT(write_far_co(s), 0);
 	qcow2_steps_close_co(s);
@@ -383,6 +385,10 @@ static void corrupt_overwrite_co(struct qcow2_steps *s)
 	CHECK_INT(write_far_co(s), 0);
 	CHECK_INT(read_co(s), -EIO);
 	CHECK_INT(qcow2_steps_io_co(s, BLOCK_WRITE, 4 * MIB, 8 * KIB), -EIO);
+	CHECK_INT(spec_resize_co(s->image, 64 * MIB, &err), -EIO);
+	CHECK_ERR(&err, "since it was found damaged: check it");
+	CHECK_INT(spec_snapshot_create_co(s->image, "x", 0, &err), -EIO);
+	CHECK_ERR(&err, "since it was found damaged: check it");
 	qcow2_steps_close_co(s);
 	CHECK(is_marked(s));
 }

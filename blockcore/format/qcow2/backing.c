@@ -30,7 +30,7 @@ int qcow2_backing_free(struct block_format *format, struct err *err)
 			"backing file: delete them first",
 			image->header.snapshots);
 	if (image->failed || image->corrupt)
-		return err_set(err, EIO, "the image refuses changes");
+		return qcow2_io_refuse(image, -EIO, err);
 	return 0;
 }
 
@@ -159,7 +159,8 @@ static int rename_co(
 	if (strlen(name) >= sizeof r->header.backing ||
 		strlen(type) >= sizeof r->header.backing_format)
 		return err_set(err, ENAMETOOLONG,
-			"the name of the backing file is too long");
+			"the name of the backing file is too long: 1023 bytes "
+			"at most");
 	r->header = image->header;
 	strcpy(r->header.backing, name);
 	strcpy(r->header.backing_format, type);

@@ -340,8 +340,9 @@ int qcow2_check_begin(struct qcow2_checker *c, struct err *err)
 	if (c->clusters * sizeof *c->references > MEMORY_MOST)
 		return err_set(err, EFBIG,
 			"%" PRIu64 " clusters are too many to be counted in "
-			"memory",
-			c->clusters);
+			"memory, %llu at most: convert the image to one with "
+			"larger ones",
+			c->clusters, MEMORY_MOST / sizeof *c->references);
 	c->room = c->clusters + image->refcounts.entries + 1;
 	c->references = calloc(c->room, sizeof *c->references);
 	c->table = qcow2_io_memory(image->geometry.cluster_bytes);

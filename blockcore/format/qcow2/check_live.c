@@ -30,7 +30,7 @@ static int begin_locked_co(struct qcow2_checker *c, struct err *err)
 	c->watch = image->watch;
 	if (image->begun)
 		error = qcow2_epoch_commit_co(image);
-	return error ? err_set(err, -error, "the image cannot be written to")
+	return error ? qcow2_io_refuse(image, error, err)
 		     : qcow2_check_begin(c, err);
 }
 

@@ -341,7 +341,7 @@ static int recount_co(struct qcow2 *image, struct err *err)
 		"qcow2: was not closed: refcounts are counted anew");
 	int error = qcow2_write_begin_co(image);
 	if (error)
-		return err_set(err, -error, "the image cannot be written to");
+		return qcow2_io_refuse(image, error, err);
 	error = qcow2_check_co(image, &check, err);
 	if (!error && check.errors > check.fixed_errors)
 		error = err_set(err, EIO,

@@ -35,7 +35,8 @@ struct found {
 static int no_room(struct err *err)
 {
 	return err_set(err, ENOSPC,
-		"the header has no room for the name of another backing file");
+		"the header has no room for the name of another backing file: "
+		"choose a shorter one, or flatten the image");
 }
 
 static int find_extensions(

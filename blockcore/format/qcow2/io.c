@@ -278,6 +278,20 @@ int qcow2_io_failed(struct qcow2 *image, int error, const char *what)
 	return error;
 }
 
+int qcow2_io_refuse(const struct qcow2 *image, int error, struct err *err)
+{
+	if (image->failed)
+		return err_set(err, -error,
+			"the image refuses changes since its tables or a flush "
+			"could not be written: check it and open it again");
+	if (image->corrupt)
+		return err_set(err, -error,
+			"the image refuses changes since it was found damaged: "
+			"check it with repair=all");
+	return err_set(err, -error, "the image cannot be written to: %s",
+		strerror(-error));
+}
+
 /* The message counts as a helper until this is done. */
 struct corrupt_message {
 	struct loop_message message;

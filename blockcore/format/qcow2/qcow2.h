@@ -299,6 +299,8 @@ int qcow2_io_header_co(struct qcow2 *image, enum block_purpose purpose);
 int qcow2_io_corrupt(struct qcow2 *image, const char *what, uint64_t where);
 /* A table or a flush could not be written: no changes any more. */
 int qcow2_io_failed(struct qcow2 *image, int error, const char *what);
+/* Of what was asked for: that `error` (-errno) has come of it, why, and what helps. */
+int qcow2_io_refuse(const struct qcow2 *image, int error, struct err *err);
 /* A coroutine of the image's own, which its end waits for. */
 bool qcow2_io_helper(struct qcow2 *image, void (*run_co)(void *image));
 void qcow2_io_helper_done(struct qcow2 *image);

@@ -191,7 +191,7 @@ static int resize_co(struct qcow2 *image, uint64_t bytes, struct err *err)
 			"size %" PRIu64 " is not a multiple of 512", bytes);
 	error = qcow2_write_begin_co(image);
 	if (error)
-		return err_set(err, -error, "the image cannot be written to");
+		return qcow2_io_refuse(image, error, err);
 	if (bytes < image->header.size_bytes)
 		return shrink_co(image, bytes, err);
 	if (bytes > qcow2_most_bytes(&image->geometry))

@@ -246,7 +246,7 @@ int qcow2_revert_begin_co(struct block_format *format, const char *name,
 		return err_set(err, ENOMEM, "no memory to go back");
 	error = qcow2_write_begin_co(image);
 	if (error)
-		err_set(err, -error, "the image cannot be written to");
+		qcow2_io_refuse(image, error, err);
 	else
 		error = find_co(image, name, safety, err);
 	if (!error)
@@ -299,8 +299,7 @@ int qcow2_revert_take_co(struct block_format *format, struct err *err)
 	if (!error)
 		error = name_it_co(image);
 	if (error)
-		return err_set(err, -error,
-			"the image cannot be written to: %s", strerror(-error));
+		return qcow2_io_refuse(image, error, err);
 	change_maps(image);
 	qcow2_view_show(image);
 	return 0;

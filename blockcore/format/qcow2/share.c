@@ -64,7 +64,8 @@ int qcow2_share_check_possible(const struct qcow2 *image, struct err *err)
 	if (error)
 		return error;
 	if (!h->l1_entries)
-		return err_set(err, ENOTSUP, "the image has no bytes");
+		return err_set(err, ENOTSUP,
+			"the image has no bytes: resize it first");
 	if (h->snapshots >= QCOW2_SNAPSHOTS_MAX ||
 		h->snapshots + 2ull > qcow2_refcount_max(image))
 		return err_set(err, ENOSPC,
@@ -89,7 +90,7 @@ int qcow2_share_begin_co(
 	int error = qcow2_write_begin_co(image);
 
 	if (error)
-		return err_set(err, -error, "the image cannot be written to");
+		return qcow2_io_refuse(image, error, err);
 	error = qcow2_share_check_possible(image, err);
 	if (!error)
 		error = check_name_co(image, name, err);
@@ -337,6 +338,18 @@ static int finish_co(struct qcow2 *image, const struct qcow2_snapshots *s)
 
 /* -- end ------------------------------------------------------------------ */
 
+static int cannot_count(struct qcow2 *image, int error, struct err *err)
+{
+	if (error == -ERANGE)
+		return err_set(err, ENOSPC,
+			"a cluster is named as often as refcounts of %u bits "
+			"can say: delete a snapshot, or copy the image to one "
+			"with larger ones",
+			1u << image->header.refcount_order);
+	return err_set(err, -error, "its clusters cannot be counted: %s",
+		strerror(-error));
+}
+
 static int complete_co(struct qcow2 *image, struct err *err)
 {
 	struct qcow2_snapshots s;
@@ -348,8 +361,7 @@ static int complete_co(struct qcow2 *image, struct err *err)
 	}
 	error = image->share->error;
 	if (error)
-		return err_set(err, -error,
-			"its clusters cannot be counted: %s", strerror(-error));
+		return cannot_count(image, error, err);
 	co_mutex_lock_co(&image->names);
 	error = qcow2_snapshots_read_co(image, &s, err);
 	if (!error) {

@@ -253,7 +253,7 @@ static int unshare_co(struct qcow2 *image, const char *name, struct err *err)
 	int error = qcow2_write_begin_co(image);
 
 	if (error)
-		return err_set(err, -error, "the image cannot be written to");
+		return qcow2_io_refuse(image, error, err);
 	error = unname_co(image, name, &map, err);
 	if (!error) {
 		error = give_back_co(image, &map);

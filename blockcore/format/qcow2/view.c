@@ -283,7 +283,8 @@ static int resize_co(
 	int error;
 
 	if (!view->view.writable)
-		return err_set(err, EROFS, "the image is read-only");
+		return err_set(err, EROFS,
+			"the image is read-only: open it without that");
 	error = qcow2_resize_co(view->image, bytes, err);
 	if (!error)
 		show(view);
