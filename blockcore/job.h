@@ -47,6 +47,8 @@ struct job_kind {
 	/* The source stands on something else when it has ended: only with a
 	 * job_keeper where documents are kept. */
 	bool pivots;
+	/* No other of these on the source meanwhile, and its bottom stays (spec_move.h). */
+	bool alone;
 	const struct opt_spec *options;
 	size_t options_bytes;
 	bool destroys; /* the data that are there: callers ask first */

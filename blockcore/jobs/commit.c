@@ -96,6 +96,7 @@ static int flatten_run_co(struct job *job, uint64_t cursor, struct err *err)
 const struct job_kind job_commit = {
 	.name = "commit",
 	.help = "write the image down into its backing file, go on there",
+	.alone = true,
 	.pivots = true,
 	.options = commit_option_specs,
 	.options_bytes = sizeof(struct commit_options),
@@ -106,6 +107,7 @@ const struct job_kind job_commit = {
 const struct job_kind job_flatten = {
 	.name = "flatten",
 	.help = "copy the backing file up into the image, do without it",
+	.alone = true,
 	.pivots = true,
 	.options = flatten_option_specs,
 	.options_bytes = sizeof(struct commit_options),

@@ -88,6 +88,7 @@ static int migrate_run_co(struct job *job, uint64_t cursor, struct err *err)
 const struct job_kind job_copy = {
 	.name = "copy",
 	.help = "copy what the source shows into another one",
+	.alone = true,
 	.options = copy_option_specs,
 	.options_bytes = sizeof(struct copy_options),
 	.space_co = copy_space_co,
@@ -97,6 +98,7 @@ const struct job_kind job_copy = {
 const struct job_kind job_migrate = {
 	.name = "migrate",
 	.help = "copy, and go on in the copy; hosts go on meanwhile",
+	.alone = true,
 	.pivots = true,
 	.options = copy_option_specs,
 	.options_bytes = sizeof(struct copy_options),

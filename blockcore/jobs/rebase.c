@@ -70,6 +70,7 @@ static int rebase_run_co(struct job *job, uint64_t cursor, struct err *err)
 const struct job_kind job_rebase = {
 	.name = "rebase",
 	.help = "stand on another backing file; what is read stays the same",
+	.alone = true,
 	.pivots = true,
 	.options = rebase_option_specs,
 	.options_bytes = sizeof(struct rebase_options),

@@ -144,6 +144,8 @@ void api_problem_at(struct api_request *request, const char *pointer,
 /* Adds a member to the problem that was just answered ("held_by": [...]). */
 void api_problem_add(
 	struct api_request *request, const char *member, json_t *json);
+/* Adds the job that has the volume to itself, if there is one, to what holds it. */
+bool api_hold_job(const struct api *api, const char *volume, json_t *held_by);
 
 /* Before the answer. Values are copied; what could break a header is refused. */
 void api_set_etag(struct api_request *request, const char *tag);

@@ -242,6 +242,23 @@ static int find_space_co(struct block_core *core, struct block_source *source,
 	return failed;
 }
 
+int api_job_check_space_co(struct api *api, const char *name,
+	const char *volume, const struct doc *options, struct err *err)
+{
+	struct block_source *source = running_of(api, volume);
+	struct job_space space;
+	int failed = source ? find_space_co(api->parts.core, source,
+				      api_job_kind(name), options, &space, err)
+			    : 0; /* told when it starts */
+	if (failed || !source || !*space.path ||
+		space.needs_bytes <= space.free_bytes)
+		return failed;
+	return err_set(err, ENOSPC,
+		"%s of volume %s needs %" PRIu64 " bytes where %s is, %" PRIu64
+		" are free: make room there",
+		name, volume, space.needs_bytes, space.path, space.free_bytes);
+}
+
 static void print_text(const struct job_kind *kind, const char *volume,
 	bool ranged, const struct job_space *space, char *text, size_t bytes)
 {
@@ -284,6 +301,8 @@ void api_job_plan_co(struct api_request *request, const char *name,
 		: err_set(&err, ENOENT,
 			  "there is no volume \"%s\", or it is offline",
 			  volume);
+	if (!failed)
+		failed = api_job_check_alone(api, name, volume, &err);
 	if (!failed)
 		failed = find_space_co(request->parts->core, source, kind,
 			options, &space, &err);

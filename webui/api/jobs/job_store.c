@@ -15,14 +15,15 @@
 static char *print(const struct api_job_record *r)
 {
 	json_t *json = json_pack(
-		"{sI, ss, ss, ss, ss, si, sI, sI, sI, sI, sI, sI, ss, ss}",
+		"{sI, ss, ss, ss, ss, si, sI, sI, sI, sI, sI, sI, sI, ss, ss}",
 		"generation", (json_int_t)r->generation, "volume", r->volume,
 		"kind", r->kind, "user", r->user, "options", r->options,
 		"state", (int)r->state, "cursor", (json_int_t)r->cursor, "done",
 		(json_int_t)r->done_bytes, "total", (json_int_t)r->total_bytes,
-		"rate", (json_int_t)r->rate_bytes, "created",
-		(json_int_t)r->created_ms, "ended", (json_int_t)r->ended_ms,
-		"error", r->error, "note", r->note);
+		"rate", (json_int_t)r->rate_bytes, "ground",
+		(json_int_t)r->ground, "created", (json_int_t)r->created_ms,
+		"ended", (json_int_t)r->ended_ms, "error", r->error, "note",
+		r->note);
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	return text;
@@ -90,6 +91,7 @@ static void read_record(struct api_job_record *r, const json_t *json)
 	r->done_bytes = (uint64_t)number_of(json, "done");
 	r->total_bytes = (uint64_t)number_of(json, "total");
 	r->rate_bytes = (uint64_t)number_of(json, "rate");
+	r->ground = (uint32_t)number_of(json, "ground");
 	r->created_ms = number_of(json, "created");
 	r->ended_ms = number_of(json, "ended");
 }

@@ -30,6 +30,8 @@ struct api_job_record {
 	char *options; /* JSON; "" none. Owned by who holds the record */
 	enum api_job_state state;
 	uint64_t cursor, done_bytes, total_bytes;
+	uint32_t
+		ground; /* what the volume stood on at its start: job_holds.c */
 	uint64_t rate_bytes; /* how fast it may be; 0: no limit */
 	int64_t created_ms, ended_ms;
 	char error[ERR_TEXT_BYTES];

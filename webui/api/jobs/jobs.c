@@ -219,7 +219,7 @@ int api_job_run_co(struct api_job *job, struct err *err)
 		self->api, job->record.kind, job->record.volume, options, err);
 	if (!failed)
 		failed = job_start_co(self->api->parts.core, source,
-			job->record.kind, options, job->record.cursor,
+			job->record.kind, options, api_job_cursor(job),
 			&job->job, err);
 	doc_free(options);
 	if (failed)
@@ -351,6 +351,8 @@ int api_job_start_co(struct api_job *job, struct err *err)
 	if (!failed) {
 		job->record.id = self->next_id++;
 		job->record.created_ms = api_now_ms();
+		job->record.ground =
+			api_job_ground(self->api, job->record.volume);
 		failed = api_job_store_save(
 			self->api->parts.state, &job->record, err);
 	}
@@ -442,6 +444,7 @@ struct api_jobs *api_jobs_new(struct api *api, struct err *err)
 	if (count_queued(self))
 		loop_timer_set(api->loop, &self->retry, 0);
 	api_jobs_watch(self);
+	api->job_holder = api_job_holder_id;
 	return self;
 }
 

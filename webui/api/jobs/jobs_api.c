@@ -337,6 +337,25 @@ static bool may_repair(
 	return false;
 }
 
+/* What would make it fail later is said at once. False: answered. */
+static bool may_begin_co(
+	struct api_request *request, const struct start_options *o)
+{
+	struct api *api = request->api;
+	json_t *held_by = json_array();
+	struct err err = {0};
+	bool held = api_job_check_alone(api, o->kind, o->volume, &err);
+	int failed = held ? -EBUSY
+			  : api_job_check_space_co(
+				    api, o->kind, o->volume, o->options, &err);
+	if (failed)
+		api_fail(request, &err);
+	if (held && api_hold_job(api, o->volume, held_by))
+		api_problem_add(request, "held_by", json_incref(held_by));
+	json_decref(held_by);
+	return !failed;
+}
+
 /* Starts it, or says what it would do. */
 static void begin_co(struct api_request *request, const struct start_options *o)
 {
@@ -346,6 +365,8 @@ static void begin_co(struct api_request *request, const struct start_options *o)
 		api_job_plan_co(request, o->kind, o->volume, o->options);
 		return;
 	}
+	if (!may_begin_co(request, o))
+		return;
 	struct api_job *job = make_job(request, o);
 	if (!job) {
 		api_problem(request, "busy", "out of memory");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of jobs share: jobs.c their life, jobs_api.c and jobs_change.c the
- * handlers, job_plan.c what one would do and who is in its way, job_store.c what is
- * durable, job_keep.c what becomes durable while one runs.
+ * handlers, job_plan.c what one would do and who is in its way, job_holds.c which
+ * one has its volume to itself, job_store.c what is durable, job_keep.c what becomes durable while one runs.
  */
 #ifndef WEBUI_API_JOBS_JOBS_PRIVATE_H
 #define WEBUI_API_JOBS_JOBS_PRIVATE_H
@@ -65,6 +65,22 @@ void api_jobs_unwatch(struct api_jobs *jobs);
 char *api_job_leftover(const struct api_job *job);
 void api_job_tidy_co(struct api_job *job);
 
+/* -- job_holds.c -------------------------------------------------------------- */
+
+/* The job that has the volume to itself; NULL: none. */
+const struct api_job *api_job_holder(
+	const struct api_jobs *jobs, const char *volume);
+/* As struct api, job_holder. */
+uint64_t api_job_holder_id(const struct api *api, const char *volume);
+/* -EBUSY, naming it: a job of that kind needs the volume to itself, and there is one. */
+int api_job_check_alone(const struct api *api, const char *kind,
+	const char *volume, struct err *err);
+/* Tells what a volume stands on from anything else, by its document. */
+uint32_t api_job_ground(const struct api *api, const char *volume);
+/* Where it goes on: at its cursor, or, if its volume stands on something else than then,
+ * at the start, as one that has begun. */
+uint64_t api_job_cursor(const struct api_job *job);
+
 /* -- job_plan.c -------------------------------------------------------------- */
 
 const struct job_kind *api_job_kind(const char *name); /* NULL: there is none */
@@ -72,6 +88,9 @@ const struct job_kind *api_job_kind(const char *name); /* NULL: there is none */
  * `options` NULL: none. */
 int api_job_check_files(struct api *api, const char *kind, const char *volume,
 	const struct doc *options, struct err *err);
+/* -ENOSPC: what it would write does not fit. */
+int api_job_check_space_co(struct api *api, const char *kind,
+	const char *volume, const struct doc *options, struct err *err);
 /* Answers what the job would do; its options fit its kind. */
 void api_job_plan_co(struct api_request *request, const char *kind,
 	const char *volume, const struct doc *options);

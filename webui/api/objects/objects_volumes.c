@@ -260,6 +260,8 @@ static void release_volume(struct api_request *request,
 	while ((one = object_next_user(
 			request, CONFIG_VOLUME, 'v', object->id, &at)))
 		hold(held_by, one);
+	/* A job would go on with files of a volume that is gone. */
+	api_hold_job(request->api, object->id, held_by);
 }
 
 const struct object_kind object_volumes = {.kind = CONFIG_VOLUME,

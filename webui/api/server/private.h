@@ -68,6 +68,9 @@ struct api {
 	struct api_streams *streams;
 	struct api_keys *keys;
 	struct api_jobs *jobs;
+	/* The number of the job that has the volume to itself; 0: none. NULL: there
+	 * are no jobs. */
+	uint64_t (*job_holder)(const struct api *api, const char *volume);
 	struct api_counters counters;
 	struct api_faults *faults;
 	struct api_schedules *schedules;

@@ -7,6 +7,7 @@
 #include "webui/api/server/private.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,6 +123,8 @@ static const struct api_problem_kind *kind_of_code(int code)
 	return api_problem_find("internal");
 }
 
+#define VOLUME "/api/v1/volumes/{name}"
+
 static json_t *one_error(const char *pointer, const char *detail, json_t *more)
 {
 	json_t *error =
@@ -217,6 +220,26 @@ static json_t *allowed_of(const struct err *err)
 	return list;
 }
 
+bool api_hold_job(const struct api *api, const char *volume, json_t *held_by)
+{
+	uint64_t id = api->job_holder ? api->job_holder(api, volume) : 0;
+	char text[32];
+	snprintf(text, sizeof text, "job %" PRIu64, id);
+	return id && !json_array_append_new(held_by, json_string(text));
+}
+
+/* A job that has the volume to itself stands in the way of what the volume refuses. */
+static void name_holder(struct api_request *request, const struct err *err)
+{
+	json_t *held_by = json_array();
+	if (err->code == EBUSY &&
+		!strncmp(request->route->path, VOLUME, sizeof VOLUME - 1) &&
+		api_hold_job(
+			request->api, api_parameter(request, "name"), held_by))
+		api_problem_add(request, "held_by", json_incref(held_by));
+	json_decref(held_by);
+}
+
 void api_fail(struct api_request *request, const struct err *err)
 {
 	const struct api_problem_kind *kind = kind_of_code(err->code);
@@ -228,4 +251,5 @@ void api_fail(struct api_request *request, const struct err *err)
 	bool points = *err->pointer || kind->status == 422;
 	answer_problem(request, kind, detail, points ? err->pointer : NULL,
 		points ? allowed_of(err) : NULL);
+	name_holder(request, err);
 }

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which job has a volume to itself, and what a volume stands on while one waits.
+ *
+ * Invariant: a job that needs its volume to itself (job_kind.alone) has it from when it
+ * is asked for to its end, also while it waits. So none begins that would be refused by
+ * what is at work already.
+ */
+#include "blockcore/base/crc32c.h"
+#include "webui/api/jobs/jobs_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct api_job *api_job_holder(
+	const struct api_jobs *self, const char *volume)
+{
+	const struct api_job *job;
+	TAILQ_FOREACH (job, &self->list, link) {
+		if (!api_job_ended(job) &&
+			!strcmp(job->record.volume, volume) &&
+			api_job_kind(job->record.kind)->alone)
+			return job;
+	}
+	return NULL;
+}
+
+uint64_t api_job_holder_id(const struct api *api, const char *volume)
+{
+	const struct api_job *job =
+		api->jobs ? api_job_holder(api->jobs, volume) : NULL;
+	return job ? job->record.id : 0;
+}
+
+int api_job_check_alone(const struct api *api, const char *kind,
+	const char *volume, struct err *err)
+{
+	const struct api_job *job = api_job_kind(kind)->alone
+		? api_job_holder(api->jobs, volume)
+		: NULL;
+	if (!job)
+		return 0;
+	return err_set(err, EBUSY,
+		"job %" PRIu64 " (%s) is %s volume %s: start this one when it "
+		"has ended, or cancel it",
+		job->record.id, job->record.kind,
+		job->job ? "at work on" : "waiting for", volume);
+}
+
+/* Listeners come and go beside a job; what is below them does not. */
+uint32_t api_job_ground(const struct api *api, const char *volume)
+{
+	const struct config_object *object =
+		config_find(api->parts.config, CONFIG_VOLUME, volume);
+	json_t *source = object
+		? json_copy(json_object_get(object->value, "source"))
+		: NULL;
+	json_object_del(source, "listeners");
+	char *text = json_dumps(source, JSON_COMPACT | JSON_SORT_KEYS);
+	uint32_t sum = text ? crc32c(0, text, strlen(text)) : 0;
+	free(text);
+	json_decref(source);
+	return sum;
+}
+
+uint64_t api_job_cursor(const struct api_job *job)
+{
+	const struct api_job_record *r = &job->record;
+	bool same = api_job_ground(job->all->api, r->volume) == r->ground;
+	return same || !r->cursor || !api_job_kind(r->kind)->alone ? r->cursor
+								   : 1;
+}
