@@ -346,10 +346,17 @@ int qcow2_create_fill_co(struct qcow2 *image, struct err *err)
 			error = -ENOMEM;
 	}
 	image->filling = true;
-	image->sparse = mode == QCOW2_PREALLOCATE_METADATA;
+	if (mode == QCOW2_PREALLOCATE_METADATA)
+		image->sparse_from = image->file_bytes;
+	/* At once: each time that it grows it is flushed. */
+	if (!error)
+		error = qcow2_pool_extend_co(image,
+			image->file_bytes +
+				(end << image->geometry.cluster_bits));
 	while (cluster < end && !error)
 		error = allocate_co(image, &cluster, end, zeroes);
-	image->sparse = image->filling = false;
+	image->sparse_from = UINT64_MAX;
+	image->filling = false;
 	free(zeroes);
 	if (!error)
 		error = qcow2_epoch_commit_co(image);

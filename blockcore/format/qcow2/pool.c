@@ -35,7 +35,7 @@ void qcow2_pool_init(struct qcow2 *image)
 		image->pool.run_clusters = 1;
 	co_mutex_init(&image->pool.refill);
 	image->pool.hint = 1;
-	image->pool.untouched = UINT64_MAX;
+	image->pool.untouched = image->sparse_from = UINT64_MAX;
 }
 
 int qcow2_pool_extend_co(struct qcow2 *image, uint64_t bytes)
@@ -155,11 +155,11 @@ static int zero_run_co(
 	unsigned bits = image->geometry.cluster_bits;
 	uint64_t offset = s->start << bits, bytes = s->found << bits;
 	bool behind = offset >= image->file_bytes;
+	bool sparse = offset >= image->sparse_from;
 	int error = qcow2_pool_extend_co(image, offset + bytes);
 
 	*zeroes = true;
-	if (error || (behind && image->sparse) ||
-		s->start >= image->pool.untouched)
+	if (error || sparse || s->start >= image->pool.untouched)
 		return error;
 	if (!behind && image->geometry.extended && !image->filling) {
 		*zeroes = reads_zero_co(image, offset, bytes);

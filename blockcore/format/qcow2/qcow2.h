@@ -188,7 +188,9 @@ struct qcow2 {
 	uint64_t naming; /* changes with the table of snapshots */
 	bool resizing;
 	bool filling; /* new clusters are mapped without being written */
-	bool sparse; /* new clusters are behind the end, without space */
+	/* While filling: clusters from here on hold nothing and need no space. Else
+	 * UINT64_MAX. */
+	uint64_t sparse_from;
 	struct co_mutex load[16], tables, begin, names; /* snapshots.h */
 	uint8_t *meta; /* a bit for each host cluster that holds tables */
 	uint64_t meta_clusters;
