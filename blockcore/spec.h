@@ -111,8 +111,9 @@ struct spec_overlay {
 	const struct doc *document;
 	/* {LISTENER: head|image|both|drop}; NULL: all by their anchors. */
 	const struct doc *placement;
+	struct block_source *source; /* of one in a group */
+	/* Of one that is in none. As in struct spec_swap. */
 	uint64_t deadline_ns;
-	/* As in struct spec_swap. */
 	int (*durable_co)(void *argument, struct err *err);
 	void *argument;
 };
@@ -138,6 +139,17 @@ struct spec_back {
 };
 int spec_back_co(struct block_source *source, const struct spec_back *back,
 	struct err *err);
+/* The same of several sources, 1 to SPEC_GROUP_MOST, at one moment: no request is in any
+ * of them then. All are made or none; `durable_co` runs once, behind all gates. */
+struct spec_overlays {
+	const struct spec_overlay *overlay;
+	unsigned count;
+	uint64_t deadline_ns;
+	int (*durable_co)(void *argument, struct err *err);
+	void *argument;
+};
+int spec_overlay_group_co(
+	const struct spec_overlays *overlays, struct err *err);
 /* "head", "image" ...; of SPEC_PLACE_ANCHOR "". */
 const char *spec_placement_name(enum spec_placement placement);
 /* The placement's name; NULL with *err: there is none of that name. */

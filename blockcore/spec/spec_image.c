@@ -8,13 +8,16 @@
  * below the source: what would take it away there is refused, naming who holds it.
  */
 #include "blockcore/core/alias.h"
+#include "blockcore/core/change.h"
 #include "blockcore/core/driver.h"
+#include "blockcore/core/source.h"
 #include "blockcore/core/stack.h"
 #include "blockcore/format/format.h"
 #include "blockcore/kinds.h"
 #include "blockcore/spec/spec_internal.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +43,43 @@ static const struct block_format *image_format(
 	return bottom->kind->role == BLOCK_VIEW
 		? container_of(bottom, struct block_view, driver)->format
 		: NULL;
+}
+
+int spec_source_below_co(const struct block_source *source, const char *key,
+	struct block_driver *const *driver, unsigned count,
+	struct block_source **below, bool *taken, struct err *err)
+{
+	char name[BLOCK_NAME_BYTES];
+
+	snprintf(name, sizeof(name), "%.40s/%s", source->name, key);
+	int error =
+		block_source_new(source->core, name, false, NULL, below, err);
+	*taken = false;
+	if (error)
+		return error;
+	(*below)->depth = source->depth + 1;
+	struct block_change change = {.source = *below,
+		.next = block_stack_new(*below, driver, count, false, err)};
+	*taken = change.next;
+	if (change.next) {
+		co_mutex_lock_co(&(*below)->change);
+		error = block_change_co(&change, err);
+		co_mutex_unlock(&(*below)->change);
+	}
+	if (!change.next || error) {
+		block_source_discard(*below);
+		*below = NULL;
+		return error ? error : -ENOMEM;
+	}
+	return 0;
+}
+
+void spec_source_settle(struct block_driver *const *driver, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		atomic_store(&driver[i]->released, false);
+		driver[i]->detached = false;
+	}
 }
 
 struct block_source *spec_image_below(const struct block_source *source)

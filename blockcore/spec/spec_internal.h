@@ -146,6 +146,10 @@ int spec_source_below_co(const struct block_source *source, const char *key,
  * the other one they may. */
 void spec_source_settle(struct block_driver *const *driver, unsigned count);
 
+/* Takes the turn of all of these, of which none is named twice: in the order of their
+ * addresses, whatever order two groups have. */
+void spec_lock_all_co(struct block_source *const *source, unsigned count);
+
 /* An image that is open in `source`: what stands on its file takes that source. */
 struct spec_lent {
 	const char *path;

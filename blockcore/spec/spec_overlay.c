@@ -6,6 +6,8 @@
  *	open the new image over that source
  *	close the gate, wait; flush the old image; publish; open the gate
  *
+ * Of a group all is prepared, then all gates close, one behind the other.
+ *
  * Invariants
  *  1. Until the gate has closed the old generation serves hosts alone: its drivers
  *     already stand in the source below too, but nobody writes there.
@@ -27,7 +29,6 @@
 #include "blockcore/spec/spec_internal.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,10 @@
  * the appliance's, stays well below DOC_MAX_DEPTH. */
 #define OVERLAY_DEPTH_MAX 24u
 
+struct overlay_group;
+
 struct overlay_run {
+	struct overlay_group *group; /* that it is of, one at least */
 	const struct spec_overlay *overlay;
 	struct block_source *source, *base;
 	struct block_source *file; /* of the new image, once that is made */
@@ -48,40 +52,19 @@ struct overlay_run {
 	unsigned clone_count;
 	struct block_driver *clone[BLOCK_MAX_DRIVERS];
 	struct block_driver *fresh; /* the new image's view, likewise */
+	struct block_stack *next; /* with all of that, not published */
+};
+
+/* Several at one moment: the gate of the first closes first, those of the others behind
+ * it, one behind the other. */
+struct overlay_group {
+	const struct spec_overlays *overlays;
+	unsigned closed; /* whose gates are about to close, or have */
+	unsigned count;
+	struct overlay_run run[];
 };
 
 /* -- placement ------------------------------------------------------------ */
-
-const char *spec_placement_name(enum spec_placement placement)
-{
-	static const char *const names[] = {[SPEC_PLACE_ANCHOR] = "",
-		[SPEC_PLACE_HEAD] = "head",
-		[SPEC_PLACE_IMAGE] = "image",
-		[SPEC_PLACE_BOTH] = "both",
-		[SPEC_PLACE_DROP] = "drop"};
-
-	return names[placement];
-}
-
-int spec_placement_parse(
-	const struct doc *node, enum spec_placement *placement, struct err *err)
-{
-	const char *text;
-	int error = doc_text(node, &text, err);
-
-	if (error)
-		return error;
-	for (unsigned i = SPEC_PLACE_HEAD; i <= SPEC_PLACE_DROP; i++) {
-		if (!strcmp(text, spec_placement_name(i))) {
-			*placement = (enum spec_placement)i;
-			return 0;
-		}
-	}
-	return doc_error(node, err, EINVAL,
-		"a listener goes to the head, the image or both, or is dropped "
-		"(head, image, both, drop); not '%s'",
-		text);
-}
 
 static int overlay_placement(const struct overlay_run *run,
 	const struct block_driver *listener, enum spec_placement *placement,
@@ -189,43 +172,6 @@ static unsigned overlay_depth(
 	return deepest;
 }
 
-int spec_source_below_co(const struct block_source *source, const char *key,
-	struct block_driver *const *driver, unsigned count,
-	struct block_source **below, bool *taken, struct err *err)
-{
-	char name[BLOCK_NAME_BYTES];
-
-	snprintf(name, sizeof(name), "%.40s/%s", source->name, key);
-	int error =
-		block_source_new(source->core, name, false, NULL, below, err);
-	*taken = false;
-	if (error)
-		return error;
-	(*below)->depth = source->depth + 1;
-	struct block_change change = {.source = *below,
-		.next = block_stack_new(*below, driver, count, false, err)};
-	*taken = change.next;
-	if (change.next) {
-		co_mutex_lock_co(&(*below)->change);
-		error = block_change_co(&change, err);
-		co_mutex_unlock(&(*below)->change);
-	}
-	if (!change.next || error) {
-		block_source_discard(*below);
-		*below = NULL;
-		return error ? error : -ENOMEM;
-	}
-	return 0;
-}
-
-void spec_source_settle(struct block_driver *const *driver, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++) {
-		atomic_store(&driver[i]->released, false);
-		driver[i]->detached = false;
-	}
-}
-
 /* A source of its own for the old bottom, which serves hosts until the swap. */
 static int overlay_base_co(struct overlay_run *run, struct err *err)
 {
@@ -296,44 +242,59 @@ static int overlay_flush_co(struct overlay_run *run, struct err *err)
 		: 0;
 }
 
+static int overlay_gate_co(struct overlay_run *run, struct err *err);
+
+/* Behind the gates of some; the next one, or, behind all of them, the moment. */
 static int overlay_behind_gate_co(void *argument, struct err *err)
 {
-	struct overlay_run *run = argument;
-	const struct spec_overlay *overlay = run->overlay;
-	int error = overlay_flush_co(run, err);
+	struct overlay_group *group = argument;
+	const struct spec_overlays *overlays = group->overlays;
+	int error = 0;
 
-	if (error || !overlay->durable_co)
+	if (group->closed < group->count)
+		return overlay_gate_co(&group->run[group->closed++], err);
+	for (unsigned i = 0; i < group->count && !error; i++)
+		error = overlay_flush_co(&group->run[i], err);
+	if (error || !overlays->durable_co)
 		return error;
-	return overlay->durable_co(overlay->argument, err);
+	return overlays->durable_co(overlays->argument, err);
 }
 
-static int overlay_swap_co(struct overlay_run *run, struct err *err)
+static int overlay_gate_co(struct overlay_run *run, struct err *err)
 {
-	struct block_source *source = run->source;
-	struct block_change change = {.source = source,
+	struct block_change change = {.source = run->source,
+		.next = run->next,
 		.gate = true,
-		.deadline_ns = run->overlay->deadline_ns,
+		.deadline_ns = run->group->overlays->deadline_ns,
 		.durable_co = overlay_behind_gate_co,
-		.argument = run};
+		.argument = run->group};
 
 	if (!change.deadline_ns)
 		change.deadline_ns = SPEC_GATE_DEADLINE_NS;
+	run->next = NULL; /* published, or discarded */
+	int error = block_change_co(&change, err);
+	if (!error)
+		spec_source_settle(run->image, run->image_count);
+	return error;
+}
+
+/* All that is slow, and most of the flush, before hosts have to wait. */
+static int overlay_next_co(struct overlay_run *run, struct err *err)
+{
+	struct block_source *source = run->source;
+
 	run->head[run->head_count++] = run->fresh;
 	int error = block_stack_check(run->head, run->head_count, err);
-	/* Most of it before hosts have to wait. */
 	if (!error)
 		error = overlay_flush_co(run, err);
 	if (error)
 		return error;
-	change.next = block_stack_new(source, run->head, run->head_count,
+	run->next = block_stack_new(source, run->head, run->head_count,
 		source->current->tracked, err);
-	if (!change.next)
+	if (!run->next)
 		return -ENOMEM;
 	run->fresh = NULL; /* the generation's from here on */
-	error = block_change_co(&change, err);
-	if (!error)
-		spec_source_settle(run->image, run->image_count);
-	return error;
+	return 0;
 }
 
 /* `failed`: the new image, which is closed, is not to be. */
@@ -352,7 +313,7 @@ static void overlay_leave_file_co(struct overlay_run *run, bool failed)
 	block_source_put_co(run->file);
 }
 
-static int overlay_run_co(struct overlay_run *run, struct err *err)
+static int overlay_prepare_co(struct overlay_run *run, struct err *err)
 {
 	int error = spec_check_job(run->source, "take a snapshot", err);
 
@@ -365,16 +326,24 @@ static int overlay_run_co(struct overlay_run *run, struct err *err)
 	if (!error)
 		error = spec_announce(run->source, run->fresh, err);
 	if (!error)
-		error = overlay_swap_co(run, err);
+		error = overlay_next_co(run, err);
+	return error && run->group->count > 1
+		? err_wrap(err, "snapshot of '%s'", run->source->name)
+		: error;
+}
+
+static void overlay_end_co(struct overlay_run *run, bool failed)
+{
 	run->source->coming = NULL;
+	if (run->next)
+		block_stack_discard_co(run->next);
 	if (run->fresh)
 		block_driver_close_co(run->fresh);
 	while (run->clone_count > 0)
 		block_driver_close_co(run->clone[--run->clone_count]);
 	if (run->base)
 		block_source_put_co(run->base);
-	overlay_leave_file_co(run, error);
-	return error;
+	overlay_leave_file_co(run, failed);
 }
 
 static int overlay_check(struct overlay_run *run, struct err *err)
@@ -405,18 +374,107 @@ static int overlay_check(struct overlay_run *run, struct err *err)
 	return 0;
 }
 
+/* -- groups --------------------------------------------------------------- */
+
+static int overlay_group_run_co(struct overlay_group *group, struct err *err)
+{
+	unsigned begun = 0;
+	int error = 0;
+
+	while (begun < group->count && !error)
+		error = overlay_prepare_co(&group->run[begun++], err);
+	if (!error)
+		error = overlay_gate_co(&group->run[group->closed++], err);
+	while (begun > 0)
+		overlay_end_co(&group->run[--begun], error);
+	return error;
+}
+
+/* A source that lies on another closes first: what it sends down has ended then. */
+static void overlay_group_order(struct overlay_group *group)
+{
+	for (unsigned i = 0; i < group->count; i++) {
+		for (unsigned j = i + 1; j < group->count; j++) {
+			struct overlay_run one = group->run[i];
+
+			if (!spec_leads_to(group->run[j].source, one.source))
+				continue;
+			group->run[i] = group->run[j];
+			group->run[j] = one;
+			j = i; /* what has come here is compared with all */
+		}
+	}
+}
+
+static int overlay_group_fill(struct overlay_group *group, struct err *err)
+{
+	const struct spec_overlays *overlays = group->overlays;
+	int error = 0;
+
+	for (unsigned i = 0; i < group->count && !error; i++) {
+		struct block_source *source = overlays->overlay[i].source;
+
+		for (unsigned j = 0; j < i; j++) {
+			if (source == overlays->overlay[j].source)
+				return err_set(err, EINVAL,
+					"source '%s' is named twice",
+					source->name);
+		}
+		group->run[i] = (struct overlay_run){.group = group,
+			.overlay = &overlays->overlay[i],
+			.source = source,
+			.control = block_core_lane(source->core, 0)};
+		error = overlay_check(&group->run[i], err);
+	}
+	return error;
+}
+
+static int overlay_group_locked_co(struct overlay_group *group, struct err *err)
+{
+	struct block_source *source[SPEC_GROUP_MOST];
+
+	for (unsigned i = 0; i < group->count; i++)
+		source[i] = group->run[i].source;
+	spec_lock_all_co(source, group->count);
+	overlay_group_order(group);
+	int error = overlay_group_run_co(group, err);
+	for (unsigned i = 0; i < group->count; i++)
+		co_mutex_unlock(&source[i]->change);
+	return error;
+}
+
+int spec_overlay_group_co(const struct spec_overlays *overlays, struct err *err)
+{
+	struct overlay_group *group;
+	int error;
+
+	if (!overlays->count || overlays->count > SPEC_GROUP_MOST)
+		return err_set(err, EINVAL, "a group has 1 to %u sources",
+			SPEC_GROUP_MOST);
+	group = calloc(
+		1, sizeof(*group) + overlays->count * sizeof(group->run[0]));
+	if (!group)
+		return err_set(err, ENOMEM, "no memory for a snapshot");
+	group->overlays = overlays;
+	group->count = overlays->count;
+	error = overlay_group_fill(group, err);
+	if (!error)
+		error = overlay_group_locked_co(group, err);
+	free(group);
+	return error;
+}
+
 int spec_overlay_co(struct block_source *source,
 	const struct spec_overlay *overlay, struct err *err)
 {
-	struct overlay_run run = {.overlay = overlay,
-		.source = source,
-		.control = block_core_lane(source->core, 0)};
-	int error = overlay_check(&run, err);
+	struct spec_overlay one = *overlay;
+	const struct spec_overlays overlays = {.overlay = &one,
+		.count = 1,
+		.deadline_ns = overlay->deadline_ns,
+		.durable_co = overlay->durable_co,
+		.argument = overlay->argument};
 
-	if (error)
-		return error;
-	co_mutex_lock_co(&source->change);
-	error = overlay_run_co(&run, err);
-	co_mutex_unlock(&source->change);
+	one.source = source;
+	int error = spec_overlay_group_co(&overlays, err);
 	return error ? err_wrap(err, "snapshot of '%s'", source->name) : 0;
 }

@@ -308,19 +308,16 @@ static int spec_group_end_co(
 	return error;
 }
 
-/* In the order of addresses, whatever order two groups have. */
-static void spec_group_lock_co(struct spec_group *group)
+void spec_lock_all_co(struct block_source *const *source, unsigned count)
 {
 	const struct block_source *last = NULL;
 
-	for (unsigned n = 0; n < group->count; n++) {
+	for (unsigned n = 0; n < count; n++) {
 		struct block_source *next = NULL;
 
-		for (unsigned i = 0; i < group->count; i++) {
-			struct block_source *one = group->shot[i].source;
-
-			if (one > last && (!next || one < next))
-				next = one;
+		for (unsigned i = 0; i < count; i++) {
+			if (source[i] > last && (!next || source[i] < next))
+				next = source[i];
 		}
 		co_mutex_lock_co(&next->change);
 		last = next;
@@ -375,7 +372,7 @@ int spec_snapshot_group_co(const struct spec_moment *moment, struct err *err)
 		free(group);
 		return error;
 	}
-	spec_group_lock_co(group);
+	spec_lock_all_co(moment->source, moment->count);
 	error = spec_group_locked_co(group, moment, err);
 	for (unsigned i = 0; i < group->count; i++)
 		co_mutex_unlock(&group->shot[i].source->change);

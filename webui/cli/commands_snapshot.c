@@ -42,6 +42,8 @@ static const struct cli_option revert_options[] = {
 static const struct cli_option group_options[] = {
 	{"volumes", 0, VALUE_LIST, "VOLUME,...", "volumes",
 		"of these (again, or with commas)", .names_of = "volume"},
+	{"external", 0, VALUE_FLAG, NULL, "external",
+		"each in a new image over the old one, which stays as it is"},
 	CLI_END,
 };
 

@@ -246,12 +246,15 @@ static int prepare_co(struct apply *apply, struct err *err)
 
 /* -- volumes that run on ---------------------------------------------------- */
 
+/* Snapshots in new images are made at one moment; nothing else of that kind is. */
 static int check_swaps(struct apply *apply, struct err *err)
 {
-	unsigned swaps = 0;
-	for (unsigned i = 0; i < apply->runnings; i++)
+	unsigned swaps = 0, overlays = 0;
+	for (unsigned i = 0; i < apply->runnings; i++) {
 		swaps += live_change_swaps(apply->running[i].change);
-	return swaps <= 1
+		overlays += live_change_is_overlay(apply->running[i].change);
+	}
+	return swaps <= 1 || (swaps == overlays && swaps <= SPEC_GROUP_MOST)
 		? 0
 		: err_set(err, EOPNOTSUPP,
 			  "%u volumes would get other content or be cut in "
@@ -309,18 +312,28 @@ static int keep_made_co(void *argument, struct err *err)
 }
 
 /* Durable, behind the closed gate if a bottom is swapped. */
-static int keep_co(struct apply *apply, struct err *err)
+static int swap_co(struct apply *apply, struct err *err)
 {
 	bool keeps = apply->order->keep_co;
-	int failed = keeps ? list_made(apply, err) : 0;
-	if (failed)
-		return failed;
+	struct live_change *change[SPEC_GROUP_MOST];
+	unsigned swaps = 0;
 	for (unsigned i = 0; i < apply->runnings; i++) {
 		if (live_change_swaps(apply->running[i].change))
-			return live_change_swap_co(apply->running[i].change,
-				keeps ? keep_made_co : NULL, apply, err);
+			change[swaps++] = apply->running[i].change;
 	}
+	if (swaps > 1)
+		return live_changes_overlay_co(
+			change, swaps, keeps ? keep_made_co : NULL, apply, err);
+	if (swaps)
+		return live_change_swap_co(
+			change[0], keeps ? keep_made_co : NULL, apply, err);
 	return keeps ? keep_made_co(apply, err) : 0;
+}
+
+static int keep_co(struct apply *apply, struct err *err)
+{
+	int failed = apply->order->keep_co ? list_made(apply, err) : 0;
+	return failed ? failed : swap_co(apply, err);
 }
 
 static void end_running(struct apply *apply)

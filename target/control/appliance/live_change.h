@@ -65,6 +65,12 @@ int live_change_begin_co(struct live_change *change,
 int live_change_swap_co(struct live_change *change,
 	int (*durable_co)(void *argument, struct err *err), void *argument,
 	struct err *err);
+/* Whether it is a snapshot in a new image: several such changes can be made at once. */
+bool live_change_is_overlay(const struct live_change *change);
+/* The snapshots of all, at one moment, in place of live_change_swap_co. */
+int live_changes_overlay_co(struct live_change *const *change, unsigned count,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err);
 void live_change_undo_co(struct live_change *change);
 
 #endif

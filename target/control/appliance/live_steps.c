@@ -132,20 +132,42 @@ static int swap_co(struct live_change *change, const struct doc *bottom,
 	return spec_swap_bottom_co(change->source, &swap, err);
 }
 
-static int overlay_co(struct live_change *change, const struct doc *document,
+bool live_change_is_overlay(const struct live_change *change)
+{
+	return change->steps == 1 && change->step[0].kind == LIVE_OVERLAY;
+}
+
+/* The documents are the caller's. */
+static int fill_overlay(const struct live_change *change,
+	struct spec_overlay *overlay, struct err *err)
+{
+	const struct live_step *step = &change->step[change->steps - 1];
+	overlay->source = change->source;
+	overlay->document = to_doc(step->after, err);
+	overlay->placement =
+		overlay->document ? to_doc(step->placement, err) : NULL;
+	return overlay->placement ? 0 : -EINVAL;
+}
+
+int live_changes_overlay_co(struct live_change *const *change, unsigned count,
 	int (*durable_co)(void *argument, struct err *err), void *argument,
 	struct err *err)
 {
-	const struct live_step *step = &change->step[change->steps - 1];
-	struct doc *placement = to_doc(step->placement, err);
-	if (!placement)
-		return -EINVAL;
-	struct spec_overlay overlay = {.document = document,
-		.placement = placement,
+	struct spec_overlay *overlay = calloc(count, sizeof *overlay);
+	const struct spec_overlays overlays = {.overlay = overlay,
+		.count = count,
 		.durable_co = durable_co,
 		.argument = argument};
-	int failed = spec_overlay_co(change->source, &overlay, err);
-	doc_free(placement);
+	int failed = overlay ? 0 : err_set(err, ENOMEM, "out of memory");
+	for (unsigned i = 0; i < count && !failed; i++)
+		failed = fill_overlay(change[i], &overlay[i], err);
+	if (!failed)
+		failed = spec_overlay_group_co(&overlays, err);
+	for (unsigned i = 0; overlay && i < count; i++) {
+		doc_free((struct doc *)overlay[i].document);
+		doc_free((struct doc *)overlay[i].placement);
+	}
+	free(overlay);
 	return failed;
 }
 
@@ -185,16 +207,18 @@ int live_change_swap_co(struct live_change *change,
 	struct err *err)
 {
 	const struct live_step *step = &change->step[change->steps - 1];
+	if (step->kind == LIVE_OVERLAY)
+		return live_changes_overlay_co(
+			&change, 1, durable_co, argument, err);
 	if (step->kind == LIVE_SHRINK)
 		return shrink_co(
 			change->source, step, durable_co, argument, err);
 	struct doc *after = to_doc(step->after, err);
 	if (!after)
 		return -EINVAL;
-	int failed = (step->kind == LIVE_OVERLAY ? overlay_co
-			: step->kind == LIVE_BACK
-			? back_co
-			: swap_co)(change, after, durable_co, argument, err);
+	int failed = step->kind == LIVE_BACK
+		? back_co(change, after, durable_co, argument, err)
+		: swap_co(change, after, durable_co, argument, err);
 	doc_free(after);
 	return failed;
 }

@@ -73,15 +73,33 @@ bool snapshot_check_free(
 	struct api_request *request, const char *volume, const char *name);
 /* The same of both kinds. An image may have none that it keeps itself: then all are free
  * there. */
-bool snapshot_check_names_co(struct api_request *request,
+bool snapshot_check_names_co(struct api_request *request, const char *volume,
 	struct block_source *source, const char *name);
+/* False: the volume is in no file of its own, which is answered. */
+bool snapshot_need_file(
+	struct api_request *request, const struct config_object *volume);
+
+#define SNAPSHOT_NAME_BYTES 80u /* of one that is named here */
+#define SNAPSHOT_PATH_BYTES (2 * OBJECT_ID_BYTES + SNAPSHOT_NAME_BYTES)
+/* The file of the image that is put over a volume's at a snapshot of that name. */
+void snapshot_path_over(const struct config_object *volume, const char *name,
+	char path[SNAPSHOT_PATH_BYTES]);
+/* The volume's value with a new image over it, in file `path`. */
+struct snapshot_over {
+	const char *name, *path;
+	const json_t
+		*placement; /* {listener: place}; NULL: all by their kinds */
+	int64_t now_ms; /* since 1970 */
+	uint64_t size_bytes;
+};
+json_t *snapshot_value_over(
+	const struct config_object *volume, const struct snapshot_over *what);
+
 /* Answers in any case. */
 void snapshot_create_external_co(struct api_request *request,
 	struct block_source *source, const char *name);
 
 /* -- back to one (snapshots_back.c, snapshots_return.c) ------------------------- */
-
-#define SNAPSHOT_NAME_BYTES 80u /* of a snapshot that is made on the way back */
 
 /* How it is asked for. */
 struct snapshot_way {

@@ -208,16 +208,15 @@ static bool check_placement(struct api_request *request, const json_t *now)
 	return true;
 }
 
-static enum spec_placement place_of(
-	const struct api_request *request, const json_t *listener)
+/* `said`: {listener: place}, or NULL. */
+static enum spec_placement place_of(const json_t *said, const json_t *listener)
 {
-	enum spec_placement said = place_named(
-		source_text(json_object_get(request->body, "placement"),
-			source_text(listener, "name")));
+	enum spec_placement place =
+		place_named(source_text(said, source_text(listener, "name")));
 	const struct block_kind *kind =
 		block_kind_find(BLOCK_LISTENER, source_text(listener, "type"));
-	if (said)
-		return said;
+	if (place)
+		return place;
 	return kind && kind->anchor == BLOCK_HEAD ? SPEC_PLACE_HEAD
 						  : SPEC_PLACE_IMAGE;
 }
@@ -233,13 +232,13 @@ static void set_listeners(json_t *source, json_t *listeners)
 
 /* A new image in `path` over what the volume is now; `now` is taken over. */
 static json_t *source_over(
-	struct api_request *request, json_t *now, const char *path)
+	const json_t *placement, json_t *now, const char *path)
 {
 	json_t *head = json_array(), *image = json_array(), *one;
 	size_t i;
 	json_array_foreach(json_object_get(now, "listeners"), i, one)
 	{
-		enum spec_placement place = place_of(request, one);
+		enum spec_placement place = place_of(placement, one);
 		if (place == SPEC_PLACE_HEAD || place == SPEC_PLACE_BOTH)
 			json_array_append_new(head, json_deep_copy(one));
 		if (place == SPEC_PLACE_IMAGE || place == SPEC_PLACE_BOTH)
@@ -254,20 +253,27 @@ static json_t *source_over(
 
 /* -- create --------------------------------------------------------------------- */
 
-/* The volume as it is to be; `now` is taken over. */
-static json_t *value_over(struct api_request *request,
-	const struct config_object *volume, json_t *now, const char *name,
-	const char *path, uint64_t size)
+json_t *snapshot_value_over(
+	const struct config_object *volume, const struct snapshot_over *what)
 {
+	json_t *now = source_copy(volume);
 	json_t *value = json_copy(volume->value);
 	json_t *records = snapshot_records(volume->value);
 	json_array_append_new(records,
-		json_pack("{ss, ss, ss, sI, sI}", "name", name, "path",
-			snapshot_image(now), "under", path, "created",
-			(json_int_t)api_now_ms(), "size", (json_int_t)size));
+		json_pack("{ss, ss, ss, sI, sI}", "name", what->name, "path",
+			snapshot_image(now), "under", what->path, "created",
+			(json_int_t)what->now_ms, "size",
+			(json_int_t)what->size_bytes));
 	json_object_set_new(value, "snapshots", records);
-	json_object_set_new(value, "source", source_over(request, now, path));
+	json_object_set_new(
+		value, "source", source_over(what->placement, now, what->path));
 	return value;
+}
+
+void snapshot_path_over(const struct config_object *volume, const char *name,
+	char path[SNAPSHOT_PATH_BYTES])
+{
+	snprintf(path, SNAPSHOT_PATH_BYTES, "%s.%s.qcow2", volume->id, name);
 }
 
 /* The audit record is the configuration's own, written with the change. */
@@ -289,29 +295,31 @@ static void answer_made(struct api_request *request, const char *name)
 	api_answer_created(request, location, one);
 }
 
-/* `now` is taken over. */
 static void change_co(struct api_request *request,
-	const struct config_object *volume, json_t *now, const char *name,
-	uint64_t size)
+	const struct config_object *volume, const char *name, uint64_t size)
 {
-	char path[2 * OBJECT_ID_BYTES], id[OBJECT_ID_BYTES];
+	char path[SNAPSHOT_PATH_BYTES], id[OBJECT_ID_BYTES];
+	const struct snapshot_over what = {.name = name,
+		.path = path,
+		.placement = json_object_get(request->body, "placement"),
+		.now_ms = api_now_ms(),
+		.size_bytes = size};
+	snapshot_path_over(volume, name, path);
+	if (!new_file_is_new(request, path))
+		return;
 	struct object_edits *edits = calloc(1, sizeof *edits);
-	snprintf(path, sizeof path, "%s.%s.qcow2", volume->id, name);
-	if (!edits || !new_file_is_new(request, path)) {
-		if (!edits)
-			api_answer(request, 500, NULL);
-		json_decref(now);
-		free(edits);
+	if (!edits) {
+		api_answer(request, 500, NULL);
 		return;
 	}
 	object_edit(edits, CONFIG_VOLUME, volume->id,
-		value_over(request, volume, now, name, path, size));
+		snapshot_value_over(volume, &what));
 	if (object_change_co(request, edits, "got a snapshot", "", id))
 		answer_made(request, name);
 	object_edits_free(edits);
 }
 
-bool snapshot_check_names_co(struct api_request *request,
+bool snapshot_check_names_co(struct api_request *request, const char *volume,
 	struct block_source *source, const char *name)
 {
 	struct err ignored = {0};
@@ -323,9 +331,19 @@ bool snapshot_check_names_co(struct api_request *request,
 			"the image has a snapshot \"%.63s\" already: choose "
 			"another name",
 			name);
-	return !taken &&
-		snapshot_check_free(
-			request, api_parameter(request, "name"), name);
+	return !taken && snapshot_check_free(request, volume, name);
+}
+
+bool snapshot_need_file(
+	struct api_request *request, const struct config_object *volume)
+{
+	if (snapshot_image(json_object_get(volume->value, "source")))
+		return true;
+	api_problem(request, "conflict",
+		"volume \"%s\" is not in a file of its own: only what is can "
+		"stay as it was under a new image",
+		volume->id);
+	return false;
 }
 
 void snapshot_create_external_co(struct api_request *request,
@@ -333,22 +351,15 @@ void snapshot_create_external_co(struct api_request *request,
 {
 	struct block_info info = block_source_info(
 		source, block_core_lane(request->parts->core, 0));
-	if (!snapshot_check_names_co(request, source, name))
+	if (!snapshot_check_names_co(
+		    request, api_parameter(request, "name"), source, name))
 		return;
 	const struct config_object *volume = source_volume(request);
 	if (!volume)
 		return;
 	json_t *now = source_copy(volume);
 	bool well = check_placement(request, now);
-	if (well && !snapshot_image(now)) {
-		api_problem(request, "conflict",
-			"volume \"%s\" is not in a file of its own: only what "
-			"is can stay as it was under a new image",
-			volume->id);
-		well = false;
-	}
-	if (well)
-		change_co(request, volume, now, name, info.size_bytes);
-	else
-		json_decref(now);
+	json_decref(now);
+	if (well && snapshot_need_file(request, volume))
+		change_co(request, volume, name, info.size_bytes);
 }

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of several volumes at one moment, of one name, in the image of each.
+ * Snapshots of several volumes at one moment, of one name: in the image of each, or
+ * external ones, in a new image over each.
  *
- * Invariant: all are made or none, also if the daemon is killed meanwhile:
- * snapshot_moment.h.
+ * Invariant: all are made or none, also if the daemon is killed meanwhile: those in
+ * images as snapshot_moment.h says; external ones are one change of the document, which
+ * is durable while hosts of all of them wait.
  */
 #include "blockcore/base/log.h"
 #include "webui/api/live/live_impact.h"
+#include "webui/api/objects/new_file.h"
 #include "webui/api/objects/snapshot_intents.h"
 #include "webui/api/objects/snapshot_moment.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* False: answered. */
@@ -61,7 +65,8 @@ static bool take_all(struct api_request *request,
 	return true;
 }
 
-static void made(struct api_request *request, const char *name)
+/* `recorded`: the change of the document is its audit record. */
+static void made(struct api_request *request, const char *name, bool recorded)
 {
 	const json_t *volumes = json_object_get(request->body, "volumes");
 	json_t *answer =
@@ -70,22 +75,17 @@ static void made(struct api_request *request, const char *name)
 	snprintf(path, sizeof path, "snapshot-groups/%.63s", name);
 	log_info("api", "snapshots_created", "%s: snapshot %s of %zu volumes",
 		request->who.name, name, json_array_size(volumes));
-	api_audit(request, path, NULL, json_incref(answer));
+	if (!recorded)
+		api_audit(request, path, NULL, json_incref(answer));
 	api_emit(request->api, "volumes", "snapshots_created",
 		json_incref(answer));
 	api_answer(request, 200, answer);
 }
 
-static void create_group_co(struct api_request *request)
+static void create_inside_co(struct api_request *request, const char *name)
 {
 	struct err err = {0};
 	struct snapshot_moment moment;
-	const char *name;
-	if (!body_has_only(request, "name volumes") ||
-		!(name = body_need_text(request, "name")) ||
-		!snapshot_check_name(request, "name", name))
-		return;
-	snapshot_intents_undo_co(request->parts);
 	if (snapshot_moment_begin(&moment, request->parts, &err)) {
 		api_fail(request, &err);
 	} else if (take_all(request, &moment, name)) {
@@ -98,9 +98,88 @@ static void create_group_co(struct api_request *request)
 		else if (snapshot_moment_make_co(&moment, name, &err))
 			api_fail(request, &err);
 		else
-			made(request, name);
+			made(request, name, false);
 	}
 	snapshot_moment_end_co(&moment);
+}
+
+/* -- external ones --------------------------------------------------------------- */
+
+/* False: answered. */
+static bool edit_one_co(struct api_request *request,
+	struct block_source *source, const char *id, const char *name,
+	struct object_edits *edits)
+{
+	char path[SNAPSHOT_PATH_BYTES];
+	struct snapshot_over what = {
+		.name = name, .path = path, .now_ms = api_now_ms()};
+	what.size_bytes = block_source_info(
+		source, block_core_lane(request->parts->core, 0))
+				  .size_bytes;
+	if (!snapshot_check_names_co(request, id, source, name))
+		return false;
+	const struct config_object *volume =
+		config_find(request->parts->config, CONFIG_VOLUME, id);
+	if (!volume) {
+		api_problem(request, "not-found", "it has gone since");
+		return false;
+	}
+	snapshot_path_over(volume, name, path);
+	if (!snapshot_need_file(request, volume) ||
+		!new_file_is_new(request, path))
+		return false;
+	object_edit(edits, CONFIG_VOLUME, volume->id,
+		snapshot_value_over(volume, &what));
+	return true;
+}
+
+static bool edit_all_co(struct api_request *request,
+	const struct snapshot_moment *moment, const char *name,
+	struct object_edits *edits)
+{
+	for (unsigned i = 0; i < moment->count; i++) {
+		if (!edit_one_co(request, moment->source[i],
+			    moment->intent[i].volume, name, edits))
+			return false;
+	}
+	return true;
+}
+
+static void create_external_co(struct api_request *request, const char *name)
+{
+	struct err err = {0};
+	struct snapshot_moment moment;
+	char id[OBJECT_ID_BYTES];
+	struct object_edits *edits = calloc(1, sizeof *edits);
+	if (!edits)
+		api_answer(request, 500, NULL);
+	else if (snapshot_moment_begin(&moment, request->parts, &err))
+		api_fail(request, &err);
+	else if (take_all(request, &moment, name) &&
+		edit_all_co(request, &moment, name, edits) &&
+		object_change_co(
+			request, edits, "and others got a snapshot", "", id))
+		made(request, name, true);
+	if (edits) {
+		object_edits_free(edits);
+		snapshot_moment_end_co(&moment);
+	}
+}
+
+static void create_group_co(struct api_request *request)
+{
+	const char *name;
+	bool external = false;
+	if (!body_has_only(request, "name volumes external") ||
+		!(name = body_need_text(request, "name")) ||
+		!snapshot_check_name(request, "name", name) ||
+		!body_may_bool(request, "external", &external))
+		return;
+	snapshot_intents_undo_co(request->parts);
+	if (external)
+		create_external_co(request, name);
+	else
+		create_inside_co(request, name);
 }
 
 const struct api_route api_snapshot_group_routes[] = {

@@ -16,8 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define PATH_BYTES (2 * OBJECT_ID_BYTES + SNAPSHOT_NAME_BYTES)
-
 static bool is_file(struct api_request *request, const char *path)
 {
 	char whole[4096];
@@ -27,13 +25,14 @@ static bool is_file(struct api_request *request, const char *path)
 		!lstat(whole, &there);
 }
 
-static void name_file(
-	struct api_request *request, const char *safety, char path[PATH_BYTES])
+static void name_file(struct api_request *request, const char *safety,
+	char path[SNAPSHOT_PATH_BYTES])
 {
 	const char *volume = api_parameter(request, "name");
-	snprintf(path, PATH_BYTES, "%s.%s.qcow2", volume, safety);
+	snprintf(path, SNAPSHOT_PATH_BYTES, "%s.%s.qcow2", volume, safety);
 	for (unsigned n = 2; is_file(request, path); n++)
-		snprintf(path, PATH_BYTES, "%s.%s-%u.qcow2", volume, safety, n);
+		snprintf(path, SNAPSHOT_PATH_BYTES, "%s.%s-%u.qcow2", volume,
+			safety, n);
 }
 
 /* -- what is in the way --------------------------------------------------------- */
@@ -142,10 +141,11 @@ void snapshot_return_co(struct api_request *request,
 	struct block_source *source, const json_t *items,
 	const json_t *snapshot, const struct snapshot_way *way)
 {
-	char path[PATH_BYTES];
+	char path[SNAPSHOT_PATH_BYTES];
 	struct block_info info = block_source_info(
 		source, block_core_lane(request->parts->core, 0));
-	if (!snapshot_check_names_co(request, source, way->safety))
+	if (!snapshot_check_names_co(request, api_parameter(request, "name"),
+		    source, way->safety))
 		return;
 	const struct config_object *volume = source_volume(request);
 	const json_t *image = volume ? snapshot_image_any(volume->value,
