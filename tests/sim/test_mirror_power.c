@@ -6,7 +6,9 @@
  * What is left is opened again: the source holds what the model allows; and after a
  * resync, which copies what the map says and nothing else, both are equal.
  *
- * MIRROR_SEEDS: runs (default 2).
+ * Images are raw and qcow2, on either side.
+ *
+ * MIRROR_SEEDS: runs of each kind (default 2, of qcow2 1).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,16 +32,20 @@
 #define WORKERS 3u
 #define SETTLED_NS (6ull * 1000 * 1000 * 1000)
 
-#define FILE_OF(path) \
+#define RAW_IN(path) \
 	"protocol: {type: file, locking: false, path: " path ", size: 256K}"
-#define LEG "{listeners: [{type: fault, name: f}], " FILE_OF("copy") "}"
-/* With a leg of its own, for pivots. */
-#define INLINE \
-	"{listeners: [{type: mirror, name: m, granularity: 64K, " \
-	"leg: {" FILE_OF("copy") "}, map: map}], " FILE_OF("disk") "}"
-#define SOURCE \
-	"{listeners: [{type: mirror, name: m, granularity: 64K, " \
-	"leg: source-1, map: map}], " FILE_OF("disk") "}"
+#define QCOW2_IN(path) \
+	"format: {type: qcow2, pool: 64K, cluster_size: 4K, size: 256K, " \
+	"file: {protocol: {type: file, locking: false, path: " path \
+	", size: 4K}}}"
+
+/* What the source stands on at first, and its leg. */
+struct layout {
+	const char *disk, *copy;
+};
+static const struct layout raw = {RAW_IN("disk"), RAW_IN("copy")},
+			   leg_is_qcow2 = {RAW_IN("disk"), QCOW2_IN("copy")},
+			   stands_on_qcow2 = {QCOW2_IN("disk"), RAW_IN("copy")};
 
 struct cut {
 	struct power_cut left;
@@ -50,6 +56,10 @@ struct cut {
 
 struct run {
 	uint64_t seed, random;
+	const struct layout *layout;
+	/* Documents: the leg as a source of its own, the source with it; and the source
+	 * with a leg of its own, for pivots. */
+	char leg_text[512], source_text[768], inline_text[1024];
 	struct stack_rig *rig;
 	struct block_source *leg, *source;
 	struct sector_model *model;
@@ -124,8 +134,9 @@ static void expect_equal_co(struct run *run, struct stack_rig *rig,
 static void reopened_co(struct stack_rig *rig, void *argument)
 {
 	struct run *run = argument;
-	struct block_source *leg = stack_rig_source_co(rig, LEG);
-	struct block_source *source = stack_rig_source_co(rig, SOURCE);
+	struct block_source *leg = stack_rig_source_co(rig, run->leg_text);
+	struct block_source *source =
+		stack_rig_source_co(rig, run->source_text);
 
 	if (!power_cut_sectors_hold_co(
 		    &run->checking->left, rig, source, BYTES))
@@ -140,13 +151,21 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(leg);
 }
 
+static struct block_source *bottom_co(struct stack_rig *rig, const char *bottom)
+{
+	char text[512];
+
+	snprintf(text, sizeof text, "{%s}", bottom);
+	return stack_rig_source_co(rig, text);
+}
+
 /* It stands on what was durable then. Where the mirror has ended the leg alone counts. */
 static void reopened_pivot_co(struct stack_rig *rig, void *argument)
 {
 	struct run *run = argument;
 	const char *kept = run->checking->kept;
 	struct block_source *source =
-		stack_rig_source_co(rig, kept ? kept : INLINE);
+		stack_rig_source_co(rig, kept ? kept : run->inline_text);
 
 	if (!power_cut_sectors_hold_co(
 		    &run->checking->left, rig, source, BYTES))
@@ -162,9 +181,8 @@ static void reopened_pivot_co(struct stack_rig *rig, void *argument)
 	uint64_t copied = resync_co(rig, source);
 	total.bounded += kept && copied < BYTES;
 	block_source_put_co(source);
-	struct block_source *leg =
-		stack_rig_source_co(rig, "{" FILE_OF("copy") "}");
-	source = stack_rig_source_co(rig, "{" FILE_OF("disk") "}");
+	struct block_source *leg = bottom_co(rig, run->layout->copy);
+	source = bottom_co(rig, run->layout->disk);
 	expect_equal_co(run, rig, source, leg);
 	block_source_put_co(source);
 	block_source_put_co(leg);
@@ -247,8 +265,8 @@ static void body_co(struct stack_rig *rig, void *argument)
 	struct loop *loop = block_core_lane(rig->core, 0)->loop;
 
 	run->rig = rig;
-	run->leg = stack_rig_source_co(rig, LEG);
-	run->source = stack_rig_source_co(rig, SOURCE);
+	run->leg = stack_rig_source_co(rig, run->leg_text);
+	run->source = stack_rig_source_co(rig, run->source_text);
 	sim_world_watch(rig->world, cut_here, run);
 	load_co(run, 2);
 	resync_under_load_co(run);
@@ -308,7 +326,7 @@ static void body_pivot_co(struct stack_rig *rig, void *argument)
 		.keep_co = keep_co,
 		.end_co = tell_co};
 	job_set_keeper(rig->core, &run->keeper);
-	run->source = stack_rig_source_co(rig, INLINE);
+	run->source = stack_rig_source_co(rig, run->inline_text);
 	sim_world_watch(rig->world, cut_here, run);
 	load_co(run, 3);
 	resync_under_load_co(run);
@@ -326,15 +344,34 @@ static void body_pivot_co(struct stack_rig *rig, void *argument)
 	job_set_keeper(rig->core, NULL);
 }
 
-static void run_seeds(bool ends,
+static void run_documents(struct run *run)
+{
+	const struct layout *layout = run->layout;
+
+	snprintf(run->leg_text, sizeof run->leg_text,
+		"{listeners: [{type: fault, name: f}], %s}", layout->copy);
+	snprintf(run->source_text, sizeof run->source_text,
+		"{listeners: [{type: mirror, name: m, granularity: 64K, leg: "
+		"source-1, map: map}], %s}",
+		layout->disk);
+	snprintf(run->inline_text, sizeof run->inline_text,
+		"{listeners: [{type: mirror, name: m, granularity: 64K, leg: "
+		"{%s}, map: map}], %s}",
+		layout->copy, layout->disk);
+}
+
+static void run_seeds(const struct layout *layout, bool ends,
 	void (*run_co)(struct stack_rig *rig, void *argument),
 	void (*look_co)(struct stack_rig *rig, void *argument))
 {
 	const char *text = getenv("MIRROR_SEEDS");
-	uint64_t seeds = text ? strtoull(text, NULL, 10) : 2;
+	uint64_t seeds = text	 ? strtoull(text, NULL, 10)
+		: layout == &raw ? 2
+				 : 1;
 
 	for (uint64_t seed = 1; seed <= seeds; seed++) {
 		struct run run = {.seed = seed,
+			.layout = layout,
 			.ends = ends,
 			.random = seed,
 			.sectors = SECTORS,
@@ -345,6 +382,7 @@ static void run_seeds(bool ends,
 			.direct_align_bytes = seed % 2 ? 512 : 4096};
 
 		STAILQ_INIT(&run.cuts);
+		run_documents(&run);
 		stack_rig_test(&setup, run_co, &run);
 		check_cuts(&run, look_co);
 		sector_model_free(run.model);
@@ -355,33 +393,59 @@ static void run_seeds(bool ends,
 static void test_faults(void **state)
 {
 	(void)state;
-	run_seeds(false, body_co, reopened_co);
+	run_seeds(&raw, false, body_co, reopened_co);
 	assert_true(total.bounded > total.points / 4);
 }
 
 static void test_pivot(void **state)
 {
 	(void)state;
-	run_seeds(true, body_pivot_co, reopened_pivot_co);
+	run_seeds(&raw, true, body_pivot_co, reopened_pivot_co);
 	assert_true(total.pivoted > 0);
 }
 
 /* There and back: what is below the mirror counts, whichever of both that is. */
-static void test_exchange(void **state)
+static void exchange(const struct layout *layout)
 {
 	uint64_t pivoted = total.pivoted, bounded = total.bounded;
 
-	(void)state;
-	run_seeds(false, body_pivot_co, reopened_pivot_co);
+	run_seeds(layout, false, body_pivot_co, reopened_pivot_co);
 	pivoted = total.pivoted - pivoted;
 	assert_true(pivoted > 0);
 	assert_true(total.bounded - bounded > pivoted / 4);
 }
 
+static void test_exchange(void **state)
+{
+	(void)state;
+	exchange(&raw);
+}
+
+static void test_leg_is_qcow2(void **state)
+{
+	(void)state;
+	run_seeds(&leg_is_qcow2, false, body_co, reopened_co);
+}
+
+static void test_stands_on_qcow2(void **state)
+{
+	(void)state;
+	run_seeds(&stands_on_qcow2, false, body_co, reopened_co);
+}
+
+static void test_exchange_qcow2(void **state)
+{
+	(void)state;
+	exchange(&leg_is_qcow2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_pivot), cmocka_unit_test(test_exchange)};
+		cmocka_unit_test(test_pivot), cmocka_unit_test(test_exchange),
+		cmocka_unit_test(test_leg_is_qcow2),
+		cmocka_unit_test(test_stands_on_qcow2),
+		cmocka_unit_test(test_exchange_qcow2)};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
 	printf("figure mirror-power-cut-points value=%llu\n",
