@@ -211,6 +211,11 @@ int spec_measure_co(struct block_source *source, const struct doc *format,
 int spec_command_co(struct block_source *source, const char *driver,
 	const char *verb, const struct doc *arguments, FILE *out,
 	struct err *err);
+/* The same to the format of the image in that file, which the source shows or stands on:
+ * -ENOENT if there is none. */
+int spec_image_command_co(struct block_source *source, const char *image,
+	const char *verb, const struct doc *arguments, FILE *out,
+	struct err *err);
 /* Whether the image that it shows is sound; see block_kind.check_image_co.
  * -EOPNOTSUPP: it stands on none. */
 struct block_check;

@@ -14,6 +14,7 @@
 #include "blockcore/core/stack.h"
 #include "blockcore/format/format.h"
 #include "blockcore/kinds.h"
+#include "blockcore/spec.h"
 #include "blockcore/spec/spec_internal.h"
 
 #include <errno.h>
@@ -128,6 +129,22 @@ struct block_source *spec_image_source(
 		err_set(err, ENOENT, "'%s' stands on no image '%s'", of->name,
 			path);
 	return source;
+}
+
+int spec_image_command_co(struct block_source *source, const char *image,
+	const char *verb, const struct doc *arguments, FILE *out,
+	struct err *err)
+{
+	struct err own = {0};
+	struct block_source *of =
+		spec_image_source(source, image, err ? err : &own);
+
+	if (!of)
+		return err ? -err->code : -own.code;
+	block_source_get(of); /* what stands on it may let go of it */
+	int error = spec_command_co(of, NULL, verb, arguments, out, err);
+	block_source_put_co(of);
+	return error;
 }
 
 struct block_source *spec_image_find(

@@ -28,6 +28,7 @@ extern const struct api_route api_qos_routes[];
 extern const struct api_route api_snapshot_routes[];
 extern const struct api_route api_snapshot_back_routes[];
 extern const struct api_route api_snapshot_delete_routes[];
+extern const struct api_route api_snapshot_differ_routes[];
 extern const struct api_route api_snapshot_lock_routes[];
 extern const struct api_route api_snapshot_group_routes[];
 extern const struct api_route api_schedule_routes[];
@@ -63,6 +64,7 @@ const struct api_route *const api_routes[] = {
 	api_fault_routes, /* objects_faults.c */
 	api_snapshot_routes, /* snapshots.c */
 	api_snapshot_delete_routes, /* snapshot_delete.c */
+	api_snapshot_differ_routes, /* snapshots_differ.c */
 	api_snapshot_back_routes, /* snapshots_back.c */
 	api_snapshot_lock_routes, /* snapshots_lock.c */
 	api_snapshot_group_routes, /* snapshots_group.c */

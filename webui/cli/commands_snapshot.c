@@ -39,6 +39,19 @@ static const struct cli_option revert_options[] = {
 	CLI_END,
 };
 
+static const struct cli_option diff_options[] = {
+	{"to", 0, VALUE_TEXT, "SNAPSHOT", "?to",
+		"a later snapshot (what is shown now)"},
+	CLI_END,
+};
+
+static const struct cli_column diff_columns[] = {
+	{"OFFSET", "offset"},
+	{"LENGTH", "length"},
+	{"KIND", "kind"},
+	{0},
+};
+
 static const struct cli_option group_options[] = {
 	{"volumes", 0, VALUE_LIST, "VOLUME,...", "volumes",
 		"of these (again, or with commas)", .names_of = "volume"},
@@ -86,6 +99,14 @@ static const struct cli_command snapshot_commands[] = {
 		.more = "An external one goes by a job, which merges its image "
 			"with the one over it; at once, if the volume went "
 			"back from it."},
+	{"diff", "where a volume is not as in a snapshot", "listDifferences",
+		"GET", "/volumes/{name}/snapshots/{snapshot}/differences",
+		"viewer", CLI_PAGED, .argument = {VOLUME, SNAPSHOT},
+		.options = diff_options, .columns = diff_columns,
+		.more = "In bytes; what is in no line is the same. It is found "
+			"in the tables of the images, in units of these. Kinds "
+			"are of the later one: data, zeroes (reads as such), "
+			"backing (shows what is below its image)."},
 	{"lock", "lock a snapshot until a date, or for longer", "lockSnapshot",
 		"PUT", "/volumes/{name}/snapshots/{snapshot}/lock", "operator",
 		CLI_DRY_RUN | CLI_MATCH,
