@@ -355,6 +355,17 @@ check "done" said 'fill of db01: done, '
 check "a job that goes on by itself" exits 0 job start db01 scrub --no-wait
 check "with how to follow it" said '; to its end: cairn job wait '
 check "which does" exits 0 job wait "$(cairn job list -o name | tail -n 1)"
+check "in a pipe without a bar" is_not_said '['
+# Each time over the one before, in one line of the terminal; in the end it is gone.
+bar_grows() {
+	on_terminal 50 job start db01 scrub --rate 8M | od -c | head -60
+	sed 's/\x1b\[K/\n/g' "$work/said" >"$work/bars"
+	grep -qE '^running \[\.{30}\] +0\.0%' "$work/bars" &&
+		grep -qE '^running \[#+\.*\] +[1-9]' "$work/bars" &&
+		grep -qE '^job [0-9]+, scrub of db01: done, 16 MiB' "$work/bars" &&
+		! awk 'length($0) > 49 && /^running/ { print; wide = 1 } END { exit !wide }' "$work/bars"
+}
+check "on a terminal with one that grows" bar_grows
 full() { # a disk: what was to be written is not done
 	local status=0
 	cairn "$@" >/dev/full 2>"$work/said" || status=$?
