@@ -65,6 +65,8 @@ check "names only" exits 0 volume list -o name
 check "one name" is db01
 check "JSON" shows '.[0].status.state' '"online"' volume list
 check "one volume" shows '.size_bytes' null volume show db01
+check "one volume in columns" exits 0 volume show db01 --columns name,state
+check "is a table of one row" is "$(printf 'NAME  STATE\ndb01  online')"
 check "the export" exits 0 export list -H --columns volume,lun,hosts
 check "in its columns" is "$(printf 'db01\t0\tweb1')"
 check "a host sees it" sees_size db01 8388608

@@ -365,7 +365,8 @@ void output_object(const struct output *output,
 		print_json(output, object);
 	} else if (output->format == OUTPUT_NAME && columns) {
 		print_name(output, columns, object);
-	} else if (output->format == OUTPUT_TABLE && output->bare && columns) {
+	} else if (output->format == OUTPUT_TABLE && columns &&
+		(output->bare || output->chosen)) {
 		json_t *items = json_pack("[O]", object);
 		output_table(output, columns, items);
 		json_decref(items);

@@ -30,6 +30,7 @@ struct output {
 	FILE *out;
 	enum output_format format;
 	bool bare, exact, color;
+	bool chosen; /* somebody asked for columns: one object is a row, too */
 	unsigned width; /* of the terminal; 0: no limit */
 };
 

@@ -46,6 +46,7 @@ static int set_columns(struct cli_run *run)
 	if (!run->chosen)
 		return run_fail(EXIT_USAGE, "%s", err.text);
 	run->columns = run->chosen;
+	run->output.chosen = true;
 	return 0;
 }
 
