@@ -14,7 +14,7 @@ fi
 needs curl qemu-io truncate
 
 write_settings 0
-mount -t tmpfs -o size=64m cairn-space "$work/data" 2>/dev/null ||
+mount -t tmpfs -o size=64m,nr_inodes=256 cairn-space "$work/data" 2>/dev/null ||
 	skip_all "no file system can be mounted here"
 trap 'stop_daemon; umount "$work/data"; cleanup' EXIT
 write_document <<'END'
@@ -48,6 +48,16 @@ status_in_use() { get volumes/one && grep -qE "\"used_percent\":$1[0-9]," "$work
 doctor_says() { # STATE
 	get system/checks && grep -oE '"name":"space"[^}]*' "$work/body" | grep -qF "\"state\":\"$1\""
 }
+# The room of the data directory, as the doctor finds it.
+room_is() { # STATE WORDS
+	get system/checks && grep -oE '"name":"data-room"[^}]*' "$work/body" | tee "$work/room"
+	grep -qF "\"state\":\"$1\"" "$work/room" && grep -qF "$2" "$work/room"
+}
+takes_all_files() {
+	mkdir "$work/data/many"
+	for ((i = 0; i < 300; i++)); do : 2>/dev/null >"$work/data/many/$i" || return 0; done
+	return 1
+}
 # Any change of the document has the appliance look.
 change() {
 	curl -s -f -m 60 -X PATCH --unix-socket "$work/run/cairn.sock" -H 'If-Match: *' \
@@ -64,7 +74,12 @@ waiter_has_read() {
 
 check "the daemon starts" start_daemon
 check "the doctor finds room" wait_until doctor_says ok
-check "so does the volume's status" status_says false
+check "but not much in the data directory" room_is failed 'writes will fail'
+check "as many files as there may be" takes_all_files
+check "are found, too" room_is failed 'no file can be made there'
+rm -r "$work/data/many"
+check "and that there are fewer" room_is failed 'writes will fail'
+check "there is room for the volume's status" status_says false
 check "nobody was warned" warned 0
 ballast 54M
 check "an operator changes something" change A

@@ -134,7 +134,13 @@ static void check_room(const char *path, struct check_finding *finding)
 	unsigned percent = all ? (unsigned)(free_bytes * 100 / all) : 0;
 	char left[SIZE_TEXT_BYTES];
 	size_print(left, free_bytes);
-	if (free_bytes < 100u << 20)
+	if (now.f_files && !now.f_favail)
+		check_find(finding, CHECK_FAILED,
+			"remove files there that nobody needs",
+			"%s: no file can be made there: all %" PRIu64
+			" that the file system may have are there",
+			path, (uint64_t)now.f_files);
+	else if (free_bytes < 100u << 20)
 		check_find(finding, CHECK_FAILED, "make room there now",
 			"%s: %s are left: writes will fail", path, left);
 	else if (percent < 10)
