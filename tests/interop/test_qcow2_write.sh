@@ -10,51 +10,8 @@
 . "$(dirname "$0")/../interop/lib.sh"
 needs qemu-img qemu-io
 
-tool=$BUILD/cairn-stack
+. "$(dirname "$0")/qcow2.sh"
 
-image() { # NAME [FORMAT OPTIONS]
-	echo "format: {type: qcow2${2:+, $2}, file: {protocol: {type: file,
-  path: $1, size: 4K}}}"
-}
-stack() { # DOCUMENT COMMAND...
-	echo "$1" >"$work/stack.yaml"
-	shift
-	local arguments=()
-	for command; do arguments+=(-c "$command"); done
-	"$tool" -d "$work" -l 2 "$work/stack.yaml" "${arguments[@]}"
-}
-io() { # NAME COMMAND...
-	local name=$1
-	shift
-	local arguments=()
-	for command; do arguments+=(-c "$command"); done
-	qemu-io -f qcow2 "${arguments[@]}" "$work/$name" >"$work/io" || {
-		cat "$work/io"
-		return 1
-	}
-}
-put() { # NAME OFFSET HEX
-	printf '%b' "$(sed 's/../\\x&/g' <<<"$3")" |
-		dd of="$work/$1" bs=1 seek="$2" conv=notrunc status=none
-}
-bytes_at() { # NAME OFFSET COUNT
-	od -An -v -tx1 -j "$2" -N "$3" "$work/$1" | tr -d ' \n'
-}
-
-# What is done to every image: first touches, overwrites, odd edges, zeroes,
-# discards, and what was discarded again.
-commands=('write -P 1 0 512' 'write -P 2 64K 200K' 'write -P 3 1M 3M'
-	'write -P 4 5000K 1536' 'zero 2M 64K' 'zero 2500K 9K' flush
-	'write -P 5 12M 1K' 'discard 3M 128K' 'write -f -P 6 24574K 2K'
-	'write -P 7 9M 700K' 'zero 9500K 512' 'discard 1100K 33K'
-	'write -P 8 3100K 512' flush 'write -P 9 1104K 5K' 'discard 64K 200K'
-	'write -P 10 100K 4K' 'zero 12M 1K' 'aio-write -P 11 16M 1M'
-	'aio-write -P 12 17M 1M' 'aio-write -P 13 18M 512' wait)
-
-same() { # NAME: what qemu-img finds and reads there
-	qemu-img check -f qcow2 "$work/$1" &&
-		qemu-img compare -f qcow2 -F raw "$work/$1" "$work/model"
-}
 ours() { # NAME OPTIONS
 	stack "$(image "$1" "size: 24M${2:+, $2}")" "${commands[@]}" &&
 		same "$1" && theirs_after "$1"
@@ -258,8 +215,6 @@ damaged() { # refcounts too low: found as errors, mended on demand
 		qemu-img check "$work/low" && io low 'read -P 1 0 1M'
 }
 
-stack 'protocol: {type: file, path: model, size: 24M}' "${commands[@]}" \
-	>"$work/log" 2>&1 || cat "$work/log"
 check 'an image of ours' ours o
 check 'clusters of 512' ours o512 'cluster_size: 512'
 check 'clusters of 2M' ours o2m 'cluster_size: 2M, subclusters: "off"'

@@ -182,11 +182,14 @@ static int check_crypt(const uint8_t *bytes, struct err *err)
 {
 	uint32_t method = get_be32(bytes + AT_CRYPT);
 
+	static const char *const names[] = {
+		[1] = "AES", [2] = "LUKS", [3] = "a method without a name"};
+
 	if (!method)
 		return 0;
 	return err_set(err, ENOTSUP,
-		"is encrypted (method %u), which is not supported; convert it",
-		method);
+		"is encrypted (%s), which is not supported; convert it",
+		names[method < 3 ? method : 3]);
 }
 
 /* -- features ------------------------------------------------------------- */
