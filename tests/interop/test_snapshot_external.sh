@@ -30,6 +30,7 @@ old_image() { # what was written before the first, and nothing later
 	qemu-io -r -f raw -c 'read -P 1 0 1M' -c 'read -P 2 1M 1M' "$work/data/a.raw" >"$work/io" 2>&1 &&
 		! grep -i -E 'fail|error' "$work/io" || { cat "$work/io"; return 1; }
 }
+old_image_is_there() { [ -s "$work/data/a.raw" ]; }
 content() { io 'read -P 5 0 64k' 'read -P 3 64k 448k' 'read -P 1 512k 512k' 'read -P 4 1M 4k' 'read -P 2 1028k 1020k'; }
 comes_back() { kill_daemon; start_kept_daemon; }
 owned() { # what du says of the image, once nothing writes to it
@@ -109,6 +110,29 @@ check "its image is gone" test ! -e "$work/data/a.tuesday.qcow2"
 check "and its name" tree "monday external a.raw null, noon internal a.monday.qcow2 monday"
 check "the content is not" content
 check "the name is free again" gets 201 POST $at '{"name": "tuesday"}'
+
+# -- their names, in documents ----------------------------------------------------------
+inside='noon internal a.monday.qcow2'
+without() { # FILTER OF-PATH: the last body, less something, is put there
+	gets 200 GET "$2" && jq -c "$1" "$work/body" >"$work/less" &&
+		changes 200 PUT "$2" "@$work/less"
+}
+check "a PUT of the volume that does not speak of names" without '{name, source}' /volumes/a
+check "keeps them" tree "monday external a.raw null, $inside monday, tuesday internal a.monday.qcow2 monday"
+check "so does one that says them" without '{name, source, snapshots}' /volumes/a
+check "as before" tree "monday external a.raw null, $inside monday, tuesday internal a.monday.qcow2 monday"
+check "the whole document tells them" gets 200 GET /config
+cp "$work/body" "$work/whole"
+check "by name" says '[.volumes[] | select(.name == "a") | .snapshots[0].name]' '["monday"]'
+check "one without them" without 'del(.volumes[].snapshots)' /config
+check "says that there are none" tree "$inside null, tuesday internal a.monday.qcow2 null"
+check "the content stays" content
+check "and the image" old_image_is_there
+check "with them they are there again" changes 200 PUT /config "@$work/whole"
+check "as before" tree "monday external a.raw null, $inside monday, tuesday internal a.monday.qcow2 monday"
+check "a PATCH that takes them away" changes 200 PATCH /volumes/a '{"snapshots": null}'
+check "does" tree "$inside null, tuesday internal a.monday.qcow2 null"
+check "and the content stays" content
 check "it ends" stop_daemon
 check "the old image is still as it was" old_image
 finish
