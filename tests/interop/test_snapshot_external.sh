@@ -79,6 +79,8 @@ check "the old image is as it was" old_image
 check "one above the other" tree "monday external a.raw null, tuesday external a.monday.qcow2 monday"
 check "cairn shows that" cairn snapshot list a
 check "with parents" said monday
+check "as a tree" cairn snapshot tree a
+check "the one under the other" grep -qE '^   `- tuesday  external in a.monday.qcow2  [^ ]*Z  owns ' "$work/said"
 check "a killed daemon comes back" comes_back
 check "with both" tree "monday external a.raw null, tuesday external a.monday.qcow2 monday"
 check "and the content" content
@@ -88,6 +90,8 @@ check "as a is" says '[.format.backing, .format.backing_name]' '[{"source":"a","
 check "a read-only volume of the first" changes 201 POST /volumes '{"name": "old", "source": {"source": "a", "view": {"image": "a.raw"}}}'
 check "what stands on it keeps it" changes 409 DELETE $at/tuesday
 check "and is named" says '.held_by' '["volume copy"]'
+check "the tree says so" cairn snapshot tree a
+check "under it" grep -q 'tuesday .*  in use by volume copy$' "$work/said"
 check "what shows it, too" changes 409 DELETE $at/monday
 check "is named" says '.held_by' '["volume old"]'
 check "cairn shows the view" cairn source show old

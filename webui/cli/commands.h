@@ -40,6 +40,7 @@ int run_delete_volume(struct cli_run *run); /* left_files.c */
 int run_commit(struct cli_run *run);
 int run_figures(struct cli_run *run); /* run_figures.c */
 int run_tree(struct cli_run *run); /* run_tree.c */
+int run_snapshot_tree(struct cli_run *run); /* run_snapshots.c */
 int run_status(struct cli_run *run);
 int run_top(struct cli_run *run); /* run_top.c */
 int run_connect(struct cli_run *run); /* run_connect.c */
