@@ -54,6 +54,23 @@ int state_find_volume(struct state *state, const char *name, uint8_t uuid[16],
 	return failed || found ? failed : -ENOENT;
 }
 
+int state_find_uuid(struct state *state, const uint8_t uuid[16], char *name,
+	size_t bytes, struct err *err)
+{
+	struct statement s;
+	int found = 0;
+	statement_begin(
+		&s, state->db, "SELECT name FROM volume WHERE uuid = ?");
+	statement_blob(&s, 1, uuid, 16);
+	if (statement_row(&s)) {
+		snprintf(name, bytes, "%s",
+			(const char *)sqlite3_column_text(s.stmt, 0));
+		found = 1;
+	}
+	int failed = statement_end(&s, err);
+	return failed || found ? failed : -ENOENT;
+}
+
 int state_each_volume(struct state *state,
 	void (*each)(void *argument, const char *name, const uint8_t uuid[16]),
 	void *argument, struct err *err)

@@ -49,6 +49,10 @@ int state_load_document(struct state *state, char **json, struct err *err);
 int state_find_volume(struct state *state, const char *name, uint8_t uuid[16],
 	struct err *err);
 
+/* The name of the volume that has that UUID; -ENOENT without *err if none has. */
+int state_find_uuid(struct state *state, const uint8_t uuid[16], char *name,
+	size_t bytes, struct err *err);
+
 /* All of them. */
 int state_each_volume(struct state *state,
 	void (*each)(void *argument, const char *name, const uint8_t uuid[16]),

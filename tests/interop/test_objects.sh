@@ -102,6 +102,13 @@ check "null takes the default" changes 200 PATCH /volumes/a '{"read_only": null}
 check "another identity" changes 422 PATCH /volumes/a \
 	'{"uuid": "00000000-0000-0000-0000-000000000001"}'
 check "its pointer" says '.errors[0].pointer' '"/uuid"'
+gets 200 GET /volumes/a
+identity=$(jq -r .uuid "$work/body")
+check "the same for a second one" gets 409 POST /volumes "{\"name\": \"twin\", \"size\": \"1MiB\", \"uuid\": \"$identity\"}"
+check "whose it is" says '[.errors[0].pointer, (.detail | contains("volume \"a\" has the same"))]' '["/uuid",true]'
+check "there is none" gets 404 GET /volumes/twin
+check "it keeps its own" gets 200 GET /volumes/a
+check "as before" says .uuid "\"$identity\""
 ask GET /volumes/a
 check "what was read may be put" changes 200 PUT /volumes/a "$(cat "$work/body")"
 

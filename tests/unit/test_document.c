@@ -329,6 +329,52 @@ static void identities_stay_with_names(void **unused)
 	document_free(document);
 }
 
+#define VOLUME(name, more) "- {name: " name ", " more SOURCE "}\n"
+#define GIVEN "uuid: 61616161616161616161616161616161, "
+#define OTHER "uuid: 62626262626262626262626262626262, "
+#define FOUR(name) \
+	VOLUME(name "1", "") \
+	VOLUME(name "2", "") VOLUME(name "3", "") VOLUME(name "4", "")
+/* More than are asked for one by one. */
+#define MANY FOUR("v") FOUR("w") FOUR("x") FOUR("y")
+
+static int identified(const char *text, struct err *err)
+{
+	struct document *document = must_read(text);
+	int failed = document_identify(document, state, err);
+	document_free(document);
+	return failed;
+}
+
+/* Hosts would take two of one identity for two ways to one. */
+static void identities_are_not_shared(void **unused)
+{
+	static const struct {
+		const char *text;
+		int failed;
+	} cases[] = {
+		{"volumes:\n" VOLUME("a", "") VOLUME("b", GIVEN), -EEXIST},
+		{"volumes:\n" VOLUME("b", GIVEN) VOLUME("a", ""), -EEXIST},
+		{"volumes:\n" MANY VOLUME("a", "") VOLUME("b", GIVEN), -EEXIST},
+		{"volumes:\n" VOLUME("a", OTHER) VOLUME("b", GIVEN), 0},
+		{"volumes:\n" MANY VOLUME("a", OTHER) VOLUME("b", GIVEN), 0},
+		{"volumes:\n" VOLUME("b", GIVEN), 0},
+		{"volumes:\n" MANY VOLUME("b", GIVEN), 0},
+		{"volumes:\n" VOLUME("a", GIVEN), 0},
+	};
+	(void)unused;
+	free(keep("volumes:\n" VOLUME("a", GIVEN)));
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct err err = {0};
+		assert_int_equal(
+			identified(cases[i].text, &err), cases[i].failed);
+		if (!cases[i].failed)
+			continue;
+		assert_non_null(strstr(err.text, "volume \"a\" has the same"));
+		assert_non_null(strstr(err.pointer, "/uuid"));
+	}
+}
+
 /* -- secrets ----------------------------------------------------------------- */
 
 #define SECRET "correct-horse-1"
@@ -440,6 +486,7 @@ int main(void)
 		cmocka_unit_test(mistakes_are_refused_with_their_place),
 		DOCUMENT_TEST(empty_document_exports_nothing),
 		DOCUMENT_TEST(identities_stay_with_names),
+		DOCUMENT_TEST(identities_are_not_shared),
 		cmocka_unit_test(references_may_only_go_up),
 		cmocka_unit_test(empty_file_is_refused),
 		DOCUMENT_TEST(secrets_are_kept_apart),

@@ -108,7 +108,8 @@ struct document *document_load(
 void document_free(struct document *document);
 
 /* Volumes without a UUID get the one that `state` knows for their name, or a new
- * one. 0 or -errno. */
+ * one. One that is given and that another volume has, which stays and is given none, is
+ * refused (-EEXIST). 0 or -errno. */
 int document_identify(
 	struct document *document, struct state *state, struct err *err);
 

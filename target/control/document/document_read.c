@@ -214,24 +214,74 @@ static int make_uuid(uint8_t uuid[16], struct err *err)
 	return 0;
 }
 
+/* Whether the volume of that name, which has an identity now, will have it no more. */
+static bool lets_go(const struct document *document, const char *name)
+{
+	const struct document_part *part = document->part;
+	const struct document_volume *volume =
+		map_find_text(&document->volume_names, name);
+	if (volume)
+		return volume->uuid_given; /* another: no two are given one */
+	for (unsigned i = 0; part && i < part->gone_volumes; i++) {
+		if (!strcmp(part->gone_volume[i], name))
+			return true;
+	}
+	return !part;
+}
+
+/* Two volumes of one identity would be one to hosts, which would mix their data. */
+static int refuse_taken(
+	const struct document_volume *volume, const char *name, struct err *err)
+{
+	return doc_error(doc_find(volume->at, "uuid"), err, EEXIST,
+		"volume \"%s\" has the same: an identity goes to another "
+		"volume only when the first goes",
+		name);
+}
+
+struct identities {
+	struct document *document;
+	struct err *err;
+	int failed;
+};
+
 static void take_identity(
 	void *argument, const char *name, const uint8_t uuid[16])
 {
-	struct document *document = argument;
+	struct identities *identities = argument;
+	struct document *document = identities->document;
+	const struct document_volume *given =
+		map_find(&document->volume_uuids, uuid, 16);
 	struct document_volume *volume =
 		map_find_text(&document->volume_names, name);
+	if (given && given != volume && !lets_go(document, name))
+		identities->failed = refuse_taken(given, name, identities->err);
 	if (!volume || volume->uuid_given)
 		return;
 	memcpy(volume->settings.uuid, uuid, 16);
 	volume->uuid_kept = true;
 }
 
-static int find_identity(
+static int check_given(const struct document *document,
+	const struct document_volume *volume, struct state *state,
+	struct err *err)
+{
+	char name[BLOCK_NAME_BYTES];
+	int failed = state_find_uuid(
+		state, volume->settings.uuid, name, sizeof name, err);
+	if (failed)
+		return failed == -ENOENT ? 0 : failed;
+	return !strcmp(name, volume->settings.name) || lets_go(document, name)
+		? 0
+		: refuse_taken(volume, name, err);
+}
+
+static int find_identity(const struct document *document,
 	struct document_volume *volume, struct state *state, struct err *err)
 {
 	struct volume_settings *s = &volume->settings;
 	if (volume->uuid_given)
-		return 0;
+		return check_given(document, volume, state, err);
 	int failed = state_find_volume(state, s->name, s->uuid, err);
 	volume->uuid_kept = !failed;
 	return failed == -ENOENT ? 0 : failed;
@@ -240,33 +290,28 @@ static int find_identity(
 static int find_identities(
 	struct document *document, struct state *state, struct err *err)
 {
+	struct identities identities = {.document = document, .err = err};
 	int failed = 0;
-	if (document->volumes > FEW_VOLUMES)
-		return state_each_volume(state, take_identity, document, err);
+	if (document->volumes > FEW_VOLUMES) {
+		failed = state_each_volume(
+			state, take_identity, &identities, err);
+		return failed ? failed : identities.failed;
+	}
 	for (unsigned i = 0; !failed && i < document->volumes; i++)
-		failed = find_identity(&document->volume[i], state, err);
+		failed = find_identity(
+			document, &document->volume[i], state, err);
 	return failed;
-}
-
-/* A name's former identity may have been given to another volume. */
-static int identify(const struct document *document,
-	struct document_volume *volume, struct err *err)
-{
-	uint8_t *uuid = volume->settings.uuid;
-	if (volume->uuid_given ||
-		(volume->uuid_kept &&
-			!map_find(&document->volume_uuids, uuid, 16)))
-		return 0;
-	volume->uuid_kept = false;
-	return make_uuid(uuid, err);
 }
 
 int document_identify(
 	struct document *document, struct state *state, struct err *err)
 {
 	int failed = find_identities(document, state, err);
-	for (unsigned i = 0; !failed && i < document->volumes; i++)
-		failed = identify(document, &document->volume[i], err);
+	for (unsigned i = 0; !failed && i < document->volumes; i++) {
+		struct document_volume *volume = &document->volume[i];
+		if (!volume->uuid_given && !volume->uuid_kept)
+			failed = make_uuid(volume->settings.uuid, err);
+	}
 	return failed;
 }
 
