@@ -234,6 +234,8 @@ const struct opt_spec *spec_format_options(const char *type, size_t *bytes);
 
 /* JSON Schema of the source document, made from the registry. */
 void spec_print_schema(FILE *out);
+/* The same of what jobs are told: a kind, and its options. */
+void spec_print_job_schema(FILE *out);
 /* Every kind with its options, for --help. */
 void spec_print_help(FILE *out);
 

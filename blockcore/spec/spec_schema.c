@@ -5,6 +5,7 @@
  * is parsed.
  */
 #include "blockcore/format/format.h"
+#include "blockcore/job.h"
 #include "blockcore/kind.h"
 #include "blockcore/listener/fault_rules.h"
 #include "blockcore/spec.h"
@@ -156,6 +157,44 @@ void spec_print_schema(FILE *out)
 	fputs(",\n", out);
 	schema_formats(out);
 	fputs("}}\n", out);
+}
+
+/* -- jobs ------------------------------------------------------------------ */
+
+#define SOURCE_SCHEMA "/api/v1/schemas/source"
+
+static void schema_job(FILE *out, const struct job_kind *kind)
+{
+	static const struct opt_schema target[] = {
+		{"to", "\"$ref\": \"" SOURCE_SCHEMA "\", "}, {NULL, NULL}};
+	static const struct opt_schema named[] = {
+		{"to", "\"$ref\": \"" SOURCE_SCHEMA "#/$defs/below\", "},
+		{NULL, NULL}};
+	bool may_name = !strcmp(kind->name, "rebase");
+
+	fputs("{", out);
+	schema_string(out, "title", kind->name);
+	fputs(", ", out);
+	schema_string(out, "description", kind->help);
+	fputs(", \"type\": \"object\", \"required\": [\"kind\"], "
+	      "\"properties\": {\"kind\": {\"const\": ",
+		out);
+	json_print_string(out, kind->name);
+	fputs("}, \"options\": ", out);
+	opts_print_schema_with(kind->options, may_name ? named : target, out);
+	fputs("}}", out);
+}
+
+void spec_print_job_schema(FILE *out)
+{
+	fputs("{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\","
+	      "\n\"title\": \"Kind of a job and its options\", \"oneOf\": [",
+		out);
+	for (unsigned i = 0; job_kinds[i]; i++) {
+		fputs(i ? ",\n" : "", out);
+		schema_job(out, job_kinds[i]);
+	}
+	fputs("]}\n", out);
 }
 
 /* -- for people ----------------------------------------------------------- */

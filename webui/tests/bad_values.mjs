@@ -14,7 +14,7 @@ const WRONG = "no-such-thing";
 /* -- schemas ------------------------------------------------------------------- */
 
 const schemas = {};
-for (const name of ["source", "appliance"])
+for (const name of ["source", "appliance", "job"])
 	schemas[name] = await must(200, root.send("GET", `/api/v1/schemas/${name}`));
 
 /* With its document, in which "#/..." means something, and all that it says of itself in
@@ -149,6 +149,17 @@ async function walk(operation, row) {
 	}
 }
 
+/* The options of a kind of job are not in the contract, but in a schema of their own. */
+async function walkOptions(operation, kind) {
+	const options = Object.fromEntries((kind.properties.options.required ?? []).map((name) =>
+		[name, name === "to" ? {protocol: {type: "mem", size: "4MiB"}} : "x"]));
+	const json = {volume: "kept", kind: kind.properties.kind.const, options};
+	for (const mistake of mistakes({schema: kind.properties.options, document: schemas.job}, options, ["options"])) {
+		judge(operation, mistake, await send(operation, {at: {}, json: altered(json, mistake)}, {}, "dryRun=true"));
+		count++;
+	}
+}
+
 try {
 	hosts.push(await connect("db01"));
 	const made = await prepare();
@@ -163,10 +174,14 @@ try {
 	for (const source of sources())
 		await walk(by("replaceSource"), {at: {name: "spare"}, json: source});
 	await walk(by("replaceConfig"), {at: {}, json: document(config)});
+	for (const kind of schemas.job.oneOf)
+		await walkOptions(by("startJob"), kind);
 	ok(JSON.stringify(await must(200, root.send("GET", "/api/v1/config"))) === before, "nothing is changed");
 } catch (error) {
 	failure = error.stack;
 }
+const kinds = contract.document.components.schemas.NewJob.properties.kind.enum;
+ok(kinds.toSorted().join() === schemas.job.oneOf.map((kind) => kind.title).toSorted().join(), "the schema of jobs has all kinds");
 ok(failure === "" && count > 300, `${count} mistakes were made`, failure);
 none(faults, "each is refused with its place, and with what is allowed there");
 none(recorder.faults, "every answer is as the contract says");

@@ -44,6 +44,7 @@ static const struct {
 } schemas[] = {
 	{"source", spec_print_schema},
 	{"appliance", document_print_schema},
+	{"job", spec_print_job_schema},
 };
 
 static void schema_co(struct api_request *request)
@@ -64,7 +65,7 @@ static void schema_co(struct api_request *request)
 		return;
 	}
 	api_problem(request, "not-found",
-		"there is no schema \"%.64s\": source, appliance", name);
+		"there is no schema \"%.64s\": source, appliance, job", name);
 }
 
 static void problem_co(struct api_request *request)
