@@ -21,7 +21,9 @@ await make("/users", {name: "bob", role: "viewer"});
 await make("/users", {name: "carol", role: "viewer"});
 await make("/tokens", {user: "bob", role: "viewer"});
 await make("/jobs", {volume: "kept", kind: "check"}, 202);
-await make("/exports", {volume: "spare", target: IQN, lun: 7, hosts: ["web1"]});
+/* Their numbers get another digit, which does not come last by the alphabet. */
+for (let lun = 7; lun < 17; lun++)
+	await make("/exports", {volume: "spare", target: IQN, lun, hosts: ["web1"]});
 
 /* -- pages ------------------------------------------------------------------------ */
 

@@ -75,19 +75,28 @@ const struct config_object *object_find(
 	return object;
 }
 
+/* Objects come in the order of the document, and pages want keys that rise: what rises
+ * there is `order`, which an object keeps when others come and go. */
+const char *object_page_key(const struct config_object *object, char key[24])
+{
+	snprintf(key, 24, "%020" PRIu64, object->order);
+	return key;
+}
+
 void object_list_co(struct api_request *request, const struct object_kind *kind,
 	bool (*wants)(struct api_request *request,
 		const struct config_object *object))
 {
 	const struct config_object *object = NULL;
 	struct api_page page;
+	char key[24];
 	if (!api_page_begin(request, &page))
 		return;
 	while ((object = config_next(config_of(request), kind->kind, object))) {
 		if ((!wants || wants(request, object)) &&
-			api_page_wants(&page, object->id))
-			api_page_add(&page, object->id,
-				object_json(request, kind, object));
+			api_page_wants(&page, object_page_key(object, key)))
+			api_page_add(
+				&page, key, object_json(request, kind, object));
 	}
 	if (kind->measure_co)
 		kind->measure_co(request, page.items);

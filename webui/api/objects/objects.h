@@ -73,6 +73,8 @@ void object_set_etag(
 /* If-Match; false: 412 is answered. */
 bool object_match(
 	struct api_request *request, const struct config_object *object);
+/* The object's key in a page of them (handler.h). */
+const char *object_page_key(const struct config_object *object, char key[24]);
 /* All that `wants` (NULL: all), in pages. */
 void object_list_co(struct api_request *request, const struct object_kind *kind,
 	bool (*wants)(struct api_request *request,

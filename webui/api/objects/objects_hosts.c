@@ -181,13 +181,14 @@ static void list_luns_co(struct api_request *request)
 	const struct config_object *one = NULL;
 	const struct config_object *host = object_find(request, &object_hosts);
 	struct api_page page;
+	char key[24];
 	if (!host || !api_page_begin(request, &page))
 		return;
 	while ((one = config_next(
 			request->parts->config, CONFIG_EXPORT, one))) {
 		if (object_lists(one, "hosts", host->id) &&
-			api_page_wants(&page, one->id))
-			api_page_add(&page, one->id, lun_json(request, one));
+			api_page_wants(&page, object_page_key(one, key)))
+			api_page_add(&page, key, lun_json(request, one));
 	}
 	api_page_answer(request, &page);
 }
