@@ -77,10 +77,10 @@ static const struct cli_command top_commands[] = {
 	{"status", "health in a few lines", NULL, NULL, NULL, "viewer",
 		.run = run_status,
 		.also = "getSystem listVolumes listSessions listJobs "
-			"listPortals listListeners"},
+			"listPortals"},
 	{"tree", "everything with its state", NULL, NULL, NULL, "viewer",
 		.run = run_tree,
-		.also = "listVolumes listListeners listTargets listExports "
+		.also = "listVolumes listTargets listExports "
 			"listHosts "
 			"listSessions"},
 	{"top", "live rates of volumes and sessions", NULL, NULL, NULL,

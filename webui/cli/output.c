@@ -98,9 +98,6 @@ static const char *state_color(const char *word)
 		const char *word, *color;
 	} colors[] = {
 		{"online", "\033[32m"},
-		{"in sync", "\033[32m"},
-		{"behind", "\033[33m"},
-		{"degraded", "\033[31m"},
 		{"ok", "\033[32m"},
 		{"done", "\033[32m"},
 		{"in sync", "\033[32m"},

@@ -4,7 +4,6 @@
  */
 #include "blockcore/base/size.h"
 #include "webui/cli/commands.h"
-#include "webui/cli/mirrors.h"
 #include "webui/cli/run.h"
 #include "webui/cli/text.h"
 
@@ -13,7 +12,7 @@
 
 struct all {
 	json_t *volumes, *targets, *exports, *hosts, *sessions, *portals,
-		*schedules, *jobs, *mirrors;
+		*schedules, *jobs;
 };
 
 static const char *text_at(const json_t *json, const char *path)
@@ -130,23 +129,17 @@ static void print_session(const struct cli_run *run, const json_t *session)
 	fputc('\n', run->output.out);
 }
 
-static void print_mirror(const struct cli_run *run, const json_t *mirror)
-{
-	mirror_print(run, mirror);
-	fputc('\n', run->output.out);
-}
-
 /* Those of `items` whose member `key` is `value`, below a branch that is the last
- * one or not; `more` come after them. */
+ * one or not. */
 static void print_below(const struct cli_run *run, bool last,
 	const json_t *items, const char *key, const char *value,
-	void (*print)(const struct cli_run *, const json_t *), bool more)
+	void (*print)(const struct cli_run *, const json_t *))
 {
 	size_t count = json_array_size(items);
 	for (size_t i = next_with(items, 0, key, value); i < count;) {
 		size_t next = next_with(items, i + 1, key, value);
 		fprintf(run->output.out, "%s%s", trunk(last),
-			branch(next == count && !more));
+			branch(next == count));
 		print(run, json_array_get(items, i));
 		i = next;
 	}
@@ -168,12 +161,7 @@ static void print_volume(const struct cli_run *run, const struct all *all,
 		print_text(run, text_at(volume, "status.reason"));
 	}
 	fputc('\n', run->output.out);
-	bool exported = next_with(all->exports, 0, "volume", name) <
-		json_array_size(all->exports);
-	print_below(run, last, all->mirrors, "volume", name, print_mirror,
-		exported);
-	print_below(
-		run, last, all->exports, "volume", name, print_export, false);
+	print_below(run, last, all->exports, "volume", name, print_export);
 }
 
 static void print_target(const struct cli_run *run, const struct all *all,
@@ -182,8 +170,7 @@ static void print_target(const struct cli_run *run, const struct all *all,
 	const char *iqn = text_at(target, "iqn");
 	print_text(run, iqn);
 	fputc('\n', run->output.out);
-	print_below(
-		run, last, all->sessions, "target", iqn, print_session, false);
+	print_below(run, last, all->sessions, "target", iqn, print_session);
 }
 
 static void print_host(const struct cli_run *run, const struct all *all,
@@ -282,7 +269,6 @@ static void all_free(struct all *all)
 	json_decref(all->portals);
 	json_decref(all->schedules);
 	json_decref(all->jobs);
-	json_decref(all->mirrors);
 }
 
 static int all_get(struct cli_run *run, struct all *all)
@@ -298,8 +284,6 @@ static int all_get(struct cli_run *run, struct all *all)
 	int status = 0;
 	for (size_t i = 0; i < sizeof lists / sizeof *lists && !status; i++)
 		status = run_get_list(run, lists[i].path, lists[i].items);
-	if (!status)
-		all->mirrors = mirrors_get(run, all->volumes);
 	return status;
 }
 
@@ -320,12 +304,11 @@ int run_tree(struct cli_run *run)
 			run, &all, "schedules", all.schedules, print_schedule);
 		print_group(run, &all, "running jobs", all.jobs, print_job);
 	} else {
-		json_t *tree = json_pack("{sO, sO, sO, sO, sO, sO, sO, sO, sO}",
-			"volumes", all.volumes, "mirrors", all.mirrors,
-			"targets", all.targets, "exports", all.exports, "hosts",
-			all.hosts, "sessions", all.sessions, "portals",
-			all.portals, "schedules", all.schedules, "jobs",
-			all.jobs);
+		json_t *tree = json_pack("{sO, sO, sO, sO, sO, sO, sO, sO}",
+			"volumes", all.volumes, "targets", all.targets,
+			"exports", all.exports, "hosts", all.hosts, "sessions",
+			all.sessions, "portals", all.portals, "schedules",
+			all.schedules, "jobs", all.jobs);
 		output_object(&run->output, NULL, tree);
 		json_decref(tree);
 	}
@@ -381,18 +364,30 @@ static void print_faulty_volumes(
 	}
 }
 
-static void print_bad_mirrors(const struct cli_run *run, const json_t *mirrors)
+static bool has_bad_mirror(const json_t *volume)
 {
 	size_t i;
 	json_t *mirror;
-	json_array_foreach(mirrors, i, mirror)
+	json_array_foreach(output_find(volume, "status.mirrors"), i, mirror)
 	{
-		if (mirror_is_in_sync(mirror))
+		if (strcmp(text_at(mirror, "state"), "in sync") != 0)
+			return true;
+	}
+	return false;
+}
+
+static void print_bad_mirrors(const struct cli_run *run, const json_t *volumes)
+{
+	size_t i;
+	json_t *volume;
+	json_array_foreach(volumes, i, volume)
+	{
+		if (!has_bad_mirror(volume))
 			continue;
 		fputs("  ", run->output.out);
-		print_text(run, text_at(mirror, "volume"));
-		fputs("  ", run->output.out);
-		print_mirror(run, mirror);
+		print_text(run, text_at(volume, "name"));
+		print_mirrors(run, volume);
+		fputc('\n', run->output.out);
 	}
 }
 
@@ -417,7 +412,7 @@ static void print_closed_portals(
 
 /* What the status is made of; what could not be had is NULL. */
 struct facts {
-	json_t *system, *volumes, *sessions, *jobs, *portals, *mirrors;
+	json_t *system, *volumes, *sessions, *jobs, *portals;
 };
 
 static int print_status(const struct cli_run *run, const struct facts *facts)
@@ -439,7 +434,7 @@ static int print_status(const struct cli_run *run, const struct facts *facts)
 		count_with(facts->jobs, "state", "running"));
 	print_bad_volumes(run, volumes);
 	print_faulty_volumes(run, volumes);
-	print_bad_mirrors(run, facts->mirrors);
+	print_bad_mirrors(run, volumes);
 	print_closed_portals(run, facts->portals);
 	return failed ? EXIT_FAILED : EXIT_OK;
 }
@@ -456,15 +451,13 @@ int run_status(struct cli_run *run)
 		status = run_get_list(run, "/jobs", &facts.jobs);
 	if (!status)
 		status = run_get_list(run, "/portals", &facts.portals);
-	if (!status)
-		facts.mirrors = mirrors_get(run, facts.volumes);
 	if (!status && run->output.format == OUTPUT_TABLE) {
 		status = print_status(run, &facts);
 	} else if (!status) {
-		json_t *all = json_pack("{sO, sO, sO, sO, sO, sO}", "system",
-			facts.system, "mirrors", facts.mirrors, "volumes",
-			facts.volumes, "sessions", facts.sessions, "jobs",
-			facts.jobs, "portals", facts.portals);
+		json_t *all = json_pack("{sO, sO, sO, sO, sO}", "system",
+			facts.system, "volumes", facts.volumes, "sessions",
+			facts.sessions, "jobs", facts.jobs, "portals",
+			facts.portals);
 		output_object(&run->output, NULL, all);
 		json_decref(all);
 	}
@@ -473,6 +466,5 @@ int run_status(struct cli_run *run)
 	json_decref(facts.sessions);
 	json_decref(facts.jobs);
 	json_decref(facts.portals);
-	json_decref(facts.mirrors);
 	return status;
 }

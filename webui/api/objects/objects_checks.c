@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The doctor looks at listeners: those that have failed, mirrors whose other half is
- * not equal.
+ * The doctor looks at listeners that have failed.
  */
 #include "webui/api/objects/objects_source.h"
 #include "webui/api/server/check.h"
@@ -10,28 +9,23 @@
 #include <string.h>
 
 struct count {
-	unsigned all, failed, unequal;
-	char first[160]; /* the worst, in words */
+	unsigned all, failed;
+	char first[160]; /* that has failed, in words */
 };
 
 static void look_at(
 	const char *volume, const json_t *listener, struct count *count)
 {
 	const json_t *status = json_object_get(listener, "status");
-	const char *state = source_text(status, "state");
 	const char *name = source_text(listener, "name");
 	const char *type = source_text(listener, "type");
-	bool failed = json_is_true(json_object_get(status, "failed"));
-	bool unequal = !failed && type && !strcmp(type, "mirror") && state &&
-		strcmp(state, "in sync") != 0;
 	count->all++;
-	if ((failed && !count->failed) ||
-		(unequal && !count->failed && !count->unequal))
+	if (!json_is_true(json_object_get(status, "failed")))
+		return;
+	if (!count->failed++)
 		snprintf(count->first, sizeof count->first,
-			"%.32s %.63s of %.63s: %.20s", type ? type : "", name,
-			volume, failed ? "failed" : state);
-	count->failed += failed;
-	count->unequal += unequal;
+			"%.32s %.63s of %.63s", type ? type : "",
+			name ? name : "", volume);
 }
 
 /* What runs is printed only for volumes that have any: that takes a while. */
@@ -64,21 +58,14 @@ static void check_listeners(
 		check_find(finding, CHECK_FAILED,
 			"see it with cairn source show VOLUME; put right what "
 			"it needs, then detach and attach it",
-			"%s (%u of %u listeners have failed)", count.first,
+			"%s has failed (%u of %u listeners)", count.first,
 			count.failed, count.all);
-	else if (count.unequal)
-		check_find(finding, CHECK_WARNING,
-			"cairn mirror resync VOLUME MIRROR",
-			"%s: it could not take over (%u mirrors are not in "
-			"sync)",
-			count.first, count.unequal);
 	else
-		check_find(finding, CHECK_OK, "",
-			"all %u listeners work, mirrors are in sync",
+		check_find(finding, CHECK_OK, "", "all %u listeners work",
 			count.all);
 }
 
 const struct api_check object_checks[] = {
-	{"listeners", "Listeners and mirrors", check_listeners},
+	{"listeners", "Listeners", check_listeners},
 	{0},
 };
