@@ -12,6 +12,7 @@
 #include "webui/api/server/private.h"
 
 #include <inttypes.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -168,24 +169,55 @@ static void check_refused(const struct api *api, struct check_finding *finding)
 			finding, CHECK_OK, "", "no login was refused lately");
 }
 
+/* The name that hosts are told ("https://san.example:8443/x", "https://[::1]"), alone;
+ * false: none is told. */
+static bool told_name(const struct api *api, char *name, size_t bytes)
+{
+	const char *url = api->parts.settings->api.url;
+	if (!url || strncmp(url, "https://", 8) != 0)
+		return false;
+	const char *from = url + 8 + (url[8] == '[');
+	snprintf(name, bytes, "%.*s",
+		(int)strcspn(from, url[8] == '[' ? "]" : ":/"), from);
+	return true;
+}
+
+static bool is_for(X509 *certificate, const char *name)
+{
+	return X509_check_ip_asc(certificate, name, 0) == 1 ||
+		X509_check_host(certificate, name, strlen(name), 0, NULL) == 1;
+}
+
 static void check_certificate(
 	const struct api *api, struct check_finding *finding)
 {
 	X509 *certificate =
 		api->ctx ? SSL_CTX_get0_certificate(api->ctx) : NULL;
 	int days = 0, seconds = 0;
+	char name[256];
 	if (!certificate) {
 		check_find(finding, CHECK_SKIPPED, "", "https is switched off");
 		return;
 	}
-	if (!ASN1_TIME_diff(
-		    &days, &seconds, NULL, X509_get0_notAfter(certificate)) ||
+	if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
+		check_find(finding, CHECK_FAILED,
+			"see that the clock goes right; else " NEW_CERTIFICATE,
+			"the certificate of https is not good yet");
+	else if (!ASN1_TIME_diff(&days, &seconds, NULL,
+			 X509_get0_notAfter(certificate)) ||
 		days < 0 || seconds < 0)
 		check_find(finding, CHECK_FAILED, NEW_CERTIFICATE,
 			"the certificate of https has run out");
 	else if (days < CERTIFICATE_DAYS)
 		check_find(finding, CHECK_WARNING, NEW_CERTIFICATE,
 			"the certificate of https runs out in %d days", days);
+	else if (told_name(api, name, sizeof name) &&
+		!is_for(certificate, name))
+		check_find(finding, CHECK_WARNING,
+			"cairn certificate replace, by one for that name",
+			"hosts are told https://%.200s, for which the "
+			"certificate of https is not made",
+			name);
 	else
 		check_find(finding, CHECK_OK, "",
 			"the certificate of https is good for %d days", days);
