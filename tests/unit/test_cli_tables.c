@@ -61,10 +61,11 @@ static void objects_in_cells(void **state)
 {
 	static const struct cli_column columns[] = {
 		{"ID", "id"}, {"DATA", "data"}, {NULL}};
-	json_t *items = cli_json("[{\"id\": \"1\", \"data\": {\"volume\": "
-				 "\"a\\u001b\", \"n\": 3, \"list\": "
-				 "[\"x\", \"y\"]}}, {\"id\": \"2\", "
-				 "\"data\": {}}]");
+	json_t *items =
+		cli_json("[{\"id\": \"1\", \"data\": {\"volume\": "
+			 "\"a\\u001b\", \"n\": 3, \"list\": "
+			 "[\"x\", \"y\"], \"e\": null}}, {\"id\": \"2\", "
+			 "\"data\": {}}]");
 	(void)state;
 	cli_begin(OUTPUT_TABLE);
 	output_table(&cli_output, columns, items);
@@ -74,7 +75,7 @@ static void objects_in_cells(void **state)
 	cli_output.bare = true;
 	output_table(&cli_output, columns, items);
 	cli_assert_printed("1\t{\"volume\":\"a\\u001B\",\"n\":3,"
-			   "\"list\":[\"x\",\"y\"]}\n2\t{}\n");
+			   "\"list\":[\"x\",\"y\"],\"e\":null}\n2\t{}\n");
 	json_decref(items);
 }
 

@@ -155,13 +155,15 @@ static void print_value(FILE *out, const json_t *value)
 	}
 }
 
-/* "id=db01 reason=logout": braces and quotes are for programs. */
+/* "id=db01 reason=logout": braces, quotes and what is null are for programs. */
 static void print_pairs(FILE *out, const json_t *object)
 {
 	const char *key, *gap = "";
 	json_t *item;
 	json_object_foreach((json_t *)object, key, item)
 	{
+		if (json_is_null(item))
+			continue;
 		fputs(gap, out);
 		output_text(out, key);
 		fputc('=', out);
