@@ -2,7 +2,8 @@
 /*
  * resync: a mirror's leg gets what it lacks, and is in sync from then on. Hosts go on
  * meanwhile. A restart goes on with what it lacks then. pivot: the source stands on the
- * leg from then on, and what it stood on is the leg; or the mirror ends there.
+ * leg from then on, and what it stood on is the leg; or the mirror ends there. migrate
+ * (copy.c) does one after the other, if it is told a mirror.
  */
 #include "blockcore/jobs/jobs.h"
 #include "blockcore/spec_mirror.h"
@@ -62,14 +63,12 @@ static void resync_cancel(void *argument)
 	spec_resync_cancel(argument);
 }
 
-static int resync_run_co(struct job *job, uint64_t cursor, struct err *err)
+int resync_all_co(struct job *job, const char *listener, struct err *err)
 {
-	const struct resync_options *options = job_options(job);
 	struct spec_resync *resync;
-	int error = spec_resync_begin_co(
-		job_source(job), options->listener, &resync, err);
+	int error =
+		spec_resync_begin_co(job_source(job), listener, &resync, err);
 
-	(void)cursor;
 	if (error)
 		return error;
 	job_set_total(job, spec_resync_bytes(resync), 0);
@@ -78,6 +77,14 @@ static int resync_run_co(struct job *job, uint64_t cursor, struct err *err)
 	job_on_cancel(job, NULL, NULL);
 	spec_resync_end_co(resync);
 	return error;
+}
+
+static int resync_run_co(struct job *job, uint64_t cursor, struct err *err)
+{
+	const struct resync_options *options = job_options(job);
+
+	(void)cursor;
+	return resync_all_co(job, options->listener, err);
 }
 
 const struct job_kind job_resync = {

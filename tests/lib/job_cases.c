@@ -32,6 +32,10 @@
 	"{listeners: [{type: mirror, name: m, leg: {" FILE_OF( \
 		"copy", "4M") "}}], protocol: {type: file, locking: false, " \
 			      "path: disk}}"
+#define MARKED \
+	"{listeners: [{type: mirror, name: m, map: marks, leg: {" FILE_OF( \
+		"image", "4M") "}}], protocol: {type: file, locking: false, " \
+			       "path: disk}}"
 #define KEPT "{type: backup, name: b, target: {" FILE_OF("copy", "4M") "}}"
 
 #define KIND(name, options_, source_, ...) \
@@ -59,6 +63,7 @@ const struct job_kind_case job_kind_cases[JOB_KIND_CASES] = {
 	KIND("rebase", "{to: {" FILE_OF("copy", "4M") "}}", DISK,
 		.image = {OVER("over")}, .resumes = "data/copy"),
 	KIND("resync", "{}", MIRRORED, .copy = "data/copy"),
+	KIND("migrate", "{listener: m}", MARKED, ),
 	KIND("backup", "{listener: b}", DISK, .listener = KEPT),
 	KIND("scrub", "{}", DISK, .resumes = "data/disk"),
 	KIND("check", "{}", MAPPED, ),

@@ -348,6 +348,7 @@ static void checks_co(struct stack_rig *rig, void *argument)
 	expect_co(rig, other, 0, 0);
 	block_source_put_co(other);
 	refused_co(rig, source, "copy", "{to: nobody}", "expected a source");
+	refused_co(rig, source, "migrate", "{}", "say where to");
 	refused_co(rig, source, "migrate",
 		"{to: {listeners: [{type: readonly}], " MEM "}}",
 		"the target is read-only");

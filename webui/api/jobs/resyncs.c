@@ -41,24 +41,32 @@ struct api_resyncs {
 
 /* -- jobs of a mirror ------------------------------------------------------- */
 
-/* The latest one; NULL: none is known. Without a listener's name it is of the only
- * mirror. */
+/* Whether the job brings the mirror's leg what it lacks. Without a listener's name a
+ * resync is of the only mirror, a migrate of none. */
+static bool is_of(const struct api_job *job, const struct resync *resync)
+{
+	bool migrates = !strcmp(job->record.kind, "migrate");
+	if (strcmp(job->record.volume, resync->volume) != 0 ||
+		(!migrates && strcmp(job->record.kind, "resync") != 0))
+		return false;
+	json_t *options = *job->record.options
+		? json_loads(job->record.options, 0, NULL)
+		: NULL;
+	const char *name =
+		json_string_value(json_object_get(options, "listener"));
+	bool is = name ? !strcmp(name, resync->listener) : !migrates;
+	json_decref(options);
+	return is;
+}
+
+/* The latest one; NULL: none is known. */
 static const struct api_job *latest_job(
 	const struct api_resyncs *self, const struct resync *resync)
 {
 	const struct api_job *job, *latest = NULL;
 	TAILQ_FOREACH (job, &self->api->jobs->list, link) {
-		if (strcmp(job->record.volume, resync->volume) != 0 ||
-			strcmp(job->record.kind, "resync") != 0)
-			continue;
-		json_t *options = *job->record.options
-			? json_loads(job->record.options, 0, NULL)
-			: NULL;
-		const char *name =
-			json_string_value(json_object_get(options, "listener"));
-		if (!name || !strcmp(name, resync->listener))
+		if (is_of(job, resync))
 			latest = job;
-		json_decref(options);
 	}
 	return latest;
 }
