@@ -262,6 +262,10 @@ void block_core_free(struct block_core *core);
 struct block_core_watcher {
 	void (*driver_failed)(struct block_core_watcher *watcher,
 		struct block_driver *driver, int error, const char *text);
+	/* See block_driver_notice. Optional. */
+	void (*driver_noticed)(struct block_core_watcher *watcher,
+		struct block_driver *driver, const char *what,
+		const char *text);
 };
 void block_core_watch(
 	struct block_core *core, struct block_core_watcher *watcher);

@@ -217,6 +217,12 @@ struct block_driver {
 		int error;
 		char text[128];
 	} failure;
+	struct block_driver_notice {
+		struct loop_message message;
+		_Atomic bool told;
+		const char *what;
+		char text[192];
+	} notice;
 };
 
 /* The driver's state on a lane (kind->lane_bytes large). */
@@ -227,6 +233,11 @@ void *block_driver_lane(struct block_driver *driver, struct block_lane *lane);
  * negative. Any thread. The driver itself refuses what follows. */
 void block_driver_failed(
 	struct block_driver *driver, int error, const char *text);
+
+/* Something has happened that people want to hear of, the first time in its life: told
+ * to the core's watcher on the control lane. `what`: one word, a constant. Any thread. */
+void block_driver_notice(
+	struct block_driver *driver, const char *what, const char *text);
 
 /* What a driver shows (driver->info) has changed of itself: the source that
  * holds it gets a generation that shows it, soon. Control lane. */

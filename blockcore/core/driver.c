@@ -238,6 +238,28 @@ static void driver_failed_run(struct loop_message *message)
 			driver->failure.text);
 }
 
+static void driver_notice_run(struct loop_message *message)
+{
+	struct block_driver *driver =
+		container_of(message, struct block_driver, notice.message);
+	struct block_core_watcher *watcher = driver->core->watcher;
+
+	if (watcher && watcher->driver_noticed)
+		watcher->driver_noticed(watcher, driver, driver->notice.what,
+			driver->notice.text);
+}
+
+void block_driver_notice(
+	struct block_driver *driver, const char *what, const char *text)
+{
+	if (atomic_exchange(&driver->notice.told, true))
+		return;
+	driver->notice.what = what;
+	snprintf(driver->notice.text, sizeof driver->notice.text, "%s", text);
+	driver->notice.message.run = driver_notice_run;
+	loop_post(block_core_control(driver->core), &driver->notice.message);
+}
+
 void block_driver_failed(
 	struct block_driver *driver, int error, const char *text)
 {

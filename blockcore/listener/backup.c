@@ -137,11 +137,13 @@ void backup_break(struct backup_driver *backup, const char *format, ...)
 	if (first)
 		memcpy(backup->why, why, sizeof why);
 	pthread_mutex_unlock(&backup->mutex);
-	if (first)
-		log_error(backup->driver.name, "backup",
-			"%s: the backup is broken; remove the listener, and "
-			"attach it again for a new one",
-			why);
+	if (!first)
+		return;
+	log_error(backup->driver.name, "backup",
+		"%s: the backup is broken; remove the listener, and "
+		"attach it again for a new one",
+		why);
+	block_driver_notice(&backup->driver, "broken", why);
 }
 
 /* -- requests ------------------------------------------------------------- */

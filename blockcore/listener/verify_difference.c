@@ -43,6 +43,8 @@ void verify_differs(
 		verify->first = *difference;
 	print_difference(verify, text, sizeof text);
 	pthread_mutex_unlock(&verify->mutex);
+	if (first)
+		block_driver_notice(&verify->driver, "difference", text);
 	if (o->action == VERIFY_STOP &&
 		!atomic_exchange(&verify->stopped, true))
 		block_driver_failed(&verify->driver, -EIO, text);

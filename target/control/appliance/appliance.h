@@ -41,6 +41,19 @@ struct appliance_world {
 	const char *secrets_directory;
 };
 
+/* What a layer of a volume's stack has to say, once: `kind` and `what` are words
+ * ("verify", "difference"; of one that has failed, "failed"), `layer` its name. */
+struct appliance_notice {
+	const char *volume, *layer, *kind, *what, *text;
+};
+struct appliance_notice_watcher {
+	void (*noticed)(struct appliance_notice_watcher *watcher,
+		const struct appliance_notice *notice);
+};
+/* At most one; NULL: nobody any more. */
+void appliance_watch_notices(
+	struct appliance *appliance, struct appliance_notice_watcher *watcher);
+
 struct appliance *appliance_new(
 	const struct appliance_world *world, struct err *err);
 

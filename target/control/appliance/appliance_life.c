@@ -188,6 +188,39 @@ int appliance_portal_open_co(struct appliance *appliance, const char *name,
 
 /* -- failure under load ----------------------------------------------------- */
 
+/* For every volume that shows what the driver does. */
+static void notice(struct appliance *appliance, struct block_driver *driver,
+	const char *what, const char *text)
+{
+	struct appliance_notice_watcher *watcher = appliance->notices;
+	struct appliance_volume *v;
+	TAILQ_FOREACH (v, &appliance->volumes, link) {
+		struct block_source *source = atomic_load(&v->volume->source);
+		if (!watcher || !source || !block_source_holds(source, driver))
+			continue;
+		watcher->noticed(watcher,
+			&(struct appliance_notice){
+				.volume = v->volume->settings.name,
+				.layer = driver->name,
+				.kind = driver->kind->name,
+				.what = what,
+				.text = text});
+	}
+}
+
+static void driver_noticed(struct block_core_watcher *watcher,
+	struct block_driver *driver, const char *what, const char *text)
+{
+	notice(container_of(watcher, struct appliance, watcher), driver, what,
+		text);
+}
+
+void appliance_watch_notices(
+	struct appliance *appliance, struct appliance_notice_watcher *watcher)
+{
+	appliance->notices = watcher;
+}
+
 /* Acknowledged data may be lost: told to every volume that shows it. */
 static void driver_failed(struct block_core_watcher *watcher,
 	struct block_driver *driver, int error, const char *text)
@@ -203,6 +236,7 @@ static void driver_failed(struct block_core_watcher *watcher,
 		if (source && block_source_holds(source, driver))
 			volume_failed(v->volume, why);
 	}
+	notice(appliance, driver, "failed", why);
 }
 
 /* -- life ------------------------------------------------------------------- */
@@ -222,6 +256,7 @@ struct appliance *appliance_new(
 	appliance->retry.expired = retry_expired;
 	appliance_space_open(appliance);
 	appliance->watcher.driver_failed = driver_failed;
+	appliance->watcher.driver_noticed = driver_noticed;
 	block_core_watch(world->core, &appliance->watcher);
 	return appliance;
 }

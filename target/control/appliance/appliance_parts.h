@@ -23,6 +23,7 @@
 
 struct appliance_file_system;
 struct appliance_space_watcher;
+struct appliance_notice_watcher;
 TAILQ_HEAD(appliance_file_systems, appliance_file_system);
 
 struct appliance_space {
@@ -48,6 +49,7 @@ struct appliance {
 	uint32_t retry_ms; /* until the next time */
 	unsigned waiting; /* volumes that are tried then */
 	struct block_core_watcher watcher;
+	struct appliance_notice_watcher *notices; /* NULL: nobody */
 	struct appliance_space space;
 	unsigned coroutines; /* retry, burials and looks under way */
 	struct co *closer; /* waits for their end */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Events of hosts: topic `sessions`, they log in and out; topic `logins`, they are
- * sent away. Sessions of discovery are none: they come by the minute, and end.
+ * sent away. Sessions of discovery are none: they come by the minute, and end. And of
+ * layers of volumes, topic `volumes`: what each has to say once (verify_difference,
+ * backup_broken, file_failed ...).
  *
  * Invariant: what peers do is as bounded as in the log, so that none of them can
  * push what else has happened out of the ring of events; the next one that is told
@@ -9,9 +11,12 @@
  */
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "target/control/appliance/appliance.h"
 #include "target/control/tries.h"
 #include "webui/api/live/live.h"
 #include "webui/api/server/private.h"
+
+#include <stdio.h>
 
 /* Takes `data` over. */
 static void tell(struct api *api, struct log_limit *limit, const char *topic,
@@ -68,8 +73,24 @@ static void login_refused(
 		live_refused_json(refused));
 }
 
+static void noticed(struct appliance_notice_watcher *watcher,
+	const struct appliance_notice *notice)
+{
+	struct api *api = container_of(watcher, struct api, notice_watcher);
+	char type[2 * BLOCK_NAME_BYTES];
+	snprintf(type, sizeof type, "%s_%s", notice->kind, notice->what);
+	api_emit(api, "volumes", type,
+		json_pack("{ss, so, so}", "volume", notice->volume, "layer",
+			live_text(notice->layer), "text",
+			live_text(notice->text)));
+}
+
 void live_events_watch(struct api *api, bool on)
 {
+	api->notice_watcher.noticed = noticed;
+	if (api->parts.appliance)
+		appliance_watch_notices(
+			api->parts.appliance, on ? &api->notice_watcher : NULL);
 	api->host_watcher = (struct iscsi_watcher){.session_up = session_up,
 		.session_down = session_down,
 		.login_refused = login_refused};

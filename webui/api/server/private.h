@@ -78,6 +78,7 @@ struct api {
 	struct api_resyncs *resyncs;
 	json_t *space; /* of volumes, see space.h */
 	struct appliance_space_watcher space_watcher;
+	struct appliance_notice_watcher notice_watcher; /* live_events.c */
 	struct iscsi_watcher host_watcher; /* live_events.c */
 
 	LIST_HEAD(, api_call) calls;
