@@ -22,6 +22,7 @@
 #include "blockcore/base/bits.h"
 #include "blockcore/base/bytes.h"
 #include "blockcore/base/crc32c.h"
+#include "blockcore/base/prng.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -65,25 +66,31 @@ static uint64_t blocks_of(uint64_t granules)
 
 /* -- header --------------------------------------------------------------- */
 
-/* Which target it is: what its document says (FNV-1a). */
-static int target_print(const struct backup_driver *backup, uint64_t *print)
+/* FNV-1a, going on from `print`. */
+static uint64_t text_print(uint64_t print, const char *text)
 {
-	char *text = NULL;
-	size_t bytes = 0;
-	FILE *out = open_memstream(&text, &bytes);
+	for (; *text; text++)
+		print = (print ^ (uint8_t)*text) * 0x100000001b3ull;
+	return print;
+}
 
-	*print = 0xcbf29ce484222325ull;
-	if (out)
-		doc_print_json(
-			doc_find(backup->driver.document, "target"), out);
-	if (!out || fclose(out)) {
-		free(text);
-		return -ENOMEM;
+/* Which target it is: what its document says, in whatever order keys stand. */
+static uint64_t doc_print(const struct doc *node)
+{
+	uint64_t print = 0xcbf29ce484222325ull + node->kind;
+
+	if (node->kind == DOC_SCALAR)
+		return text_print(print, node->text);
+	for (const struct doc *at = node->first; at; at = at->next) {
+		uint64_t state = doc_print(at);
+
+		if (node->kind == DOC_MAP)
+			state = text_print(state, at->key);
+		else
+			state ^= print; /* lists have an order */
+		print += prng_next(&state);
 	}
-	for (size_t i = 0; i < bytes; i++)
-		*print = (*print ^ (uint8_t)text[i]) * 0x100000001b3ull;
-	free(text);
-	return 0;
+	return print;
 }
 
 int backup_map_header_co(
@@ -157,11 +164,10 @@ static int header_load_co(struct backup_driver *backup, struct err *err)
 {
 	struct backup_header *h = &backup->map.header;
 	uint8_t *bytes = backup->map.batch;
-	uint64_t target;
-	int error = target_print(backup, &target);
+	uint64_t target =
+		doc_print(doc_find(backup->driver.document, "target"));
+	int error = transfer_co(backup, BLOCK_READ, 0, 0, BLOCK, bytes);
 
-	if (!error)
-		error = transfer_co(backup, BLOCK_READ, 0, 0, BLOCK, bytes);
 	if (error)
 		return err_set(err, -error, "its map cannot be read: %s",
 			strerror(-error));
