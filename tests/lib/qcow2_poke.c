@@ -21,9 +21,23 @@ static const struct stack_rig_setup setup = {
 
 struct making {
 	const char *options;
+	bool snapshot;
 	uint8_t *image;
 	size_t bytes;
 };
+
+/* And something written after it. */
+static void shoot_co(
+	struct stack_rig *rig, struct block_source *source, const uint8_t *data)
+{
+	struct err err = {0};
+
+	CHECK_INT(spec_snapshot_create_co(source, "1", 0, &err), 0);
+	CHECK_INT(
+		block_transfer_co(source, block_core_lane(rig->core, 0),
+			BLOCK_WRITE, 0, 200 * 1024, IO_BYTES / 4, (void *)data),
+		0);
+}
 
 static void make_co(struct stack_rig *rig, void *argument)
 {
@@ -45,6 +59,8 @@ static void make_co(struct stack_rig *rig, void *argument)
 	CHECK_INT(block_transfer_co(source, lane, BLOCK_WRITE_ZEROES, 0,
 			  400 * 1024, 8192, NULL),
 		0);
+	if (making->snapshot)
+		shoot_co(rig, source, data);
 	block_source_put_co(source);
 	free(data);
 	making->bytes = sim_world_size_bytes(rig->world, PATH);
@@ -53,9 +69,9 @@ static void make_co(struct stack_rig *rig, void *argument)
 	CHECK(sim_world_get(rig->world, PATH, 0, making->image, making->bytes));
 }
 
-uint8_t *qcow2_poke_image(const char *options, size_t *bytes)
+uint8_t *qcow2_poke_image(const char *options, bool snapshot, size_t *bytes)
 {
-	struct making making = {.options = options};
+	struct making making = {.options = options, .snapshot = snapshot};
 
 	stack_rig_test(&setup, make_co, &making);
 	*bytes = making.bytes;

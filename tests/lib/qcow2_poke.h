@@ -17,8 +17,8 @@ struct qcow2_poked {
 };
 
 /* The content of a good image of 1 MiB, to be freed: data, zeroes, subclusters if
- * asked for. `options` are those of the format. */
-uint8_t *qcow2_poke_image(const char *options, size_t *bytes);
+ * asked for. `options` are those of the format; `snapshot`: it keeps one, "1". */
+uint8_t *qcow2_poke_image(const char *options, bool snapshot, size_t *bytes);
 
 struct qcow2_poked qcow2_poke(const uint8_t *image, size_t bytes);
 
