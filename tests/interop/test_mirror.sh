@@ -36,7 +36,7 @@ check "the daemon starts" start_daemon
 check "a host writes" survivor_starts
 check "what a mirror would do" cairn mirror attach a m b.raw --dry-run
 check "it is not there" refuses "m" mirror show a m
-check "a mirror, whose leg will die" cairn mirror attach a m -f "$work/leg.yaml" --resync manual --yes
+check "a mirror, whose leg will die" wait_until cairn mirror attach a m -f "$work/leg.yaml" --resync manual --yes
 check "it lacks everything" [ "$(cairn mirror show a m -o json | jq .status.behind_bytes)" = 16777216 ]
 check "no pivot to it" refuses "start the job resync" mirror pivot a m
 check "resync" cairn mirror resync a m --rate 1G
@@ -46,9 +46,9 @@ check "the host goes on" kill -0 $survivor
 check "no pivot to it, either" refuses "the leg has failed" mirror pivot a m
 # Its rule counts anew: the first flush is the end of that.
 check "it comes back" cairn mirror resync a m
-check "and goes" cairn mirror detach a m --yes
+check "and goes" wait_until cairn mirror detach a m --yes
 
-check "another one, with a map" cairn mirror attach a m b.raw --map a.map --resync manual --yes
+check "another one, with a map" wait_until cairn mirror attach a m b.raw --map a.map --resync manual --yes
 check "resync, too" cairn mirror resync a m
 check "it is in sync" is_in_sync
 check "the host still goes on" kill -0 $survivor
@@ -63,7 +63,7 @@ check "a host" survivor_starts
 check "pivot, where it ends" cairn mirror pivot a m --end
 check "the volume stands on the leg" [ "$(files)" = "b.raw " ]
 check "without the mirror" refuses "m" mirror show a m
-check "the old file is another's now" cairn mirror attach a m a.raw --map b.map --resync manual --yes
+check "the old file is another's now" wait_until cairn mirror attach a m a.raw --map b.map --resync manual --yes
 check "resync the other way" cairn mirror resync a m
 kill_daemon
 check "killed again" survivor_ends

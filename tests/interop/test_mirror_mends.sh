@@ -45,7 +45,7 @@ equal() { cmp "$work/data/a.raw" "$work/data/far/$1"; }
 check "the daemon starts" start_daemon
 check "no mirror" doctor_says skipped
 check "a host writes" survivor_starts
-check "a mirror" cairn mirror attach a m far/b.raw --map a.map --yes
+check "a mirror" wait_until cairn mirror attach a m far/b.raw --map a.map --yes
 check "it gets what it lacks by itself" wait_until is "in sync"
 check "that is an event" wait_until event in_sync
 check "a job did it" [ -n "$(jobs_of done)" ]
@@ -92,12 +92,26 @@ check "it comes back, too" wait_until is "in sync"
 check "a host, again" survivor_starts
 check "pivot back" cairn mirror pivot a m
 
-check "the mirror goes" cairn mirror detach a m --yes
+check "the volume grows" wait_until cairn volume resize a 24M --yes
+check "its leg, too" [ "$(stat -c %s "$work/data/far/b.raw")" = 25165824 ]
+check "and gets what is new" wait_until is "in sync"
+
+check "the mirror goes" wait_until cairn mirror detach a m --yes
+failures() { # COUNT
+	ask GET '/events?topics=jobs&limit=500' && [ "$(jq '[.items[] | select(.type == "failed")] | length' "$work/body")" -ge "$1" ]
+}
+check "one whose leg fails again and again" wait_until gets 201 POST /volumes/a/listeners '{"type": "mirror",
+	"name": "m", "retry": 1, "leg": {"listeners": [{"type": "fault", "rules": [{"op": "change", "error": "EIO"}]}],
+	"protocol": {"type": "file", "path": "far/bad.raw", "size": "24M"}}}'
+check "is tried again" wait_until failures 3
+check "the latest failure is known, no other" [ "$(jobs_of failed | wc -w)" -le 1 ]
+check "it goes, too" wait_until cairn mirror detach a m --yes
+
 cat >"$work/leg.yaml" <<'LEG'
 listeners: [{type: throttle, name: slow, bytes_write: 2M}]
-protocol: {type: file, path: far/slow.raw, size: 16M}
+protocol: {type: file, path: far/slow.raw, size: 24M}
 LEG
-check "one that is slow" cairn mirror attach a m -f "$work/leg.yaml" --map s.map --yes
+check "one that is slow" wait_until cairn mirror attach a m -f "$work/leg.yaml" --map s.map --yes
 is_at_work() { [ -n "$(jobs_of running)" ]; }
 check "its resync is at work" wait_until is_at_work
 job=$(jobs_of running)

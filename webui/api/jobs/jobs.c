@@ -69,6 +69,13 @@ void api_job_tell(struct api_job *job, const char *type)
 	api_emit(job->all->api, "jobs", type, api_job_json(job));
 }
 
+void api_job_forget(struct api_job *job)
+{
+	api_job_store_remove(job->all->api->parts.state, job->record.id);
+	TAILQ_REMOVE(&job->all->list, job, link);
+	api_job_free(job);
+}
+
 static void forget_oldest(struct api_jobs *self)
 {
 	struct api_job *job, *next;
@@ -81,9 +88,7 @@ static void forget_oldest(struct api_jobs *self)
 		if (!api_job_ended(job) || job->waiters.lh_first)
 			continue;
 		ended--;
-		api_job_store_remove(self->api->parts.state, job->record.id);
-		TAILQ_REMOVE(&self->list, job, link);
-		api_job_free(job);
+		api_job_forget(job);
 	}
 }
 

@@ -47,6 +47,8 @@ struct api_job *api_job_new(struct api_jobs *jobs);
 void api_job_free(struct api_job *job);
 struct api_job *api_job_find(struct api_jobs *jobs, uint64_t id);
 int api_job_start_co(struct api_job *job, struct err *err);
+/* It has ended, and nobody waits for it: as if it had never been. */
+void api_job_forget(struct api_job *job);
 /* It has not ended. */
 void api_job_cancel(struct api_job *job);
 /* Until it has ended, at most so long. */

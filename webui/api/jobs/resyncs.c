@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define NS_PER_S 1000000000ull
+#define OWN_USER "cairnd"
 
 /* A mirror as it was seen last. */
 struct resync {
@@ -60,10 +61,10 @@ static bool is_of(const struct api_job *job, const struct resync *resync)
 }
 
 /* The latest one; NULL: none is known. */
-static const struct api_job *latest_job(
+static struct api_job *latest_job(
 	const struct api_resyncs *self, const struct resync *resync)
 {
-	const struct api_job *job, *latest = NULL;
+	struct api_job *job, *latest = NULL;
 	TAILQ_FOREACH (job, &self->api->jobs->list, link) {
 		if (is_of(job, resync))
 			latest = job;
@@ -187,6 +188,17 @@ static void look(struct api_resyncs *self)
 
 /* -- mending ---------------------------------------------------------------- */
 
+/* Of tries that fail again and again the latest is known: they push no other jobs out of
+ * the list. */
+static void forget_failed(struct api_resyncs *self, const struct resync *resync)
+{
+	struct api_job *job = latest_job(self, resync);
+	if (job && job->record.state == API_JOB_FAILED &&
+		!strcmp(job->record.user, OWN_USER) &&
+		LIST_EMPTY(&job->waiters))
+		api_job_forget(job);
+}
+
 static int start_job_co(
 	struct api_resyncs *self, const struct resync *resync, struct err *err)
 {
@@ -205,7 +217,8 @@ static int start_job_co(
 	snprintf(job->record.kind, sizeof job->record.kind, "resync");
 	snprintf(job->record.volume, sizeof job->record.volume, "%s",
 		resync->volume);
-	snprintf(job->record.user, sizeof job->record.user, "cairnd");
+	snprintf(job->record.user, sizeof job->record.user, OWN_USER);
+	forget_failed(self, resync);
 	return api_job_start_co(job, err);
 }
 

@@ -13,7 +13,8 @@
  *  1. The job is one like any other (jobs.h): it is kept, goes on after a restart, can
  *     be slowed down, paused and cancelled. One that somebody has cancelled is not
  *     started again before the mirror has come into another state.
- *  2. A leg that cannot be opened makes no job: nothing floods the list of jobs.
+ *  2. A leg that cannot be opened makes no job, and of jobs that fail one after the
+ *     other the latest is kept: nothing floods the list of jobs.
  *  3. What is known of a mirror is forgotten when its volume is offline or gone; a
  *     mirror that is not in sync when it is seen first is news.
  */
