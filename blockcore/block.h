@@ -400,7 +400,8 @@ void block_source_put_co(struct block_source *source);
 /* Whether `driver` is in it now, or in a source below. Control lane. */
 bool block_source_holds(
 	const struct block_source *source, const struct block_driver *driver);
-/* Whether a driver in it, or in a source below, has failed. Control lane. */
+/* Whether a driver in it, or in a source below, has failed; not what listeners have
+ * beside, of which they say themselves how it is. Control lane. */
 bool block_source_failed(const struct block_source *source);
 /* Whether others than the caller have a reference to it. Control lane. */
 bool block_source_shared(const struct block_source *source);

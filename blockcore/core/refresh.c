@@ -74,7 +74,8 @@ static bool refresh_any(const struct block_source *source,
 	return false;
 }
 
-/* Sources below sources end somewhere: building refuses circles. */
+/* Sources below sources end somewhere: building refuses circles. What listeners have
+ * beside (a mirror's leg, a backup's target) is a copy: its end is theirs to treat. */
 static bool refresh_any_below(const struct block_source *source,
 	refresh_question *question, const void *argument)
 {
@@ -86,6 +87,8 @@ static bool refresh_any_below(const struct block_source *source,
 	for (unsigned i = 0; stack && i < stack->count; i++) {
 		struct block_driver *over = stack->driver[i];
 
+		if (over->kind->role == BLOCK_LISTENER)
+			continue;
 		for (unsigned n = 0; over->kind->below &&
 			(below = over->kind->below(over, n));
 			n++) {

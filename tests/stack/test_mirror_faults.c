@@ -14,6 +14,7 @@
 #include "blockcore/base/list.h"
 #include "blockcore/base/prng.h"
 #include "tests/lib/mirror_pair.h"
+#include "tests/lib/sim_world.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -154,6 +155,37 @@ static void test_failover_co(struct stack_rig *rig, void *argument)
 	mirror_pair_end_co(&pair);
 }
 
+/* A file that cannot be synced promises nothing any more. A leg's is the mirror's trouble,
+ * not the source's; what is below is. */
+static void test_sync_fails_co(struct stack_rig *rig, void *argument)
+{
+	struct sim_fault fault = {.opcodes = 1u << RING_DATASYNC,
+		.path = "data/copy",
+		.error = -EIO};
+	struct mirror_pair pair = {.rig = rig,
+		.source = stack_rig_source_co(rig,
+			"{listeners: [{type: mirror, name: m, leg: {protocol: "
+			"{type: file, path: copy, size: 1M}}}], protocol: "
+			"{type: file, path: disk, size: 1M}}")};
+
+	(void)argument;
+	pair_resync_co(&pair);
+	sim_world_fail(rig->world, &fault);
+	CHECK_INT(pair_write_co(&pair, 0, 1), 0);
+	CHECK_INT(pair_transfer_co(&pair, BLOCK_FLUSH, 0, 0, NULL), 0);
+	pair_expect_state(&pair, "degraded");
+	CHECK(!block_source_failed(pair.source));
+	sim_world_heal(rig->world, &fault);
+	pair_resync_co(&pair);
+	fault.path = "data/disk";
+	sim_world_fail(rig->world, &fault);
+	CHECK_INT(pair_write_co(&pair, 0, 1), 0);
+	CHECK_INT(pair_transfer_co(&pair, BLOCK_FLUSH, 0, 0, NULL), -EIO);
+	CHECK(block_source_failed(pair.source));
+	sim_world_heal(rig->world, &fault);
+	block_source_put_co(pair.source);
+}
+
 /* -- everybody at once ---------------------------------------------------- */
 
 #define BLOCKS 40u
@@ -288,6 +320,8 @@ int main(void)
 		ROWS(test_leg_flush_co),
 		STACK_RIG_CASE(test_settle_co, simulated, .world = "simulated",
 			.lanes = 3, .seed = 1),
+		STACK_RIG_CASE(test_sync_fails_co, simulated,
+			.world = "simulated", .lanes = 3, .seed = 1),
 		ROWS(test_fail_co),
 		ROWS(test_source_fails_co),
 		ROWS(test_failover_co),
