@@ -51,8 +51,7 @@ export class Client {
 		this.where = where.socket ? {socketPath: where.socket}
 			: {host: "127.0.0.1", port: where.port, rejectUnauthorized: false};
 		this.http = where.socket ? http : https;
-		/* Its timeout is more than the daemon's, which then counts: without any, a
-		 * request may meet an idle connection that is just being closed (EPIPE). */
+		/* Its timeout is more than the daemon's, which then counts. */
 		this.agent = new this.http.Agent({keepAlive: true, maxSockets: 8, timeout: 3600000});
 	}
 
@@ -86,7 +85,19 @@ export class Client {
 		return exchange;
 	}
 
-	exchange(method, url, sent) {
+	/* A request may meet an idle connection that is just being closed. That says nothing
+	 * of the request, and who only reads asks again (RFC 9110 9.2.2). */
+	async exchange(method, url, sent) {
+		try {
+			return await this.once(method, url, sent);
+		} catch (error) {
+			if (method !== "GET" || !error.wasIdle)
+				throw error;
+			return this.once(method, url, sent);
+		}
+	}
+
+	once(method, url, sent) {
 		return new Promise((resolve, reject) => {
 			const headers = Object.fromEntries(Object.entries(sent.headers).filter(
 				([, value]) => value !== undefined));
@@ -102,8 +113,9 @@ export class Client {
 					body: Buffer.concat(parts).toString()}));
 			});
 			request.on("timeout", () => request.destroy(new Error("no answer in 60 s")));
-			request.on("error", (error) => reject(
-				new Error(`${method} ${url}: ${error.message}`)));
+			request.on("error", (error) => reject(Object.assign(
+				new Error(`${method} ${url}: ${error.message}`),
+				{wasIdle: request.reusedSocket && ["EPIPE", "ECONNRESET"].includes(error.code)})));
 			request.end(sent.body || undefined);
 		});
 	}
