@@ -31,13 +31,13 @@ static const char *over(const char *path, const char *backing)
 {
 	static char text[8][600];
 	static unsigned next;
-	char *out = text[next++ % 8];
+	char made[sizeof text[0]]; /* `backing` may be one of them */
 
-	snprintf(out, sizeof text[0],
+	snprintf(made, sizeof made,
 		"{format: {type: qcow2, cluster_size: 4K, file: {protocol: "
 		"{type: file, path: %s, size: 4K}}%s%s}}",
 		path, backing ? ", backing: " : "", backing ? backing : "");
-	return out;
+	return strcpy(text[next++ % 8], made);
 }
 
 static void snapshot_co(struct stack_rig *rig, struct block_source *source,
