@@ -12,6 +12,7 @@
 #include "blockcore/base/log.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,39 @@ static void volume_init(struct volume *volume, struct block_core *core,
 	volume_book_init(&volume->book);
 	for (unsigned i = 0; i < BLOCK_MAX_LANES; i++)
 		TAILQ_INIT(&volume->lane[i].nexuses);
+}
+
+const char *volume_uuid_text(
+	const uint8_t uuid[16], char out[VOLUME_UUID_TEXT_BYTES])
+{
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			out[used++] = '-';
+		used += (unsigned)snprintf(out + used, 3, "%02x", uuid[i]);
+	}
+	return out;
+}
+
+bool volume_uuid_parse(const char *text, uint8_t uuid[16])
+{
+	unsigned digits = 0;
+
+	memset(uuid, 0, 16);
+	for (; *text; text++) {
+		if (*text == '-' && digits >= 8 && digits <= 20 &&
+			digits % 4 == 0)
+			continue;
+		if (!isxdigit((unsigned char)*text) || digits == 32)
+			return false;
+		int value = isdigit((unsigned char)*text)
+			? *text - '0'
+			: tolower((unsigned char)*text) - 'a' + 10;
+		uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | value);
+		digits++;
+	}
+	return digits == 32;
 }
 
 struct volume *volume_new(struct block_core *core,

@@ -139,6 +139,13 @@ struct volume {
 	TAILQ_ENTRY(volume) link;
 };
 
+/* RFC 9562 4: 8-4-4-4-12 hexadecimal digits. Returns `out`. Any thread. */
+#define VOLUME_UUID_TEXT_BYTES 37
+const char *volume_uuid_text(
+	const uint8_t uuid[16], char out[VOLUME_UUID_TEXT_BYTES]);
+/* The same back; dashes may be left out. False: it is none. Any thread. */
+bool volume_uuid_parse(const char *text, uint8_t uuid[16]);
+
 struct volume *volume_new(struct block_core *core,
 	const struct volume_settings *settings, struct volume_store *store,
 	struct err *err);

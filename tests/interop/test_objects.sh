@@ -206,6 +206,8 @@ check "all" says '[.changes[].operation] | unique' '["delete"]'
 check "the newest change" gets 200 GET '/history?limit=1'
 check "made by root" says '.items[0].user' '"root"'
 number=$(jq '.items[0].number' "$work/body")
+check "a volume has an identity" gets 200 GET /volumes/a
+uuid=$(jq .uuid "$work/body")
 check "all goes" changes 200 PUT /config '{}'
 check "a host finds nothing" sees_nothing a
 check "who waits for changes hears of it" tells changes \
@@ -214,6 +216,8 @@ check "events tell that it was sent away" wait_until tells logins \
 	'.type == "login_refused" and .data.refusal != "" and .data.peer != ""'
 check "back" changes 200 POST "/history/$number/restore"
 check "it is there again" sees a 8388608
+check "that comes back" gets 200 GET /volumes/a
+check "as the disk that hosts know" says .uuid "$uuid"
 check "the same as before" gets 200 GET /config
 check "whole" [ "$(jq -S . "$work/body")" = "$(jq -S . "$work/whole")" ]
 

@@ -92,6 +92,54 @@ int config_find_secrets(
 	return failed;
 }
 
+/* A volume that goes leaves its identity in the history, so that it comes back as the
+ * disk that hosts know. */
+static int add_identities(
+	struct config *config, json_t *changes, struct err *err)
+{
+	const char *volume = config_kind_name(CONFIG_VOLUME);
+	char text[VOLUME_UUID_TEXT_BYTES];
+	uint8_t uuid[16];
+	json_t *change;
+	size_t i;
+	json_array_foreach(changes, i, change)
+	{
+		const char *kind =
+			json_string_value(json_object_get(change, "kind"));
+		if (strcmp(kind, volume) != 0 ||
+			!json_is_null(json_object_get(change, "after")))
+			continue;
+		int failed = state_find_volume(config->world.state,
+			json_string_value(json_object_get(change, "id")), uuid,
+			err);
+		if (!failed)
+			json_object_set_new(change, "uuid",
+				json_string(volume_uuid_text(uuid, text)));
+		else if (failed != -ENOENT)
+			return failed;
+	}
+	return 0;
+}
+
+/* Volumes that nobody knows any more get the identity that they had, if it is free. */
+static void revive_identities(struct config *config, const json_t *identities,
+	struct document *document)
+{
+	char holder[BLOCK_NAME_BYTES];
+	uint8_t uuid[16];
+	for (unsigned i = 0; identities && i < document->volumes; i++) {
+		struct document_volume *volume = &document->volume[i];
+		const char *text = json_string_value(
+			json_object_get(identities, volume->settings.name));
+		if (text && !volume->uuid_given && !volume->uuid_kept &&
+			volume_uuid_parse(text, uuid) &&
+			!map_find(&document->volume_uuids, uuid, 16) &&
+			state_find_uuid(config->world.state, uuid, holder,
+				sizeof holder, NULL) == -ENOENT)
+			memcpy(volume->settings.uuid, uuid, 16);
+	}
+}
+
 static int apply_co(struct config *config, struct config_proposal *proposal,
 	const struct config_change *change, bool strict,
 	struct config_outcome *outcome, struct err *err)
@@ -137,7 +185,11 @@ static int run_co(struct config *config, struct config_proposal *proposal,
 	int failed = config_find_secrets(config, proposal->document, err);
 	if (failed)
 		return failed;
+	revive_identities(config, change->identities, proposal->document);
 	outcome->changes = proposal_changes(proposal);
+	failed = add_identities(config, outcome->changes, err);
+	if (failed)
+		return failed;
 	bool same = proposal_is_empty(proposal) && !config->legacy;
 	outcome->impact = same ? json_array()
 			       : impact_list_co(proposal, config->world.server,

@@ -27,16 +27,19 @@ int config_history_entry(
 	return store_history_entry(config->world.state, number, entry, err);
 }
 
-/* Takes one change of an entry back in {kind: {id: value}}. False: it is of a kind
- * that we do not know. */
-static bool take_back(json_t *objects, const json_t *change)
+/* Takes one change of an entry back in {kind: {id: value}}, and notes the identity of
+ * a volume that comes back. False: it is of a kind that we do not know. */
+static bool take_back(json_t *objects, json_t *identities, const json_t *change)
 {
+	json_t *uuid = json_object_get(change, "uuid");
 	const char *kind = json_string_value(json_object_get(change, "kind"));
 	const char *id = json_string_value(json_object_get(change, "id"));
 	json_t *before = json_object_get(change, "before");
 	json_t *list = json_object_get(objects, kind ? kind : "");
 	if (!list || !id)
 		return false;
+	if (uuid)
+		json_object_set(identities, id, uuid);
 	if (json_is_object(before))
 		json_object_set(list, id, before);
 	else
@@ -46,8 +49,8 @@ static bool take_back(json_t *objects, const json_t *change)
 
 /* All changes after `number`, of entries from the newest on. 0, or the number of the
  * one that cannot be taken back. */
-static uint64_t take_all_back(
-	json_t *objects, const json_t *entries, uint64_t number)
+static uint64_t take_all_back(json_t *objects, json_t *identities,
+	const json_t *entries, uint64_t number)
 {
 	json_t *entry, *one;
 	size_t i, k;
@@ -59,7 +62,7 @@ static uint64_t take_all_back(
 			break;
 		json_array_foreach(json_object_get(entry, "changes"), k, one)
 		{
-			if (!take_back(objects, one))
+			if (!take_back(objects, identities, one))
 				return at;
 		}
 	}
@@ -155,7 +158,7 @@ static json_t *document_of(const json_t *objects)
 
 /* The document as it was right after change `number`. */
 static int document_at(struct config *config, uint64_t number,
-	json_t **document, struct err *err)
+	json_t **document, json_t *identities, struct err *err)
 {
 	json_t *entry, *entries;
 	int failed = config_history_entry(config, number, &entry, err);
@@ -164,7 +167,9 @@ static int document_at(struct config *config, uint64_t number,
 	json_decref(entry);
 	failed = config_history(config, 0, CONFIG_HISTORY, &entries, err);
 	json_t *objects = objects_by_id(config);
-	uint64_t strange = failed ? 0 : take_all_back(objects, entries, number);
+	uint64_t strange = failed
+		? 0
+		: take_all_back(objects, identities, entries, number);
 	if (strange)
 		failed = err_set(err, EINVAL,
 			"there is no way back to change %" PRIu64
@@ -199,9 +204,11 @@ int config_history_restore_co(struct config *config, uint64_t number,
 	struct config_change change = {.who = who,
 		.title = title,
 		.witness = witness,
+		.identities = json_object(),
 		.dry_run = dry_run};
 	co_mutex_lock_co(&config->changing);
-	int failed = document_at(config, number, &document, err);
+	int failed =
+		document_at(config, number, &document, change.identities, err);
 	struct doc *root = failed ? NULL : json_to_doc(document, err);
 	json_decref(document);
 	if (root)
@@ -211,6 +218,7 @@ int config_history_restore_co(struct config *config, uint64_t number,
 		failed = -ENOMEM;
 	if (root && failed && err)
 		failed = refuse_restore(number, err);
+	json_decref(change.identities);
 	co_mutex_unlock(&config->changing);
 	return failed;
 }

@@ -72,6 +72,8 @@ struct config_change {
 	/* The whole document is read, checked and compared, not only what the
 	 * edits touch. The answer is the same: that is what tests ask it for. */
 	bool whole;
+	/* {NAME: UUID}: what volumes are that come back; NULL: none does. */
+	json_t *identities;
 };
 
 /* What changed, or would. To be freed by config_outcome_free. */

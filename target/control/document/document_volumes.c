@@ -164,26 +164,6 @@ void document_print_volume_schema(FILE *out)
 	opts_print_schema_with(volume_specs, more, out);
 }
 
-/* "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx", also without dashes. */
-static bool parse_uuid(const char *text, uint8_t uuid[16])
-{
-	unsigned digits = 0;
-	memset(uuid, 0, 16);
-	for (; *text; text++) {
-		if (*text == '-' && digits >= 8 && digits <= 20 &&
-			digits % 4 == 0)
-			continue;
-		if (!isxdigit((unsigned char)*text) || digits == 32)
-			return false;
-		int value = isdigit((unsigned char)*text)
-			? *text - '0'
-			: tolower((unsigned char)*text) - 'a' + 10;
-		uuid[digits / 2] = (uint8_t)(uuid[digits / 2] << 4 | value);
-		digits++;
-	}
-	return digits == 32;
-}
-
 /* What INQUIRY shows is printable ASCII. */
 static int check_inquiry_text(const struct doc *node, const char *member,
 	const char *text, struct err *err)
@@ -237,7 +217,7 @@ static int check_uuid(const struct document *document, const struct doc *node,
 	if (!text)
 		return 0;
 	node = doc_find(node, "uuid");
-	if (!parse_uuid(text, uuid))
+	if (!volume_uuid_parse(text, uuid))
 		return doc_error(node, err, EINVAL,
 			"32 hex digits are expected, such as "
 			"2b1f3ad6-8a77-4a1f-9d3e-6f0d0f2f6a11");

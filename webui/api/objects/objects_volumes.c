@@ -25,19 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UUID_TEXT_BYTES 37
-
-static const char *uuid_text(const uint8_t uuid[16], char out[UUID_TEXT_BYTES])
-{
-	unsigned used = 0;
-	for (unsigned i = 0; i < 16; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			out[used++] = '-';
-		used += (unsigned)snprintf(out + used, 3, "%02x", uuid[i]);
-	}
-	return out;
-}
-
 /* -- answers ---------------------------------------------------------------- */
 
 static const char *state_of(const struct volume_view *view)
@@ -139,13 +126,13 @@ static json_t *status_json(const struct api *api, const struct volume *volume,
 static void complete_volume(struct api_request *request,
 	const struct config_object *object, json_t *json)
 {
-	char uuid[UUID_TEXT_BYTES];
+	char uuid[VOLUME_UUID_TEXT_BYTES];
 	const struct volume *volume =
 		appliance_find_volume(request->parts->appliance, object->id);
 	if (!volume)
 		return;
 	json_object_set_new(json, "uuid",
-		json_string(uuid_text(volume->settings.uuid, uuid)));
+		json_string(volume_uuid_text(volume->settings.uuid, uuid)));
 	json_object_set_new(
 		json, "status", status_json(request->api, volume, object));
 }
@@ -172,13 +159,13 @@ static void measure_volumes_co(struct api_request *request, json_t *items)
 static bool check_uuid(struct api_request *request,
 	const struct config_object *present, json_t *value)
 {
-	char uuid[UUID_TEXT_BYTES];
+	char uuid[VOLUME_UUID_TEXT_BYTES];
 	json_t *given = json_object_get(value, "uuid");
 	const struct volume *volume =
 		appliance_find_volume(request->parts->appliance, present->id);
 	if (!json_is_string(given) || !volume)
 		return true; /* the document's checks look at it */
-	uuid_text(volume->settings.uuid, uuid);
+	volume_uuid_text(volume->settings.uuid, uuid);
 	if (strcasecmp(json_string_value(given), uuid) != 0) {
 		api_problem_at(request, "/uuid", NULL,
 			"the identity of a volume cannot change: it is %s",
