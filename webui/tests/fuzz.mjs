@@ -289,13 +289,13 @@ async function round(operation) {
 		return;
 	const changed = await look();
 	if (request.answer.status >= 300)
-		return changed && !working.size && blame(request, "it was refused, and yet something has changed");
+		return changed && !working.size && blame(request, `it was refused, and yet something has changed: ${JSON.stringify(difference(before, state))}`);
 	await accepted(request, {before, old, oldTag, changed, foretold});
 }
 
 async function accepted(request, {before, old, oldTag, changed, foretold}) {
 	const {operation, parameters, json: body, headers} = request;
-	if (operation.id === "startJob")
+	if (request.answer.status === 202 && request.answer.json?.volume)
 		working.set(request.answer.json.id, request.answer.json.volume);
 	const steps = difference(before, state).filter((step) => !byJob(step));
 	for (const fault of judgeStep({operation, parameters, body, before, after: state, old,

@@ -117,6 +117,8 @@ function mayTouch(operation, parameters, body, before) {
 	const kind = KINDS[collection];
 	if (["replaceConfig", "restoreHistory"].includes(operation.id))
 		return () => true;
+	if (operation.id === "createSnapshotGroup")
+		return (what) => (body?.external ?? false) && (body?.volumes ?? []).some((name) => what === `volume ${name}`);
 	if (!kind)
 		return () => false;
 	const id = Object.values(parameters)[0] ?? (body && idOf(kind, body));

@@ -70,7 +70,7 @@ static bool is_throttled(const json_t *value)
 static void add_mirror(const struct block_health *health, void *argument)
 {
 	json_array_append_new(argument,
-		json_pack("{ss, ss, sI, sI, so?}", "name", health->name,
+		json_pack("{ss, ss, sI, sI, so*}", "name", health->name,
 			"state", block_health_name(health->state),
 			"behind_bytes", (json_int_t)health->behind_bytes,
 			"failovers", (json_int_t)health->failovers, "error",
