@@ -110,7 +110,7 @@ serves() { # VOLUME
 	echo "$options"
 	[ -n "$options" ] || return 1
 	rm -f disk.sock
-	eval "qemu-storage-daemon $options --nbd-server addr.type=unix,addr.path=disk.sock \
+	eval "exec qemu-storage-daemon $options --nbd-server addr.type=unix,addr.path=disk.sock \
 		--export nbd,id=e,node-name=$1,writable=on" >guest.log 2>&1 &
 	guest=$!
 	wait_until eval '[ -S disk.sock ] || ! kill -0 $guest' && [ -S disk.sock ] || { cat guest.log; return 1; }
