@@ -23,6 +23,7 @@
 #include "blockcore/base/bytes.h"
 #include "blockcore/base/crc32c.h"
 #include "blockcore/base/prng.h"
+#include "blockcore/core/beside.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -66,31 +67,13 @@ static uint64_t blocks_of(uint64_t granules)
 
 /* -- header --------------------------------------------------------------- */
 
-/* FNV-1a, going on from `print`. */
-static uint64_t text_print(uint64_t print, const char *text)
+/* Which target it is: what is kept in another one is lost. */
+static uint64_t target_print(const struct backup_driver *backup)
 {
-	for (; *text; text++)
-		print = (print ^ (uint8_t)*text) * 0x100000001b3ull;
-	return print;
-}
+	uint64_t state = block_beside_print(&backup->driver, "target") ^
+		block_beside_file(backup->driver.others[0]);
 
-/* Which target it is: what its document says, in whatever order keys stand. */
-static uint64_t doc_print(const struct doc *node)
-{
-	uint64_t print = 0xcbf29ce484222325ull + node->kind;
-
-	if (node->kind == DOC_SCALAR)
-		return text_print(print, node->text);
-	for (const struct doc *at = node->first; at; at = at->next) {
-		uint64_t state = doc_print(at);
-
-		if (node->kind == DOC_MAP)
-			state = text_print(state, at->key);
-		else
-			state ^= print; /* lists have an order */
-		print += prng_next(&state);
-	}
-	return print;
+	return prng_next(&state);
 }
 
 int backup_map_header_co(
@@ -164,8 +147,7 @@ static int header_load_co(struct backup_driver *backup, struct err *err)
 {
 	struct backup_header *h = &backup->map.header;
 	uint8_t *bytes = backup->map.batch;
-	uint64_t target =
-		doc_print(doc_find(backup->driver.document, "target"));
+	uint64_t target = target_print(backup);
 	int error = transfer_co(backup, BLOCK_READ, 0, 0, BLOCK, bytes);
 
 	if (error)

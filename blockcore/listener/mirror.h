@@ -136,7 +136,7 @@ struct mirror {
 	struct mirror_marks marks;
 	struct block_claim claim;
 	bool claimed;
-	uint64_t leg_file; /* which one it is or was last (mirror_leg.c) */
+	uint64_t leg_file; /* which one it is or was last (core/beside.h) */
 	bool has_map; /* driver.store may be away while it is opened again */
 	bool on_error_fails, failover;
 	_Atomic int error; /* the leg has failed with; 0: it has not */

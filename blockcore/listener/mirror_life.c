@@ -5,6 +5,7 @@
 #include "blockcore/listener/mirror_map.h"
 
 #include "blockcore/base/log.h"
+#include "blockcore/core/beside.h"
 #include "blockcore/core/driver.h"
 #include "blockcore/core/plain_file.h"
 #include "blockcore/kinds.h"
@@ -163,7 +164,7 @@ void mirror_leg_exchanged_co(struct mirror *mirror, struct block_source *old)
 
 void mirror_leg_settle_co(struct mirror *mirror)
 {
-	mirror->leg_file = mirror_leg_file(mirror->driver.others[0]);
+	mirror->leg_file = block_beside_file(mirror->driver.others[0]);
 	if (mirror->has_map)
 		mirror_map_of_leg_co(mirror);
 }
@@ -178,7 +179,7 @@ static void marks_dirty_all(struct mirror *mirror)
 /* Marks are of the file that it was: another one lacks everything, also after a crash. */
 static void leg_take_co(struct mirror *mirror, struct block_source *leg)
 {
-	uint64_t was = mirror->leg_file, is = mirror_leg_file(leg);
+	uint64_t was = mirror->leg_file, is = block_beside_file(leg);
 
 	mirror->leg_file = is;
 	if (!was || !is || was == is)
@@ -219,7 +220,7 @@ static int leg_begin_co(struct mirror *mirror, struct err *err)
 	if (!driver->without) {
 		error = leg_check(mirror, driver->others[0], &why);
 		if (!error) {
-			mirror->leg_file = mirror_leg_file(driver->others[0]);
+			mirror->leg_file = block_beside_file(driver->others[0]);
 			return 0;
 		}
 		if (!driver->may_do_without)

@@ -6,6 +6,7 @@
 #include "blockcore/base/bytes.h"
 #include "blockcore/base/crc32c.h"
 #include "blockcore/base/log.h"
+#include "blockcore/core/beside.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -288,7 +289,7 @@ int mirror_map_open_co(struct mirror *mirror, uint64_t *size, struct err *err)
 
 	*size = 0;
 	co_mutex_init(&map->writing);
-	map->leg = mirror_leg_print(mirror);
+	map->leg = block_beside_print(&mirror->driver, "leg");
 	int error = map_load_co(mirror, &h, err);
 	if (error)
 		return error;
@@ -422,7 +423,7 @@ void mirror_map_of_leg_co(struct mirror *mirror)
 	struct mirror_map *map = &mirror->map;
 
 	co_mutex_lock_co(&map->writing);
-	map->leg = mirror_leg_print(mirror);
+	map->leg = block_beside_print(&mirror->driver, "leg");
 	int error = header_write_co(mirror, map->all ? ALL : MARKS);
 	co_mutex_unlock(&map->writing);
 	if (error)

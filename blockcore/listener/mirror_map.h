@@ -21,8 +21,8 @@
  *     restart would not know. The file is opened again by the next resync, as a file
  *     of which a durable write failed promises nothing any more.
  *  5. A file that is something else is refused. One that is ours and damaged, of
- *     another granularity or of another leg (mirror_leg.c) says "all". A damaged sector of the body
- *     says so of its granules.
+ *     another granularity or of another leg (core/beside.h) says "all". A damaged sector
+ *     of the body says so of its granules.
  *
  * Control lane, in coroutines.
  */
@@ -30,10 +30,6 @@
 #define BLOCKCORE_LISTENER_MIRROR_MAP_H
 
 #include "blockcore/listener/mirror.h"
-
-/* mirror_leg.c: by the leg's document; by the file that it is in, 0: nobody knows. */
-uint64_t mirror_leg_print(const struct mirror *mirror);
-uint64_t mirror_leg_file(struct block_source *leg);
 
 /* Opens driver->store for marks of `bytes`, which are cleared: those that are found are
  * dirty; those of what the map knows nothing of, too. *size: of the source, that it is

@@ -23,6 +23,7 @@
 
 #define DISK "protocol: {type: file, path: disk, size: 1M}"
 #define FILE_OF(path) "{protocol: {type: file, path: " path ", size: 1M}}"
+#define MEMORY "{protocol: {type: mem, size: 1M}}"
 #define LISTENER(granularity, target) \
 	"{listeners: [{type: backup, name: b, granularity: " granularity \
 	", map: marks, target: " target "}], " DISK "}"
@@ -200,6 +201,32 @@ static void test_other_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+/* What was kept in a target that is another one now is lost, though its document is the
+ * same: a file that was taken away is made anew, and memory is new each time. */
+static void test_made_anew_co(struct stack_rig *rig, void *argument)
+{
+	char copy[256];
+
+	(void)argument;
+	block_source_put_co(first_co(rig));
+	snprintf(copy, sizeof copy, "%s/copy", rig->folder);
+	CHECK_INT(unlink(copy), 0);
+	expect_broken_co(rig, OPENED, "of another target or granularity");
+}
+
+static void test_memory_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = backup_rig_begin_with_co(
+		rig, "{" DISK "}", ", map: marks", MEMORY);
+
+	(void)argument;
+	backup_rig_overwrite_co(rig, source, 512, 512);
+	until_durable_co(rig, source);
+	block_source_put_co(source);
+	expect_broken_co(rig, LISTENER("16K", MEMORY),
+		"of another target or granularity");
+}
+
 static void test_damaged_co(struct stack_rig *rig, void *argument)
 {
 	(void)argument;
@@ -259,6 +286,8 @@ int main(void)
 		ROWS(test_detached_co),
 		ROWS(test_image_changed_co),
 		ROWS(test_other_co),
+		ROWS(test_made_anew_co),
+		ROWS(test_memory_co),
 		ROWS(test_damaged_co),
 		ROWS(test_foreign_co),
 		ROWS(test_smaller_co),

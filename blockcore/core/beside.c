@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The listener mirror: which leg it is, over stops and while it is away. What a map or
- * marks say is true of one leg only: by its document, as far as that says where it lies,
- * and by the file that is there.
- */
+/* See the header. */
+#include "blockcore/core/beside.h"
+
 #include "blockcore/core/image.h"
-#include "blockcore/listener/mirror_map.h"
+#include "blockcore/kind.h"
 
 #include <string.h>
 
@@ -39,24 +37,23 @@ static uint64_t doc_hash(uint64_t hash, const struct doc *node, bool *lasts)
 	return hash;
 }
 
-uint64_t mirror_leg_print(const struct mirror *mirror)
+uint64_t block_beside_print(const struct block_driver *driver, const char *key)
 {
 	bool lasts = true;
-	uint64_t hash = doc_hash(0xcbf29ce484222325ull,
-		doc_find(mirror->driver.document, "leg"), &lasts);
+	uint64_t hash = doc_hash(
+		0xcbf29ce484222325ull, doc_find(driver->document, key), &lasts);
 
 	/* What is in memory is another one each time. */
-	return lasts
-		? hash
-		: loop_random(block_core_lane(mirror->driver.core, 0)->loop);
+	return lasts ? hash
+		     : loop_random(block_core_lane(driver->core, 0)->loop);
 }
 
-uint64_t mirror_leg_file(struct block_source *leg)
+uint64_t block_beside_file(struct block_source *source)
 {
 	struct block_image image;
 	uint64_t file = 0;
 
-	block_image_of(leg, &image);
+	block_image_of(source, &image);
 	if (image.count)
 		file = block_image_identity(image.file[0].path);
 	block_image_free(&image);
