@@ -11,7 +11,7 @@
  *	3. hooks, phase by phase; those of one phase in order of registration
  *	     LOOP_REAP      collect what the ring finished
  *	     LOOP_COMPLETE  run completions of requests (until none is left)
- *	     LOOP_SUBMIT    give the kernel the turn's disk I/O, in one call
+ *	     LOOP_SUBMIT    give the kernel what disk I/O is left, in one call
  *	     LOOP_SEND      one gathered send for each dirty connection
  *
  * Invariants

@@ -7,9 +7,9 @@
  *
  * Invariants
  *  1. Files are opened once, in the world, and used from any ring.
- *  2. ring_queue never blocks and never completes inside itself; the kernel
- *     sees what one turn queued in one call (hook LOOP_SUBMIT); `done` runs in
- *     LOOP_REAP on the loop that queued the operation.
+ *  2. ring_queue never blocks and never completes inside itself; the kernel sees
+ *     the operation in that call or, with others, in the turn's LOOP_SUBMIT; `done`
+ *     runs in LOOP_REAP on the loop that queued the operation.
  *  3. Operation, vectors and data belong to the ring until `done`.
  *  4. A full submission queue is no error: the ring keeps a list of its own.
  *  5. World calls (open, lock, truncate ...) may block: worker pool or control
