@@ -181,7 +181,9 @@ struct block_source {
 	uint32_t references; /* 0: closing */
 	uint32_t helpers; /* coroutines of the core's own at work on it */
 	bool listed, settling;
-	bool degraded; /* built by spec_build_degraded_co */
+	/* While it is built: by spec_build_degraded_co; what it is built for. */
+	bool degraded;
+	const struct block_source *within;
 	unsigned depth; /* sources above it that it was built for */
 	struct block_stack *current;
 	uint64_t last_generation;

@@ -68,10 +68,12 @@ static int spec_find_below(struct block_core *core, const struct doc *node,
 	if (!source || !source->current)
 		return doc_error(node, err, ENOENT, "there is no source '%s'",
 			node->text);
-	if (into && spec_leads_to(source, into))
-		return doc_error(node, err, ELOOP,
-			"source '%s' stands on '%s' itself", node->text,
-			into->name);
+	for (; into; into = into->within) {
+		if (spec_leads_to(source, into))
+			return doc_error(node, err, ELOOP,
+				"source '%s' stands on '%s' itself", node->text,
+				into->name);
+	}
 	block_source_get(source);
 	*out = source;
 	return 0;
@@ -85,6 +87,7 @@ struct spec_new {
 	bool listed;
 	bool degraded; /* as of spec_build_degraded_co */
 	unsigned depth; /* sources above it */
+	const struct block_source *above; /* the next of them; NULL: none */
 	const struct spec_lent *lent;
 	const uint8_t *uuid;
 	const struct doc *document;
@@ -129,6 +132,7 @@ int spec_open_below_co(const struct block_source *above, const char *key,
 		.name = name,
 		.degraded = above->degraded,
 		.depth = above->depth + 1,
+		.above = above,
 		.lent = above->lent,
 		.document = node,
 		.out = out,
@@ -409,9 +413,12 @@ static int spec_build_new_co(const struct spec_new *new)
 		return error;
 	source->depth = new->depth;
 	source->degraded = new->degraded;
+	source->within = new->above;
 	source->lent = new->lent;
 	error = spec_open_all_co(source, new->document, &names, driver, err);
 	source->lent = NULL;
+	source->within = NULL;
+	source->degraded = false;
 	if (!error)
 		error = spec_publish_first_co(source, driver, names.count, err);
 	source->coming = NULL;
