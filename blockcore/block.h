@@ -388,7 +388,10 @@ int block_point_fill_co(struct block_source *source, uint64_t id,
 /* -- again sources -------------------------------------------------------- */
 
 /* Changes the size of the bottom (and of what is below it), on the control lane;
- * a smaller size behind a closed gate. Refused where the driver cannot. */
+ * a smaller size behind a closed gate. Refused where the driver cannot, which the first
+ * one finds out beforehand. */
+int block_source_check_resize(
+	const struct block_source *source, uint64_t bytes, struct err *err);
 int block_source_resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err);
 

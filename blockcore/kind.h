@@ -95,6 +95,10 @@ struct block_kind {
 	 * where they stand, for messages. Any thread; optional. */
 	int (*check)(
 		const struct doc *map, const void *options, struct err *err);
+	/* Of a protocol: whether open_co would find with these options what it opens,
+	 * and nobody else has it; makes nothing. Optional. */
+	int (*look_co)(
+		struct block_core *core, const void *options, struct err *err);
 	/* `driver->options` is parsed; sets driver->info if it is a bottom. */
 	int (*open_co)(struct block_driver *driver, struct err *err);
 	/* No request is in it. */

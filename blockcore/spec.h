@@ -198,6 +198,37 @@ int spec_snapshot_delete_co(
 int spec_resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err);
 
+/* Whether changes of a source would be refused, one after the other, as if they were
+ * made: with the errors of the functions above. Nothing is touched, opened or waited
+ * for; what only opening finds is not found, but for files that are not there, or that
+ * somebody else has. NULL: no memory. */
+struct spec_rehearsal;
+struct spec_rehearsal *spec_rehearsal_begin(
+	struct block_source *source, struct err *err);
+void spec_rehearsal_end_co(struct spec_rehearsal *rehearsal);
+int spec_rehearse_attach_co(struct spec_rehearsal *rehearsal,
+	const struct doc *listener, const char *below, struct err *err);
+int spec_rehearse_detach(
+	struct spec_rehearsal *rehearsal, const char *name, struct err *err);
+int spec_rehearse_reorder(struct spec_rehearsal *rehearsal,
+	const struct doc *names, struct err *err);
+int spec_rehearse_resize(
+	struct spec_rehearsal *rehearsal, uint64_t bytes, struct err *err);
+int spec_rehearse_swap_co(struct spec_rehearsal *rehearsal,
+	const struct spec_swap *swap, struct err *err);
+int spec_rehearse_overlay_co(struct spec_rehearsal *rehearsal,
+	const struct spec_overlay *overlay, struct err *err);
+int spec_rehearse_back_co(struct spec_rehearsal *rehearsal,
+	const struct spec_back *back, struct err *err);
+/* The same of an internal snapshot of that name, and of going back to one. */
+int spec_rehearse_snapshot(
+	struct block_source *source, const char *name, struct err *err);
+int spec_rehearse_revert(struct block_source *source, const char *name,
+	const char *safety, struct err *err);
+/* The same of the files of a document that would be built. */
+int spec_rehearse_files_co(
+	struct block_core *core, const struct doc *source, struct err *err);
+
 /* How large a file would become that holds a new image of what the source shows now.
  * `format`: {type: qcow2, OPTION: VALUE ...}, without a file. */
 struct spec_measure {

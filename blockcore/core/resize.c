@@ -49,6 +49,27 @@ static int resize_grow_co(struct resize *resize, struct err *err)
 	return error;
 }
 
+int block_source_check_resize(
+	const struct block_source *source, uint64_t bytes, struct err *err)
+{
+	const struct block_driver *bottom = block_stack_bottom(source->current);
+
+	/* What is below may add an offset. */
+	if (bytes > INT64_MAX)
+		return err_set(err, EFBIG,
+			"size %" PRIu64 ": nothing is so large", bytes);
+	if (!bottom->kind->resize_co)
+		return err_set(err, EOPNOTSUPP,
+			"%s '%s' cannot change its size", bottom->kind->name,
+			bottom->name);
+	if (bottom->kind->role == BLOCK_PROTOCOL &&
+		bytes % bottom->info.physical_block_bytes)
+		return err_set(err, EINVAL,
+			"%s: the size must be a multiple of %u bytes",
+			bottom->name, bottom->info.physical_block_bytes);
+	return 0;
+}
+
 static int resize_co(
 	struct block_source *source, uint64_t bytes, struct err *err)
 {
@@ -56,21 +77,16 @@ static int resize_co(
 	struct resize resize = {now, block_stack_bottom(now), bytes};
 	struct block_change change = {.source = source};
 
-	/* What is below may add an offset. */
-	if (bytes > INT64_MAX)
-		return err_set(err, EFBIG,
-			"size %" PRIu64 ": nothing is so large", bytes);
-	if (!resize.bottom->kind->resize_co)
-		return err_set(err, EOPNOTSUPP,
-			"%s '%s' cannot change its size",
-			resize.bottom->kind->name, resize.bottom->name);
+	int error = block_source_check_resize(source, bytes, err);
+	if (error)
+		return error;
 	if (bytes < now->info.size_bytes) {
 		change.gate = true;
 		change.deadline_ns = RESIZE_DEADLINE_NS;
 		change.durable_co = resize_bottom_co;
 		change.argument = &resize;
 	} else {
-		int error = resize_grow_co(&resize, err);
+		error = resize_grow_co(&resize, err);
 		if (error)
 			return error;
 	}

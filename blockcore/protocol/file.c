@@ -214,6 +214,7 @@ const struct block_kind file_kind = {
 	.driver_bytes = sizeof(struct file_driver),
 	.lane_bytes = sizeof(struct file_lane),
 	.check = file_open_check,
+	.look_co = file_open_look_co,
 	.open_co = file_open_co,
 	.close_co = file_open_close_co,
 	.lane_start = file_lane_start,

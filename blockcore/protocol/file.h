@@ -157,6 +157,8 @@ struct file_driver {
 
 int file_open_check(
 	const struct doc *map, const void *options, struct err *err);
+int file_open_look_co(
+	struct block_core *core, const void *options, struct err *err);
 int file_open_co(struct block_driver *driver, struct err *err);
 void file_open_close_co(struct block_driver *driver);
 int file_open_space_co(struct block_driver *driver, struct ring_space *space);

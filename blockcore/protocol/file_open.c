@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Permissions of ring_file_lock. */
 enum { MAY_READ = 1, MAY_WRITE = 2, MAY_RESIZE = 8 };
@@ -73,43 +74,49 @@ int file_open_check(const struct doc *map, const void *options, struct err *err)
 	return 0;
 }
 
-static int make_path(struct file_driver *file, struct err *err)
+static int make_path(struct block_core *core, const struct file_options *o,
+	char **path, struct err *err)
 {
-	const struct file_options *o = file->driver.options;
 	int error = check_path(o->path, err);
 
+	*path = NULL;
 	if (error)
 		return error;
 	if (*o->path == '/')
-		file->path = strdup(o->path);
-	else if (asprintf(&file->path, "%s/%s",
-			 block_core_data_directory(file->driver.core),
+		*path = strdup(o->path);
+	else if (asprintf(path, "%s/%s", block_core_data_directory(core),
 			 o->path) < 0)
-		file->path = NULL;
-	return file->path ? 0 : err_set(err, ENOMEM, "out of memory");
+		*path = NULL;
+	return *path ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+/* Whether the file is made if it is not there. */
+static bool may_make(const struct file_options *o)
+{
+	return o->size_bytes && !o->must_exist && !o->read_only &&
+		*o->path != '/';
 }
 
 /* Nothing is there: what is to be done about it? */
-static int refuse_absent(const struct file_driver *file, struct err *err)
+static int refuse_absent(
+	const struct file_options *o, const char *path, struct err *err)
 {
-	const struct file_options *o = file->driver.options;
-
 	if (*o->path == '/')
-		return err_set(err, ENOENT, "%s: no such device; connect it",
-			file->path);
+		return err_set(
+			err, ENOENT, "%s: no such device; connect it", path);
 	if (o->must_exist)
 		return err_set(err, ENOENT,
 			"%s: no such file; an empty one is not made in its "
 			"place, as it must exist: bring it back",
-			file->path);
+			path);
 	if (o->size_bytes && !o->read_only)
 		return err_set(err, ENOENT,
 			"%s: cannot be made, its folder does not exist; make "
 			"the folder",
-			file->path);
+			path);
 	return err_set(err, ENOENT,
 		"%s: no such file; create it, or give size: to have it made",
-		file->path);
+		path);
 }
 
 static int open_with(struct file_driver *file, unsigned flags, struct err *err)
@@ -119,14 +126,14 @@ static int open_with(struct file_driver *file, unsigned flags, struct err *err)
 
 	if (!o->read_only)
 		flags |= RING_OPEN_WRITABLE;
-	if (o->size_bytes && !o->must_exist && !o->read_only && *o->path != '/')
+	if (may_make(o))
 		flags |= RING_OPEN_CREATE |
 			(o->preallocate ? RING_OPEN_PREALLOCATE : 0u);
 	result = ring_file_open(block_core_world(file->driver.core), file->path,
 		flags, o->size_bytes, &file->file, err);
 	if (!result)
 		file->made |= file->file->made;
-	return result == -ENOENT ? refuse_absent(file, err) : result;
+	return result == -ENOENT ? refuse_absent(o, file->path, err) : result;
 }
 
 /* `wanted`: a file that was made for this stays. */
@@ -136,6 +143,16 @@ static void close_file(struct file_driver *file, bool wanted)
 		ring_file_unmake(file->file);
 	ring_file_close(file->file);
 	file->file = NULL;
+}
+
+static int lock_file(
+	struct ring_file *file, const struct file_options *o, struct err *err)
+{
+	if (!o->locking)
+		return 0;
+	return ring_file_lock(file,
+		o->read_only ? MAY_READ : MAY_READ | MAY_WRITE | MAY_RESIZE,
+		MAY_WRITE | MAY_RESIZE, err);
 }
 
 static int check_opened(struct file_driver *file, struct err *err)
@@ -157,13 +174,7 @@ static int check_opened(struct file_driver *file, struct err *err)
 			"is",
 			(unsigned long long)file->file->size_bytes,
 			(unsigned long long)o->size_bytes);
-	if (!o->locking)
-		return 0;
-	if (o->read_only)
-		return ring_file_lock(
-			file->file, MAY_READ, MAY_WRITE | MAY_RESIZE, err);
-	return ring_file_lock(file->file, MAY_READ | MAY_WRITE | MAY_RESIZE,
-		MAY_WRITE | MAY_RESIZE, err);
+	return lock_file(file->file, o, err);
 }
 
 /* On the worker pool. */
@@ -267,7 +278,7 @@ int file_open_co(struct block_driver *driver, struct err *err)
 	struct file_driver *file = (struct file_driver *)driver;
 	struct file_opening opening = {.file = file, .err = err};
 	struct loop *loop = block_core_lane(driver->core, 0)->loop;
-	int result = make_path(file, err);
+	int result = make_path(driver->core, driver->options, &file->path, err);
 
 	if (!result)
 		result = loop_work_co(loop, open_work, &opening);
@@ -279,6 +290,65 @@ int file_open_co(struct block_driver *driver, struct err *err)
 	file_flush_init(file);
 	file_lock_init(file);
 	return 0;
+}
+
+/* -- looking -------------------------------------------------------------- */
+
+struct file_look {
+	struct block_core *core;
+	const struct file_options *options;
+	char *path;
+	struct err *err;
+};
+
+/* It would be made: in a folder that is there. */
+static int look_at_folder(const struct file_look *look)
+{
+	const struct file_options *o = look->options;
+	char *slash = strrchr(look->path, '/');
+
+	/* A world of its own (the simulator's) has no folders. */
+	if (access(block_core_data_directory(look->core), F_OK))
+		return 0;
+	*slash = 0;
+	bool there = !access(look->path, F_OK);
+	*slash = '/';
+	return there ? 0 : refuse_absent(o, look->path, look->err);
+}
+
+/* On the worker pool. The lock is gone with the file: who opens it at that very
+ * moment is told that it is in use, as by anybody who looks. */
+static int look_work(void *argument)
+{
+	const struct file_look *look = argument;
+	const struct file_options *o = look->options;
+	bool writes = !o->read_only && *o->path != '/';
+	struct ring_file *file;
+	struct err why = {0};
+	int result = ring_file_open(block_core_world(look->core), look->path,
+		writes ? RING_OPEN_WRITABLE : 0, 0, &file, &why);
+
+	if (result == -ENOENT)
+		return may_make(o) ? look_at_folder(look)
+				   : refuse_absent(o, look->path, look->err);
+	if (result)
+		return err_set(look->err, -result, "%s", why.text);
+	result = lock_file(file, o, look->err);
+	ring_file_close(file);
+	return result;
+}
+
+int file_open_look_co(
+	struct block_core *core, const void *options, struct err *err)
+{
+	struct file_look look = {.core = core, .options = options, .err = err};
+	int result = make_path(core, options, &look.path, err);
+
+	if (!result)
+		result = loop_work_co(
+			block_core_lane(core, 0)->loop, look_work, &look);
+	free(look.path);
+	return result;
 }
 
 void file_open_close_co(struct block_driver *driver)

@@ -266,19 +266,38 @@ static void back_leave_file_co(struct back_run *run, bool failed)
 	block_source_put_co(run->file);
 }
 
-static int back_run_co(struct back_run *run, struct err *err)
+/* Who is in the way; *shared is what both stand on, borrowed, or NULL. */
+static int back_check_free(
+	struct back_run *run, struct block_source **shared, struct err *err)
 {
-	struct block_source *source = run->source, *shared = NULL;
+	struct block_source *source = run->source;
 	int error = spec_check_jobs(source, "go back to a snapshot", err);
 
+	*shared = NULL;
 	if (!error)
 		error = spec_check_content(source, err);
 	if (!error && run->back->shared) {
-		shared = spec_image_find(source, run->back->shared, err);
-		error = shared ? 0 : -ENOENT;
+		*shared = spec_image_find(source, run->back->shared, err);
+		error = *shared ? 0 : -ENOENT;
 	}
-	if (!error)
-		error = back_check_images(run, shared, err);
+	return error ? error : back_check_images(run, *shared, err);
+}
+
+int spec_back_check(struct block_source *source, const struct spec_back *back,
+	struct err *err)
+{
+	struct back_run run = {.back = back, .source = source};
+	struct block_source *shared;
+	int error = back_check(&run, err);
+
+	return error ? error : back_check_free(&run, &shared, err);
+}
+
+static int back_run_co(struct back_run *run, struct err *err)
+{
+	struct block_source *source = run->source, *shared;
+	int error = back_check_free(run, &shared, err);
+
 	if (!error)
 		error = back_open_base_co(run, shared, err);
 	if (!error)

@@ -3,26 +3,16 @@
  * Changes of a running stack as documents ask for them. Each takes the source's
  * turn, prepares all that is slow, and hands a new generation to change.c.
  */
-#include "blockcore/core/change.h"
 #include "blockcore/core/driver.h"
 #include "blockcore/core/point.h"
 #include "blockcore/core/stack.h"
 #include "blockcore/format/format.h"
-#include "blockcore/spec.h"
 #include "blockcore/spec/spec_internal.h"
+#include "blockcore/spec/spec_plan.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-
-/* The drivers of the generation to come, top first. */
-struct spec_plan {
-	struct block_source *source;
-	unsigned count;
-	struct block_driver *driver[BLOCK_MAX_DRIVERS + 1];
-	struct block_driver *fresh; /* opened for it, NULL: none */
-	struct block_change change;
-};
 
 int spec_check_job(
 	const struct block_source *source, const char *what, struct err *err)
@@ -49,16 +39,21 @@ int spec_check_stays(const struct block_driver *driver, struct err *err)
 		driver->job, driver->name);
 }
 
-static void spec_plan_begin_co(
-	struct spec_plan *plan, struct block_source *source)
+void spec_plan_fill(struct spec_plan *plan, struct block_source *source)
 {
-	co_mutex_lock_co(&source->change);
-	struct block_stack *now = source->current;
+	const struct block_stack *now = source->current;
 
 	*plan = (struct spec_plan){.source = source, .count = now->count};
 	memcpy(plan->driver, now->driver, now->count * sizeof(now->driver[0]));
 	plan->change.source = source;
 	plan->change.deadline_ns = SPEC_GATE_DEADLINE_NS;
+}
+
+static void spec_plan_begin_co(
+	struct spec_plan *plan, struct block_source *source)
+{
+	co_mutex_lock_co(&source->change);
+	spec_plan_fill(plan, source);
 }
 
 static int spec_plan_end_co(struct spec_plan *plan, int error, struct err *err)
@@ -123,7 +118,7 @@ static bool spec_needs_gate(const struct block_kind *kind)
 /* -- attach, detach ------------------------------------------------------- */
 
 /* The top of its band, or right below the listener `below`. */
-static int spec_place(const struct spec_plan *plan,
+static int spec_find_place(const struct spec_plan *plan,
 	const struct block_kind *kind, const char *below, unsigned *place,
 	struct err *err)
 {
@@ -141,43 +136,58 @@ static int spec_place(const struct spec_plan *plan,
 	return 0;
 }
 
-static int spec_attach_planned_co(struct spec_plan *plan,
-	const struct doc *listener, const char *below, struct err *err)
+int spec_plan_place(const struct spec_plan *plan, const struct doc *listener,
+	const char *below, struct spec_newcomer *newcomer, struct err *err)
 {
-	const struct block_kind *kind = NULL;
-	char name[BLOCK_NAME_BYTES];
 	const char *given = NULL;
-	unsigned place = 0;
-	int error = spec_kind(listener, BLOCK_LISTENER, &kind, err);
+	int error = spec_kind(listener, BLOCK_LISTENER, &newcomer->kind, err);
 
 	if (!error)
 		error = spec_name_given(listener, &given, err);
 	if (!error)
-		error = spec_place(plan, kind, below, &place, err);
+		error = spec_find_place(
+			plan, newcomer->kind, below, &newcomer->place, err);
 	if (error)
 		return error;
 	if (plan->count == BLOCK_MAX_DRIVERS)
 		return err_set(err, ENOSPC, "there are %u drivers already",
 			plan->count);
 	if (given)
-		snprintf(name, sizeof(name), "%s", given);
+		snprintf(newcomer->name, sizeof(newcomer->name), "%s", given);
 	else
-		spec_name_free(plan->driver, plan->count, kind->name, name);
-	error = spec_open_listener_co(
-		plan->source, listener, name, &plan->fresh, err);
-	if (error)
-		return error;
-	error = block_drivers_changing_co(&plan->fresh, 1, err);
-	if (error)
-		return error;
-	if (kind->content_changed) /* what was before, it has not seen */
-		kind->content_changed(
-			plan->fresh, 0, plan->source->current->info.size_bytes);
+		spec_name_free(plan->driver, plan->count, newcomer->kind->name,
+			newcomer->name);
+	return 0;
+}
+
+void spec_plan_insert(
+	struct spec_plan *plan, struct block_driver *driver, unsigned place)
+{
 	memmove(&plan->driver[place + 1], &plan->driver[place],
 		(plan->count - place) * sizeof(plan->driver[0]));
-	plan->driver[place] = plan->fresh;
+	plan->driver[place] = driver;
 	plan->count++;
-	plan->change.gate = spec_needs_gate(kind);
+}
+
+static int spec_attach_planned_co(struct spec_plan *plan,
+	const struct doc *listener, const char *below, struct err *err)
+{
+	struct spec_newcomer newcomer;
+	int error = spec_plan_place(plan, listener, below, &newcomer, err);
+
+	if (!error)
+		error = spec_open_listener_co(plan->source, listener,
+			newcomer.name, &plan->fresh, err);
+	if (!error)
+		error = block_drivers_changing_co(&plan->fresh, 1, err);
+	if (error)
+		return error;
+	if (newcomer.kind
+			->content_changed) /* what was before, it has not seen */
+		newcomer.kind->content_changed(
+			plan->fresh, 0, plan->source->current->info.size_bytes);
+	spec_plan_insert(plan, plan->fresh, newcomer.place);
+	plan->change.gate = spec_needs_gate(newcomer.kind);
 	return spec_plan_apply_co(plan, err);
 }
 
@@ -194,29 +204,37 @@ int spec_attach_co(struct block_source *source, const struct doc *listener,
 	return spec_plan_end_co(&plan, error, err);
 }
 
+int spec_plan_detach(struct spec_plan *plan, const char *name, struct err *err)
+{
+	unsigned index;
+	int error = spec_find_listener(plan, name, &index, err);
+
+	if (!error && plan->driver[index]->kind->of_job)
+		error = spec_check_job(plan->source, "it goes by itself", err);
+	if (!error)
+		error = spec_check_stays(plan->driver[index], err);
+	if (!error)
+		error = block_point_check_unused(
+			plan->source, plan->driver[index], err);
+	if (error)
+		return error;
+	plan->change.gate = spec_needs_gate(plan->driver[index]->kind);
+	plan->count--;
+	memmove(&plan->driver[index], &plan->driver[index + 1],
+		(plan->count - index) * sizeof(plan->driver[0]));
+	return 0;
+}
+
 int spec_detach_co(struct block_source *source, const char *name,
 	uint64_t deadline_ns, struct err *err)
 {
 	struct spec_plan plan;
-	unsigned index;
 
 	spec_plan_begin_co(&plan, source);
 	spec_plan_deadline(&plan, deadline_ns);
-	int error = spec_find_listener(&plan, name, &index, err);
-	if (!error && plan.driver[index]->kind->of_job)
-		error = spec_check_job(source, "it goes by itself", err);
+	int error = spec_plan_detach(&plan, name, err);
 	if (!error)
-		error = spec_check_stays(plan.driver[index], err);
-	if (!error)
-		error = block_point_check_unused(
-			source, plan.driver[index], err);
-	if (!error) {
-		plan.change.gate = spec_needs_gate(plan.driver[index]->kind);
-		plan.count--;
-		memmove(&plan.driver[index], &plan.driver[index + 1],
-			(plan.count - index) * sizeof(plan.driver[0]));
 		error = spec_plan_apply_co(&plan, err);
-	}
 	return spec_plan_end_co(&plan, error, err);
 }
 
@@ -233,20 +251,23 @@ static bool spec_back_moves(const struct spec_plan *plan)
 	return false;
 }
 
-static int spec_reorder_plan(
+int spec_plan_reorder(
 	struct spec_plan *plan, const struct doc *names, struct err *err)
 {
 	struct block_driver *order[BLOCK_MAX_DRIVERS];
 	unsigned count = 0, index;
+	int error = spec_check_job(plan->source, "change the order", err);
 
+	if (error)
+		return error;
 	if (names->kind != DOC_LIST || doc_count(names) != plan->count - 1)
 		return doc_error(names, err, EINVAL,
 			"expected a list of the names of all %u listeners",
 			plan->count - 1);
 	for (const struct doc *node = names->first; node; node = node->next) {
 		const char *name;
-		int error = doc_text(node, &name, err);
 
+		error = doc_text(node, &name, err);
 		if (!error)
 			error = spec_find_listener(plan, name, &index, err);
 		if (error)
@@ -270,9 +291,7 @@ int spec_reorder_co(struct block_source *source, const struct doc *names,
 
 	spec_plan_begin_co(&plan, source);
 	spec_plan_deadline(&plan, deadline_ns);
-	int error = spec_check_job(source, "change the order", err);
-	if (!error)
-		error = spec_reorder_plan(&plan, names, err);
+	int error = spec_plan_reorder(&plan, names, err);
 	if (!error)
 		error = spec_plan_apply_co(&plan, err);
 	return spec_plan_end_co(&plan, error, err);
@@ -294,6 +313,16 @@ static int spec_check_stable(const struct block_source *source, struct err *err)
 	return 0;
 }
 
+int spec_plan_check_swap(const struct spec_plan *plan,
+	const struct spec_swap *swap, struct err *err)
+{
+	int error = spec_check_jobs(plan->source, "swap the bottom", err);
+
+	if (!error && !swap->same_content)
+		error = spec_check_stable(plan->source, err);
+	return error ? error : spec_check_images(plan->source, err);
+}
+
 static int spec_swap_planned_co(
 	struct spec_plan *plan, const struct spec_swap *swap, struct err *err)
 {
@@ -301,12 +330,8 @@ static int spec_swap_planned_co(
 	char name[BLOCK_NAME_BYTES];
 	const char *given = NULL;
 	unsigned last = plan->count - 1;
-	int error = spec_check_jobs(plan->source, "swap the bottom", err);
+	int error = spec_plan_check_swap(plan, swap, err);
 
-	if (!error && !swap->same_content)
-		error = spec_check_stable(plan->source, err);
-	if (!error)
-		error = spec_check_images(plan->source, err);
 	if (!error)
 		error = spec_name_given(bottom, &given, err);
 	if (error)
@@ -385,14 +410,23 @@ static void spec_tell_size(
 	}
 }
 
-int spec_resize_co(struct block_source *source, uint64_t bytes, struct err *err)
+int spec_check_resize(
+	struct block_source *source, uint64_t bytes, struct err *err)
 {
 	struct block_info now =
 		block_source_info(source, block_core_lane(source->core, 0));
 	int error = spec_check_job(source, "change the size", err);
 
-	if (!error && bytes < now.size_bytes)
-		error = spec_check_shrink(source, err);
+	return error || bytes >= now.size_bytes
+		? error
+		: spec_check_shrink(source, err);
+}
+
+int spec_resize_co(struct block_source *source, uint64_t bytes, struct err *err)
+{
+	struct block_info now =
+		block_source_info(source, block_core_lane(source->core, 0));
+	int error = spec_check_resize(source, bytes, err);
 
 	if (!error)
 		error = block_source_resize_co(source, bytes, err);

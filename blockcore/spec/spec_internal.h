@@ -9,6 +9,8 @@
 
 struct block_format;
 struct block_format_kind;
+struct spec_back;
+struct spec_overlay;
 
 /* Keys of a driver's map that are not its options. */
 extern const char *const spec_driver_keys[]; /* type, name */
@@ -206,6 +208,12 @@ int spec_check_job(
 /* The same, also while one is at work on an image that it stands on. */
 int spec_check_jobs(
 	const struct block_source *source, const char *what, struct err *err);
+
+/* What of a snapshot, or of going back to one, is refused before anything is opened. */
+int spec_overlay_check(struct block_source *source,
+	const struct spec_overlay *overlay, struct err *err);
+int spec_back_check(struct block_source *source, const struct spec_back *back,
+	struct err *err);
 
 /* -EBUSY with a text while a job is at work through the driver, which is to leave. */
 int spec_check_stays(const struct block_driver *driver, struct err *err);

@@ -66,16 +66,22 @@ struct overlay_group {
 
 /* -- placement ------------------------------------------------------------ */
 
-static int overlay_placement(const struct overlay_run *run,
-	const struct block_driver *listener, enum spec_placement *placement,
+/* Where a listener goes, and that it may. */
+static int overlay_place(const struct overlay_run *run,
+	const struct block_driver *listener, enum spec_placement *place,
 	struct err *err)
 {
 	const struct doc *said =
 		doc_find(run->overlay->placement, listener->name);
+	int error = 0;
 
-	*placement = listener->kind->anchor == BLOCK_HEAD ? SPEC_PLACE_HEAD
-							  : SPEC_PLACE_IMAGE;
-	return said ? spec_placement_parse(said, placement, err) : 0;
+	*place = listener->kind->anchor == BLOCK_HEAD ? SPEC_PLACE_HEAD
+						      : SPEC_PLACE_IMAGE;
+	if (said)
+		error = spec_placement_parse(said, place, err);
+	if (!error && (*place == SPEC_PLACE_IMAGE || *place == SPEC_PLACE_DROP))
+		error = spec_check_stays(listener, err);
+	return error;
 }
 
 /* All that is placed are listeners of this source. */
@@ -130,10 +136,7 @@ static int overlay_deal_co(struct overlay_run *run, struct err *err)
 		struct block_driver *below = listener;
 		enum spec_placement place;
 
-		error = overlay_placement(run, listener, &place, err);
-		if (!error &&
-			(place == SPEC_PLACE_IMAGE || place == SPEC_PLACE_DROP))
-			error = spec_check_stays(listener, err);
+		error = overlay_place(run, listener, &place, err);
 		if (!error && place == SPEC_PLACE_BOTH)
 			error = overlay_clone_co(run, listener, &below, err);
 		if (error)
@@ -372,6 +375,23 @@ static int overlay_check(struct overlay_run *run, struct err *err)
 		return doc_key_error(not_here, err, EINVAL,
 			"is what the source has now: leave it out");
 	return 0;
+}
+
+int spec_overlay_check(struct block_source *source,
+	const struct spec_overlay *overlay, struct err *err)
+{
+	const struct block_stack *now = source->current;
+	struct overlay_run run = {.overlay = overlay, .source = source};
+	enum spec_placement place;
+	int error = overlay_check(&run, err);
+
+	if (!error)
+		error = spec_check_job(source, "take a snapshot", err);
+	if (!error)
+		error = overlay_check_placement(&run, err);
+	for (unsigned i = 0; !error && i + 1 < now->count; i++)
+		error = overlay_place(&run, now->driver[i], &place, err);
+	return error;
 }
 
 /* -- groups --------------------------------------------------------------- */

@@ -177,15 +177,20 @@ int spec_check_content(const struct block_source *source, struct err *err)
 	return 0;
 }
 
-static int spec_revert_locked_co(struct spec_shot *shot, struct err *err)
+static int spec_revert_check(struct spec_shot *shot, struct err *err)
 {
 	int error = spec_check_content(shot->source, err);
 
 	if (!error)
 		error = spec_check_job(
 			shot->source, "go back to a snapshot", err);
-	if (!error)
-		error = spec_shot_format(shot, err);
+	return error ? error : spec_shot_format(shot, err);
+}
+
+static int spec_revert_locked_co(struct spec_shot *shot, struct err *err)
+{
+	int error = spec_revert_check(shot, err);
+
 	if (error)
 		return error;
 	const struct block_format_kind *kind = shot->format->kind;
@@ -215,6 +220,34 @@ int spec_snapshot_revert_co(struct block_source *source, const char *name,
 	co_mutex_lock_co(&source->change);
 	error = spec_revert_locked_co(&shot, err);
 	co_mutex_unlock(&source->change);
+	return error ? err_wrap(err, "source '%s': back to snapshot '%s'",
+			       source->name, name)
+		     : 0;
+}
+
+/* -- as if ---------------------------------------------------------------- */
+
+int spec_rehearse_snapshot(
+	struct block_source *source, const char *name, struct err *err)
+{
+	struct spec_shot shot = {.source = source, .name = name};
+	int error = spec_check_name(name, err);
+
+	if (!error)
+		error = spec_shot_format(&shot, err);
+	return error ? err_wrap(err, "snapshot '%s' of source '%s'", name,
+			       source->name)
+		     : 0;
+}
+
+int spec_rehearse_revert(struct block_source *source, const char *name,
+	const char *safety, struct err *err)
+{
+	struct spec_shot shot = {.source = source, .name = name};
+	int error = spec_check_name(safety, err);
+
+	if (!error)
+		error = spec_revert_check(&shot, err);
 	return error ? err_wrap(err, "source '%s': back to snapshot '%s'",
 			       source->name, name)
 		     : 0;

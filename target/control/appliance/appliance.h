@@ -96,10 +96,12 @@ void appliance_source_moved(struct appliance *appliance,
 /* Since then that is what runs: which files it uses is looked at again. */
 void appliance_source_settled(struct appliance *appliance, const char *name);
 
-/* Whether the portals of a document could be opened, as far as it can be known before:
- * 0, or -EBUSY with *err. */
-int appliance_check_portals(const struct appliance *appliance,
-	const struct document *document, struct err *err);
+/* Whether it would be refused, as far as that can be known when nothing is touched:
+ * portals that cannot be opened, files that are not there or that somebody has, what
+ * stands, or is at work, on a source that would change. 0, or -errno with the *err that
+ * the apply would have. The document keeps its owner. */
+int appliance_rehearse_co(struct appliance *appliance,
+	const struct document *document, bool strict, struct err *err);
 /* Why nobody listens at the portal of that name; NULL: somebody does, or there is none.
  * Valid until the caller yields. */
 const char *appliance_portal_why(

@@ -3,7 +3,6 @@
 #include "target/control/appliance/appliance_parts.h"
 
 #include "blockcore/base/log.h"
-#include "target/control/appliance/live_change.h"
 #include "target/control/appliance/table_change.h"
 
 #include <assert.h>
@@ -139,20 +138,6 @@ static void plan(struct apply *apply)
 		give_up(apply, v);
 }
 
-/* A mistake with its place: what finds it may not know the document. */
-static int refuse_volume(const struct document_volume *volume,
-	const struct err *why, struct err *err)
-{
-	const struct doc *at = volume->source;
-	const char *place = strstr(why->text, at->file);
-	if (!place || place[strlen(at->file)] != ':')
-		return doc_error(at, err, why->code, "volume %s: %s",
-			volume->settings.name, why->text);
-	if (err)
-		*err = *why;
-	return err_wrap(err, "volume %s", volume->settings.name);
-}
-
 static int prepare_one_co(struct apply *apply, unsigned i, struct err *err)
 {
 	const struct document_volume *wanted = &apply->document->volume[i];
@@ -169,58 +154,14 @@ static int prepare_one_co(struct apply *apply, unsigned i, struct err *err)
 	if (!failed)
 		return 0;
 	if (why.code == EBUSY)
-		appliance_name_holder(apply->appliance, v, &why);
+		appliance_name_holder(apply->appliance, v->settings.name,
+			v->source_json, &why);
 	/* -EINVAL: a mistake in the document that only opening finds. */
 	if (!apply->order->restores &&
 		(apply->order->strict || failed == -EINVAL))
-		return refuse_volume(wanted, &why, err);
+		return appliance_refuse_volume(wanted, &why, err);
 	if (!v->hopeless)
 		appliance_volume_fail_co(v, why.text);
-	return 0;
-}
-
-static bool stands_on(const struct doc *source, const char *name)
-{
-	const struct doc *format = doc_find(source, "format");
-	const struct doc *below[] = {doc_find(source, "source"),
-		format ? doc_find(format, "file") : NULL,
-		format ? doc_find(format, "backing") : NULL};
-	for (int i = 0; i < 3; i++) {
-		if (below[i] &&
-			(below[i]->kind == DOC_SCALAR
-					? !strcmp(below[i]->text, name)
-					: stands_on(below[i], name)))
-			return true;
-	}
-	return false;
-}
-
-/* Whether another may stand on its source: then it holds that. Asked first, as a change
- * of one volume is not to look at all others. */
-static bool may_be_stood_on(const struct appliance_volume *v)
-{
-	const struct block_source *source = atomic_load(&v->volume->source);
-	return !source || block_source_shared(source);
-}
-
-/* Who is to be opened anew must let go of its source: others that stand on it would
- * hold that, and its name. */
-static int check_free(const struct apply *apply, struct err *err)
-{
-	const struct appliance_volume *v, *other;
-	TAILQ_FOREACH (v, &apply->gone, link) {
-		if (!document_find_volume(apply->document, v->settings.name) ||
-			!may_be_stood_on(v))
-			continue;
-		TAILQ_FOREACH (other, &apply->appliance->volumes, link) {
-			if (stands_on(other->source, v->settings.name))
-				return err_set(err, EBUSY,
-					"volume %s would have to be opened "
-					"anew, and volume %s stands on it: "
-					"take that one away first",
-					v->settings.name, other->settings.name);
-		}
-	}
 	return 0;
 }
 
@@ -229,15 +170,18 @@ static int check_free(const struct apply *apply, struct err *err)
 static int prepare_co(struct apply *apply, struct err *err)
 {
 	struct appliance_volume *v;
-	int failed = check_free(apply, err);
-	if (failed)
-		return failed;
+	TAILQ_FOREACH (v, &apply->gone, link) {
+		int failed = appliance_check_free(
+			apply->appliance, apply->document, v, err);
+		if (failed)
+			return failed;
+	}
 	TAILQ_FOREACH (v, &apply->gone, link)
 		volume_offline_co(v->volume, "it is being changed");
 	for (unsigned i = 0; i < apply->document->volumes; i++) {
 		if (apply->volume[i])
 			continue;
-		failed = prepare_one_co(apply, i, err);
+		int failed = prepare_one_co(apply, i, err);
 		if (failed)
 			return failed;
 	}
@@ -246,25 +190,12 @@ static int prepare_co(struct apply *apply, struct err *err)
 
 /* -- volumes that run on ---------------------------------------------------- */
 
-/* Snapshots in new images are made at one moment; nothing else of that kind is. */
-static int check_swaps(struct apply *apply, struct err *err)
-{
-	unsigned swaps = 0, overlays = 0;
-	for (unsigned i = 0; i < apply->runnings; i++) {
-		swaps += live_change_swaps(apply->running[i].change);
-		overlays += live_change_is_overlay(apply->running[i].change);
-	}
-	return swaps <= 1 || (swaps == overlays && swaps <= SPEC_GROUP_MOST)
-		? 0
-		: err_set(err, EOPNOTSUPP,
-			  "%u volumes would get other content or be cut in "
-			  "one change: change one at a time",
-			  swaps);
-}
-
 static int begin_running_co(struct apply *apply, struct err *err)
 {
-	int failed = check_swaps(apply, err);
+	struct appliance_swaps swaps = {0};
+	for (unsigned i = 0; i < apply->runnings; i++)
+		appliance_count_swaps(&swaps, apply->running[i].change);
+	int failed = appliance_check_swaps(&swaps, err);
 	for (; !failed && apply->begun < apply->runnings; apply->begun++) {
 		struct running *running = &apply->running[apply->begun];
 		failed = live_change_begin_co(running->change,

@@ -236,17 +236,23 @@ static bool find_holder(
 	return !search->holder;
 }
 
-void appliance_name_holder(const struct appliance *appliance,
-	const struct appliance_volume *v, struct err *why)
+const char *appliance_holder(const struct appliance *appliance,
+	const char *name, const char *source_json)
 {
-	struct holder_search search = {
-		.appliance = appliance, .name = v->settings.name};
-	struct err said = *why;
-	json_t *source = json_loads(v->source_json, 0, NULL);
+	struct holder_search search = {.appliance = appliance, .name = name};
+	json_t *source = json_loads(source_json, 0, NULL);
 	if (source)
 		volume_files_each(source, false, find_holder, &search);
-	if (search.holder)
-		err_set(why, said.code, "%.420s; volume \"%s\" has it",
-			said.text, search.holder);
 	json_decref(source);
+	return search.holder;
+}
+
+void appliance_name_holder(const struct appliance *appliance, const char *name,
+	const char *source_json, struct err *why)
+{
+	const char *holder = appliance_holder(appliance, name, source_json);
+	struct err said = *why;
+	if (holder)
+		err_set(why, said.code, "%.420s; volume \"%s\" has it",
+			said.text, holder);
 }

@@ -151,12 +151,6 @@ void appliance_retry_soon(struct appliance *appliance)
 
 /* -- portals ---------------------------------------------------------------- */
 
-int appliance_check_portals(const struct appliance *appliance,
-	const struct document *document, struct err *err)
-{
-	return appliance_portals_check(&appliance->portals, document, err);
-}
-
 const char *appliance_portal_why(
 	const struct appliance *appliance, const char *name)
 {

@@ -4,6 +4,7 @@
  *
  *	appliance_life.c	its volumes: found, tried again, failed, closed
  *	appliance_apply.c	one document, or a part of one, is put in force
+ *	appliance_rehearse.c	what would be refused
  *	appliance_files.c	who uses a file
  *	appliance_made.c	which files volumes have made
  *	appliance_repair.c	one that failed is used again
@@ -18,6 +19,7 @@
 #include "target/control/appliance/appliance.h"
 #include "target/control/appliance/appliance_portals.h"
 #include "target/control/appliance/appliance_volume.h"
+#include "target/control/appliance/live_change.h"
 
 #define NS_PER_MS 1000000ull
 
@@ -83,10 +85,31 @@ void appliance_note_files(
 	struct appliance *appliance, struct appliance_volume *v);
 void appliance_forget_files(
 	struct appliance *appliance, struct appliance_volume *v);
-/* `v` could not open a file that somebody else has: adds to *why which volume has it, if
- * one of ours does. */
-void appliance_name_holder(const struct appliance *appliance,
-	const struct appliance_volume *v, struct err *why);
+/* The volume of that name and source could not open a file that somebody else has: adds
+ * to *why which volume has it, if one of ours does. */
+void appliance_name_holder(const struct appliance *appliance, const char *name,
+	const char *source_json, struct err *why);
+/* Another volume than `name` that has a file of that source; NULL: none of ours. */
+const char *appliance_holder(const struct appliance *appliance,
+	const char *name, const char *source_json);
+
+/* -- appliance_rehearse.c ------------------------------------------------------ */
+
+/* A mistake with its place: what finds it may not know the document. */
+int appliance_refuse_volume(const struct document_volume *volume,
+	const struct err *why, struct err *err);
+/* Who is to be opened anew must let go of its source: others that stand on it would
+ * hold that, and its name. `v` goes, or is given up for the one of its name. */
+int appliance_check_free(const struct appliance *appliance,
+	const struct document *document, const struct appliance_volume *v,
+	struct err *err);
+/* Snapshots in new images are made at one moment; nothing else of that kind is. */
+struct appliance_swaps {
+	unsigned all, overlays;
+};
+void appliance_count_swaps(
+	struct appliance_swaps *swaps, const struct live_change *change);
+int appliance_check_swaps(const struct appliance_swaps *swaps, struct err *err);
 
 /* Opens one that is listed and offline, if it is there again; false: it is offline
  * still. */

@@ -58,6 +58,9 @@ bool live_change_swaps(const struct live_change *change);
 /* Hosts wait at the gate for a moment. */
 bool live_change_parks(const struct live_change *change);
 
+/* Whether the steps would be refused, as far as spec_rehearse can tell. */
+int live_change_rehearse_co(const struct live_change *change,
+	struct block_source *source, struct err *err);
 /* All steps but the swap. On failure what was done is undone. */
 int live_change_begin_co(struct live_change *change,
 	struct block_source *source, struct err *err);

@@ -137,7 +137,7 @@ bool live_change_is_overlay(const struct live_change *change)
 	return change->steps == 1 && change->step[0].kind == LIVE_OVERLAY;
 }
 
-/* The documents are the caller's. */
+/* The documents are the caller's, to be freed also when it fails. */
 static int fill_overlay(const struct live_change *change,
 	struct spec_overlay *overlay, struct err *err)
 {
@@ -220,5 +220,68 @@ int live_change_swap_co(struct live_change *change,
 		? back_co(change, after, durable_co, argument, err)
 		: swap_co(change, after, durable_co, argument, err);
 	doc_free(after);
+	return failed;
+}
+
+/* -- as if ------------------------------------------------------------------ */
+
+static int rehearse_overlay_co(const struct live_change *change,
+	struct spec_rehearsal *rehearsal, struct err *err)
+{
+	struct spec_overlay overlay = {0};
+	int failed = fill_overlay(change, &overlay, err);
+	if (!failed)
+		failed = spec_rehearse_overlay_co(rehearsal, &overlay, err);
+	doc_free((struct doc *)overlay.document);
+	doc_free((struct doc *)overlay.placement);
+	return failed;
+}
+
+static int rehearse_document_co(struct spec_rehearsal *rehearsal,
+	const struct live_step *step, const struct doc *document,
+	struct err *err)
+{
+	const struct spec_swap swap = {.document = document};
+	const struct spec_back back = {
+		.document = document, .shared = step->shared};
+	switch (step->kind) {
+	case LIVE_ATTACH:
+		return spec_rehearse_attach_co(rehearsal, document, NULL, err);
+	case LIVE_REORDER:
+		return spec_rehearse_reorder(rehearsal, document, err);
+	case LIVE_SWAP: return spec_rehearse_swap_co(rehearsal, &swap, err);
+	case LIVE_BACK: return spec_rehearse_back_co(rehearsal, &back, err);
+	default: return 0;
+	}
+}
+
+static int rehearse_step_co(const struct live_change *change,
+	const struct live_step *step, struct spec_rehearsal *rehearsal,
+	struct err *err)
+{
+	if (step->kind == LIVE_OVERLAY)
+		return rehearse_overlay_co(change, rehearsal, err);
+	if (step->kind == LIVE_DETACH)
+		return spec_rehearse_detach(rehearsal, step->name, err);
+	if (step->kind == LIVE_RESIZE || step->kind == LIVE_SHRINK)
+		return spec_rehearse_resize(rehearsal, step->bytes_after, err);
+	struct doc *document = to_doc(step->after, err);
+	if (!document)
+		return -EINVAL;
+	int failed = rehearse_document_co(rehearsal, step, document, err);
+	doc_free(document);
+	return failed;
+}
+
+int live_change_rehearse_co(const struct live_change *change,
+	struct block_source *source, struct err *err)
+{
+	struct spec_rehearsal *rehearsal = spec_rehearsal_begin(source, err);
+	int failed = rehearsal ? 0 : -ENOMEM;
+	for (unsigned i = 0; i < change->steps && !failed; i++)
+		failed = rehearse_step_co(
+			change, &change->step[i], rehearsal, err);
+	if (rehearsal)
+		spec_rehearsal_end_co(rehearsal);
 	return failed;
 }

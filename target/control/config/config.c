@@ -195,8 +195,8 @@ static int run_co(struct config *config, struct config_proposal *proposal,
 			       : impact_list_co(proposal, config->world.server,
 					 config->appliance);
 	if (change->dry_run)
-		return appliance_check_portals(
-			config->appliance, proposal->document, err);
+		return appliance_rehearse_co(
+			config->appliance, proposal->document, strict, err);
 	if (!same)
 		return apply_co(config, proposal, change, strict, outcome, err);
 	return config->in_force ? 0 : put_in_force_co(config, proposal, err);

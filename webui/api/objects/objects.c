@@ -268,6 +268,24 @@ bool object_change_co(struct api_request *request, struct object_edits *edits,
 	return !request->dry_run;
 }
 
+bool object_rehearse_co(struct api_request *request,
+	const struct object_edits *edits, const char *prefix)
+{
+	struct config_outcome outcome;
+	struct err err = {0};
+	const struct config_change change = {.edit = edits->edit,
+		.edits = edits->count,
+		.who = request->who.name,
+		.title = "",
+		.dry_run = true};
+	if (config_change_co(config_of(request), &change, &outcome, &err)) {
+		object_fail(request, prefix, &err);
+		return false;
+	}
+	config_outcome_free(&outcome);
+	return true;
+}
+
 /* -- create, replace, patch -------------------------------------------------- */
 
 static bool check_map(struct api_request *request)

@@ -90,6 +90,9 @@ void object_sort_error(struct err *err);
  * all of it): places lose that. */
 void object_fail(
 	struct api_request *request, const char *prefix, struct err *err);
+/* Whether that change would be refused: false, and answered. */
+bool object_rehearse_co(struct api_request *request,
+	const struct object_edits *edits, const char *prefix);
 /* One change. Pointers of errors lose `prefix` ("" or "/source"), as the body is
  * that part of the object. False: answered, with a problem or (dry run) with the
  * plan. True: *id is what the first edit is called now, events and audit are told. */

@@ -30,10 +30,9 @@ void snapshot_moment_add(struct snapshot_moment *moment,
 	moment->source[moment->count++] = source;
 }
 
-/* What would be undone is not there yet: the name is free in all images. */
-static int begin_co(void *argument, struct err *err)
+/* The name is free in all images. */
+static int check_names_co(struct snapshot_moment *moment, struct err *err)
 {
-	struct snapshot_moment *moment = argument;
 	for (unsigned i = 0; i < moment->count; i++) {
 		const struct snapshot_intent *intent = &moment->intent[i];
 		json_t *items = snapshot_read_co(moment->source[i], err);
@@ -47,6 +46,25 @@ static int begin_co(void *argument, struct err *err)
 				"already: choose another name",
 				intent->volume, intent->name);
 	}
+	return 0;
+}
+
+int snapshot_moment_rehearse_co(struct snapshot_moment *moment, struct err *err)
+{
+	int failed = check_names_co(moment, err);
+	for (unsigned i = 0; i < moment->count && !failed; i++)
+		failed = spec_rehearse_snapshot(
+			moment->source[i], moment->intent[i].name, err);
+	return failed;
+}
+
+/* What would be undone is not there yet. */
+static int begin_co(void *argument, struct err *err)
+{
+	struct snapshot_moment *moment = argument;
+	int failed = check_names_co(moment, err);
+	if (failed)
+		return failed;
 	return snapshot_intents_keep(moment->parts, moment->intent,
 		moment->count, &moment->making, err);
 }

@@ -32,6 +32,9 @@ int snapshot_moment_begin(struct snapshot_moment *moment,
 void snapshot_moment_add(struct snapshot_moment *moment,
 	const struct config_object *volume, struct block_source *source,
 	const char *name);
+/* Whether they would be refused; nothing is made. */
+int snapshot_moment_rehearse_co(
+	struct snapshot_moment *moment, struct err *err);
 /* 0, or -errno: none is there. */
 int snapshot_moment_make_co(
 	struct snapshot_moment *moment, const char *name, struct err *err);

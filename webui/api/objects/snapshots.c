@@ -206,6 +206,19 @@ bool snapshot_check_name(
 	return false;
 }
 
+static void plan_internal_co(struct api_request *request,
+	struct block_source *source, const char *name)
+{
+	struct err err = {0};
+	if (spec_rehearse_snapshot(source, name, &err))
+		api_fail(request, &err);
+	else
+		snapshot_answer_plan_co(request, "parked",
+			"a snapshot is made in the image; hosts wait for what "
+			"is in flight and one flush, and listeners stay where "
+			"they are");
+}
+
 static void create_internal_co(struct api_request *request,
 	struct block_source *source, const char *name)
 {
@@ -214,14 +227,11 @@ static void create_internal_co(struct api_request *request,
 		api_problem_at(request, "/placement", NULL,
 			"only an external snapshot places listeners: the image "
 			"keeps this one, and they stay where they are");
-	else if (!snapshot_check_free(
-			 request, api_parameter(request, "name"), name))
+	else if (!snapshot_check_names_co(
+			 request, api_parameter(request, "name"), source, name))
 		return;
 	else if (request->dry_run)
-		snapshot_answer_plan_co(request, "parked",
-			"a snapshot is made in the image; hosts wait for what "
-			"is in flight and one flush, and listeners stay where "
-			"they are");
+		plan_internal_co(request, source, name);
 	else if (spec_snapshot_create_co(
 			 source, name, SPEC_GATE_DEADLINE_NS, &err))
 		api_fail(request, &err);

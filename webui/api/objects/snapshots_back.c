@@ -105,7 +105,10 @@ static void revert_inside_co(struct api_request *request,
 	struct block_source *source, const struct snapshot_way *way)
 {
 	struct err err = {0};
-	if (request->dry_run)
+	if (request->dry_run &&
+		spec_rehearse_revert(source, way->snapshot, way->safety, &err))
+		api_fail(request, &err);
+	else if (request->dry_run)
 		snapshot_plan_back_co(request, way);
 	else if (!snapshot_may_destroy(request, way))
 		return;

@@ -89,7 +89,10 @@ static void create_inside_co(struct api_request *request, const char *name)
 	if (snapshot_moment_begin(&moment, request->parts, &err)) {
 		api_fail(request, &err);
 	} else if (take_all(request, &moment, name)) {
-		if (request->dry_run)
+		if (request->dry_run &&
+			snapshot_moment_rehearse_co(&moment, &err))
+			api_fail(request, &err);
+		else if (request->dry_run)
 			live_plan_all_co(request,
 				json_object_get(request->body, "volumes"),
 				"parked",

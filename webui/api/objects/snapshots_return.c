@@ -132,7 +132,11 @@ static void change_co(struct api_request *request, struct block_source *source,
 	}
 	object_edit(
 		edits, CONFIG_VOLUME, api_parameter(request, "name"), value);
-	if (object_change_co(request, edits, "went back to a snapshot", "", id))
+	if (request->dry_run) {
+		if (object_rehearse_co(request, edits, ""))
+			snapshot_plan_back_co(request, way);
+	} else if (object_change_co(
+			   request, edits, "went back to a snapshot", "", id))
 		snapshot_went_back_co(request, source, way, true);
 	object_edits_free(edits);
 }
@@ -164,9 +168,7 @@ void snapshot_return_co(struct api_request *request,
 	json_t *value = snapshot_records_return(volume->value, &what);
 	if (!value)
 		api_problem(request, "not-found", "it has gone since");
-	else if (request->dry_run)
-		snapshot_plan_back_co(request, way);
-	else if (snapshot_may_destroy(request, way))
+	else if (request->dry_run || snapshot_may_destroy(request, way))
 		change_co(request, source, json_incref(value), way);
 	json_decref(value);
 }

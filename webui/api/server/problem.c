@@ -104,6 +104,8 @@ static const struct {
 	{ESHUTDOWN, "busy"},
 	{ECANCELED, "busy"},
 	{EFBIG, "too-large"},
+	{ELOOP, "invalid"},
+	{EMLINK, "conflict"},
 };
 
 const struct api_problem_kind *api_problem_find(const char *name)
