@@ -99,5 +99,11 @@ void block_health_visit(struct block_source *source,
 int block_extents_co(struct block_source *source, struct block_lane *lane,
 	unsigned flags, uint64_t offset_bytes, uint64_t length_bytes,
 	struct block_extents *answer);
+/* The same, at most so long: -ETIMEDOUT, and who asked may let go of `answer` and,
+ * as of any source with requests out, of `source`. Allocates. */
+int block_extents_within_co(struct block_source *source,
+	struct block_lane *lane, unsigned flags, uint64_t offset_bytes,
+	uint64_t length_bytes, uint64_t patience_ns,
+	struct block_extents *answer);
 
 #endif

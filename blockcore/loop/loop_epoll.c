@@ -3,10 +3,10 @@
  * The plain epoll loop.
  *
  * Invariants
- *  1. Only `messages`, `stop` and the eventfd are touched by other threads, the
- *     first two under the lock.
- *  2. The eventfd is written when the list of messages becomes non-empty, so one
- *     write wakes the loop for any number of posts.
+ *  1. Only `messages`, `stop`, `asleep` and the eventfd are touched by other
+ *     threads, all but the last under the lock.
+ *  2. The eventfd is written by the first post to a loop that sleeps, or is about
+ *     to: a post from the loop's own thread costs no system call.
  *  3. A watch that is forgotten by a callback is also taken out of the events
  *     that the current epoll_wait returned: `ready` never runs for it again.
  */
@@ -44,7 +44,7 @@ struct loop_epoll {
 
 	pthread_mutex_t lock; /* what follows */
 	struct message_list messages;
-	bool stop;
+	bool stop, asleep;
 };
 
 /* -- clock, timers, random numbers -------------------------------------------- */
@@ -94,8 +94,12 @@ static int epoll_timeout_ms(struct loop_epoll *self)
 
 /* -- messages ----------------------------------------------------------------- */
 
+/* Locked. */
 static void epoll_wake(struct loop_epoll *self)
 {
+	if (!self->asleep)
+		return;
+	self->asleep = false;
 	uint64_t one = 1;
 	ssize_t wrote = write(self->wake.fd, &one, sizeof one);
 	assert(wrote == sizeof one || errno == EAGAIN);
@@ -105,22 +109,36 @@ static void epoll_post(struct loop *loop, struct loop_message *message)
 {
 	struct loop_epoll *self = from_loop(loop);
 	pthread_mutex_lock(&self->lock);
-	if (STAILQ_EMPTY(&self->messages))
-		epoll_wake(self);
 	STAILQ_INSERT_TAIL(&self->messages, message, link);
+	epoll_wake(self);
 	pthread_mutex_unlock(&self->lock);
 }
 
-/* The eventfd is readable: run what was posted up to now. */
+/* The eventfd is readable; the turn looks at the messages by itself. */
 static void epoll_woken(struct loop_watch *watch, unsigned events)
 {
 	(void)events;
-	struct loop_epoll *self = watch->impl;
 	uint64_t count;
 	ssize_t got = read(watch->fd, &count, sizeof count);
 	assert(got == sizeof count || errno == EAGAIN);
+}
+
+/* False: there is something to do. Else posts wake the loop from now on. */
+static bool epoll_fall_asleep(struct loop_epoll *self)
+{
+	pthread_mutex_lock(&self->lock);
+	self->asleep = STAILQ_EMPTY(&self->messages) && !self->stop;
+	bool asleep = self->asleep;
+	pthread_mutex_unlock(&self->lock);
+	return asleep;
+}
+
+/* What was posted up to now. */
+static void epoll_run_messages(struct loop_epoll *self)
+{
 	struct message_list run = STAILQ_HEAD_INITIALIZER(run);
 	pthread_mutex_lock(&self->lock);
+	self->asleep = false;
 	STAILQ_CONCAT(&run, &self->messages);
 	pthread_mutex_unlock(&self->lock);
 	struct loop_message *message;
@@ -194,6 +212,7 @@ static void epoll_dispatch(const struct epoll_event *event)
 
 static void epoll_turn(struct loop_epoll *self, bool sleep)
 {
+	sleep = sleep && epoll_fall_asleep(self);
 	int timeout_ms = sleep ? epoll_timeout_ms(self) : 0;
 	int count = epoll_wait(
 		self->epoll_fd, self->events, EVENTS_PER_WAIT, timeout_ms);
@@ -204,6 +223,7 @@ static void epoll_turn(struct loop_epoll *self, bool sleep)
 		epoll_dispatch(&self->events[self->event_next++]);
 	self->event_count = 0;
 	loop_timers_expire(&self->timers, epoll_now_ns(&self->loop));
+	epoll_run_messages(self);
 }
 
 static bool epoll_take_stop(struct loop_epoll *self)

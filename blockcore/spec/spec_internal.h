@@ -56,6 +56,16 @@ const char *spec_type_of(const struct doc *map);
 int spec_open_beside_co(const struct block_source *above,
 	struct block_driver *driver, struct err *err);
 
+/* In a coroutine on `lane`: `each_co` of each extent of the range, in order; `flags`
+ * BLOCK_LOCAL or 0. Ends with its first error, or with the source's: -ETIMEDOUT if that
+ * does not answer. spec_extents_error says it in words. */
+int spec_extents_co(struct block_source *source, struct block_lane *lane,
+	unsigned flags, uint64_t at, uint64_t end,
+	int (*each_co)(const struct block_extent *extent, void *argument),
+	void *argument);
+int spec_extents_error(
+	const struct block_source *source, int error, struct err *err);
+
 /* A name for a driver of this type that none of the `count` others has. */
 void spec_name_free(struct block_driver *const *others, unsigned count,
 	const char *type, char name[BLOCK_NAME_BYTES]);

@@ -6,7 +6,6 @@
 #include "blockcore/base/doc.h"
 #include "blockcore/core/core.h"
 #include "blockcore/core/stack.h"
-#include "blockcore/figures.h"
 #include "blockcore/format/format.h"
 #include "blockcore/job.h"
 #include "blockcore/spec.h"
@@ -18,51 +17,19 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-#define SPACE_EXTENTS 64u
-
 struct space_walk {
 	struct block_source *source;
 	struct block_lane *lane;
-	unsigned flags; /* BLOCK_LOCAL: of the image itself */
-	int (*extent_co)(
-		struct space_walk *walk, const struct block_extent *extent);
 	struct block_source *other; /* of commit: the backing file */
 	uint64_t bytes; /* the sum */
 };
 
 /* -- walking -------------------------------------------------------------- */
 
-static int space_walk_co(struct space_walk *walk, uint64_t at, uint64_t end)
+static int space_data(const struct block_extent *extent, void *argument)
 {
-	struct block_extent extent[SPACE_EXTENTS] = {0};
-	int error = 0;
+	struct space_walk *walk = argument;
 
-	while (at < end && !error) {
-		struct block_extents answer = {
-			.extent = extent, .room = SPACE_EXTENTS};
-		uint64_t before = at;
-
-		error = block_extents_co(walk->source, walk->lane,
-			BLOCK_INTERNAL | walk->flags, at, end - at, &answer);
-		if (error == -EOPNOTSUPP) { /* for all one knows */
-			extent[0] = (struct block_extent){
-				at, end - at, BLOCK_EXTENT_DATA};
-			answer.count = 1;
-			error = 0;
-		}
-		for (uint32_t i = 0; !error && i < answer.count; i++) {
-			error = walk->extent_co(walk, &extent[i]);
-			at += extent[i].length_bytes;
-		}
-		if (!error && at == before)
-			error = -EIO;
-	}
-	return error;
-}
-
-static int space_data(
-	struct space_walk *walk, const struct block_extent *extent)
-{
 	if (extent->flags & BLOCK_EXTENT_DATA)
 		walk->bytes += extent->length_bytes;
 	return 0;
@@ -70,12 +37,14 @@ static int space_data(
 
 /* Bytes of data in a range of what `source` shows, as far as it reaches. */
 static int space_data_of_co(struct block_source *source,
-	struct block_lane *lane, uint64_t at, uint64_t end, uint64_t *bytes)
+	struct block_lane *lane, const struct block_extent *range,
+	uint64_t *bytes)
 {
-	struct space_walk walk = {
-		.source = source, .lane = lane, .extent_co = space_data};
+	struct space_walk walk = {0};
 	uint64_t size = block_source_info(source, lane).size_bytes;
-	int error = space_walk_co(&walk, at, end < size ? end : size);
+	uint64_t end = range->offset_bytes + range->length_bytes;
+	int error = spec_extents_co(source, lane, 0, range->offset_bytes,
+		end < size ? end : size, space_data, &walk);
 
 	*bytes = walk.bytes;
 	return error;
@@ -84,32 +53,28 @@ static int space_data_of_co(struct block_source *source,
 /* -- of each kind --------------------------------------------------------- */
 
 /* What the image holds and its backing file has no place for yet. */
-static int space_commit_co(
-	struct space_walk *walk, const struct block_extent *extent)
+static int space_commit_co(const struct block_extent *extent, void *argument)
 {
+	struct space_walk *walk = argument;
 	uint64_t there = 0;
 
 	if (extent->flags & BLOCK_EXTENT_BACKING ||
 		!(extent->flags & BLOCK_EXTENT_DATA))
 		return 0;
-	int error =
-		space_data_of_co(walk->other, walk->lane, extent->offset_bytes,
-			extent->offset_bytes + extent->length_bytes, &there);
+	int error = space_data_of_co(walk->other, walk->lane, extent, &there);
 	walk->bytes += extent->length_bytes - there;
 	return error;
 }
 
 /* What it does not hold itself. */
-static int space_pull_co(
-	struct space_walk *walk, const struct block_extent *extent)
+static int space_pull_co(const struct block_extent *extent, void *argument)
 {
+	struct space_walk *walk = argument;
 	uint64_t below = 0;
 
 	if (!(extent->flags & BLOCK_EXTENT_BACKING))
 		return 0;
-	int error =
-		space_data_of_co(walk->source, walk->lane, extent->offset_bytes,
-			extent->offset_bytes + extent->length_bytes, &below);
+	int error = space_data_of_co(walk->source, walk->lane, extent, &below);
 	walk->bytes += below;
 	return error;
 }
@@ -119,13 +84,14 @@ static int space_needs_co(enum spec_move_kind kind, struct block_source *source,
 {
 	struct space_walk walk = {.source = source,
 		.lane = block_core_lane(source->core, 0),
-		.other = backing,
-		.flags = kind == SPEC_MOVE_COPY ? 0 : BLOCK_LOCAL,
-		.extent_co = kind == SPEC_MOVE_COPY ? space_data
-			: kind == SPEC_MOVE_COMMIT  ? space_commit_co
-						    : space_pull_co};
-	int error = space_walk_co(
-		&walk, 0, block_source_info(source, walk.lane).size_bytes);
+		.other = backing};
+	bool copy = kind == SPEC_MOVE_COPY;
+	int error = spec_extents_co(source, walk.lane, copy ? 0 : BLOCK_LOCAL,
+		0, block_source_info(source, walk.lane).size_bytes,
+		copy				   ? space_data
+			: kind == SPEC_MOVE_COMMIT ? space_commit_co
+						   : space_pull_co,
+		&walk);
 
 	*bytes = walk.bytes;
 	return error;
@@ -221,8 +187,7 @@ int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
 		return -EINVAL;
 	int error = space_needs_co(kind, source, backing, &space->needs_bytes);
 	if (error)
-		err_set(err, -error, "what is allocated cannot be read: %s",
-			strerror(-error));
+		spec_extents_error(source, error, err);
 	else if (copy)
 		error = space_find_path(source, target, space, err);
 	else

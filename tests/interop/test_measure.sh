@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # How large an image of a volume would become, by REST and by cairn: what qemu-img
-# measure says of the same files; wrong options are named.
+# measure says of the same files; wrong options are named; a volume
+# that does not answer is not waited for.
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/api.sh"
@@ -64,6 +65,16 @@ check "no such format" gets 422 GET '/volumes/a/measure?format=vmdk'
 check "no such word" gets 422 GET '/volumes/a/measure?subclusters=maybe'
 check "raw has no clusters" gets 422 GET '/volumes/a/measure?format=raw&cluster_size=4K'
 check "no such volume" gets 404 GET /volumes/none/measure
+
+check "a volume whose I/O is held" gets 201 POST /volumes \
+	'{"name": "held", "source": {"listeners": [{"type": "fault", "name": "f"}], "protocol": {"type": "mem", "size": "1M"}}}'
+check "by a verb" gets 200 POST /volumes/held/listeners/f/commands '{"verb": "hold"}'
+check "is not waited for without end" gets 503 GET /volumes/held/measure
+check "which is said" says '.detail | test("fault that holds")' true
+check "nor by a job that asks for its space" gets 503 POST /jobs \
+	'{"kind": "copy", "volume": "held", "options": {"to": {"protocol": {"type": "file", "path": "copy.raw", "size": "1M"}}}}'
+check "it is let go" gets 200 POST /volumes/held/listeners/f/commands '{"verb": "release"}'
+check "and says how large it is" gets 200 GET /volumes/held/measure
 check "it ends" stop_daemon
 for i in "${!rows[@]}"; do
 	check "qemu-img says the same of the file: ${rows[$i]#*|}" same a "$i" raw a.raw
