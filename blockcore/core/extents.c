@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * BLOCK_EXTENTS of a source whose I/O may be held: who asks does not wait for ever.
+ *
+ * Invariant: a request belongs to the core until it is done. So it, and what it is
+ * answered in, lives in memory of its own, which goes with whoever is last: who asked
+ * or the request.
+ */
+#include "blockcore/core/core.h"
+#include "blockcore/figures.h"
+#include "blockcore/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct asked {
+	struct block_request request;
+	struct loop_timer timer;
+	struct co *co; /* waits; NULL: has gone */
+	bool done;
+	struct block_extents answer;
+	struct block_extent extent[];
+};
+
+static void asked_done(struct block_request *request)
+{
+	struct asked *asked = container_of(request, struct asked, request);
+
+	asked->done = true;
+	if (asked->co)
+		co_resume(asked->co);
+	else
+		free(asked);
+}
+
+static void asked_too_long(struct loop_timer *timer)
+{
+	struct asked *asked = container_of(timer, struct asked, timer);
+
+	co_resume(asked->co);
+}
+
+static struct asked *asked_new(struct block_lane *lane, unsigned flags,
+	uint64_t offset_bytes, uint64_t length_bytes, uint32_t room)
+{
+	struct asked *asked =
+		calloc(1, sizeof *asked + room * sizeof *asked->extent);
+
+	if (!asked)
+		return NULL;
+	asked->answer =
+		(struct block_extents){.extent = asked->extent, .room = room};
+	asked->timer.expired = asked_too_long;
+	block_request_init(&asked->request, lane);
+	asked->request.op = BLOCK_EXTENTS;
+	asked->request.flags = (uint16_t)flags;
+	asked->request.offset_bytes = offset_bytes;
+	asked->request.length_bytes = length_bytes;
+	asked->request.extents = &asked->answer;
+	asked->request.done = asked_done;
+	return asked;
+}
+
+int block_extents_within_co(struct block_source *source,
+	struct block_lane *lane, unsigned flags, uint64_t offset_bytes,
+	uint64_t length_bytes, uint64_t patience_ns,
+	struct block_extents *answer)
+{
+	struct asked *asked = asked_new(
+		lane, flags, offset_bytes, length_bytes, answer->room);
+
+	if (!asked)
+		return -ENOMEM;
+	asked->co = co_self();
+	loop_timer_set(lane->loop, &asked->timer, patience_ns);
+	block_submit(source, &asked->request);
+	if (!asked->done)
+		co_yield ();
+	loop_timer_clear(lane->loop, &asked->timer);
+	if (!asked->done) {
+		asked->co = NULL;
+		return -ETIMEDOUT;
+	}
+	int result = asked->request.result;
+	answer->count = asked->answer.count;
+	memcpy(answer->extent, asked->extent,
+		answer->count * sizeof *answer->extent);
+	free(asked);
+	return result;
+}
