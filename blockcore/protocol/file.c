@@ -223,6 +223,6 @@ const struct block_kind file_kind = {
 	.resize_co = file_open_resize_co,
 	.space_co = file_open_space_co,
 	.file = file_open_file,
-	.beside = file_open_beside,
+	.beside = file_beside,
 	.status = file_status,
 };

@@ -165,7 +165,12 @@ int file_open_space_co(struct block_driver *driver, struct ring_space *space);
 int file_open_resize_co(
 	struct block_driver *driver, uint64_t bytes, struct err *err);
 const char *file_open_file(struct block_driver *driver, uint64_t *print);
-int file_open_beside(struct block_driver *driver, const char *name, FILE *out,
+
+/* -- file_beside.c -------------------------------------------------------- */
+
+/* block_kind.beside: the document of what the image in this file calls `name`. 0 or
+ * -errno with *err; control lane. */
+int file_beside(struct block_driver *driver, const char *name, FILE *out,
 	struct err *err);
 
 /* -- file_flush.c --------------------------------------------------------- */

@@ -43,7 +43,9 @@ int file_flush_result(struct file_io *io, uint64_t bytes)
 	if (result == -EIO && (io->op.flags & RING_DSYNC))
 		file_flush_fail(io->file, result,
 			"a write that had to be durable failed");
-	if (result == -EDQUOT) /* a quota is as good a limit as a disk's end */
+	/* A quota, or the largest file that may be, is as good a limit as a disk's
+	 * end. */
+	if (result == -EDQUOT || result == -EFBIG)
 		return -ENOSPC;
 	if (result < 0)
 		return result;

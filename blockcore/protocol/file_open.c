@@ -243,36 +243,6 @@ static void set_info(struct file_driver *file)
 	};
 }
 
-/* Below the data directory already, or relative to the folder of this file. */
-int file_open_beside(struct block_driver *driver, const char *name, FILE *out,
-	struct err *err)
-{
-	const struct file_options *o = driver->options;
-	const char *data = block_core_data_directory(driver->core);
-	const char *slash = strrchr(o->path, '/');
-	size_t folder = slash ? (size_t)(slash + 1 - o->path) : 0;
-	char *path;
-
-	if (name[0] == '/') {
-		folder = 0;
-		if (!strncmp(name, data, strlen(data)) &&
-			name[strlen(data)] == '/')
-			name += strlen(data) + 1;
-	} else if (o->path[0] == '/') {
-		return err_set(err, EINVAL,
-			"%s: nothing lies beside a device: say in the document "
-			"what '%s' is",
-			o->path, name);
-	}
-	if (asprintf(&path, "%.*s%s", (int)folder, o->path, name) < 0)
-		return err_set(err, ENOMEM, "out of memory");
-	fputs("{\"type\": \"file\", \"path\": ", out);
-	json_print_string(out, path);
-	fputs(", \"read_only\": true}", out);
-	free(path);
-	return 0;
-}
-
 int file_open_co(struct block_driver *driver, struct err *err)
 {
 	struct file_driver *file = (struct file_driver *)driver;

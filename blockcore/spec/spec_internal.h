@@ -122,6 +122,8 @@ const char *spec_image_path(const struct doc *source);
 /* What the image in that file shows, which `of` stands on: borrowed; NULL with *err. */
 struct block_source *spec_image_find(
 	struct block_source *of, const char *path, struct err *err);
+/* How the holder of a claim begins that a view has on the source it is of. */
+#define SPEC_VIEW_HOLDER "snapshot view"
 /* A view of that. */
 int spec_open_image_of_co(const struct block_source *above,
 	struct block_source *of, const char *path, const char *name,

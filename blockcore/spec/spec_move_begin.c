@@ -21,6 +21,19 @@
 
 /* -- what it stands on ---------------------------------------------------- */
 
+/* Who shows a snapshot in the image of a source, or the image itself. */
+static const char *move_viewer(const struct block_source *source)
+{
+	const struct block_claim *claim;
+
+	LIST_FOREACH (claim, &source->claims, link) {
+		if (!strncmp(claim->holder, SPEC_VIEW_HOLDER,
+			    strlen(SPEC_VIEW_HOLDER)))
+			return claim->holder;
+	}
+	return "another view";
+}
+
 int spec_move_check_views(const struct spec_move *move, struct err *err)
 {
 	const struct block_driver *bottom = move->bottom;
@@ -31,9 +44,9 @@ int spec_move_check_views(const struct spec_move *move, struct err *err)
 	format = container_of(bottom, struct block_view, driver)->format;
 	if (format->references > 1)
 		return err_set(err, EBUSY,
-			"%u other views show the same image or snapshots in "
-			"it: close them first",
-			format->references - 1);
+			"%s shows the same image or a snapshot in it (there "
+			"are %u such views): flatten or remove who does first",
+			move_viewer(move->root), format->references - 1);
 	/* What is below stays there after a commit, which claims what it changes; what
 	 * it writes down is in another file then. */
 	return move->kind == SPEC_MOVE_COMMIT
@@ -52,8 +65,9 @@ static int move_find_backing(struct spec_move *move, struct err *err)
 			"'%s' is no image with a backing file", bottom->name);
 	format = container_of(bottom, struct block_view, driver)->format;
 	if (!format->backing && move->kind != SPEC_MOVE_REBASE)
-		return err_set(
-			err, EINVAL, "the image has no backing file: done");
+		return err_set(err, EINVAL,
+			"the image has no backing file: it stands alone "
+			"already");
 	if (!format->kind->backing_free)
 		return err_set(err, EOPNOTSUPP,
 			"%s cannot change its backing file",

@@ -160,7 +160,9 @@ static struct block_source *space_backing(
 		block_source_get(backing);
 	else if (bottom->kind->role == BLOCK_VIEW)
 		err_set(err, EINVAL,
-			"the image of '%s' has no backing file: done",
+			"the image of '%s' has no backing file: it stands "
+			"alone "
+			"already",
 			source->name);
 	else
 		err_set(err, EINVAL,

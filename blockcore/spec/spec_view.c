@@ -124,7 +124,7 @@ static int spec_hold(
 	struct block_claim *claim = &view->of_claim;
 
 	claim->mode = BLOCK_CLAIM_READ;
-	snprintf(claim->holder, sizeof(claim->holder), "snapshot view '%s'",
+	snprintf(claim->holder, sizeof(claim->holder), SPEC_VIEW_HOLDER " '%s'",
 		view->holder);
 	int error = block_source_claim(of, claim, err);
 	if (error)

@@ -114,13 +114,33 @@ outside() {
 			"$work/out2" 1M &&
 		qemu-img create -q -f qcow2 -u -b nbd://host/x -F raw \
 			"$work/out3" 1M &&
-		refused "$(image out1)" "must not contain '..'" &&
+		refused "$(image out1)" ../../etc/passwd \
+			'outside of the data directory' 'backing:' &&
 		refused "$(image out2)" 'outside of the data directory' &&
 		refused "$(image out3)" 'nbd://host/x' 'backing:'
 }
 absolute() { # QEMU needs it so, where it lies in the data directory
 	qemu-img create -q -f qcow2 -b "$work/base.raw" -F raw "$work/abs" 6M &&
 		reads abs
+}
+aside() { # base images in a folder of their own, as libvirt's pools have them
+	mkdir -p "$work/pool/vm" "$work/pool/base" &&
+		cp "$work/base.raw" "$work/pool/base" &&
+		qemu-img create -q -f qcow2 -b ../base/base.raw -F raw \
+			"$work/pool/base/middle" 9M &&
+		qemu-img create -q -f qcow2 -b ./../vm/../base/middle -F qcow2 \
+			"$work/pool/vm/up" 9M &&
+		io pool/base/middle 'write -P 3 4M 2M' &&
+		io pool/vm/up 'write -P 4 5M 3k' && reads pool/vm/up &&
+		qemu-img create -q -f qcow2 -b "$work/pool/vm/../base/middle" \
+			-F qcow2 "$work/pool/vm/rooted" 9M && reads pool/vm/rooted
+}
+by_link() { # where the kernel's ".." is not the one of the name
+	mkdir -p "$work/far/away" && ln -s far/away "$work/near" &&
+		cp "$work/base.raw" "$work/far" &&
+		qemu-img create -q -f qcow2 -b ../base.raw -F raw \
+			"$work/near/linked" 5M &&
+		refused "$(image near/linked)" ../base.raw 'near, which is a symbolic link'
 }
 circle() {
 	qemu-img create -q -f qcow2 -u -b round2 -F qcow2 "$work/round1" 1M &&
@@ -196,6 +216,8 @@ check 'the map of a chain' mapped
 check 'a backing source of the document' explicit
 check 'a chain of 13 images' long_chain
 check 'an absolute name in the data directory' absolute
+check 'backing files in a folder beside' aside
+check 'a way up from a folder that is a link' by_link
 check 'snapshots beside' snapshot
 check 'a missing backing file' missing
 check 'a backing file without a format' no_format

@@ -137,6 +137,17 @@ check "as before" tree "monday external a.raw null, $inside monday, tuesday inte
 check "a PATCH that takes them away" changes 200 PATCH /volumes/a '{"snapshots": null}'
 check "does" tree "$inside null, tuesday internal a.monday.qcow2 null"
 check "and the content stays" content
+too_many() { # as deep as it may be, then one more
+	local i
+	for i in $(seq 30); do
+		ask POST $at "{\"name\": \"deep$i\", \"external\": true}"
+		[ "$status" = 201 ] || break
+	done
+	[ "$status" = 409 ] || { cat "$work/body"; return 1; }
+}
+check "images above each other have an end" too_many
+check "which is said, with what to do" says '.detail | contains("merge some of them first")' true
+check "the content is what it was" content
 check "it ends" stop_daemon
 check "the old image is still as it was" old_image
 finish

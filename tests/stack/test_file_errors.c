@@ -152,6 +152,7 @@ static void test_errors_co(struct stack_rig *rig, void *argument)
 		{"direct", RING_WRITE, -EDQUOT, BLOCK_WRITE, 0, -ENOSPC, false},
 		{"direct", RING_ZERO_RANGE, -EDQUOT, BLOCK_WRITE_ZEROES, 0,
 			-ENOSPC, false},
+		{"direct", RING_WRITE, -EFBIG, BLOCK_WRITE, 0, -ENOSPC, false},
 		{"direct", RING_DATASYNC, -EIO, BLOCK_DISCARD, BLOCK_FUA, -EIO,
 			true},
 		{"direct", RING_DATASYNC, -EIO, BLOCK_WRITE_ZEROES, 0, 0,

@@ -103,7 +103,7 @@ static const struct {
 	{ETIMEDOUT, "busy"},
 	{ESHUTDOWN, "busy"},
 	{ECANCELED, "busy"},
-	{EFBIG, "too-large"},
+	{EFBIG, "invalid"},
 	{ELOOP, "invalid"},
 	{EMLINK, "conflict"},
 };
