@@ -153,6 +153,20 @@ static const char *const migrations[] = {
 	"CREATE TABLE seal("
 	" name TEXT PRIMARY KEY,"
 	" sum BLOB NOT NULL) WITHOUT ROWID;",
+	/* Requests that must not be done twice, and how they were answered. */
+	"CREATE TABLE api_key("
+	" user TEXT NOT NULL,"
+	" name TEXT NOT NULL,"
+	" digest BLOB NOT NULL CHECK (length(digest) = 32),"
+	" made INTEGER NOT NULL,"
+	" state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2),"
+	" status INTEGER NOT NULL,"
+	" problem INTEGER NOT NULL,"
+	" place TEXT NOT NULL,"
+	" location TEXT,"
+	" etag TEXT NOT NULL,"
+	" text TEXT,"
+	" PRIMARY KEY(user, name));",
 };
 #define SCHEMA ((int)(sizeof migrations / sizeof *migrations))
 

@@ -58,11 +58,13 @@ static int open_api_co(struct api *api, struct err *err)
 	api->lingers = lingers_new(api);
 	api->streams = api_streams_new(api);
 	api->events = api_events_new(api->started_ms);
-	api->keys = api_keys_new();
 	api->space = json_object();
 	if (!api->connections || !api->lingers || !api->streams ||
-		!api->events || !api->keys || !api->space)
+		!api->events || !api->space)
 		return err_set(err, ENOMEM, "out of memory");
+	api->keys = api_keys_new(api->parts.state, err);
+	if (!api->keys)
+		return err_wrap(err, "keys of requests");
 	api->audit_events = audit_events_new(api, err);
 	if (!api->audit_events)
 		return err_wrap(err, "audit");

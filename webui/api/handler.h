@@ -46,6 +46,9 @@ enum api_route_flag {
 	API_LARGE = 64, /* of up to 16 MiB rather than 1 MiB */
 	API_YAML = 128, /* or a YAML body: request->text, body is NULL */
 	API_UNAUDITED = 256, /* a mutation that leaves no audit record */
+	API_BY_CONFIG =
+		512, /* all that it does is one change of the configuration */
+	API_PASSWORD = 1024, /* its body has a password */
 };
 
 struct api_route {
@@ -191,6 +194,17 @@ void api_audit(struct api_request *request, const char *object, json_t *before,
  * is there without the other. Valid as long as the request. */
 struct config_witness *api_witness(
 	struct api_request *request, const struct config_edit *first);
+/* In the transaction that makes durable what a request with an Idempotency-Key has asked
+ * for, so that it is not done again: the status of its answer, and the path that shows
+ * the same ("": none does; "PATH#NAME": but for a member that nobody may see again).
+ * Status 0: it was not done after all. Changes of the configuration do it by themselves. Does
+ * nothing without a key; 0 or -errno. */
+int api_key_done(struct api_request *request, int status, const char *place,
+	struct err *err);
+/* Of such a change, beforehand: it is answered with that status and what `place` shows,
+ * rather than with the object of its first edit. */
+void api_answers_as(struct api_request *request, int status, const char *place);
+
 /* An event: topic ("volumes", "jobs", "sessions", "audit", ...), type
  * ("volume_online") and its members, taken over. Control thread. */
 void api_emit(

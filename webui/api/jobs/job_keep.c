@@ -8,6 +8,8 @@
  * do: so the file goes, now or after a restart.
  */
 #include "blockcore/base/list.h"
+#include "target/control/database.h"
+#include "target/control/state.h"
 #include "webui/api/jobs/jobs_private.h"
 #include "webui/api/objects/purge.h"
 #include "webui/api/objects/snapshot_locks.h"
@@ -119,4 +121,20 @@ void api_jobs_unwatch(struct api_jobs *self)
 	struct pivots *pivots = self->api->parts.pivots;
 	if (pivots && pivots->watcher == &self->pivots)
 		pivots->watcher = NULL;
+}
+
+int api_job_keep_first(struct api_job *job, struct err *err)
+{
+	struct state *state = job->all->api->parts.state;
+	sqlite3 *db = state_database(state);
+	char place[64];
+	int failed = database_savepoint(db, err);
+	if (failed)
+		return failed;
+	snprintf(place, sizeof place, "/api/v1/jobs/%llu",
+		(unsigned long long)job->record.id);
+	failed = api_job_store_save(state, &job->record, err);
+	if (!failed && job->asked_by)
+		failed = api_key_done(job->asked_by, 202, place, err);
+	return database_savepoint_end(db, failed, err);
 }

@@ -343,6 +343,16 @@ void api_job_free(struct api_job *job)
 }
 
 /* Takes `job` over: it runs or waits; or -errno with *err and it is freed. */
+/* It cannot run: as if it had not been asked for. */
+static void remove_first(struct api_job *job)
+{
+	TAILQ_REMOVE(&job->all->list, job, link);
+	api_job_store_remove(job->all->api->parts.state, job->record.id);
+	if (job->asked_by)
+		(void)api_key_done(job->asked_by, 0, "", NULL);
+	api_job_free(job);
+}
+
 int api_job_start_co(struct api_job *job, struct err *err)
 {
 	struct api_jobs *self = job->all;
@@ -358,8 +368,7 @@ int api_job_start_co(struct api_job *job, struct err *err)
 		job->record.created_ms = api_now_ms();
 		job->record.ground =
 			api_job_ground(self->api, job->record.volume);
-		failed = api_job_store_save(
-			self->api->parts.state, &job->record, err);
+		failed = api_job_keep_first(job, err);
 	}
 	if (failed) {
 		api_job_free(job);
@@ -369,11 +378,10 @@ int api_job_start_co(struct api_job *job, struct err *err)
 	if (self->running < JOBS_MAX_RUNNING)
 		failed = api_job_run_co(job, err);
 	if (failed) {
-		TAILQ_REMOVE(&self->list, job, link);
-		api_job_store_remove(self->api->parts.state, job->record.id);
-		api_job_free(job);
+		remove_first(job);
 		return failed;
 	}
+	job->asked_by = NULL;
 	api_job_tell(job, api_job_states[job->record.state]);
 	return 0;
 }

@@ -372,6 +372,7 @@ static void begin_co(struct api_request *request, const struct start_options *o)
 		api_problem(request, "busy", "out of memory");
 		return;
 	}
+	job->asked_by = request;
 	if (api_job_start_co(job, &err)) {
 		api_fail(request, &err);
 		return;

@@ -24,6 +24,7 @@ struct api_job {
 	struct api_jobs *all;
 	struct api_job_record record;
 	struct job *job; /* NULL: waits, or has ended */
+	struct api_request *asked_by; /* while it starts; NULL: nobody */
 	bool interrupted; /* by the daemon's end: goes on at the next start */
 	bool recorded; /* how it ends was kept with the document: job_keep.c */
 	LIST_HEAD(, api_job_waiter) waiters;
@@ -47,6 +48,8 @@ struct api_job *api_job_new(struct api_jobs *jobs);
 void api_job_free(struct api_job *job);
 struct api_job *api_job_find(struct api_jobs *jobs, uint64_t id);
 int api_job_start_co(struct api_job *job, struct err *err);
+/* Its first record, and with it that the request which asks for it is done. */
+int api_job_keep_first(struct api_job *job, struct err *err);
 /* It has ended, and nobody waits for it: as if it had never been. */
 void api_job_forget(struct api_job *job);
 /* It has not ended. */

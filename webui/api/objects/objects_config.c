@@ -219,6 +219,7 @@ const struct api_route api_config_routes[] = {
 	{"getHistory", "GET", HISTORY "/{number}", API_VIEWER, 0, NULL,
 		get_history_co},
 	{"restoreHistory", "POST", HISTORY "/{number}/restore", API_ADMIN,
-		CHANGE | API_IDEMPOTENT, NULL, restore_history_co},
+		CHANGE | API_IDEMPOTENT | API_BY_CONFIG, NULL,
+		restore_history_co},
 	{0},
 };

@@ -102,9 +102,18 @@ static void list_co(struct api_request *request)
 	api_answer_list(request, items, "id");
 }
 
+#define PLACE_BYTES 300u
+
+static void print_place(
+	const char *volume, const char *id, char place[PLACE_BYTES])
+{
+	snprintf(
+		place, PLACE_BYTES, "/api/v1/volumes/%s/faults/%s", volume, id);
+}
+
 static void answer_new(struct api_request *request, const char *id)
 {
-	char location[300];
+	char location[PLACE_BYTES];
 	const struct config_object *volume = source_volume(request);
 	json_t *rule;
 	size_t i;
@@ -116,8 +125,7 @@ static void answer_new(struct api_request *request, const char *id)
 		const struct api_fault *fault = fault_of(request, volume, rule);
 		if (!fault || strcmp(fault->id, id) != 0)
 			continue;
-		snprintf(location, sizeof location,
-			"/api/v1/volumes/%s/faults/%s", volume->id, id);
+		print_place(volume->id, id, location);
 		api_answer_created(
 			request, location, fault_json(rule, fault, running));
 		json_decref(running);
@@ -199,7 +207,7 @@ static void add_rule_co(struct api_request *request,
 	const struct config_object *volume, json_t *rule,
 	const struct api_fault *fault)
 {
-	char prefix[80], id[OBJECT_ID_BYTES];
+	char prefix[80], id[OBJECT_ID_BYTES], place[PLACE_BYTES];
 	struct err err = {0};
 	struct object_edits *edits = calloc(1, sizeof *edits);
 	if (!edits) {
@@ -216,6 +224,8 @@ static void add_rule_co(struct api_request *request,
 		object_edits_free(edits);
 		return;
 	}
+	print_place(fault->volume, fault->id, place);
+	api_answers_as(request, 201, place);
 	if (object_change_co(request, edits, "got a fault", prefix, id))
 		answer_new(request, fault->id);
 	else if (!request->dry_run)
@@ -304,7 +314,8 @@ static void remove_one_co(struct api_request *request)
 const struct api_route api_fault_routes[] = {
 	{"listFaults", "GET", FAULTS, API_VIEWER, API_PAGED, NULL, list_co},
 	{"addFault", "POST", FAULTS, API_OPERATOR,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, add_co},
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT | API_BY_CONFIG, NULL,
+		add_co},
 	{"removeFaults", "DELETE", FAULTS, API_OPERATOR,
 		API_DRY_RUN | API_NEEDS_MATCH, NULL, remove_all_co},
 	{"removeFault", "DELETE", FAULTS "/{id}", API_OPERATOR,

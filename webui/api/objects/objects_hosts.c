@@ -230,7 +230,8 @@ static void delete_co(struct api_request *request)
 const struct api_route api_host_routes[] = {
 	{"listHosts", "GET", HOSTS, API_VIEWER, API_PAGED, NULL, list_co},
 	{"createHost", "POST", HOSTS, API_OPERATOR,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, create_co},
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT | API_BY_CONFIG, NULL,
+		create_co},
 	{"getHost", "GET", HOSTS "/{name}", API_VIEWER, 0, NULL, get_co},
 	{"replaceHost", "PUT", HOSTS "/{name}", API_OPERATOR, API_BODY | CHANGE,
 		NULL, replace_co},

@@ -92,10 +92,19 @@ static void set_volume_etag(struct api_request *request, const char *id)
 		object_set_etag(request, object);
 }
 
+#define PLACE_BYTES 400u
+
+static void print_place(
+	const char *volume, const char *name, char place[PLACE_BYTES])
+{
+	snprintf(place, PLACE_BYTES, "/api/v1/volumes/%s/listeners/%s", volume,
+		name);
+}
+
 static void answer_listener(struct api_request *request, const char *volume,
 	const char *name, bool created)
 {
-	char location[400];
+	char location[PLACE_BYTES];
 	const struct config_object *object =
 		config_find(request->parts->config, CONFIG_VOLUME, volume);
 	if (!object) {
@@ -106,8 +115,7 @@ static void answer_listener(struct api_request *request, const char *volume,
 	if (!one)
 		return;
 	set_volume_etag(request, volume);
-	snprintf(location, sizeof location, "/api/v1/volumes/%s/listeners/%s",
-		volume, name);
+	print_place(volume, name, location);
 	if (created)
 		api_answer_created(request, location, one);
 	else
@@ -140,7 +148,7 @@ static bool place_listener(struct api_request *request, json_t *source,
 static void attach_co(struct api_request *request)
 {
 	const char *volume = api_parameter(request, "name");
-	char name[BLOCK_NAME_BYTES], prefix[64];
+	char name[BLOCK_NAME_BYTES], prefix[64], at[PLACE_BYTES];
 	size_t place;
 	const struct config_object *object = source_volume(request);
 	if (!object)
@@ -167,6 +175,8 @@ static void attach_co(struct api_request *request)
 		return;
 	}
 	snprintf(prefix, sizeof prefix, "/source/listeners/%zu", place);
+	print_place(volume, name, at);
+	api_answers_as(request, 201, at);
 	if (source_change_co(
 		    request, object, source, "got another listener", prefix))
 		answer_listener(request, volume, name, true);
@@ -327,7 +337,8 @@ const struct api_route api_listener_routes[] = {
 	{"listListeners", "GET", LISTENERS, API_VIEWER, API_PAGED, NULL,
 		list_listeners_co},
 	{"attachListener", "POST", LISTENERS, API_OPERATOR,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT, "below", attach_co},
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT | API_BY_CONFIG,
+		"below", attach_co},
 	{"getListener", "GET", LISTENER, API_VIEWER, 0, NULL, get_listener_co},
 	{"configureListener", "PATCH", LISTENER, API_OPERATOR,
 		API_BODY | CHANGE, NULL, configure_co},

@@ -143,7 +143,8 @@ static void open_co(struct api_request *request)
 const struct api_route api_portal_routes[] = {
 	{"listPortals", "GET", PORTALS, API_VIEWER, API_PAGED, NULL, list_co},
 	{"createPortal", "POST", PORTALS, API_OPERATOR,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, create_co},
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT | API_BY_CONFIG, NULL,
+		create_co},
 	{"getPortal", "GET", PORTALS "/{name}", API_VIEWER, 0, NULL, get_co},
 	{"replacePortal", "PUT", PORTALS "/{name}", API_OPERATOR,
 		API_BODY | CHANGE, NULL, replace_co},

@@ -297,6 +297,7 @@ const struct api_route api_source_routes[] = {
 	{"replaceSource", "PUT", VOLUME "/source", API_OPERATOR,
 		API_BODY | CHANGE, NULL, replace_source_co},
 	{"resizeVolume", "POST", VOLUME "/resize", API_OPERATOR,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, resize_co},
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT | API_BY_CONFIG, NULL,
+		resize_co},
 	{0},
 };

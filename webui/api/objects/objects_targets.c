@@ -298,7 +298,7 @@ static void delete_export_co(struct api_request *request)
 #define TARGETS "/api/v1/targets"
 #define EXPORTS "/api/v1/exports"
 #define CHANGE (API_DRY_RUN | API_NEEDS_MATCH)
-#define CREATE (API_BODY | API_DRY_RUN | API_IDEMPOTENT)
+#define CREATE (API_BODY | API_DRY_RUN | API_IDEMPOTENT | API_BY_CONFIG)
 const struct api_route api_target_routes[] = {
 	{"listTargets", "GET", TARGETS, API_VIEWER, API_PAGED, NULL,
 		list_targets_co},

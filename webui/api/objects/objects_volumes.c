@@ -455,7 +455,8 @@ static void repair_co(struct api_request *request)
 const struct api_route api_volume_routes[] = {
 	{"listVolumes", "GET", VOLUMES, API_VIEWER, API_PAGED, NULL, list_co},
 	{"createVolume", "POST", VOLUMES, API_OPERATOR,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL, create_co},
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT | API_BY_CONFIG, NULL,
+		create_co},
 	{"getVolume", "GET", VOLUMES "/{name}", API_VIEWER, 0, NULL, get_co},
 	{"replaceVolume", "PUT", VOLUMES "/{name}", API_OPERATOR,
 		API_BODY | API_DRY_RUN | API_NEEDS_MATCH, NULL, replace_co},

@@ -82,8 +82,10 @@ int snapshot_intents_end_co(const struct daemon_parts *parts,
 	if (!making->moment)
 		return failed;
 	LIST_REMOVE(making, link);
+	int64_t moment = making->moment;
+	making->moment = 0; /* it may be tried again */
 	if (!failed)
-		failed = forget(parts, making->moment, "", err);
+		failed = forget(parts, moment, "", err);
 	if (failed)
 		snapshot_intents_undo_co(parts);
 	return failed;

@@ -174,17 +174,22 @@ void snapshot_tell(struct api_request *request, const char *what,
 
 /* -- create --------------------------------------------------------------------- */
 
+void snapshot_print_place(const struct api_request *request, const char *name,
+	char place[SNAPSHOT_PLACE_BYTES])
+{
+	snprintf(place, SNAPSHOT_PLACE_BYTES, "/api/v1/volumes/%s/snapshots/%s",
+		api_parameter(request, "name"), name);
+}
+
 static void created_co(struct api_request *request, struct block_source *source,
 	const char *name)
 {
-	char location[2 * OBJECT_ID_BYTES + 32];
+	char location[SNAPSHOT_PLACE_BYTES];
 	json_t *items = snapshot_list_co(request, source);
 	json_t *one = items ? snapshot_pick(items, name) : NULL;
 	if (one) {
 		snapshot_tell(request, "snapshot_created", name, NULL, one);
-		snprintf(location, sizeof location,
-			"/api/v1/volumes/%s/snapshots/%s",
-			api_parameter(request, "name"), name);
+		snapshot_print_place(request, name, location);
 		api_answer_created(request, location, json_incref(one));
 	} else if (items) {
 		api_problem(request, "not-found", "it has gone since");

@@ -46,6 +46,11 @@ void snapshot_set_users(
 const char *snapshot_image_holder(
 	const struct config *config, const char *volume, const char *image);
 
+/* Where a snapshot of the request's volume is asked for. */
+#define SNAPSHOT_PLACE_BYTES (2 * OBJECT_ID_BYTES + 32)
+void snapshot_print_place(const struct api_request *request, const char *name,
+	char place[SNAPSHOT_PLACE_BYTES]);
+
 /* The plan of a dry run. */
 void snapshot_answer_plan_co(
 	struct api_request *request, const char *effect, const char *text);

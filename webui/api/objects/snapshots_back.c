@@ -252,7 +252,7 @@ const struct api_route api_snapshot_back_routes[] = {
 		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
 		revert_snapshot_co},
 	{"cloneSnapshot", "POST", SNAPSHOT "/clone", API_OPERATOR,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT, NULL,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT | API_BY_CONFIG, NULL,
 		clone_snapshot_co},
 	{0},
 };

@@ -279,8 +279,7 @@ void snapshot_path_over(const struct config_object *volume, const char *name,
 /* The audit record is the configuration's own, written with the change. */
 static void answer_made(struct api_request *request, const char *name)
 {
-	char location[2 * OBJECT_ID_BYTES + 32];
-	const char *volume = api_parameter(request, "name");
+	char location[SNAPSHOT_PLACE_BYTES];
 	json_t *items = json_array();
 	snapshot_make_tree(request, items);
 	json_t *one = json_incref(snapshot_pick(items, name));
@@ -290,8 +289,7 @@ static void answer_made(struct api_request *request, const char *name)
 		return;
 	}
 	snapshot_announce(request, "snapshot_created", name);
-	snprintf(location, sizeof location, "/api/v1/volumes/%s/snapshots/%s",
-		volume, name);
+	snapshot_print_place(request, name, location);
 	api_answer_created(request, location, one);
 }
 
@@ -299,6 +297,7 @@ static void change_co(struct api_request *request,
 	const struct config_object *volume, const char *name, uint64_t size)
 {
 	char path[SNAPSHOT_PATH_BYTES], id[OBJECT_ID_BYTES];
+	char place[SNAPSHOT_PLACE_BYTES];
 	const struct snapshot_over what = {.name = name,
 		.path = path,
 		.placement = json_object_get(request->body, "placement"),
@@ -314,6 +313,8 @@ static void change_co(struct api_request *request,
 	}
 	object_edit(edits, CONFIG_VOLUME, volume->id,
 		snapshot_value_over(volume, &what));
+	snapshot_print_place(request, name, place);
+	api_answers_as(request, 201, place);
 	if (object_change_co(request, edits, "got a snapshot", "", id))
 		answer_made(request, name);
 	object_edits_free(edits);

@@ -154,6 +154,7 @@ static void create_external_co(struct api_request *request, const char *name)
 	struct snapshot_moment moment;
 	char id[OBJECT_ID_BYTES];
 	struct object_edits *edits = calloc(1, sizeof *edits);
+	api_answers_as(request, 200, ""); /* nothing else shows a group */
 	if (!edits)
 		api_answer(request, 500, NULL);
 	else if (snapshot_moment_begin(&moment, request->parts, &err))

@@ -123,13 +123,15 @@ static bool check_holders(struct api_request *request,
 static void change_co(struct api_request *request, struct block_source *source,
 	json_t *value, const struct snapshot_way *way)
 {
-	char id[OBJECT_ID_BYTES];
+	char id[OBJECT_ID_BYTES], place[SNAPSHOT_PLACE_BYTES];
 	struct object_edits *edits = calloc(1, sizeof *edits);
 	if (!edits) {
 		json_decref(value);
 		api_answer(request, 500, NULL);
 		return;
 	}
+	snapshot_print_place(request, way->safety, place);
+	api_answers_as(request, 200, place);
 	object_edit(
 		edits, CONFIG_VOLUME, api_parameter(request, "name"), value);
 	if (request->dry_run) {

@@ -278,6 +278,23 @@ static const json_t *change_of(
 	return NULL;
 }
 
+void api_answers_as(struct api_request *request, int status, const char *place)
+{
+	struct api_call *call = api_call_of(request);
+	call->answers_as = status;
+	snprintf(call->answers_at, sizeof call->answers_at, "%s", place);
+}
+
+/* What is answered is the object, as a rule. */
+static int key_done(
+	struct api_call *call, int status, const char *object, struct err *err)
+{
+	char place[420] = "";
+	if (call->witnessed)
+		snprintf(place, sizeof place, "/api/v1/%s", object);
+	return api_key_done(&call->request, status, place, err);
+}
+
 /* Where the change leads to if it is kept, which is the next that happens. */
 static int record(struct config_witness *witness, const json_t *changes,
 	uint64_t number, struct err *err)
@@ -303,7 +320,7 @@ static int record(struct config_witness *witness, const json_t *changes,
 						     : 200;
 	int failed = append(call, status, object, (int64_t)number, err);
 	call->audited = !failed;
-	return failed;
+	return failed ? failed : key_done(call, status, object, err);
 }
 
 struct config_witness *api_witness(

@@ -125,6 +125,8 @@ struct api_call {
 	struct config_witness witness;
 	const struct config_edit *witnessed; /* the change's first; NULL: all */
 	bool audited; /* with the change itself */
+	int answers_as; /* see api_answers_as; 0: it was not said */
+	char answers_at[512];
 	uint64_t started_ns;
 	bool local; /* over the unix socket */
 	bool unread; /* evhttp leaves its body in the connection */

@@ -3,6 +3,8 @@
  * Bearer tokens: everybody has his own, administrators have all. Of a token that
  * is another's, others learn nothing, not even that it is there.
  */
+#include "target/control/database.h"
+#include "target/control/state.h"
 #include "webui/api/server/body.h"
 #include "webui/api/server/parse.h"
 #include "webui/api/server/private.h"
@@ -228,17 +230,41 @@ static bool read_token(struct api_request *request, struct trust_token *token)
 	return false;
 }
 
+#define PLACE_BYTES 80u
+
+static void print_place(const struct trust_token *token, const char *more,
+	char place[PLACE_BYTES])
+{
+	snprintf(place, PLACE_BYTES, "/api/v1/tokens/%s%s", token->id, more);
+}
+
+/* The request's key says so in the same transaction, or there is none. */
+static int make_token(struct api_request *request, struct trust_token *token,
+	char text[TRUST_TOKEN_BYTES], struct err *err)
+{
+	sqlite3 *db = state_database(request->parts->state);
+	char place[PLACE_BYTES];
+	int failed = database_savepoint(db, err);
+	if (failed)
+		return failed;
+	failed = trust_token_create(request->parts->trust, token, text, err);
+	if (!failed) {
+		print_place(token, "#token", place);
+		failed = api_key_done(request, 201, place, err);
+	}
+	return database_savepoint_end(db, failed, err);
+}
+
 static void create_token_co(struct api_request *request)
 {
 	struct trust *trust = request->parts->trust;
 	struct trust_token token;
 	struct err err = {0};
-	char text[TRUST_TOKEN_BYTES], location[64];
+	char text[TRUST_TOKEN_BYTES], location[PLACE_BYTES];
 	if (!read_token(request, &token))
 		return;
-	int failed = request->dry_run
-		? trust_token_check(trust, &token, &err)
-		: trust_token_create(trust, &token, text, &err);
+	int failed = request->dry_run ? trust_token_check(trust, &token, &err)
+				      : make_token(request, &token, text, &err);
 	if (failed) {
 		api_fail(request, &err);
 		return;
@@ -248,7 +274,7 @@ static void create_token_co(struct api_request *request)
 			request, "token", "new", NULL, token_json(&token));
 		return;
 	}
-	snprintf(location, sizeof location, "/api/v1/tokens/%s", token.id);
+	print_place(&token, "", location);
 	api_audit(
 		request, location + sizeof "/api/v1", NULL, token_json(&token));
 	json_t *answer = token_json(&token);

@@ -307,7 +307,7 @@ const struct api_route api_users_routes[] = {
 	{"listUsers", "GET", "/api/v1/users", API_ADMIN, API_PAGED,
 		.handle_co = list_users_co},
 	{"createUser", "POST", "/api/v1/users", API_ADMIN,
-		API_BODY | API_DRY_RUN | API_IDEMPOTENT,
+		API_BODY | API_DRY_RUN | API_IDEMPOTENT | API_PASSWORD,
 		.handle_co = create_user_co},
 	{"getUser", "GET", "/api/v1/users/{name}", API_ADMIN,
 		.handle_co = get_user_co},
