@@ -24,7 +24,8 @@
  *  3. All functions ending in _co run in a coroutine on the control lane; one
  *     change at a time per source (a second waits).
  *  4. Changes that need the gate have a deadline; past it the old stack goes on
- *     unchanged and the call returns -ETIMEDOUT with a text.
+ *     unchanged and the call returns -ETIMEDOUT with a text. It can be tried again
+ *     (spec_try_again_co).
  */
 #ifndef BLOCKCORE_SPEC_H
 #define BLOCKCORE_SPEC_H
@@ -228,6 +229,18 @@ int spec_rehearse_revert(struct block_source *source, const char *name,
 /* The same of the files of a document that would be built. */
 int spec_rehearse_files_co(
 	struct block_core *core, const struct doc *source, struct err *err);
+
+/* Of who does such a change for somebody who waits: whether it is to be tried again, as
+ * its gate did not close in time (-ETIMEDOUT). Then it has waited, with the gate open;
+ * for SPEC_PATIENCE_NS in all, after which *err says so, too. *patience is zero at
+ * first. */
+#define SPEC_PATIENCE_NS (10ull * 1000 * 1000 * 1000)
+struct spec_patience {
+	uint64_t until_ns, pause_ns;
+	unsigned tries;
+};
+bool spec_try_again_co(struct block_source *source,
+	struct spec_patience *patience, int failed, struct err *err);
 
 /* How large a file would become that holds a new image of what the source shows now.
  * `format`: {type: qcow2, OPTION: VALUE ...}, without a file. */

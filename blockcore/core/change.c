@@ -26,13 +26,17 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* What one lane still had in the back part when the deadline passed. */
 struct change_report {
 	uint32_t running, held;
-	char holder[BLOCK_NAME_BYTES]; /* of the first that is held */
+	/* The first that is held: who has it, and what it is. */
+	char holder[BLOCK_NAME_BYTES];
+	enum block_opcode op;
+	uint64_t offset_bytes, length_bytes;
 };
 
 struct change_run {
@@ -224,6 +228,9 @@ static void change_report_lane(struct change_run *run, struct block_lane *lane)
 			continue;
 		if (report->held++)
 			continue;
+		report->op = request->op;
+		report->offset_bytes = request->offset_bytes;
+		report->length_bytes = request->length_bytes;
 		snprintf(report->holder, sizeof(report->holder), "%s",
 			request->position > back->front_count
 				? back->driver[request->position - 1]->name
@@ -240,20 +247,21 @@ static void change_reopen_lane(struct block_lane *lane, void *argument)
 	change_open_lane(run, lane);
 }
 
-/* "2 requests in flight: 1 held by 'fault', 1 running in 'file'" */
+/* "2 requests did not finish within 100 ms, 1 of them held by 'delay', first a write of
+ * 4096 bytes at 8192" */
 static int change_late_error(struct change_run *run, struct err *err)
 {
 	uint32_t running = 0, held = 0;
-	const char *holder = "";
+	const struct change_report *first = NULL;
 
 	for (unsigned i = 0; i < run->source->core->lane_count; i++) {
 		running += run->report[i].running;
 		held += run->report[i].held;
-		if (!*holder)
-			holder = run->report[i].holder;
+		if (!first && run->report[i].held)
+			first = &run->report[i];
 	}
 	uint64_t ms = run->change->deadline_ns / 1000000;
-	if (!held)
+	if (!first)
 		return err_set(err, ETIMEDOUT,
 			"source '%s': %u requests did not finish in '%s' "
 			"within %llu ms; nothing was changed",
@@ -262,9 +270,11 @@ static int change_late_error(struct change_run *run, struct err *err)
 			(unsigned long long)ms);
 	return err_set(err, ETIMEDOUT,
 		"source '%s': %u requests did not finish within %llu ms, %u of "
-		"them held by '%s'; nothing was changed",
+		"them held by '%s', first a %s of %" PRIu64 " bytes at %" PRIu64
+		"; nothing was changed",
 		run->source->name, running, (unsigned long long)ms, held,
-		holder);
+		first->holder, block_op_name(first->op), first->length_bytes,
+		first->offset_bytes);
 }
 
 static bool change_drained(const struct change_run *run)

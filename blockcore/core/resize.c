@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
-/* For the gate of a smaller size. */
-#define RESIZE_DEADLINE_NS (1000ull * 1000 * 1000)
+/* For the gate of a smaller size: as that of any other change. */
+#define RESIZE_DEADLINE_NS (100ull * 1000 * 1000)
 
 struct resize {
 	struct block_stack *now;

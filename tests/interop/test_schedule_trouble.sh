@@ -123,6 +123,9 @@ set_clock '2027-03-26 09:10:00'
 check "by hand it is tried for some seconds, then it has failed" gets 503 POST /schedules/nightly/run
 check "the status says why" status nightly '[.last_result, (.reason | contains("did not finish"))]' '["failed",true]'
 check "the doctor, too" doctor warning "the last run of nightly failed"
+check "a listener that needs a moment without it is tried for some seconds, too" gets 503 POST /volumes/a/listeners '{"type": "fault"}'
+check "then that is said" says '.detail | (contains("did not finish") and contains("tried "))' true
+check "and when to come again" has_header 'retry-after: 5'
 check "so does an event" event schedule_failed .schedule '"nightly"'
 from=$(next_line "$work/daemon.log")
 check "each minute" gets 201 POST /schedules '{"name": "often", "volumes": ["a"], "every": "1m", "keep": {"latest": 2}}'

@@ -85,6 +85,18 @@ static int do_step_co(struct block_source *source, const struct live_step *step,
 	return 0;
 }
 
+/* Hosts' slow I/O delays it; they wait for it a moment at a time. */
+static int patiently_do_step_co(struct block_source *source,
+	const struct live_step *step, struct err *err)
+{
+	struct spec_patience patience = {0};
+	int failed;
+	do
+		failed = do_step_co(source, step, false, err);
+	while (spec_try_again_co(source, &patience, failed, err));
+	return failed;
+}
+
 /* -- all -------------------------------------------------------------------- */
 
 void live_change_undo_co(struct live_change *change)
@@ -111,7 +123,8 @@ int live_change_begin_co(struct live_change *change,
 	for (unsigned i = 0; i < change->steps; i++) {
 		if (live_is_swap(change->step[i].kind))
 			continue;
-		int failed = do_step_co(source, &change->step[i], false, err);
+		int failed =
+			patiently_do_step_co(source, &change->step[i], err);
 		if (failed) {
 			live_change_undo_co(change);
 			return failed;
@@ -153,6 +166,7 @@ int live_changes_overlay_co(struct live_change *const *change, unsigned count,
 	int (*durable_co)(void *argument, struct err *err), void *argument,
 	struct err *err)
 {
+	struct spec_patience patience = {0};
 	struct spec_overlay *overlay = calloc(count, sizeof *overlay);
 	const struct spec_overlays overlays = {.overlay = overlay,
 		.count = count,
@@ -161,8 +175,12 @@ int live_changes_overlay_co(struct live_change *const *change, unsigned count,
 	int failed = overlay ? 0 : err_set(err, ENOMEM, "out of memory");
 	for (unsigned i = 0; i < count && !failed; i++)
 		failed = fill_overlay(change[i], &overlay[i], err);
-	if (!failed)
+	bool ready = !failed;
+	while (ready) {
 		failed = spec_overlay_group_co(&overlays, err);
+		ready = spec_try_again_co(
+			change[0]->source, &patience, failed, err);
+	}
 	for (unsigned i = 0; overlay && i < count; i++) {
 		doc_free((struct doc *)overlay[i].document);
 		doc_free((struct doc *)overlay[i].placement);
@@ -202,23 +220,37 @@ static int shrink_co(struct block_source *source, const struct live_step *step,
 	return failed;
 }
 
+static int swap_step_co(struct live_change *change, const struct doc *after,
+	int (*durable_co)(void *argument, struct err *err), void *argument,
+	struct err *err)
+{
+	const struct live_step *step = &change->step[change->steps - 1];
+	switch (step->kind) {
+	case LIVE_SHRINK:
+		return shrink_co(
+			change->source, step, durable_co, argument, err);
+	case LIVE_BACK:
+		return back_co(change, after, durable_co, argument, err);
+	default: return swap_co(change, after, durable_co, argument, err);
+	}
+}
+
 int live_change_swap_co(struct live_change *change,
 	int (*durable_co)(void *argument, struct err *err), void *argument,
 	struct err *err)
 {
 	const struct live_step *step = &change->step[change->steps - 1];
+	struct spec_patience patience = {0};
+	struct doc *after = NULL;
+	int failed;
 	if (step->kind == LIVE_OVERLAY)
 		return live_changes_overlay_co(
 			&change, 1, durable_co, argument, err);
-	if (step->kind == LIVE_SHRINK)
-		return shrink_co(
-			change->source, step, durable_co, argument, err);
-	struct doc *after = to_doc(step->after, err);
-	if (!after)
+	if (step->after && !(after = to_doc(step->after, err)))
 		return -EINVAL;
-	int failed = step->kind == LIVE_BACK
-		? back_co(change, after, durable_co, argument, err)
-		: swap_co(change, after, durable_co, argument, err);
+	do
+		failed = swap_step_co(change, after, durable_co, argument, err);
+	while (spec_try_again_co(change->source, &patience, failed, err));
 	doc_free(after);
 	return failed;
 }

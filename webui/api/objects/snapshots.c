@@ -211,6 +211,19 @@ bool snapshot_check_name(
 	return false;
 }
 
+/* Hosts' slow I/O delays it; they wait for it a moment at a time. */
+static int make_internal_co(
+	struct block_source *source, const char *name, struct err *err)
+{
+	struct spec_patience patience = {0};
+	int failed;
+	do
+		failed = spec_snapshot_create_co(
+			source, name, SPEC_GATE_DEADLINE_NS, err);
+	while (spec_try_again_co(source, &patience, failed, err));
+	return failed;
+}
+
 static void plan_internal_co(struct api_request *request,
 	struct block_source *source, const char *name)
 {
@@ -237,8 +250,7 @@ static void create_internal_co(struct api_request *request,
 		return;
 	else if (request->dry_run)
 		plan_internal_co(request, source, name);
-	else if (spec_snapshot_create_co(
-			 source, name, SPEC_GATE_DEADLINE_NS, &err))
+	else if (make_internal_co(source, name, &err))
 		api_fail(request, &err);
 	else
 		created_co(request, source, name);

@@ -100,6 +100,18 @@ void snapshot_went_back_co(struct api_request *request,
 	json_decref(items);
 }
 
+static int go_back_co(struct block_source *source,
+	const struct snapshot_way *way, struct err *err)
+{
+	struct spec_patience patience = {0};
+	int failed;
+	do
+		failed = spec_snapshot_revert_co(source, way->snapshot,
+			way->safety, SPEC_GATE_DEADLINE_NS, err);
+	while (spec_try_again_co(source, &patience, failed, err));
+	return failed;
+}
+
 /* To one that the image keeps. */
 static void revert_inside_co(struct api_request *request,
 	struct block_source *source, const struct snapshot_way *way)
@@ -112,8 +124,7 @@ static void revert_inside_co(struct api_request *request,
 		snapshot_plan_back_co(request, way);
 	else if (!snapshot_may_destroy(request, way))
 		return;
-	else if (spec_snapshot_revert_co(source, way->snapshot, way->safety,
-			 SPEC_GATE_DEADLINE_NS, &err))
+	else if (go_back_co(source, way, &err))
 		api_fail(request, &err);
 	else
 		snapshot_went_back_co(request, source, way, false);

@@ -82,6 +82,17 @@ static void made(struct api_request *request, const char *name, bool recorded)
 	api_answer(request, 200, answer);
 }
 
+static int make_inside_co(
+	struct snapshot_moment *moment, const char *name, struct err *err)
+{
+	struct spec_patience patience = {0};
+	int failed;
+	do
+		failed = snapshot_moment_make_co(moment, name, err);
+	while (spec_try_again_co(moment->source[0], &patience, failed, err));
+	return failed;
+}
+
 static void create_inside_co(struct api_request *request, const char *name)
 {
 	struct err err = {0};
@@ -98,7 +109,7 @@ static void create_inside_co(struct api_request *request, const char *name)
 				"parked",
 				"a snapshot is made in the image; hosts wait "
 				"until nothing is in flight in any of them");
-		else if (snapshot_moment_make_co(&moment, name, &err))
+		else if (make_inside_co(&moment, name, &err))
 			api_fail(request, &err);
 		else
 			made(request, name, false);
