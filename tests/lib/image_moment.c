@@ -168,30 +168,27 @@ void image_becomes(struct image_volume *volume, const uint8_t *content)
 void image_workers_start(struct image_volume *volume)
 {
 	struct image_life *life = volume->life;
+	const struct model_load like = {.task.argument = life,
+		.source = volume->source,
+		.weight = {[LOAD_READ] = 8,
+			[LOAD_WRITE] = 8,
+			[LOAD_FUA] = 1,
+			[LOAD_ZERO] = 1,
+			[LOAD_UNMAP] = 1,
+			[LOAD_DISCARD] = 1,
+			[LOAD_COMPARE] = 2,
+			[LOAD_FLUSH] = 2},
+		.sectors = &life->sectors,
+		.unit_sectors = 1,
+		.most_units = 12,
+		.more = more};
 
+	model_load_plan(volume->load, IMAGE_WORKERS, &like, &life->random);
 	for (unsigned i = 0; i < IMAGE_WORKERS; i++) {
-		struct model_load *load = &volume->load[i];
-
-		*load = (struct model_load){
-			.task = {.run_co = model_load_run_co, .argument = life},
-			.source = volume->source,
-			.model = sector_model_new(IMAGE_REGION),
-			.random = prng_next(&life->random),
-			.weight = {[LOAD_READ] = 8,
-				[LOAD_WRITE] = 8,
-				[LOAD_FUA] = 1,
-				[LOAD_ZERO] = 1,
-				[LOAD_UNMAP] = 1,
-				[LOAD_DISCARD] = 1,
-				[LOAD_COMPARE] = 2,
-				[LOAD_FLUSH] = 2},
-			.first_sector = i * IMAGE_REGION,
-			.sectors = &life->sectors,
-			.unit_sectors = 1,
-			.most_units = 12,
-			.more = more};
-		stack_rig_start(life->rig, i % life->rig->lanes, &load->task);
+		volume->load[i].model = sector_model_new(IMAGE_REGION);
+		volume->load[i].first_sector = i * IMAGE_REGION;
 	}
+	model_load_start_all(life->rig, volume->load, IMAGE_WORKERS);
 }
 
 void image_workers_end_co(struct image_volume *volume)

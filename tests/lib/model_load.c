@@ -194,6 +194,32 @@ void model_load_run_co(struct stack_rig_task *task)
 	free(data);
 }
 
+void model_load_plan(struct model_load *load, unsigned count,
+	const struct model_load *like, uint64_t *random)
+{
+	for (unsigned i = 0; i < count; i++) {
+		load[i] = *like;
+		load[i].task.run_co = model_load_run_co;
+		load[i].random = prng_next(random);
+	}
+}
+
+void model_load_start_all(
+	struct stack_rig *rig, struct model_load *load, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		load[i].done = 0;
+		load[i].task.done = false;
+		stack_rig_start(rig, i % rig->lanes, &load[i].task);
+	}
+}
+
+void model_load_join_all_co(struct model_load *load, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		stack_rig_join_co(&load[i].task);
+}
+
 void model_load_verify_co(struct stack_rig *rig, struct model_load *load)
 {
 	struct piece piece = {.load = load,

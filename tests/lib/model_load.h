@@ -44,6 +44,14 @@ struct model_load {
 /* As stack_rig_task.run_co. Ends the program at the first wrong thing. */
 void model_load_run_co(struct stack_rig_task *task);
 
+/* Workers like `like`, each with random numbers of its own, from *random. */
+void model_load_plan(struct model_load *load, unsigned count,
+	const struct model_load *like, uint64_t *random);
+/* All of them, from their beginning, on the rig's lanes by turns; until all have ended. */
+void model_load_start_all(
+	struct stack_rig *rig, struct model_load *load, unsigned count);
+void model_load_join_all_co(struct model_load *load, unsigned count);
+
 /* What is read now, all of it, by one that has waited for everything. */
 void model_load_verify_co(struct stack_rig *rig, struct model_load *load);
 

@@ -383,34 +383,28 @@ static bool more(struct model_load *load)
 
 static void start_workers(struct changer *changer)
 {
-	unsigned i;
+	const struct model_load like = {.task.argument = changer,
+		.source = changer->source,
+		.weight = {[LOAD_READ] = 8,
+			[LOAD_WRITE] = 8,
+			[LOAD_FUA] = 1,
+			[LOAD_ZERO] = 1,
+			[LOAD_UNMAP] = 1,
+			[LOAD_DISCARD] = 1,
+			[LOAD_COMPARE] = 2,
+			[LOAD_FLUSH] = 1},
+		.sectors = &changer->sectors,
+		.unit_sectors = 1,
+		.most_units = 12,
+		.more = more};
 
 	changer->sectors = REGION;
-	for (i = 0; i < WORKERS; i++) {
-		struct model_load *load = &changer->load[i];
-
-		*load = (struct model_load){
-			.task = {.run_co = model_load_run_co,
-				.argument = changer},
-			.source = changer->source,
-			.model = sector_model_new(REGION),
-			.random = prng_next(&changer->random),
-			.weight = {[LOAD_READ] = 8,
-				[LOAD_WRITE] = 8,
-				[LOAD_FUA] = 1,
-				[LOAD_ZERO] = 1,
-				[LOAD_UNMAP] = 1,
-				[LOAD_DISCARD] = 1,
-				[LOAD_COMPARE] = 2,
-				[LOAD_FLUSH] = 1},
-			.first_sector = i * REGION,
-			.sectors = &changer->sectors,
-			.unit_sectors = 1,
-			.most_units = 12,
-			.more = more};
-		stack_rig_start(
-			changer->rig, i % changer->rig->lanes, &load->task);
+	model_load_plan(changer->load, WORKERS, &like, &changer->random);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		changer->load[i].model = sector_model_new(REGION);
+		changer->load[i].first_sector = i * REGION;
 	}
+	model_load_start_all(changer->rig, changer->load, WORKERS);
 }
 
 static void end_workers_co(struct changer *changer)

@@ -13,6 +13,8 @@
 
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
+#include "blockcore/core/core.h"
+#include "blockcore/format/format.h"
 #include "tests/lib/no_uring.h"
 #include "tests/lib/stack_sim.h"
 #include "tests/lib/stack_threads.h"
@@ -62,8 +64,9 @@ struct stack_rig *stack_rig_new(const struct stack_rig_setup *setup)
 		full.pool_bytes = POOL_BYTES;
 	rig->lanes = full.lanes;
 	rig->watcher.driver_failed = driver_failed;
-	make_folder(rig);
 	rig->simulated = !strcmp(full.world, "simulated");
+	if (!rig->simulated)
+		make_folder(rig);
 	rig->ops = rig->simulated ? &stack_sim_ops : &stack_threads_ops;
 	rig->ops->start(rig, &full);
 	return rig;
@@ -92,7 +95,8 @@ void stack_rig_free(struct stack_rig *rig)
 		doc_free(text->doc);
 		free(text);
 	}
-	remove_folder(rig->folder);
+	if (!rig->simulated)
+		remove_folder(rig->folder);
 	free(rig);
 }
 
@@ -402,4 +406,34 @@ void stack_rig_expect_co(struct stack_rig *rig, struct block_source *source,
 				(unsigned long long)(offset_bytes + i), data[i],
 				expected ? expected[i] : 0);
 	free(data);
+}
+
+int stack_rig_stamp_co(struct stack_rig *rig, struct block_source *source,
+	uint8_t stamp, uint64_t offset_bytes)
+{
+	uint8_t data[4096];
+
+	memset(data, stamp, sizeof data);
+	return block_transfer_co(source, block_core_lane(rig->core, 0),
+		BLOCK_WRITE, 0, offset_bytes, sizeof data, data);
+}
+
+int stack_rig_stamp_of_co(struct stack_rig *rig, struct block_source *source,
+	uint64_t offset_bytes)
+{
+	uint8_t data[512];
+	int error = block_transfer_co(source, block_core_lane(rig->core, 0),
+		BLOCK_READ, 0, offset_bytes, sizeof data, data);
+
+	return error ? error : data[0];
+}
+
+struct block_source *stack_rig_backing(const struct block_source *source)
+{
+	const struct block_driver *bottom = block_stack_bottom(source->current);
+
+	return bottom->kind->role == BLOCK_VIEW
+		? container_of(bottom, struct block_view, driver)
+			  ->format->backing
+		: NULL;
 }

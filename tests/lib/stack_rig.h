@@ -83,6 +83,15 @@ void stack_rig_until_co(struct stack_rig *rig, struct block_source *source,
 char *stack_rig_command_co(struct stack_rig *rig, struct block_source *source,
 	const char *driver, const char *verb, const char *arguments);
 
+/* Writes 4096 bytes of this value, durable or not; 0 or -errno. */
+int stack_rig_stamp_co(struct stack_rig *rig, struct block_source *source,
+	uint8_t stamp, uint64_t offset_bytes);
+/* The first byte there, or -errno. */
+int stack_rig_stamp_of_co(struct stack_rig *rig, struct block_source *source,
+	uint64_t offset_bytes);
+/* What the image that the source shows stands on; NULL: nothing. */
+struct block_source *stack_rig_backing(const struct block_source *source);
+
 /* A request in flight beside the coroutine that made it. */
 struct stack_rig_request {
 	struct block_request request;

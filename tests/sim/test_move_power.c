@@ -246,22 +246,18 @@ static bool more(struct model_load *load)
 
 static void load_start(struct run *run)
 {
-	for (unsigned i = 0; i < WORKERS; i++) {
-		struct model_load *load = &run->load[i];
+	struct model_load like = {.task.argument = run,
+		.source = run->source,
+		.model = run->cuts.model,
+		.sectors = &run->sectors,
+		.unit_sectors = 1,
+		.most_units = 12,
+		.fua_percent = 30,
+		.more = more};
 
-		*load = (struct model_load){.task.run_co = model_load_run_co,
-			.task.argument = run,
-			.source = run->source,
-			.model = run->cuts.model,
-			.random = prng_next(&run->random),
-			.sectors = &run->sectors,
-			.unit_sectors = 1,
-			.most_units = 12,
-			.fua_percent = 30,
-			.more = more};
-		memcpy(load->weight, run->script->weight, sizeof load->weight);
-		stack_rig_start(run->rig, i % LANES, &load->task);
-	}
+	memcpy(like.weight, run->script->weight, sizeof like.weight);
+	model_load_plan(run->load, WORKERS, &like, &run->random);
+	model_load_start_all(run->rig, run->load, WORKERS);
 }
 
 static void step_co(struct run *run, const struct step *step)
@@ -273,8 +269,7 @@ static void step_co(struct run *run, const struct step *step)
 	else
 		job_co(run, step);
 	run->moving = false;
-	for (unsigned i = 0; i < WORKERS; i++)
-		stack_rig_join_co(&run->load[i].task);
+	model_load_join_all_co(run->load, WORKERS);
 }
 
 static void body_co(struct stack_rig *rig, void *argument)

@@ -31,25 +31,6 @@ struct shot {
 	char name[2 * BLOCK_NAME_BYTES];
 };
 
-static int write_co(
-	struct stack_rig *rig, struct block_source *source, uint8_t stamp)
-{
-	uint8_t data[4096];
-
-	memset(data, stamp, sizeof data);
-	return block_transfer_co(source, block_core_lane(rig->core, 0),
-		BLOCK_WRITE, 0, 0, sizeof data, data);
-}
-
-static int read_co(struct stack_rig *rig, struct block_source *source)
-{
-	uint8_t data[512];
-	int error = block_transfer_co(source, block_core_lane(rig->core, 0),
-		BLOCK_READ, 0, 0, sizeof data, data);
-
-	return error ? error : data[0];
-}
-
 static void overlay_co(struct stack_rig *rig, struct block_source *source,
 	const char *document)
 {
@@ -64,11 +45,11 @@ static void overlay_co(struct stack_rig *rig, struct block_source *source,
 static void begin_co(struct stack_rig *rig, struct shot *shot)
 {
 	shot->a = stack_rig_source_co(rig, RAW);
-	CHECK_INT(write_co(rig, shot->a, 1), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, shot->a, 1, 0), 0);
 	overlay_co(rig, shot->a, OVERLAY("b.qcow2"));
-	CHECK_INT(write_co(rig, shot->a, 2), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, shot->a, 2, 0), 0);
 	overlay_co(rig, shot->a, OVERLAY("c.qcow2"));
-	CHECK_INT(write_co(rig, shot->a, 3), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, shot->a, 3, 0), 0);
 }
 
 static const char *view_of(struct shot *shot, const char *image)
@@ -94,10 +75,10 @@ static void shown_co(struct stack_rig *rig, void *argument)
 	begin_co(rig, &shot);
 	struct block_source *first = show_co(rig, &shot, "image: a.raw");
 	struct block_source *second = show_co(rig, &shot, "image: b.qcow2");
-	CHECK_INT(read_co(rig, first), 1);
-	CHECK_INT(read_co(rig, second), 2);
-	CHECK_INT(read_co(rig, shot.a), 3);
-	CHECK_INT(write_co(rig, first, 9), -EROFS);
+	CHECK_INT(stack_rig_stamp_of_co(rig, first, 0), 1);
+	CHECK_INT(stack_rig_stamp_of_co(rig, second, 0), 2);
+	CHECK_INT(stack_rig_stamp_of_co(rig, shot.a, 0), 3);
+	CHECK_INT(stack_rig_stamp_co(rig, first, 9, 0), -EROFS);
 	CHECK(first->current->info.read_only);
 	/* What is printed builds the same. */
 	FILE *out = open_memstream(&text, &bytes);
@@ -105,13 +86,13 @@ static void shown_co(struct stack_rig *rig, void *argument)
 	fclose(out);
 	CHECK(strstr(text, "\"view\": {\"image\": \"a.raw\"}") != NULL);
 	struct block_source *again = stack_rig_source_co(rig, text);
-	CHECK_INT(read_co(rig, again), 1);
+	CHECK_INT(stack_rig_stamp_of_co(rig, again, 0), 1);
 	free(text);
 	/* They stay as they are, whatever is put over them. */
 	overlay_co(rig, shot.a, OVERLAY("d.qcow2"));
-	CHECK_INT(write_co(rig, shot.a, 4), 0);
-	CHECK_INT(read_co(rig, first), 1);
-	CHECK_INT(read_co(rig, second), 2);
+	CHECK_INT(stack_rig_stamp_co(rig, shot.a, 4, 0), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, first, 0), 1);
+	CHECK_INT(stack_rig_stamp_of_co(rig, second, 0), 2);
 	block_source_put_co(again);
 	block_source_put_co(second);
 	block_source_put_co(first);
@@ -131,10 +112,10 @@ static void cloned_co(struct stack_rig *rig, void *argument)
 		"size: 4M}}, backing: %s}",
 		view_of(&shot, "image: a.raw"));
 	struct block_source *clone = stack_rig_source_co(rig, document);
-	CHECK_INT(read_co(rig, clone), 1);
-	CHECK_INT(write_co(rig, clone, 7), 0);
-	CHECK_INT(read_co(rig, clone), 7);
-	CHECK_INT(read_co(rig, shot.a), 3);
+	CHECK_INT(stack_rig_stamp_of_co(rig, clone, 0), 1);
+	CHECK_INT(stack_rig_stamp_co(rig, clone, 7, 0), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, clone, 0), 7);
+	CHECK_INT(stack_rig_stamp_of_co(rig, shot.a, 0), 3);
 	/* The first cannot come to stand on the second. */
 	struct err err = {0};
 	snprintf(document, sizeof document, "{format: {type: qcow2, file: %s}}",
@@ -181,8 +162,8 @@ static void held_co(struct stack_rig *rig, void *argument)
 	job_refused_co(rig, shot.a, "flatten", holder);
 	CHECK_INT(spec_swap_bottom_co(shot.a, &swap, &err), -EBUSY);
 	CHECK_ERR(&err, holder);
-	CHECK_INT(read_co(rig, view), 2);
-	CHECK_INT(read_co(rig, shot.a), 3);
+	CHECK_INT(stack_rig_stamp_of_co(rig, view, 0), 2);
+	CHECK_INT(stack_rig_stamp_of_co(rig, shot.a, 0), 3);
 	block_source_put_co(view);
 	CHECK_INT(spec_swap_bottom_co(shot.a, &swap, &err), 0);
 	block_source_put_co(shot.a);

@@ -89,27 +89,6 @@ static struct block_driver *bottom_of(struct block_source *source)
 	return source->current->driver[source->current->count - 1];
 }
 
-static struct block_source *backing_of(struct block_source *source)
-{
-	struct block_driver *bottom = bottom_of(source);
-
-	return bottom->kind->role == BLOCK_VIEW
-		? container_of(bottom, struct block_view, driver)
-			  ->format->backing
-		: NULL;
-}
-
-static void write_co(struct stack_rig *rig, struct block_source *source,
-	uint8_t stamp, uint64_t offset)
-{
-	uint8_t data[4096];
-
-	memset(data, stamp, sizeof data);
-	CHECK_INT(block_transfer_co(source, block_core_lane(rig->core, 0),
-			  BLOCK_WRITE, 0, offset, sizeof data, data),
-		0);
-}
-
 static void zero_co(
 	struct stack_rig *rig, struct block_source *source, uint64_t offset)
 {
@@ -154,15 +133,15 @@ static void migrate_co(struct stack_rig *rig, void *argument)
 	struct block_source *source = stack_rig_source_co(rig, MEM);
 
 	(void)argument;
-	write_co(rig, source, 1, 0);
-	write_co(rig, source, 2, BYTES - 4096);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, BYTES - 4096), 0);
 	run_co(rig, source, "migrate", TO_QCOW2);
 	CHECK_INT(bottom_of(source)->kind->role, BLOCK_VIEW);
 	expect_clean_co(source);
 	expect_co(rig, source, 0, 1);
 	expect_co(rig, source, 4096, 0);
 	expect_co(rig, source, BYTES - 4096, 2);
-	write_co(rig, source, 3, 8192);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 3, 8192), 0);
 	run_co(rig, source, "migrate", TO_MEM);
 	CHECK_INT(bottom_of(source)->kind->role, BLOCK_PROTOCOL);
 	expect_co(rig, source, 8192, 3);
@@ -175,13 +154,13 @@ static void commit_co(struct stack_rig *rig, void *argument)
 	struct block_source *source = stack_rig_source_co(rig, MEM);
 
 	(void)argument;
-	write_co(rig, source, 1, 0);
-	write_co(rig, source, 2, 4096);
-	write_co(rig, source, 3, 1 << 20);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, 4096), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 3, 1 << 20), 0);
 	snapshot_co(rig, source, 0);
-	write_co(rig, source, 4, 4096);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 4, 4096), 0);
 	zero_co(rig, source, 1 << 20);
-	write_co(rig, source, 5, 3 << 20);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 5, 3 << 20), 0);
 	run_co(rig, source, "commit", "{}");
 	CHECK_INT(bottom_of(source)->kind->role, BLOCK_PROTOCOL);
 	expect_clean_co(source);
@@ -189,7 +168,7 @@ static void commit_co(struct stack_rig *rig, void *argument)
 	expect_co(rig, source, 4096, 4);
 	expect_co(rig, source, 1 << 20, 0);
 	expect_co(rig, source, 3 << 20, 5);
-	write_co(rig, source, 6, 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 6, 0), 0);
 	expect_co(rig, source, 0, 6);
 	refused_co(rig, source, "commit", "{}", "no image with a backing");
 	block_source_put_co(source);
@@ -200,20 +179,20 @@ static void flatten_co(struct stack_rig *rig, void *argument)
 	struct block_source *source = stack_rig_source_co(rig, MEM);
 
 	(void)argument;
-	write_co(rig, source, 1, 0);
-	write_co(rig, source, 2, 4096);
-	write_co(rig, source, 3, 1 << 20);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, 4096), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 3, 1 << 20), 0);
 	snapshot_co(rig, source, 0);
-	write_co(rig, source, 4, 4096);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 4, 4096), 0);
 	zero_co(rig, source, 1 << 20);
 	run_co(rig, source, "flatten", "{}");
 	CHECK_INT(bottom_of(source)->kind->role, BLOCK_VIEW);
-	CHECK(!backing_of(source));
+	CHECK(!stack_rig_backing(source));
 	expect_clean_co(source);
 	expect_co(rig, source, 0, 1);
 	expect_co(rig, source, 4096, 4);
 	expect_co(rig, source, 1 << 20, 0);
-	write_co(rig, source, 6, 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 6, 0), 0);
 	expect_co(rig, source, 0, 6);
 	refused_co(rig, source, "flatten", "{}", "has no backing file");
 	block_source_put_co(source);
@@ -233,13 +212,13 @@ static void load_co(struct stack_rig *rig, void *argument)
 		run_co(rig, source, "migrate", TO_QCOW2);
 		snapshot_co(rig, source, 0);
 		run_co(rig, source, "commit", "{}");
-		CHECK(!backing_of(source));
+		CHECK(!stack_rig_backing(source));
 		snapshot_co(rig, source, 0);
 		snapshot_co(rig, source, 0);
 		run_co(rig, source, "commit", "{}");
-		CHECK(backing_of(source));
+		CHECK(stack_rig_backing(source));
 		run_co(rig, source, "flatten", "{}");
-		CHECK(!backing_of(source));
+		CHECK(!stack_rig_backing(source));
 		run_co(rig, source, "copy", TO_MEM);
 		run_co(rig, source, "migrate", TO_MEM);
 	}
@@ -262,8 +241,9 @@ static void moment_co(struct stack_rig *rig, void *argument)
 	job = start_co(rig, source, "copy",
 		"{to: {protocol: {type: file, path: copy, size: 4M}}}");
 	for (unsigned i = 1; i < 200; i++) {
-		write_co(rig, source, (uint8_t)i, 3 << 20);
-		write_co(rig, source, (uint8_t)i, 0);
+		CHECK_INT(stack_rig_stamp_co(rig, source, (uint8_t)i, 3 << 20),
+			0);
+		CHECK_INT(stack_rig_stamp_co(rig, source, (uint8_t)i, 0), 0);
 	}
 	end_co(job, JOB_DONE, NULL);
 	copy = stack_rig_source_co(rig, "protocol: {type: file, path: copy}");
@@ -286,11 +266,11 @@ static void target_fails_co(struct stack_rig *rig, void *argument)
 	struct job *job;
 
 	(void)argument;
-	write_co(rig, source, 1, 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
 	job = start_co(rig, source, "migrate",
 		"{to: {listeners: [{type: fault, name: f, rules: [{op: write, "
 		"error: ENOSPC}]}], protocol: {type: mem, size: 4M}}}");
-	write_co(rig, source, 2, 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, 0), 0);
 	end_co(job, JOB_FAILED, "No space left");
 	CHECK_INT(bottom_of(source)->kind->role, BLOCK_PROTOCOL);
 	expect_clean_co(source);
@@ -306,7 +286,7 @@ static void cancel_co(struct stack_rig *rig, void *argument)
 
 	(void)argument;
 	free(stack_rig_command_co(rig, source, "f", "hold", "{op: read}"));
-	write_co(rig, source, 1, 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
 	job = start_co(rig, source, "migrate", TO_MEM);
 	stack_rig_until_co(rig, source, "held", 1);
 	/* Nobody pulls the source away from below it. */
@@ -333,7 +313,7 @@ static void checks_co(struct stack_rig *rig, void *argument)
 		"size: 4M}");
 
 	(void)argument;
-	write_co(rig, other, 1, 0);
+	CHECK_INT(stack_rig_stamp_co(rig, other, 1, 0), 0);
 	block_source_put_co(other);
 	refused_co(rig, source, "copy",
 		"{to: {protocol: {type: mem, size: "
@@ -383,16 +363,17 @@ static void space_co(struct stack_rig *rig, void *argument)
 		"\"off\", size: 4M, file: {protocol: {type: mem, size: 32M}}}");
 
 	(void)argument;
-	write_co(rig, source, 1, 0);
-	write_co(rig, source, 1, 4096);
-	write_co(rig, source, 1, 1 << 20);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 4096), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 1 << 20), 0);
 	snapshot_co(rig, source, 0);
 	CHECK_INT(needs_co(rig, source, "commit"), 0);
 	CHECK_INT(needs_co(rig, source, "flatten"), 3 * 4096);
-	write_co(rig, source, 2, 4096); /* there is a place for it below */
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, 4096),
+		0); /* there is a place for it below */
 	CHECK_INT(needs_co(rig, source, "commit"), 0);
 	CHECK_INT(needs_co(rig, source, "flatten"), 2 * 4096);
-	write_co(rig, source, 2, 2 << 20);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, 2 << 20), 0);
 	CHECK_INT(needs_co(rig, source, "commit"), 4096);
 	CHECK_INT(needs_co(rig, source, "flatten"), 2 * 4096);
 	block_source_put_co(source);

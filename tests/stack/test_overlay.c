@@ -64,16 +64,6 @@ static void refused_co(struct stack_rig *rig, struct block_source *source,
 	CHECK_INT(source->current->generation, generation);
 }
 
-/* What the source shows lies over this. */
-static struct block_source *backing_of(struct block_source *source)
-{
-	struct block_stack *stack = source->current;
-	struct block_driver *bottom = stack->driver[stack->count - 1];
-
-	CHECK_INT(bottom->kind->role, BLOCK_VIEW);
-	return container_of(bottom, struct block_view, driver)->format->backing;
-}
-
 static bool has(struct block_source *source, const char *listener)
 {
 	const struct block_stack *stack = source->current;
@@ -85,27 +75,6 @@ static bool has(struct block_source *source, const char *listener)
 	return false;
 }
 
-static int write_co(struct stack_rig *rig, struct block_source *source,
-	uint8_t stamp, uint64_t offset)
-{
-	uint8_t data[4096];
-
-	memset(data, stamp, sizeof data);
-	return block_transfer_co(source, block_core_lane(rig->core, 0),
-		BLOCK_WRITE, 0, offset, sizeof data, data);
-}
-
-/* The first byte there, or -errno. */
-static int read_co(
-	struct stack_rig *rig, struct block_source *source, uint64_t offset)
-{
-	uint8_t data[512];
-	int error = block_transfer_co(source, block_core_lane(rig->core, 0),
-		BLOCK_READ, 0, offset, sizeof data, data);
-
-	return error ? error : data[0];
-}
-
 /* -- content -------------------------------------------------------------- */
 
 static void content_co(struct stack_rig *rig, void *argument)
@@ -115,25 +84,28 @@ static void content_co(struct stack_rig *rig, void *argument)
 	uint64_t old = source->current->generation;
 
 	(void)argument;
-	CHECK_INT(write_co(rig, source, 1, 0), 0);
-	CHECK_INT(write_co(rig, source, 2, 4096), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, 4096), 0);
 	snapshot_co(rig, source, NULL);
 	CHECK_INT(source->current->info.size_bytes, BYTES);
 	CHECK(source->current->generation > old);
-	CHECK_INT(read_co(rig, source, 0), 1);
-	CHECK_INT(write_co(rig, source, 3, 0), 0);
-	CHECK_INT(read_co(rig, source, 0), 3);
-	CHECK_INT(read_co(rig, source, 4096), 2);
-	CHECK_INT(read_co(rig, source, 8192), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 1);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 3, 0), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 3);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 4096), 2);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 8192), 0);
 	/* What was there before stays as it was. */
-	CHECK_INT(read_co(rig, backing_of(source), 0), 1);
+	CHECK_INT(stack_rig_stamp_of_co(rig, stack_rig_backing(source), 0), 1);
 	/* Again, over the first. */
 	snapshot_co(rig, source, NULL);
-	CHECK_INT(write_co(rig, source, 4, 4096), 0);
-	CHECK_INT(read_co(rig, source, 0), 3);
-	CHECK_INT(read_co(rig, source, 4096), 4);
-	CHECK_INT(read_co(rig, backing_of(source), 4096), 2);
-	CHECK_INT(read_co(rig, backing_of(backing_of(source)), 0), 1);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 4, 4096), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 3);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 4096), 4);
+	CHECK_INT(
+		stack_rig_stamp_of_co(rig, stack_rig_backing(source), 4096), 2);
+	CHECK_INT(stack_rig_stamp_of_co(
+			  rig, stack_rig_backing(stack_rig_backing(source)), 0),
+		1);
 	block_source_put_co(source);
 }
 
@@ -170,7 +142,8 @@ static void document_co(struct stack_rig *rig, void *argument)
 	struct block_source *twin = stack_rig_source_co(rig, text);
 	CHECK_INT(twin->current->info.size_bytes, BYTES);
 	CHECK(has(twin, "s") && !has(twin, "f"));
-	CHECK(has(backing_of(twin), "f") && !has(backing_of(twin), "s"));
+	CHECK(has(stack_rig_backing(twin), "f") &&
+		!has(stack_rig_backing(twin), "s"));
 	free(text);
 	block_source_put_co(twin);
 	block_source_put_co(source);
@@ -194,17 +167,20 @@ static void anchors_co(struct stack_rig *rig, void *argument)
 	struct block_source *source = stack_rig_source_co(rig, LIMITED);
 
 	(void)argument;
-	CHECK_INT(write_co(rig, source, 1, FAULTY_WRITE), -EIO);
-	CHECK_INT(write_co(rig, source, 1, FAULTY_READ), 0);
-	CHECK_INT(read_co(rig, source, FAULTY_READ), -EIO);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, FAULTY_WRITE), -EIO);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, FAULTY_READ), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, FAULTY_READ), -EIO);
 	snapshot_co(rig, source, NULL);
 	CHECK(has(source, "t") && !has(source, "f"));
-	CHECK(has(backing_of(source), "f") && !has(backing_of(source), "t"));
-	CHECK_INT(write_co(rig, source, 2, FAULTY_WRITE), 0);
-	CHECK_INT(read_co(rig, source, FAULTY_READ), -EIO); /* from below */
-	CHECK_INT(write_co(rig, source, 2, FAULTY_READ), 0);
-	CHECK_INT(read_co(rig, source, FAULTY_READ), 2); /* from the new one */
-	CHECK_INT(read_co(rig, source, FAULTY_WRITE), 2);
+	CHECK(has(stack_rig_backing(source), "f") &&
+		!has(stack_rig_backing(source), "t"));
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, FAULTY_WRITE), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, FAULTY_READ),
+		-EIO); /* from below */
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, FAULTY_READ), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, FAULTY_READ),
+		2); /* from the new one */
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, FAULTY_WRITE), 2);
 	block_source_put_co(source);
 }
 
@@ -214,13 +190,16 @@ static void overridden_co(struct stack_rig *rig, void *argument)
 	struct block_source *source = stack_rig_source_co(rig, LIMITED);
 
 	(void)argument;
-	CHECK_INT(write_co(rig, source, 1, FAULTY_READ), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, FAULTY_READ), 0);
 	snapshot_co(rig, source, "{f: head, t: image}");
 	CHECK(has(source, "f") && !has(source, "t"));
-	CHECK(has(backing_of(source), "t") && !has(backing_of(source), "f"));
-	CHECK_INT(write_co(rig, source, 2, FAULTY_WRITE), -EIO);
-	CHECK_INT(read_co(rig, source, FAULTY_READ), -EIO);
-	CHECK_INT(read_co(rig, backing_of(source), FAULTY_READ), 1);
+	CHECK(has(stack_rig_backing(source), "t") &&
+		!has(stack_rig_backing(source), "f"));
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, FAULTY_WRITE), -EIO);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, FAULTY_READ), -EIO);
+	CHECK_INT(stack_rig_stamp_of_co(
+			  rig, stack_rig_backing(source), FAULTY_READ),
+		1);
 	block_source_put_co(source);
 }
 
@@ -230,18 +209,21 @@ static void both_and_none_co(struct stack_rig *rig, void *argument)
 
 	(void)argument;
 	snapshot_co(rig, source, "{f: both, t: drop}");
-	CHECK(!has(source, "t") && !has(backing_of(source), "t"));
-	CHECK(has(source, "f") && has(backing_of(source), "f"));
-	CHECK_INT(write_co(rig, source, 2, FAULTY_WRITE), -EIO);
-	CHECK_INT(read_co(rig, backing_of(source), FAULTY_READ), -EIO);
+	CHECK(!has(source, "t") && !has(stack_rig_backing(source), "t"));
+	CHECK(has(source, "f") && has(stack_rig_backing(source), "f"));
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, FAULTY_WRITE), -EIO);
+	CHECK_INT(stack_rig_stamp_of_co(
+			  rig, stack_rig_backing(source), FAULTY_READ),
+		-EIO);
 	/* The one below holds requests, too: it is not about to leave. */
 	free(stack_rig_command_co(
-		rig, backing_of(source), "f", "hold", "{op: read}"));
+		rig, stack_rig_backing(source), "f", "hold", "{op: read}"));
 	struct stack_rig_request held;
 	uint8_t data[512];
-	stack_rig_submit(backing_of(source), block_core_lane(rig->core, 0),
-		&held, BLOCK_READ, 0, 0, 512, data);
-	stack_rig_until_co(rig, backing_of(source), "held", 1);
+	stack_rig_submit(stack_rig_backing(source),
+		block_core_lane(rig->core, 0), &held, BLOCK_READ, 0, 0, 512,
+		data);
+	stack_rig_until_co(rig, stack_rig_backing(source), "held", 1);
 	block_cancel(&held.request);
 	CHECK_INT(stack_rig_wait_co(&held), -ECANCELED);
 	block_source_put_co(source);
@@ -257,12 +239,12 @@ static void moved_holds_co(struct stack_rig *rig, void *argument)
 	(void)argument;
 	snapshot_co(rig, source, NULL);
 	free(stack_rig_command_co(
-		rig, backing_of(source), "f", "hold", "{op: read}"));
+		rig, stack_rig_backing(source), "f", "hold", "{op: read}"));
 	stack_rig_submit(source, block_core_lane(rig->core, 0), &held,
 		BLOCK_READ, 0, 0, 512, data);
-	stack_rig_until_co(rig, backing_of(source), "held", 1);
+	stack_rig_until_co(rig, stack_rig_backing(source), "held", 1);
 	free(stack_rig_command_co(
-		rig, backing_of(source), "f", "release", NULL));
+		rig, stack_rig_backing(source), "f", "release", NULL));
 	CHECK_INT(stack_rig_wait_co(&held), 0);
 	block_source_put_co(source);
 }
@@ -290,12 +272,12 @@ static void refusals_co(struct stack_rig *rig, void *argument)
 		rig, source, OVERLAY, "{x: head}", ENOENT, "no listener 'x'");
 	refused_co(rig, source, OVERLAY, "{f: up}", EINVAL, "not 'up'");
 	refused_co(rig, source, OVERLAY, "[f]", EINVAL, "expected a map");
-	CHECK_INT(write_co(rig, used, 1, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, used, 1, 0), 0);
 	snprintf(document, sizeof document, "format: {type: qcow2, file: %s}",
 		block_source_name(used));
 	refused_co(rig, source, document, NULL, EEXIST, "an empty file");
-	CHECK_INT(write_co(rig, source, 5, 0), 0);
-	CHECK_INT(read_co(rig, source, 0), 5);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 5, 0), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 5);
 	block_source_put_co(used);
 	block_source_put_co(source);
 }
@@ -381,12 +363,12 @@ static void depth_co(struct stack_rig *rig, void *argument)
 	unsigned count = 0;
 
 	(void)argument;
-	CHECK_INT(write_co(rig, source, 7, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 7, 0), 0);
 	while (!try_co(rig, source, OVERLAY, NULL, PATIENCE_NS, &err))
 		count++;
 	CHECK_INT(count, 24);
 	CHECK_ERR(&err, "merge some of them first");
-	CHECK_INT(read_co(rig, source, 0), 7);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 7);
 	document_co(rig, NULL);
 	block_source_put_co(source);
 }
@@ -417,11 +399,11 @@ static void deadline_co(struct stack_rig *rig, void *argument)
 	CHECK_INT(try_co(rig, source, overlay, NULL, DEADLINE_NS, &err),
 		-ETIMEDOUT);
 	CHECK_ERR(&err, "nothing was changed");
-	CHECK_INT(read_co(rig, source, 0), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 0);
 	free(stack_rig_command_co(rig, holder, "holder", "release", NULL));
 	CHECK_INT(stack_rig_wait_co(&held), 0);
 	CHECK_INT(try_co(rig, source, overlay, NULL, PATIENCE_NS, &err), 0);
-	CHECK_INT(read_co(rig, source, 512), 7);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 512), 7);
 	block_source_put_co(source);
 	block_source_put_co(file);
 	block_source_put_co(holder);
@@ -445,10 +427,10 @@ static void not_durable_co(struct stack_rig *rig, void *argument)
 	CHECK_ERR(&err, "no room for the note");
 	CHECK_INT(calls, 1);
 	CHECK(has(source, "t") && has(source, "f"));
-	CHECK_INT(write_co(rig, source, 1, FAULTY_WRITE), -EIO);
-	CHECK_INT(write_co(rig, source, 1, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, FAULTY_WRITE), -EIO);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
 	snapshot_co(rig, source, NULL);
-	CHECK_INT(read_co(rig, source, 0), 1);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 1);
 	block_source_put_co(source);
 }
 

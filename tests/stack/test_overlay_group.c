@@ -67,15 +67,6 @@ static uint32_t number_co(
 	return number;
 }
 
-static struct block_source *backing_of(const struct block_source *source)
-{
-	struct block_stack *stack = source->current;
-	struct block_driver *bottom = stack->driver[stack->count - 1];
-
-	CHECK_INT(bottom->kind->role, BLOCK_VIEW);
-	return container_of(bottom, struct block_view, driver)->format->backing;
-}
-
 static void sources_co(
 	struct stack_rig *rig, struct block_source *source[SOURCES])
 {
@@ -122,13 +113,13 @@ static void moment_co(struct stack_rig *rig, void *argument)
 		if (group_co(rig, source, NULL, NULL, &err))
 			fail_msg("%s", err.text);
 		for (unsigned i = 0; i < LANES; i++) {
-			uint32_t before =
-				number_co(rig, backing_of(source[0]), 4096 * i);
+			uint32_t before = number_co(
+				rig, stack_rig_backing(source[0]), 4096 * i);
 			uint32_t first = before;
 
 			for (unsigned s = 1; s < SOURCES; s++) {
-				uint32_t here = number_co(
-					rig, backing_of(source[s]), 4096 * i);
+				uint32_t here = number_co(rig,
+					stack_rig_backing(source[s]), 4096 * i);
 
 				CHECK(here <= before && here + 1 >= first);
 				before = here;
