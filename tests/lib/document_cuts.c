@@ -9,7 +9,7 @@
 
 struct document_cut {
 	struct power_cut left;
-	unsigned document;
+	unsigned document, asides;
 	bool marked;
 	STAILQ_ENTRY(document_cut) link;
 };
@@ -31,6 +31,16 @@ void document_cuts_keep(struct document_cuts *cuts, const char *document)
 	CHECK(cuts->document[cuts->documents++] != NULL);
 }
 
+void document_cuts_put_aside(struct document_cuts *cuts)
+{
+	struct document_aside *aside = &cuts->aside[cuts->asides++];
+
+	CHECK(cuts->asides <= DOCUMENT_CUTS_DOCUMENTS);
+	aside->document = document_cuts_now(cuts);
+	aside->model = sector_model_copy(cuts->model);
+	sector_model_settle(aside->model);
+}
+
 const char *document_cuts_now(const struct document_cuts *cuts)
 {
 	return cuts->document[cuts->documents - 1];
@@ -46,6 +56,7 @@ static void cut_here(void *argument, uint64_t point)
 	CHECK(cut != NULL);
 	power_cut_take(&cut->left, cuts->rig, cuts->seed, point, cuts->model);
 	cut->document = cuts->documents - 1;
+	cut->asides = cuts->asides;
 	cut->marked = cuts->marked;
 	STAILQ_INSERT_TAIL(&cuts->cuts, cut, link);
 }
@@ -95,20 +106,19 @@ static void by_header_co(
 		doc_find(doc_find(file, "protocol"), "path")->text);
 	struct block_source *source = stack_rig_source_co(rig, text);
 	if (!power_cut_sectors_hold_co(
-		    &cuts->checking->left, rig, source, cuts->bytes))
+		    cuts->checking->left.model, rig, source, cuts->bytes))
 		lost(cuts, "its header leads elsewhere");
 	block_source_put_co(source);
 }
 
-static void reopened_co(struct stack_rig *rig, void *argument)
+static void expect_co(const struct document_cuts *cuts, struct stack_rig *rig,
+	const char *document, const struct sector_model *model,
+	const char *complaint)
 {
-	struct document_cuts *cuts = argument;
-	const char *document = cuts->document[cuts->checking->document];
 	struct block_source *source = stack_rig_source_co(rig, document);
 
-	if (!power_cut_sectors_hold_co(
-		    &cuts->checking->left, rig, source, cuts->bytes))
-		lost(cuts, "lost or made up");
+	if (!power_cut_sectors_hold_co(model, rig, source, cuts->bytes))
+		lost(cuts, complaint);
 	if (is_image(document)) {
 		char *said = stack_rig_command_co(
 			rig, source, "qcow2", "check", NULL);
@@ -118,8 +128,21 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 		free(said);
 	}
 	block_source_put_co(source);
+}
+
+static void reopened_co(struct stack_rig *rig, void *argument)
+{
+	struct document_cuts *cuts = argument;
+	const struct document_cut *cut = cuts->checking;
+	const char *document = cuts->document[cut->document];
+
+	expect_co(cuts, rig, document, cut->left.model, "lost or made up");
 	if (is_image(document))
 		by_header_co(cuts, rig);
+	for (unsigned i = 0; i < cut->asides; i++)
+		expect_co(cuts, rig, cuts->aside[i].document,
+			cuts->aside[i].model,
+			"what was put aside shows another moment");
 }
 
 void document_cuts_close(
@@ -136,6 +159,8 @@ void document_cuts_close(
 		free(cut);
 	}
 	sector_model_free(cuts->model);
+	for (unsigned i = 0; i < cuts->asides; i++)
+		sector_model_free(cuts->aside[i].model);
 	for (unsigned i = 0; i < cuts->documents; i++)
 		free(cuts->document[i]);
 }

@@ -19,6 +19,12 @@
 
 struct document_cut;
 
+/* A document that is in force no more: what it shows is what it showed then. */
+struct document_aside {
+	const char *document;
+	struct sector_model *model;
+};
+
 struct document_cuts {
 	const char *name; /* of the script, for messages */
 	uint64_t seed;
@@ -27,6 +33,8 @@ struct document_cuts {
 	uint64_t bytes; /* of the source */
 	char *document[DOCUMENT_CUTS_DOCUMENTS]; /* one after the other */
 	unsigned documents;
+	struct document_aside aside[DOCUMENT_CUTS_DOCUMENTS];
+	unsigned asides;
 	bool marked; /* cuts from now on are counted apart */
 	STAILQ_HEAD(, document_cut) cuts;
 	const struct document_cut *checking;
@@ -40,6 +48,9 @@ void document_cuts_open(struct document_cuts *cuts, const char *name,
 	uint64_t seed, uint32_t sectors);
 /* From now on it is durable; copied. */
 void document_cuts_keep(struct document_cuts *cuts, const char *document);
+/* Nothing is under way in what is in force: from now on it shows this moment, and is
+ * on the medium. Another document is kept next. */
+void document_cuts_put_aside(struct document_cuts *cuts);
 const char *document_cuts_now(const struct document_cuts *cuts);
 /* Cuts at every operation of the rig's disks; NULL: no more. */
 void document_cuts_watch(struct document_cuts *cuts, struct stack_rig *rig);

@@ -43,7 +43,15 @@ void power_cut_reopen(struct power_cut *cut,
 		sector_model_free(cut->model);
 }
 
-bool power_cut_sectors_hold_co(const struct power_cut *cut,
+void power_cut_forget(struct power_cut *cut)
+{
+	ring_world_free(cut->world);
+	sim_free(cut->sim);
+	if (cut->model)
+		sector_model_free(cut->model);
+}
+
+bool power_cut_sectors_hold_co(const struct sector_model *model,
 	struct stack_rig *rig, struct block_source *source, uint64_t bytes)
 {
 	uint8_t *data = calloc(1, bytes);
@@ -53,10 +61,10 @@ bool power_cut_sectors_hold_co(const struct power_cut *cut,
 			  BLOCK_READ, 0, 0, bytes, data),
 		0);
 	uint32_t sector = sector_model_check_cut(
-		cut->model, 0, (uint32_t)(bytes / SECTOR_BYTES), data);
+		model, 0, (uint32_t)(bytes / SECTOR_BYTES), data);
 	if (sector != UINT32_MAX)
 		sector_model_explain(
-			cut->model, sector, data + sector * SECTOR_BYTES);
+			model, sector, data + sector * SECTOR_BYTES);
 	free(data);
 	return sector == UINT32_MAX;
 }

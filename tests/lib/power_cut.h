@@ -27,9 +27,12 @@ void power_cut_take(struct power_cut *cut, struct stack_rig *rig, uint64_t seed,
 void power_cut_reopen(struct power_cut *cut,
 	void (*body_co)(struct stack_rig *rig, void *argument), void *argument);
 
-/* In that rig: reads `bytes` of the source and holds them against the model.
+/* It is not looked at: world, simulation and model are gone. */
+void power_cut_forget(struct power_cut *cut);
+
+/* In that rig: reads `bytes` of the source and holds them against the model (a cut's).
  * False, and what is wrong on standard error: something is lost or made up. */
-bool power_cut_sectors_hold_co(const struct power_cut *cut,
+bool power_cut_sectors_hold_co(const struct sector_model *model,
 	struct stack_rig *rig, struct block_source *source, uint64_t bytes);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "blockcore/base/crc32c.h"
 #include "blockcore/base/prng.h"
 #include "tests/lib/power_cut.h"
 #include "tests/lib/qcow2_cuts.h"
@@ -33,6 +34,7 @@ struct qcow2_cut {
 };
 
 static uint64_t all_cuts, all_leaks, all_qemu, all_shots;
+static uint64_t all_seeds, long_seeds, all_operations;
 
 void qcow2_cuts_describe(
 	const struct qcow2_run *run, bool made, char *out, size_t size)
@@ -53,8 +55,9 @@ void qcow2_cuts_describe(
 
 static void lost(const struct qcow2_run *run, const char *what)
 {
-	check_fail(__FILE__, __LINE__, "%s, seed %llu, point %llu: %s",
-		run->script->name, (unsigned long long)run->seed,
+	check_fail(__FILE__, __LINE__, "%s, %sseed %llu, point %llu: %s",
+		run->script->name, run->most_cuts ? "long " : "",
+		(unsigned long long)run->seed,
 		(unsigned long long)run->checking->left.point, what);
 }
 
@@ -67,7 +70,7 @@ static void check_sectors_co(struct qcow2_run *run, struct stack_rig *rig,
 
 	if (size != cut->size_bytes && size != cut->next_size_bytes)
 		lost(run, "another size");
-	if (!power_cut_sectors_hold_co(&cut->left, rig, source, size))
+	if (!power_cut_sectors_hold_co(cut->left.model, rig, source, size))
 		lost(run, "lost or made up");
 }
 
@@ -203,6 +206,21 @@ static void show_to_qemu(struct qcow2_run *run)
 	all_qemu++;
 }
 
+/* Of a run whose cuts are chosen: what each, and the run, leave in the file. */
+static void add_print(struct qcow2_run *run, const struct ring_world *world)
+{
+	uint64_t bytes = sim_world_size_bytes(world, QCOW2_CUTS_PATH);
+	uint8_t *content;
+
+	if (!run->most_cuts || bytes == UINT64_MAX)
+		return;
+	content = malloc(bytes + 1);
+	CHECK(content != NULL);
+	CHECK(sim_world_get(world, QCOW2_CUTS_PATH, 0, content, bytes));
+	run->print = crc32c(run->print, content, bytes);
+	free(content);
+}
+
 static void check_cuts(struct qcow2_run *run)
 {
 	struct qcow2_cut *cut;
@@ -210,6 +228,7 @@ static void check_cuts(struct qcow2_run *run)
 	while ((cut = STAILQ_FIRST(&run->cuts))) {
 		STAILQ_REMOVE_HEAD(&run->cuts, link);
 		run->checking = cut;
+		add_print(run, cut->left.world);
 		show_to_qemu(run);
 		power_cut_reopen(&cut->left, reopened_co, run);
 		free(cut);
@@ -219,9 +238,32 @@ static void check_cuts(struct qcow2_run *run)
 
 /* -- cutting -------------------------------------------------------------- */
 
+/* Of all points passed till now so many are chosen, all with the same chance: makes
+ * room for this one, or not. */
+static bool is_chosen(struct qcow2_run *run)
+{
+	uint64_t place = run->passed++;
+	struct qcow2_cut *cut = STAILQ_FIRST(&run->cuts);
+
+	if (!run->most_cuts || place < run->most_cuts)
+		return true;
+	place = prng_below(&run->chosen, run->passed);
+	if (place >= run->most_cuts)
+		return false;
+	while (place--)
+		cut = STAILQ_NEXT(cut, link);
+	STAILQ_REMOVE(&run->cuts, cut, qcow2_cut, link);
+	power_cut_forget(&cut->left);
+	free(cut);
+	return true;
+}
+
 static void cut_here(void *argument, uint64_t point)
 {
 	struct qcow2_run *run = argument;
+
+	if (!is_chosen(run))
+		return;
 	struct qcow2_cut *cut = calloc(1, sizeof *cut);
 
 	CHECK(cut != NULL);
@@ -253,66 +295,118 @@ static void body_co(struct stack_rig *rig, void *argument)
 	model_load_verify_co(rig, &run->load[0]);
 	block_source_put_co(run->source);
 	qcow2_cuts_watch(run, false);
+	add_print(run, rig->world);
 }
 
 static void plan_workers(struct qcow2_run *run)
 {
 	const struct qcow2_script *script = run->script;
-	unsigned i;
+	struct model_load like = {.model = run->model,
+		.sectors = &run->sectors,
+		.unit_sectors = script->unit_sectors,
+		.most_units = script->most_units,
+		.hot_units = script->hot_units,
+		.fua_percent = 30,
+		.requests = run->requests};
 
-	for (i = 0; i < QCOW2_CUTS_WORKERS; i++) {
-		struct model_load *load = &run->load[i];
-
-		*load = (struct model_load){.task.run_co = model_load_run_co,
-			.model = run->model,
-			.random = prng_next(&run->random),
-			.sectors = &run->sectors,
-			.unit_sectors = script->unit_sectors,
-			.most_units = script->most_units,
-			.hot_units = script->hot_units,
-			.fua_percent = 30,
-			.requests = REQUESTS};
-		memcpy(load->weight, script->weight, sizeof load->weight);
-	}
+	memcpy(like.weight, script->weight, sizeof like.weight);
+	model_load_plan(run->load, QCOW2_CUTS_WORKERS, &like, &run->random);
 }
 
-static void run_once(const struct qcow2_script *script, uint64_t seed)
+static unsigned number(const char *name, unsigned fallback)
 {
-	struct qcow2_run run = {.script = script,
+	const char *text = getenv(name);
+
+	return text ? (unsigned)strtoul(text, NULL, 10) : fallback;
+}
+
+/* A share of the requests for each worker and each step in which it works. */
+static void plan_long(struct qcow2_run *run, unsigned operations)
+{
+	unsigned shares = 0;
+
+	for (unsigned i = 0; i < QCOW2_CUTS_STEPS && run->script->step_co[i];
+		i++)
+		shares += qcow2_cuts_works(run->script->step_co[i]);
+	run->requests =
+		operations / QCOW2_CUTS_WORKERS / (shares ? shares : 1) + 1;
+	run->most_cuts = number("QCOW2_CUTS", 20);
+	run->chosen = ~run->seed;
+}
+
+static void run_planned(struct qcow2_run *run)
+{
+	struct stack_rig_setup setup = {.world = "simulated",
+		.lanes = LANES,
+		.seed = run->seed,
+		.direct_align_bytes = run->seed % 2 ? 512 : 4096,
+		.no_punch = run->seed & 4,
+		.no_zero_range = run->seed & 8};
+
+	STAILQ_INIT(&run->cuts);
+	run->model = sector_model_new(QCOW2_CUTS_SECTORS_MOST);
+	plan_workers(run);
+	stack_rig_test(&setup, body_co, run);
+	check_cuts(run);
+	all_seeds++;
+	all_operations += run->operations;
+	sector_model_free(run->model);
+	free(run->shot_content);
+	free(run->safe_content);
+}
+
+static struct qcow2_run run_of(const struct qcow2_script *script, uint64_t seed)
+{
+	return (struct qcow2_run){.script = script,
 		.seed = seed,
 		.random = seed,
+		.requests = REQUESTS,
 		.sectors = QCOW2_CUTS_SECTORS,
 		.size_bytes = QCOW2_CUTS_SECTORS * SECTOR_BYTES,
 		.next_size_bytes = QCOW2_CUTS_SECTORS * SECTOR_BYTES};
-	struct stack_rig_setup setup = {.world = "simulated",
-		.lanes = LANES,
-		.seed = seed,
-		.direct_align_bytes = seed % 2 ? 512 : 4096,
-		.no_punch = seed & 4,
-		.no_zero_range = seed & 8};
-
-	STAILQ_INIT(&run.cuts);
-	run.model = sector_model_new(QCOW2_CUTS_SECTORS_MOST);
-	plan_workers(&run);
-	stack_rig_test(&setup, body_co, &run);
-	check_cuts(&run);
-	sector_model_free(run.model);
-	free(run.shot_content);
-	free(run.safe_content);
 }
 
 static void test_script(void **state)
 {
-	const char *text = getenv("QCOW2_SEEDS");
-	uint64_t seeds = text ? strtoull(text, NULL, 10) : 1, seed;
+	uint64_t first = number("QCOW2_FIRST_SEED", 1), seed;
 
-	for (seed = 1; seed <= seeds; seed++)
-		run_once(*state, seed);
+	for (seed = first; seed < first + number("QCOW2_SEEDS", 1); seed++) {
+		struct qcow2_run run = run_of(*state, seed);
+
+		run_planned(&run);
+	}
+	for (seed = first; seed < first + number("QCOW2_LONG_SEEDS", 0);
+		seed++) {
+		struct qcow2_run run = run_of(*state, seed);
+
+		plan_long(&run, number("QCOW2_OPERATIONS", 2000));
+		run_planned(&run);
+		long_seeds++;
+	}
+}
+
+/* Of a seed that has failed every byte is to be the same again. */
+static void test_replay(void **state)
+{
+	struct qcow2_run run[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		run[i] = run_of(*state, 3);
+		plan_long(&run[i], 200);
+		run_planned(&run[i]);
+	}
+	CHECK_INT(run[0].passed, run[1].passed);
+	CHECK_INT(run[0].operations, run[1].operations);
+	CHECK_INT(run[0].print, run[1].print);
+	run[1] = run_of(*state, 4);
+	plan_long(&run[1], 200);
+	run_planned(&run[1]);
+	CHECK(run[0].print != run[1].print);
 }
 
 int qcow2_cuts_main(const struct qcow2_script *scripts, size_t count)
 {
-	struct CMUnitTest *tests = calloc(count, sizeof *tests);
+	struct CMUnitTest *tests = calloc(count + 1, sizeof *tests);
 	int failed;
 	size_t i;
 
@@ -321,12 +415,21 @@ int qcow2_cuts_main(const struct qcow2_script *scripts, size_t count)
 		tests[i] = (struct CMUnitTest){.name = scripts[i].name,
 			.test_func = test_script,
 			.initial_state = (void *)&scripts[i]};
+	tests[count] = (struct CMUnitTest){.name = "a seed replays",
+		.test_func = test_replay,
+		.initial_state = (void *)&scripts[0]};
 	cmocka_set_test_filter(getenv("QCOW2_SCRIPT"));
-	failed =
-		_cmocka_run_group_tests("power cuts", tests, count, NULL, NULL);
+	failed = _cmocka_run_group_tests(
+		"power cuts", tests, count + 1, NULL, NULL);
 	free(tests);
 	printf("figure qcow2-power-cut-points value=%llu\n",
 		(unsigned long long)all_cuts);
+	printf("figure qcow2-power-cut-seeds value=%llu\n",
+		(unsigned long long)all_seeds);
+	printf("figure qcow2-power-cut-long-seeds value=%llu\n",
+		(unsigned long long)long_seeds);
+	printf("figure qcow2-power-cut-operations value=%llu\n",
+		(unsigned long long)all_operations);
 	printf("figure qcow2-power-cut-images-by-qemu value=%llu\n",
 		(unsigned long long)all_qemu);
 	printf("figure qcow2-power-cut-images-with-leaks value=%llu\n",

@@ -6,7 +6,10 @@
  * allows (last flushed or later, nothing else), and the image's own check finds
  * leaks at worst. A share of the images goes to qemu-img check (0 or 3).
  *
- * QCOW2_SEEDS: runs of each script (default 1). QCOW2_QEMU: every n-th image is
+ * QCOW2_SEEDS: runs of each script (default 1). QCOW2_LONG_SEEDS: besides, runs of each
+ * of QCOW2_OPERATIONS requests (default 2000) with QCOW2_CUTS cuts (default 20), at
+ * places that the seed chooses (default 0). QCOW2_FIRST_SEED: the first of both (default
+ * 1): a seed that has failed is replayed alone, and bit by bit. QCOW2_QEMU: every n-th image is
  * shown to qemu-img (default 50, 0: none). QCOW2_SCRIPT: the only script to run
  * (a pattern).
  */
@@ -40,6 +43,12 @@ struct qcow2_run {
 	struct block_source *source;
 	struct sector_model *model;
 	uint64_t seed, random;
+	unsigned requests; /* of each worker in each step of work */
+	uint32_t print; /* of a long run: of all that it left in the file */
+	uint64_t operations; /* that have been done */
+	unsigned most_cuts; /* 0: one at each point */
+	uint64_t passed,
+		chosen; /* points; which of them are cut: state of prng.h */
 	uint32_t sectors;
 	/* The size is the first or the second. */
 	uint64_t size_bytes, next_size_bytes;
@@ -98,6 +107,9 @@ qcow2_step_co qcow2_cuts_crowd_co;
  * too low. Cut while it is opened. */
 qcow2_step_co qcow2_cuts_soil_co;
 qcow2_step_co qcow2_cuts_repair_co;
+
+/* Whether workers work in it. */
+bool qcow2_cuts_works(qcow2_step_co *step_co);
 
 /* -- between the files ---------------------------------------------------- */
 

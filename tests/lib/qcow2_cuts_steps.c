@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LANES 2u
 /* Behind what makes a file count as empty. */
 #define GARBAGE_START (64u << 10)
 #define GARBAGE_END (512u << 10)
@@ -153,30 +152,31 @@ void qcow2_cuts_snapshot_co(struct qcow2_run *run)
 
 static void start_work(struct qcow2_run *run)
 {
-	unsigned i;
-
-	for (i = 0; i < QCOW2_CUTS_WORKERS; i++) {
-		struct model_load *load = &run->load[i];
-
-		load->done = 0;
-		load->source = run->source;
-		load->task.done = false;
-		stack_rig_start(run->rig, i % LANES, &load->task);
-	}
+	for (unsigned i = 0; i < QCOW2_CUTS_WORKERS; i++)
+		run->load[i].source = run->source;
+	model_load_start_all(run->rig, run->load, QCOW2_CUTS_WORKERS);
 }
 
 static void join_work_co(struct qcow2_run *run)
 {
-	unsigned i;
-
-	for (i = 0; i < QCOW2_CUTS_WORKERS; i++)
-		stack_rig_join_co(&run->load[i].task);
+	model_load_join_all_co(run->load, QCOW2_CUTS_WORKERS);
+	for (unsigned i = 0; i < QCOW2_CUTS_WORKERS; i++)
+		run->operations += run->load[i].done;
 }
 
 void qcow2_cuts_work_co(struct qcow2_run *run)
 {
 	start_work(run);
 	join_work_co(run);
+}
+
+bool qcow2_cuts_works(qcow2_step_co *step_co)
+{
+	return step_co == qcow2_cuts_work_co ||
+		step_co == qcow2_cuts_work_shot_co ||
+		step_co == qcow2_cuts_work_delete_co ||
+		step_co == qcow2_cuts_work_revert_co ||
+		step_co == qcow2_cuts_work_delete_other_co;
 }
 
 static void create_co(struct qcow2_run *run, const char *name)

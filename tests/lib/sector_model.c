@@ -194,6 +194,19 @@ void sector_model_withdraw(struct sector_model *model, uint32_t version)
 	prune_range(model, v->first, v->count);
 }
 
+void sector_model_settle(struct sector_model *model)
+{
+	uint32_t i;
+
+	for (i = 0; i < model->versions; i++) {
+		struct version *v = &model->version[i];
+
+		v->withdrawn |= !v->completed;
+		v->durable = !v->withdrawn;
+	}
+	prune_range(model, 0, model->sectors);
+}
+
 uint64_t sector_model_flush(struct sector_model *model)
 {
 	return ++model->stamp;

@@ -45,6 +45,9 @@ void sector_model_complete(
 	struct sector_model *model, uint32_t version, bool durable);
 /* It has failed and has certainly changed nothing (a miscompare). */
 void sector_model_withdraw(struct sector_model *model, uint32_t version);
+/* Those that are out will change nothing here, and what has ended is durable: the
+ * model of what was put aside at this moment. */
+void sector_model_settle(struct sector_model *model);
 
 /* A flush is about to be submitted: returns its stamp. */
 uint64_t sector_model_flush(struct sector_model *model);

@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#include "blockcore/base/wall.h"
 #include "tests/lib/check.h"
 
 struct simulated {
@@ -46,6 +47,7 @@ static void start_lanes(struct stack_rig *rig, size_t pool_bytes)
 static void sim_start(
 	struct stack_rig *rig, const struct stack_rig_setup *setup)
 {
+	static const struct timespec always = {.tv_sec = 1700000000};
 	struct simulated *simulated = calloc(1, sizeof *simulated);
 	struct sim_world_options options = {
 		.direct_align_bytes = setup->direct_align_bytes
@@ -56,6 +58,7 @@ static void sim_start(
 
 	CHECK(simulated != NULL);
 	rig->lanes_private = simulated;
+	wall_set(&always);
 	simulated->sim = sim_new(setup->seed);
 	rig->world = setup->existing_world
 		? setup->existing_world(setup->existing, simulated->sim)
@@ -93,6 +96,7 @@ static void sim_stop(struct stack_rig *rig)
 	block_core_free(rig->core);
 	ring_world_free(rig->world);
 	sim_free(simulated->sim);
+	wall_set(NULL);
 	free(simulated);
 }
 

@@ -139,7 +139,7 @@ static void reopened_co(struct stack_rig *rig, void *argument)
 		stack_rig_source_co(rig, run->source_text);
 
 	if (!power_cut_sectors_hold_co(
-		    &run->checking->left, rig, source, BYTES))
+		    run->checking->left.model, rig, source, BYTES))
 		check_fail(__FILE__, __LINE__,
 			"seed %llu, point %llu: lost or made up",
 			(unsigned long long)run->seed,
@@ -168,7 +168,7 @@ static void reopened_pivot_co(struct stack_rig *rig, void *argument)
 		stack_rig_source_co(rig, kept ? kept : run->inline_text);
 
 	if (!power_cut_sectors_hold_co(
-		    &run->checking->left, rig, source, BYTES))
+		    run->checking->left.model, rig, source, BYTES))
 		check_fail(__FILE__, __LINE__,
 			"seed %llu, point %llu: lost or made up",
 			(unsigned long long)run->seed,
@@ -219,31 +219,26 @@ static void check_cuts(
 
 static void load_start(struct run *run, unsigned requests)
 {
-	for (unsigned i = 0; i < WORKERS; i++) {
-		struct model_load *load = &run->load[i];
+	const struct model_load like = {.source = run->source,
+		.model = run->model,
+		.weight = {[LOAD_WRITE] = 8,
+			[LOAD_FLUSH] = 3,
+			[LOAD_FUA] = 2,
+			[LOAD_UNMAP] = 1,
+			[LOAD_DISCARD] = 1},
+		.sectors = &run->sectors,
+		.unit_sectors = 1,
+		.most_units = 12,
+		.fua_percent = 30,
+		.requests = requests};
 
-		*load = (struct model_load){.task.run_co = model_load_run_co,
-			.source = run->source,
-			.model = run->model,
-			.random = prng_next(&run->random),
-			.weight = {[LOAD_WRITE] = 8,
-				[LOAD_FLUSH] = 3,
-				[LOAD_FUA] = 2,
-				[LOAD_UNMAP] = 1,
-				[LOAD_DISCARD] = 1},
-			.sectors = &run->sectors,
-			.unit_sectors = 1,
-			.most_units = 12,
-			.fua_percent = 30,
-			.requests = requests};
-		stack_rig_start(run->rig, i % LANES, &load->task);
-	}
+	model_load_plan(run->load, WORKERS, &like, &run->random);
+	model_load_start_all(run->rig, run->load, WORKERS);
 }
 
 static void load_end_co(struct run *run)
 {
-	for (unsigned i = 0; i < WORKERS; i++)
-		stack_rig_join_co(&run->load[i].task);
+	model_load_join_all_co(run->load, WORKERS);
 }
 
 static void load_co(struct run *run, unsigned requests)

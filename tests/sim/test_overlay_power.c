@@ -2,7 +2,7 @@
 /*
  * Power cuts around external snapshots. Two snapshots are taken while workers
  * write, flush and discard, as tests/lib/document_cuts.h says; a document is kept where
- * the swap makes it durable.
+ * the swap makes it durable, and what was in force until then goes on showing the moment.
  *
  * OVERLAY_SEEDS: runs of each script (default 2).
  */
@@ -125,6 +125,7 @@ static int note_co(void *argument, struct err *err)
 	char *document = describe(run, run->cuts.documents, 0);
 
 	(void)err;
+	document_cuts_put_aside(&run->cuts);
 	document_cuts_keep(&run->cuts, document);
 	run->cuts.marked = run->cuts.documents == SNAPSHOTS;
 	free(document);
@@ -148,21 +149,17 @@ static void snapshot_co(struct run *run)
 
 static void load_start(struct run *run)
 {
-	for (unsigned i = 0; i < WORKERS; i++) {
-		struct model_load *load = &run->load[i];
+	struct model_load like = {.source = run->source,
+		.model = run->cuts.model,
+		.sectors = &run->sectors,
+		.unit_sectors = 1,
+		.most_units = 12,
+		.fua_percent = 30,
+		.requests = 14};
 
-		*load = (struct model_load){.task.run_co = model_load_run_co,
-			.source = run->source,
-			.model = run->cuts.model,
-			.random = prng_next(&run->random),
-			.sectors = &run->sectors,
-			.unit_sectors = 1,
-			.most_units = 12,
-			.fua_percent = 30,
-			.requests = 14};
-		memcpy(load->weight, run->script->weight, sizeof load->weight);
-		stack_rig_start(run->rig, i % LANES, &load->task);
-	}
+	memcpy(like.weight, run->script->weight, sizeof like.weight);
+	model_load_plan(run->load, WORKERS, &like, &run->random);
+	model_load_start_all(run->rig, run->load, WORKERS);
 }
 
 static void body_co(struct stack_rig *rig, void *argument)
@@ -178,8 +175,7 @@ static void body_co(struct stack_rig *rig, void *argument)
 	load_start(run);
 	for (unsigned i = 0; i < SNAPSHOTS; i++)
 		snapshot_co(run);
-	for (unsigned i = 0; i < WORKERS; i++)
-		stack_rig_join_co(&run->load[i].task);
+	model_load_join_all_co(run->load, WORKERS);
 	model_load_verify_co(rig, &run->load[0]);
 	block_source_put_co(run->source);
 	document_cuts_watch(&run->cuts, NULL);

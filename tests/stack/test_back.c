@@ -48,7 +48,7 @@ static void snapshot_co(struct stack_rig *rig, struct block_source *source,
 		.deadline_ns = PATIENCE_NS};
 
 	if (spec_overlay_co(source, &overlay, &err))
-		fail_msg("%s", err.text);
+		check_fail(__FILE__, __LINE__, "%s", err.text);
 }
 
 static int back_co(struct stack_rig *rig, struct block_source *source,
@@ -67,37 +67,7 @@ static void goes_co(struct stack_rig *rig, struct block_source *source,
 	struct err err = {0};
 
 	if (back_co(rig, source, document, shared, &err))
-		fail_msg("%s", err.text);
-}
-
-static int write_co(struct stack_rig *rig, struct block_source *source,
-	uint8_t stamp, uint64_t offset)
-{
-	uint8_t data[4096];
-
-	memset(data, stamp, sizeof data);
-	return block_transfer_co(source, block_core_lane(rig->core, 0),
-		BLOCK_WRITE, 0, offset, sizeof data, data);
-}
-
-/* The first byte there, or -errno. */
-static int read_co(
-	struct stack_rig *rig, struct block_source *source, uint64_t offset)
-{
-	uint8_t data[512];
-	int error = block_transfer_co(source, block_core_lane(rig->core, 0),
-		BLOCK_READ, 0, offset, sizeof data, data);
-
-	return error ? error : data[0];
-}
-
-/* What the source shows lies over this. */
-static struct block_source *backing_of(const struct block_source *source)
-{
-	struct block_stack *stack = source->current;
-	struct block_driver *bottom = stack->driver[stack->count - 1];
-
-	return container_of(bottom, struct block_view, driver)->format->backing;
+		check_fail(__FILE__, __LINE__, "%s", err.text);
 }
 
 static bool is_there(struct stack_rig *rig, const char *name)
@@ -120,43 +90,74 @@ static struct block_source *chain_co(struct stack_rig *rig)
 {
 	struct block_source *source = stack_rig_source_co(rig, BASE);
 
-	CHECK_INT(write_co(rig, source, 1, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
 	snapshot_co(rig, source, over("one.qcow2", NULL));
-	CHECK_INT(write_co(rig, source, 2, 0), 0);
-	CHECK_INT(write_co(rig, source, 2, 4096), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, 4096), 0);
 	snapshot_co(rig, source, over("two.qcow2", NULL));
-	CHECK_INT(write_co(rig, source, 3, 0), 0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 3, 0), 0);
 	return source;
 }
 
 static void content_co(struct stack_rig *rig, void *argument)
 {
 	struct block_source *source = chain_co(rig);
-	struct block_source *one = backing_of(source), *base = backing_of(one);
+	struct block_source *one = stack_rig_backing(source),
+			    *base = stack_rig_backing(one);
 
 	(void)argument;
 	goes_co(rig, source, over("three.qcow2", BASE), "base.raw");
-	CHECK_INT(read_co(rig, source, 0), 1);
-	CHECK_INT(read_co(rig, source, 4096), 0);
-	CHECK(backing_of(source) == base);
-	CHECK_INT(write_co(rig, source, 4, 0), 0);
-	CHECK_INT(read_co(rig, base, 0), 1);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 1);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 4096), 0);
+	CHECK(stack_rig_backing(source) == base);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 4, 0), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, base, 0), 1);
 	/* What was there, over what is open, and in between. */
 	goes_co(rig, source,
 		over("four.qcow2", over("two.qcow2", over("one.qcow2", BASE))),
 		"base.raw");
-	CHECK_INT(read_co(rig, source, 0), 3);
-	CHECK_INT(read_co(rig, source, 4096), 2);
-	one = backing_of(backing_of(source));
-	CHECK(backing_of(one) == base);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 3);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 4096), 2);
+	one = stack_rig_backing(stack_rig_backing(source));
+	CHECK(stack_rig_backing(one) == base);
 	goes_co(rig, source, over("five.qcow2", over("one.qcow2", BASE)),
 		"one.qcow2");
-	CHECK_INT(read_co(rig, source, 0), 2);
-	CHECK(backing_of(source) == one);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 2);
+	CHECK(stack_rig_backing(source) == one);
 	block_source_put_co(source);
 	/* Nobody has it open any more, and it is whole. */
 	source = stack_rig_source_co(rig, over("three.qcow2", BASE));
-	CHECK_INT(read_co(rig, source, 0), 4);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 4);
+	block_source_put_co(source);
+}
+
+/* What remembers content hears that it is another one. */
+static void remembered_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *source = stack_rig_source_co(rig,
+		"{listeners: [{type: cache, name: c, size: 1M}], protocol: "
+		"{type: file, path: base.raw, size: 4M}}");
+	static const char *const listeners[] = {
+		"{type: cache, name: d, size: 1M}",
+		"{type: backup, name: b, target: {protocol: {type: mem, size: "
+		"4M}}}"};
+	struct err err = {0};
+
+	(void)argument;
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
+	snapshot_co(rig, source, over("head.qcow2", NULL));
+	for (unsigned i = 0; i < 2; i++)
+		CHECK_INT(spec_attach_co(source,
+				  stack_rig_doc(rig, listeners[i]), NULL, &err),
+			0);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 2, 0), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 2);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 2);
+	goes_co(rig, source, over("three.qcow2", BASE), "base.raw");
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 1);
+	char *status = stack_rig_status(source);
+	CHECK_FIND(status, "shows other content than at the moment");
+	free(status);
 	block_source_put_co(source);
 }
 
@@ -198,11 +199,12 @@ static void load_co(struct stack_rig *rig, void *argument)
 		stack_rig_start(rig, i, &reader[i].task);
 	}
 	for (unsigned i = 0; i < 4; i++) {
-		CHECK_INT(write_co(rig, source, (uint8_t)(i + 1), 0), 0);
-		CHECK_INT(read_co(rig, source, 0), (int)i + 1);
+		CHECK_INT(stack_rig_stamp_co(rig, source, (uint8_t)(i + 1), 0),
+			0);
+		CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), (int)i + 1);
 		snprintf(path, sizeof path, "head%u.qcow2", i);
 		goes_co(rig, source, over(path, BASE), "base.raw");
-		CHECK_INT(read_co(rig, source, 0), 0);
+		CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 0);
 	}
 	atomic_store(&stop, true);
 	for (unsigned i = 0; i < LANES; i++)
@@ -235,11 +237,11 @@ static void abandoned_co(struct stack_rig *rig, void *argument)
 	CHECK_ERR(&err, "no room for the note");
 	CHECK_INT(calls, 1);
 	CHECK_INT(source->current->generation, generation);
-	CHECK_INT(read_co(rig, source, 0), 3);
-	CHECK_INT(write_co(rig, source, 5, 0), 0);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 3);
+	CHECK_INT(stack_rig_stamp_co(rig, source, 5, 0), 0);
 	CHECK(!is_there(rig, "three.qcow2"));
 	goes_co(rig, source, over("three.qcow2", BASE), "base.raw");
-	CHECK_INT(read_co(rig, source, 0), 1);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 1);
 	block_source_put_co(source);
 }
 
@@ -263,14 +265,14 @@ static void unflushed_co(struct stack_rig *rig, void *argument)
 		"after: 4}]}], protocol: {type: file, path: head.qcow2, size: "
 		"4K}}}}");
 	for (unsigned i = 0; !err.code && i < 20; i++) {
-		CHECK_INT(write_co(rig, source, 2, 4096 * i), 0);
+		CHECK_INT(stack_rig_stamp_co(rig, source, 2, 4096 * i), 0);
 		CHECK(spec_back_co(source, &back, &err) < 0);
 		if (err.code == ENOSPC)
 			err.code = 0;
 	}
 	CHECK_INT(err.code, EIO);
 	CHECK_ERR(&err, "would not be whole");
-	CHECK_INT(read_co(rig, source, 0), 2);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 2);
 	block_source_put_co(source);
 }
 
@@ -308,8 +310,8 @@ static void refusals_co(struct stack_rig *rig, void *argument)
 		"shows an image that it stands on");
 	goes_co(rig, source, over("three.qcow2", over("one.qcow2", BASE)),
 		"one.qcow2");
-	CHECK_INT(read_co(rig, view, 0), 2);
-	CHECK_INT(read_co(rig, source, 0), 2);
+	CHECK_INT(stack_rig_stamp_of_co(rig, view, 0), 2);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 2);
 	block_source_put_co(view);
 	/* A snapshot that the head keeps itself. */
 	struct err err = {0};
@@ -322,7 +324,7 @@ static void refusals_co(struct stack_rig *rig, void *argument)
 		"shows snapshot 'in'");
 	block_source_put_co(view);
 	goes_co(rig, source, over("four.qcow2", BASE), "base.raw");
-	CHECK_INT(read_co(rig, source, 0), 1);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 1);
 	block_source_put_co(source);
 }
 
@@ -335,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(content_co),
+		CASE(remembered_co),
 		CASE(load_co),
 		CASE(abandoned_co),
 		STACK_RIG_CASE(unflushed_co, simulated, .world = "simulated",

@@ -6,13 +6,13 @@
 
 #include "blockcore/base/bytes.h"
 #include "blockcore/base/log.h"
+#include "blockcore/base/wall.h"
 #include "blockcore/format/qcow2/snapshots.h"
 #include "blockcore/format/qcow2/watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct qcow2_revert {
 	struct qcow2_map from; /* the snapshot's */
@@ -151,7 +151,7 @@ static int write_table_co(struct qcow2 *image, const char *safety)
 		.size_bytes = image->header.size_bytes};
 	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
+	wall_now(&now);
 	made.seconds = (uint32_t)now.tv_sec;
 	made.nanoseconds = (uint32_t)now.tv_nsec;
 	snprintf(made.name, sizeof made.name, "%s", safety);

@@ -6,6 +6,7 @@
 
 #include "blockcore/base/bytes.h"
 #include "blockcore/base/log.h"
+#include "blockcore/base/wall.h"
 #include "blockcore/format/qcow2/snapshots.h"
 #include "blockcore/format/qcow2/watch.h"
 
@@ -13,7 +14,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct qcow2_share {
 	char name[FORMAT_SNAPSHOT_BYTES];
@@ -134,7 +134,7 @@ int qcow2_share_take_co(struct block_format *format, struct err *err)
 	}
 	share->l1_entries = n;
 	share->size_bytes = image->header.size_bytes;
-	clock_gettime(CLOCK_REALTIME, &share->when);
+	wall_now(&share->when);
 	image->sharing = true;
 	return 0;
 }
