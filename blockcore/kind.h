@@ -209,6 +209,9 @@ struct block_driver {
 	bool may_do_without;
 	const struct err *without;
 	struct block_source *store; /* see kind->store; NULL: none */
+	/* Opens `store` anew, as one that has failed refuses all that follows: 0, or it
+	 * is NULL. NULL: there is none to open. Control lane. */
+	int (*store_again_co)(struct block_driver *driver, struct err *err);
 	uint32_t references; /* control lane only */
 	_Atomic bool released; /* no new holds; set by the control lane */
 	_Atomic bool failed; /* block_driver_failed was called */

@@ -152,7 +152,7 @@ bool backup_wants(
 	struct backup_driver *backup, const struct block_request *request)
 {
 	uint64_t end = request->offset_bytes + request->length_bytes;
-	bool stored = backup->driver.store != NULL;
+	bool stored = backup->keeps;
 
 	if (request->op == BLOCK_READ)
 		return true;
@@ -263,7 +263,8 @@ static int backup_open_co(struct block_driver *driver, struct err *err)
 	}
 	pthread_mutex_init(&backup->mutex, NULL);
 	TAILQ_INIT(&backup->locks);
-	error = driver->store ? backup_moment_open_co(backup, err) : 0;
+	backup->keeps = driver->store != NULL;
+	error = backup->keeps ? backup_moment_open_co(backup, err) : 0;
 	if (error)
 		backup_let_go(backup);
 	return error;
@@ -273,7 +274,7 @@ static void backup_close_co(struct block_driver *driver)
 {
 	struct backup_driver *backup = backup_of(driver);
 
-	if (driver->store)
+	if (backup->keeps)
 		backup_moment_close_co(backup);
 	backup_let_go(backup);
 }
@@ -317,13 +318,15 @@ static void backup_lane_stop(
 
 static int backup_changing_co(struct block_driver *driver, struct err *err)
 {
-	return driver->store ? backup_keep_doubt_co(backup_of(driver), err) : 0;
+	struct backup_driver *backup = backup_of(driver);
+
+	return backup->keeps ? backup_keep_doubt_co(backup, err) : 0;
 }
 
 static void backup_opened_over_co(
 	struct block_driver *driver, struct block_image *image)
 {
-	if (driver->store)
+	if (backup_of(driver)->keeps)
 		backup_moment_resume_co(backup_of(driver), image);
 }
 
@@ -331,9 +334,10 @@ static void backup_closing_over(
 	struct block_driver *driver, struct block_image *image)
 {
 	struct backup_map *map = &backup_of(driver)->map;
+	bool keeps = backup_of(driver)->keeps;
 
-	block_image_free(driver->store ? &map->closed : image);
-	if (driver->store)
+	block_image_free(keeps ? &map->closed : image);
+	if (keeps)
 		map->closed = *image;
 }
 
@@ -348,7 +352,7 @@ static void backup_content_changed(struct block_driver *driver,
 	if (driver->references) {
 		backup_break(backup,
 			"the source shows other content than at the moment");
-		if (driver->store)
+		if (backup->keeps)
 			backup_keep_soon(backup);
 		return;
 	}
@@ -377,7 +381,7 @@ static void backup_narrow(struct block_driver *driver, struct block_info *info)
 		return;
 	backup_break(
 		backup, "the source has become smaller than at the moment");
-	if (driver->store)
+	if (backup->keeps)
 		backup_keep_soon(backup);
 }
 

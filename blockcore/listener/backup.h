@@ -71,7 +71,7 @@ struct backup_header {
 	char why[BACKUP_WHY_BYTES]; /* it is broken */
 };
 
-/* With driver.store. Control lane, but for what is atomic. */
+/* Of one that keeps. Control lane, but for what is atomic. */
 struct backup_map {
 	struct co_mutex writing;
 	struct backup_header header; /* as it was found, then as it is to be */
@@ -81,6 +81,9 @@ struct backup_map {
 	_Atomic bool keeping;
 	_Atomic bool all; /* all that is copied is to be kept */
 	_Atomic int error; /* why what must be durable is not; 0: it is */
+	/* The map cannot be brought to say that it is broken; hosts go on. */
+	_Atomic bool unsaid;
+	_Atomic int mute; /* why it cannot say that it is broken; 0: it can */
 	bool doubt; /* the header says that it does not know */
 	bool settled; /* what was below at the moment is durable there */
 	uint64_t doubts; /* times that other content was to come */
@@ -111,6 +114,7 @@ struct backup_driver {
 	uint64_t size_bytes, granules; /* of the source then */
 	uint64_t bits; /* that there is room for */
 	unsigned shift;
+	bool keeps; /* there is a map */
 	_Atomic int state;
 	_Atomic uint64_t copied_count;
 	_Atomic uint64_t *copied; /* bits: granules that are in the target */
@@ -223,6 +227,9 @@ int backup_map_open_co(struct backup_driver *backup, struct err *err);
 /* Durable when it returns 0; map->active is what it says. */
 int backup_map_header_co(
 	struct backup_driver *backup, enum backup_state state, const char *why);
+/* As backup_map_header_co with BACKUP_BROKEN, whatever of the map can still be written:
+ * opened again, and if need be its body is spoilt, so that who loads it finds it damaged. */
+int backup_map_broken_co(struct backup_driver *backup);
 /* All marks, which are copied and kept then. -EILSEQ: some are damaged. */
 int backup_map_load_co(struct backup_driver *backup);
 /* Takes what is wanted, of at most BACKUP_BATCH blocks: makes the target durable, then

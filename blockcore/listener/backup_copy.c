@@ -30,7 +30,7 @@ static bool flushed(struct block_request *child, struct block_frame *frame)
 	int result = child->result;
 
 	op->child = NULL;
-	if (!result && op->lane->backup->driver.store)
+	if (!result && op->lane->backup->keeps)
 		backup_keep(op);
 	else
 		backup_work_end(op, result);
@@ -67,8 +67,7 @@ static void finish(struct backup_op *op)
 
 	if (op->request->op == BLOCK_READ)
 		filled(op);
-	else if (backup->driver.store &&
-		backup_keep_needed(backup, first, last))
+	else if (backup->keeps && backup_keep_needed(backup, first, last))
 		backup_keep(op);
 	else
 		backup_work_pass(op);

@@ -35,7 +35,7 @@ int backup_command_co(struct block_driver *driver, const char *verb,
 	if (error)
 		return error;
 	backup_break(backup, "it was stopped by command");
-	error = driver->store ? backup_keep_broken_co(backup) : 0;
+	error = backup->keeps ? backup_keep_broken_co(backup) : 0;
 	return error ? err_set(err, -error, "its map cannot be written: %s",
 			       strerror(-error))
 		     : 0;
@@ -79,7 +79,12 @@ void backup_status(struct block_driver *driver, FILE *out)
 		json_print_string(out, backup->why);
 	}
 	pthread_mutex_unlock(&backup->mutex);
-	if (driver->store)
+	int mute = atomic_load(&backup->map.mute);
+	if (mute) {
+		fputs(", \"map_error\": ", out);
+		json_print_string(out, strerror(-mute));
+	}
+	if (backup->keeps)
 		fprintf(out, ", \"durable\": %s",
 			backup->map.settled && atomic_load(&backup->map.active)
 				? "true"

@@ -11,7 +11,8 @@
  *	doubt	other content is to come (going back to a snapshot, a smaller size):
  *		until that has come, or has not and the moment has settled again, the
  *		header says that it is broken
- *	breaks	the header says so before the change goes on whose old data are lost
+ *	breaks	the header says so before the change goes on whose old data are lost;
+ *		where that cannot be written the body is spoilt
  *	ends	a clean stop writes what the source lies in (core/image.h), so that who
  *		changes the image meanwhile breaks the moment; without the listener
  *		there is none any more
@@ -22,8 +23,10 @@
  *  2. A change that sees no `keeping` has marked what it copied before it looked, and
  *     settling looks at the marks after it said so (both sequentially consistent): one
  *     of the two sees the other.
- *  3. What must be durable and cannot be fails changes of what the moment still needs
- *     below, until it can, or the listener leaves.
+ *  3. What must be durable and cannot be breaks the moment. Where not even that can be
+ *     written hosts go on (on_error: break), and it is tried again until it can: a
+ *     crash before that would bring the moment back. With another on_error changes of
+ *     what the moment needs below fail until then, or until the listener leaves.
  */
 #include "blockcore/listener/backup.h"
 
@@ -36,6 +39,7 @@
 #include <string.h>
 
 #define SOON_NS (10ull * 1000 * 1000)
+#define AGAIN_NS (1000ull * 1000 * 1000) /* the map is tried again */
 
 static struct loop *control_of(const struct backup_driver *backup)
 {
@@ -63,7 +67,8 @@ bool backup_keep_needed(
 	case BACKUP_ACTIVE:
 		return atomic_load(&map->keeping) &&
 			!bits_all(map->kept, first, last);
-	case BACKUP_BROKEN: return atomic_load(&map->active);
+	case BACKUP_BROKEN:
+		return atomic_load(&map->active) && !atomic_load(&map->unsaid);
 	}
 	return false;
 }
@@ -147,24 +152,46 @@ static void lane_goes(struct loop_message *message)
 
 /* -- the control lane ----------------------------------------------------- */
 
+static void say_later(struct backup_driver *backup)
+{
+	struct backup_map *map = &backup->map;
+
+	if (atomic_load(&map->unsaid) && !map->timer.armed && !map->settling &&
+		!map->closer)
+		loop_timer_set(control_of(backup), &map->timer, AGAIN_NS);
+}
+
+static void map_failed(const struct backup_driver *backup, int error)
+{
+	log_error(backup->driver.name, "backup",
+		"nor can its map say so: %s; %s", strerror(-error),
+		atomic_load(&backup->map.unsaid)
+			? "a crash before it can would bring the moment back: "
+			  "detach the listener, or take the map's file away"
+			: "changes of what is not in the target fail until it "
+			  "can, or the listener is detached");
+}
+
 int backup_keep_broken_co(struct backup_driver *backup)
 {
+	const struct backup_options *o = backup->driver.options;
 	struct backup_map *map = &backup->map;
 
 	co_mutex_lock_co(&map->writing);
 	map->header.clean = false;
 	int error = atomic_load(&map->active) || map->doubt
-		? backup_map_header_co(backup, BACKUP_BROKEN, backup->why)
+		? backup_map_broken_co(backup)
 		: 0;
+	bool goes_on = error && o->on_error == BACKUP_BREAK;
+	bool news = error && !atomic_load(&map->mute);
+	atomic_store(&map->mute, error);
 	map->doubt &= error != 0;
-	atomic_store(&map->error, error);
+	atomic_store(&map->unsaid, goes_on);
+	atomic_store(&map->error, goes_on ? 0 : error);
 	co_mutex_unlock(&map->writing);
-	if (error)
-		log_error(backup->driver.name, "backup",
-			"nor can its map say so: %s; changes of what is not in "
-			"the target fail until it can, or the listener is "
-			"detached",
-			strerror(-error));
+	if (news)
+		map_failed(backup, error);
+	say_later(backup);
 	return error;
 }
 
@@ -313,6 +340,8 @@ static void settle_run_co(void *argument)
 	map->settling = false;
 	if (again)
 		backup_keep_soon(backup);
+	else
+		say_later(backup);
 	errand_ended(backup);
 }
 

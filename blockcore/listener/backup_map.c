@@ -14,7 +14,8 @@
  *     there, all of the body is this moment's, and every change below of what has no
  *     mark is still to come.
  *  3. Sectors are old or new as a whole; one that is neither is damaged, and then so
- *     is the moment. A file that is something else is refused.
+ *     is the moment: where the header cannot be written, a damaged body says that it
+ *     is broken. A file that is something else is refused.
  *  4. One coroutine at a time writes (map->writing).
  */
 #include "blockcore/listener/backup.h"
@@ -43,6 +44,8 @@ static const char magic[8] = {'C', 'A', 'I', 'R', 'N', 'B', 'A', 'K'};
 static int transfer_co(struct backup_driver *backup, enum block_opcode op,
 	unsigned flags, uint64_t offset, size_t bytes, void *data)
 {
+	if (!backup->driver.store)
+		return -EIO; /* it could not be opened again */
 	return block_transfer_co(backup->driver.store,
 		block_core_lane(backup->driver.core, 0), op,
 		(uint16_t)(flags | BLOCK_INTERNAL), offset, bytes, data);
@@ -247,6 +250,47 @@ int backup_map_batch_co(struct backup_driver *backup, bool *more)
 			block_kept(backup, block[i], bytes);
 	}
 	return error;
+}
+
+static int say_broken_co(struct backup_driver *backup)
+{
+	return backup_map_header_co(backup, BACKUP_BROKEN, backup->why);
+}
+
+static int spoil_body_co(struct backup_driver *backup)
+{
+	memset(backup->map.batch, 0, BLOCK);
+	return transfer_co(backup, BLOCK_WRITE, BLOCK_FUA, block_offset(0),
+		BLOCK, backup->map.batch);
+}
+
+static int cut_body_off_co(struct backup_driver *backup)
+{
+	struct err err = {0};
+	int error = block_source_resize_co(
+		backup->driver.store, block_offset(0), &err);
+
+	return error ? error : transfer_co(backup, BLOCK_FLUSH, 0, 0, 0, NULL);
+}
+
+int backup_map_broken_co(struct backup_driver *backup)
+{
+	static int (*const ways_co[])(struct backup_driver * backup) = {
+		say_broken_co, spoil_body_co, cut_body_off_co};
+	struct block_driver *driver = &backup->driver;
+	struct err err = {0};
+	int first = say_broken_co(backup), error = first;
+
+	/* A file that has failed once takes nothing more until it is opened anew. */
+	for (unsigned i = 0; error && i < sizeof ways_co / sizeof *ways_co;
+		i++) {
+		if (driver->store_again_co(driver, &err))
+			return first;
+		error = ways_co[i](backup);
+	}
+	if (!error)
+		atomic_store(&backup->map.active, false);
+	return error ? first : 0;
 }
 
 int backup_map_whole_co(struct backup_driver *backup)

@@ -126,6 +126,8 @@ void backup_moment_close_co(struct backup_driver *backup)
 	backup_keep_stop_co(backup);
 	if (backup->driver.detached) {
 		error = backup_map_header_co(backup, BACKUP_NONE, "");
+		if (error && !backup_map_broken_co(backup))
+			error = 0;
 	} else if (active && map->settled) {
 		map->header.clean = true;
 		map->header.image = digest_co(backup, &map->closed, false);
@@ -133,8 +135,7 @@ void backup_moment_close_co(struct backup_driver *backup)
 		if (!error)
 			error = backup_map_header_co(backup, BACKUP_ACTIVE, "");
 	} else if (atomic_load(&backup->state) == BACKUP_BROKEN) {
-		error = backup_map_header_co(
-			backup, BACKUP_BROKEN, backup->why);
+		error = backup_map_broken_co(backup);
 	}
 	if (error)
 		log_error(backup->driver.name, "backup",

@@ -3,6 +3,7 @@
  * The file in which a listener keeps what it knows while hosts write: a source of its
  * own, so that it is written through the ring like any other.
  */
+#include "blockcore/core/driver.h"
 #include "blockcore/spec/spec_internal.h"
 
 #include <errno.h>
@@ -34,6 +35,16 @@ static struct doc *store_doc(const char *path, struct err *err)
 	return document;
 }
 
+static int store_again_co(struct block_driver *driver, struct err *err)
+{
+	const struct block_source *above = block_driver_source(driver);
+
+	if (driver->store)
+		block_source_put_co(driver->store);
+	driver->store = NULL;
+	return above ? spec_open_store_co(above, driver, err) : -ENODEV;
+}
+
 int spec_open_store_co(const struct block_source *above,
 	struct block_driver *driver, struct err *err)
 {
@@ -49,5 +60,7 @@ int spec_open_store_co(const struct block_source *above,
 	error = spec_open_below_co(
 		above, driver->name, document, &driver->store, err);
 	doc_free(document);
+	if (!error)
+		driver->store_again_co = store_again_co;
 	return error;
 }

@@ -14,6 +14,8 @@
 
 #include "blockcore/job.h"
 #include "tests/lib/backup_rig.h"
+#include "tests/lib/power_cut.h"
+#include "tests/lib/sim_world.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -274,6 +276,149 @@ static void test_smaller_co(struct stack_rig *rig, void *argument)
 	free(data);
 }
 
+/* -- where it cannot be written ------------------------------------------- */
+
+#define ANY_WRITE (1u << RING_WRITE)
+#define AGAIN_NS (1100ull * 1000 * 1000)
+
+/* What is there if the power fails now. */
+static void expect_broken_after_co(struct stack_rig *rig, void *argument)
+{
+	expect_broken_co(rig, OPENED, argument);
+}
+
+static void expect_after_cut(struct stack_rig *rig, const char *why)
+{
+	struct power_cut cut;
+
+	power_cut_take(&cut, rig, 1, 0, NULL);
+	power_cut_reopen(&cut, expect_broken_after_co, (void *)why);
+}
+
+static void expect_broken_now_co(
+	struct stack_rig *rig, struct block_source *source, const char *why)
+{
+	backup_rig_expect_status(source, "\"state\": \"broken\"");
+	backup_rig_expect_status(source, why);
+	backup_rig_overwrite_co(rig, source, 0, SIZE);
+}
+
+/* A write that has failed may have changed anything of what it was to change. */
+#define ANY_REASON "\"broken\": \""
+#define NOT_DURABLE "what it copies cannot be made durable"
+
+/* A disk that is full, or that does not take marks: hosts go on, the header says so. */
+static void test_mark_fails_co(struct stack_rig *rig, void *argument)
+{
+	static const int errors[] = {-ENOSPC, -EIO};
+
+	(void)argument;
+	for (unsigned i = 0; i < 2; i++) {
+		struct sim_fault fault = {.opcodes = ANY_WRITE,
+			.path = "data/marks",
+			.error = errors[i],
+			.offset_bytes = 4096,
+			.length_bytes = 1 << 20};
+		struct block_source *source = first_co(rig);
+		struct err err = {0};
+
+		sim_world_fail(rig->world, &fault);
+		backup_rig_overwrite_co(rig, source, 9 * GRANULE, 512);
+		CHECK(fault.hits > 0);
+		expect_broken_now_co(rig, source, NOT_DURABLE);
+		expect_after_cut(rig, NOT_DURABLE);
+		sim_world_heal(rig->world, &fault);
+		CHECK_INT(spec_detach_co(source, "b", 10000000000ull, &err), 0);
+		block_source_put_co(source);
+	}
+}
+
+/* Nor the header: other sectors of the map say that it is not whole. */
+static void test_header_fails_co(struct stack_rig *rig, void *argument)
+{
+	struct sim_fault fault = {.opcodes = ANY_WRITE,
+		.path = "data/marks",
+		.error = -EIO,
+		.length_bytes = 4096};
+	struct block_source *source = first_co(rig);
+
+	(void)argument;
+	sim_world_fail(rig->world, &fault);
+	free(stack_rig_command_co(rig, source, "b", "stop", NULL));
+	CHECK(fault.hits > 0);
+	expect_broken_now_co(rig, source, "stopped by command");
+	expect_after_cut(rig, ANY_REASON);
+	sim_world_heal(rig->world, &fault);
+	block_source_put_co(source);
+	expect_broken_co(rig, OPENED, "stopped by command");
+}
+
+/* Nothing of it can be written, but it can be cut off. */
+static void test_writes_fail_co(struct stack_rig *rig, void *argument)
+{
+	struct sim_fault fault = {
+		.opcodes = ANY_WRITE, .path = "data/marks", .error = -EIO};
+	struct block_source *source = first_co(rig);
+
+	(void)argument;
+	sim_world_fail(rig->world, &fault);
+	backup_rig_overwrite_co(rig, source, 9 * GRANULE, 512);
+	expect_broken_now_co(rig, source, NOT_DURABLE);
+	expect_after_cut(rig, ANY_REASON);
+	sim_world_heal(rig->world, &fault);
+	block_source_put_co(source);
+	expect_broken_co(rig, OPENED, NOT_DURABLE);
+}
+
+/* A disk that takes nothing: hosts go on, and it says so when it can. */
+static void test_dead_co(struct stack_rig *rig, void *argument)
+{
+	struct sim_fault fault = {.opcodes = ANY_WRITE | 1u << RING_DATASYNC,
+		.path = "data/marks",
+		.error = -EIO};
+	struct block_source *source = first_co(rig);
+
+	(void)argument;
+	sim_world_fail(rig->world, &fault);
+	backup_rig_overwrite_co(rig, source, 9 * GRANULE, 512);
+	expect_broken_now_co(rig, source, NOT_DURABLE);
+	backup_rig_expect_status(
+		source, "\"map_error\": \"Input/output error\"");
+	sim_world_heal(rig->world, &fault);
+	loop_sleep_co(block_core_lane(rig->core, 0)->loop, AGAIN_NS);
+	char *status = stack_rig_status(source);
+	CHECK(!strstr(status, "map_error"));
+	free(status);
+	expect_after_cut(rig, NOT_DURABLE);
+	block_source_put_co(source);
+}
+
+/* Where hosts are to wait for the backup, or to fail, they do. */
+static void test_dead_fail_co(struct stack_rig *rig, void *argument)
+{
+	struct sim_fault fault = {.opcodes = ANY_WRITE | 1u << RING_DATASYNC,
+		.path = "data/marks",
+		.error = -EIO};
+	struct block_source *source = backup_rig_begin_with_co(rig,
+		"{" DISK "}", ", map: marks, on_error: fail", FILE_OF("copy"));
+	uint8_t data[512] = {1};
+
+	(void)argument;
+	until_durable_co(rig, source);
+	sim_world_fail(rig->world, &fault);
+	CHECK_INT(backup_rig_transfer_co(
+			  rig, source, BLOCK_WRITE, 0, sizeof data, data),
+		-EIO);
+	sim_world_heal(rig->world, &fault);
+	backup_rig_overwrite_co(rig, source, 0, GRANULE);
+	expect_after_cut(rig, NOT_DURABLE);
+	block_source_put_co(source);
+}
+
+#define SIMULATED(name) \
+	STACK_RIG_CASE( \
+		name, simulated, .world = "simulated", .lanes = 3, .seed = 1)
+
 #define ROWS(name) \
 	STACK_RIG_CASE(name, threads, .world = "threads", .lanes = 3), \
 		STACK_RIG_CASE(name, uring, .world = "io_uring", .lanes = 2)
@@ -291,6 +436,11 @@ int main(void)
 		ROWS(test_damaged_co),
 		ROWS(test_foreign_co),
 		ROWS(test_smaller_co),
+		SIMULATED(test_mark_fails_co),
+		SIMULATED(test_header_fails_co),
+		SIMULATED(test_writes_fail_co),
+		SIMULATED(test_dead_co),
+		SIMULATED(test_dead_fail_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
