@@ -7,6 +7,7 @@
 # stored.
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/api.sh"
 
 # A small file system of our own, seen by the daemon only.
 if [ "${IN_NAMESPACE:-}" != yes ]; then
@@ -15,7 +16,7 @@ if [ "${IN_NAMESPACE:-}" != yes ]; then
 	fi
 	skip_all "no mount namespaces here"
 fi
-needs qemu-io iscsi-readcapacity16
+needs qemu-io iscsi-readcapacity16 curl jq
 
 write_settings 0
 mkdir "$work/data/small"
@@ -57,6 +58,18 @@ refused() { # WORDS COMMAND...
 }
 # 02/04/03: manual intervention required.
 not_ready() { timeout 60 iscsi-readcapacity16 "$(disk "$1")" 2>&1 | tee /dev/stderr | grep -q 'NOT READY.*0x0403'; }
+# One event of that type and volume says that, and what to do.
+tells() { # TYPE VOLUME TEXT [CURE]
+	gets 200 GET '/events?topics=volumes&limit=1000' && jq -e --arg text "$3" --arg cure "${4:-}" \
+		"[.items[] | select(.type == \"volume_$1\" and .data.volume == \"$2\")] | length == 1 and
+		(.[0].data | (.text | contains(\$text)) and ((.cure // \"\") | contains(\$cure)))" "$work/body"
+}
+doctor_says() { # TEXT CURE
+	"$BUILD/cairn" --socket "$work/run/cairn.sock" doctor -o json >"$work/doctor" || true
+	jq -e -s --arg text "$1" --arg cure "$2" \
+		'.[0] | map(select(.state == "failed" and (.text | contains($text)) and (.cure | contains($cure)))) | length == 1' \
+		"$work/doctor" || { cat "$work/doctor"; return 1; }
+}
 log_says() { grep -i "$1" "$work/daemon.log" | grep -qi "$2"; }
 
 stored_or_refused() {
@@ -120,6 +133,9 @@ head -c 64K /dev/zero | tr '\0' x | dd of="$work/data/image.qcow2" conv=notrunc 
 start_kept_daemon || exit 1
 check "a volume whose file went away is not ready" not_ready good
 check "the log says that none was made" log_says 'volume good offline' 'not made in its place'
+check "an event tells of it from the start on, and what to do" tells offline good 'not made in its place' 'tried again'
+check "of each of them" tells offline image qcow2 'put right'
+check "the doctor finds it, and says what to do" doctor_says 'is offline: ' 'put right what stands there'
 check "and none was" test ! -e "$work/data/good.raw"
 check "nor is the one whose file was removed" not_ready unlinked
 check "nor the one that has a folder instead" not_ready short
@@ -133,6 +149,7 @@ check "the others run" io broken 'read 0 4k' 'write -P 8 0 4k' 'flush' 'read -P 
 mv "$work/away.raw" "$work/data/good.raw"
 back() { iscsi-readcapacity16 "$(disk good)" 2>/dev/null | grep -q 'Total size'; }
 check "it comes back with its file" wait_until back
+check "which an event tells" tells online good 'there again'
 truncate -s 16M "$work/data/cut.raw"
 back() { iscsi-readcapacity16 "$(disk cut)" 2>/dev/null | grep -q 'Total size'; }
 check "so does the one that was cut" wait_until back

@@ -42,9 +42,10 @@ struct appliance_world {
 };
 
 /* What a layer of a volume's stack has to say, once: `kind` and `what` are words
- * ("verify", "difference"; of one that has failed, "failed"), `layer` its name. */
+ * ("verify", "difference"; of one that has failed, "failed"), `layer` its name. Or what
+ * a volume itself has: "volume", "offline" or "online"; no layer, and what to do. */
 struct appliance_notice {
-	const char *volume, *layer, *kind, *what, *text;
+	const char *volume, *layer, *kind, *what, *text, *cure; /* or NULL */
 };
 struct appliance_notice_watcher {
 	void (*noticed)(struct appliance_notice_watcher *watcher,
@@ -53,6 +54,8 @@ struct appliance_notice_watcher {
 /* At most one; NULL: nobody any more. */
 void appliance_watch_notices(
 	struct appliance *appliance, struct appliance_notice_watcher *watcher);
+/* Tells it of all volumes that are offline now, as at a start. */
+void appliance_tell_offline(struct appliance *appliance);
 
 struct appliance *appliance_new(
 	const struct appliance_world *world, struct err *err);

@@ -31,6 +31,47 @@ static void note_waiting(
 	set_waiting(appliance, v, !appliance_volume_online(v) && !v->hopeless);
 }
 
+/* -- what is told ------------------------------------------------------------ */
+
+static void tell(struct appliance *appliance, const struct appliance_volume *v,
+	const char *what, const char *text, const char *cure)
+{
+	struct appliance_notice_watcher *watcher = appliance->notices;
+	if (watcher)
+		watcher->noticed(watcher,
+			&(struct appliance_notice){.volume = v->settings.name,
+				.kind = "volume",
+				.what = what,
+				.text = text,
+				.cure = cure});
+}
+
+static void tell_if_offline(
+	struct appliance *appliance, const struct appliance_volume *v)
+{
+	if (!appliance_volume_online(v))
+		tell(appliance, v, "offline", v->volume->offline_reason,
+			v->hopeless
+				? NULL
+				: "put right what stands there: it is tried "
+				  "again every 5 s");
+}
+
+void appliance_tell_offline(struct appliance *appliance)
+{
+	const struct appliance_volume *v;
+	TAILQ_FOREACH (v, &appliance->volumes, link)
+		tell_if_offline(appliance, v);
+}
+
+void appliance_watch_notices(
+	struct appliance *appliance, struct appliance_notice_watcher *watcher)
+{
+	appliance->notices = watcher;
+}
+
+/* -- who is listed ------------------------------------------------------------ */
+
 /* Without memory for its names it would run and could not be found: that ends the
  * process, as a restart finds everything again. */
 void appliance_list_volume(
@@ -42,6 +83,7 @@ void appliance_list_volume(
 		map_put(&appliance->uuids, v->settings.uuid, 16, v))
 		abort();
 	note_waiting(appliance, v);
+	tell_if_offline(appliance, v);
 	appliance_note_files(appliance, v);
 }
 
@@ -71,7 +113,8 @@ bool appliance_retry_co(struct appliance *appliance, struct appliance_volume *v)
 	char object[BLOCK_NAME_BYTES + 8];
 	struct err err = {0};
 	if (appliance_volume_prepare_co(v, true, &err)) {
-		appliance_volume_fail_co(v, err.text);
+		if (appliance_volume_fail_co(v, err.text))
+			tell_if_offline(appliance, v);
 		note_waiting(appliance, v);
 		return false;
 	}
@@ -81,6 +124,7 @@ bool appliance_retry_co(struct appliance *appliance, struct appliance_volume *v)
 	appliance_note_files(appliance, v);
 	snprintf(object, sizeof object, "volume %s", v->settings.name);
 	log_info(object, "online", "it is there again");
+	tell(appliance, v, "online", "it is there again", NULL);
 	return true;
 }
 
@@ -207,12 +251,6 @@ static void driver_noticed(struct block_core_watcher *watcher,
 {
 	notice(container_of(watcher, struct appliance, watcher), driver, what,
 		text);
-}
-
-void appliance_watch_notices(
-	struct appliance *appliance, struct appliance_notice_watcher *watcher)
-{
-	appliance->notices = watcher;
 }
 
 /* Acknowledged data may be lost: told to every volume that shows it. */

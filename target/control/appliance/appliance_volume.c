@@ -382,7 +382,7 @@ void appliance_volume_publish(struct appliance_volume *self)
 	remember_files(self);
 }
 
-void appliance_volume_fail_co(struct appliance_volume *self, const char *reason)
+bool appliance_volume_fail_co(struct appliance_volume *self, const char *reason)
 {
 	char object[BLOCK_NAME_BYTES + 8];
 	bool news = appliance_volume_online(self) ||
@@ -392,4 +392,5 @@ void appliance_volume_fail_co(struct appliance_volume *self, const char *reason)
 	if (news)
 		log_error(object_of(self, object), "offline",
 			"%s; trying again until it is there", reason);
+	return news;
 }

@@ -67,8 +67,8 @@ int appliance_volume_prepare_co(
 void appliance_volume_abandon_co(struct appliance_volume *self);
 /* Puts what was prepared online, and keeps which files it made. */
 void appliance_volume_publish(struct appliance_volume *self);
-/* Offline with that reason, logged if it is news. */
-void appliance_volume_fail_co(
+/* Offline with that reason; true: that is news, and logged. */
+bool appliance_volume_fail_co(
 	struct appliance_volume *self, const char *reason);
 bool appliance_volume_online(const struct appliance_volume *self);
 

@@ -3,7 +3,8 @@
  * Events of hosts: topic `sessions`, they log in and out; topic `logins`, they are
  * sent away. Sessions of discovery are none: they come by the minute, and end. And of
  * layers of volumes, topic `volumes`: what each has to say once (verify_difference,
- * backup_broken, file_failed ...).
+ * backup_broken, file_failed ...); and that a volume is offline, also from the start on,
+ * or there again.
  *
  * Invariant: what peers do is as bounded as in the log, so that none of them can
  * push what else has happened out of the ring of events; the next one that is told
@@ -80,9 +81,10 @@ static void noticed(struct appliance_notice_watcher *watcher,
 	char type[2 * BLOCK_NAME_BYTES];
 	snprintf(type, sizeof type, "%s_%s", notice->kind, notice->what);
 	api_emit(api, "volumes", type,
-		json_pack("{ss, so, so}", "volume", notice->volume, "layer",
-			live_text(notice->layer), "text",
-			live_text(notice->text)));
+		json_pack("{ss, so*, so, ss*}", "volume", notice->volume,
+			"layer",
+			notice->layer ? live_text(notice->layer) : NULL, "text",
+			live_text(notice->text), "cure", notice->cure));
 }
 
 void live_events_watch(struct api *api, bool on)
@@ -91,6 +93,8 @@ void live_events_watch(struct api *api, bool on)
 	if (api->parts.appliance)
 		appliance_watch_notices(
 			api->parts.appliance, on ? &api->notice_watcher : NULL);
+	if (api->parts.appliance && on)
+		appliance_tell_offline(api->parts.appliance);
 	api->host_watcher = (struct iscsi_watcher){.session_up = session_up,
 		.session_down = session_down,
 		.login_refused = login_refused};
