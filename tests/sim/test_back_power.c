@@ -247,7 +247,7 @@ static void load_start(struct run *run)
 		.unit_sectors = 1,
 		.most_units = 12,
 		.fua_percent = 30,
-		.requests = 10};
+		.requests = 6};
 
 	memcpy(like.weight, run->script->weight, sizeof like.weight);
 	model_load_plan(run->load, WORKERS, &like, &run->random);
