@@ -416,6 +416,7 @@ static void exports_of_old_get_numbers(void **state)
 			     "DROP TABLE counter; DROP TABLE snapshot_lock; "
 			     "DROP TABLE snapshot_intent; DROP TABLE schedule; "
 			     "DROP TABLE schedule_snapshot; DROP TABLE seal; "
+			     "DROP TABLE api_key; "
 			     "PRAGMA user_version = 5");
 	reopen(place);
 	sqlite3 *db = state_database(place->state);
