@@ -54,6 +54,8 @@ static void print_export(
 		fprintf(out, ", blocks of %u", volume->settings.block_bytes);
 	if (export->read_only || volume_read_only(volume))
 		fputs(", read-only", out);
+	if (export->through)
+		fprintf(out, ", through %s", export->through->settings.name);
 	fputs("; hosts:", out);
 	for (unsigned i = 0; i < export->hosts; i++)
 		fprintf(out, "%s %s", i ? "," : "", export->host[i]->name);

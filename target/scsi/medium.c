@@ -112,14 +112,17 @@ bool scsi_check_format(struct scsi_task *task)
  * what another one has left half done. */
 bool scsi_check_ready(struct scsi_task *task)
 {
-	unsigned flags = volume_flags(scsi_volume(task));
+	unsigned flags = volume_flags(scsi_volume(task)) |
+		(volume_flags(scsi_way(task)) & VOLUME_FAILED);
 	bool touches = task->command->access != RESERVATION_ALLOWED &&
 		task->command->moves != SCSI_MOVES_FORMAT;
 
 	if (flags & VOLUME_EJECTED)
 		scsi_sense_set(task, SENSE_NOT_READY, ASC_MEDIUM_NOT_PRESENT);
 	else if (!atomic_load_explicit(
-			 &scsi_volume(task)->source, memory_order_relaxed))
+			 &scsi_volume(task)->source, memory_order_relaxed) ||
+		!atomic_load_explicit(
+			&scsi_way(task)->source, memory_order_relaxed))
 		scsi_sense_set(
 			task, SENSE_NOT_READY, ASC_NOT_READY_INTERVENTION);
 	else if (flags & VOLUME_FAILED)
@@ -144,7 +147,7 @@ void scsi_submit(struct scsi_task *task, enum block_opcode op, unsigned flags,
 {
 	struct block_request *request = &task->block;
 	struct block_source *source = atomic_load_explicit(
-		&scsi_volume(task)->source, memory_order_acquire);
+		&scsi_way(task)->source, memory_order_acquire);
 
 	if (!source || task->lba > LBA_LIMIT || task->aborted) {
 		if (!task->aborted)
@@ -182,7 +185,7 @@ void scsi_submit_again(struct scsi_task *task)
 {
 	struct block_request *request = &task->block;
 	struct block_source *source = atomic_load_explicit(
-		&scsi_volume(task)->source, memory_order_acquire);
+		&scsi_way(task)->source, memory_order_acquire);
 
 	if (!source) {
 		request->result = -ENODEV;

@@ -217,7 +217,7 @@ static uint8_t sense_device_specific(const struct scsi_task *task)
 	struct block_info info = {0};
 	bool protected = scsi_write_protected(task->logical_unit);
 
-	volume_info(scsi_volume(task), task->nexus->lane, &info);
+	volume_info(scsi_way(task), task->nexus->lane, &info);
 	return (uint8_t)((protected || info.read_only ? 0x80 : 0) | 0x10);
 }
 

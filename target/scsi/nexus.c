@@ -156,7 +156,10 @@ static int list_make(const struct scsi_nexus *nexus,
 			list_drop(nexus, list);
 			return -ENOMEM;
 		}
-		unit->read_only = export->read_only;
+		unit->next_way =
+			export->through ? export->through : export->volume;
+		unit->read_only =
+			export->read_only || unit->next_way->settings.read_only;
 		list->unit[list->units++] = unit;
 	}
 	qsort(list->unit, list->units, sizeof *list->unit, unit_compare);
@@ -170,6 +173,7 @@ static void list_apply(struct scsi_nexus *nexus, struct unit_list *list)
 		bool changed = unit->nexus.read_only != unit->read_only;
 
 		unit->nexus.read_only = unit->read_only;
+		unit->way = unit->next_way;
 		if (unit_search(nexus, unit->lun) == unit) {
 			if (changed)
 				volume_nexus_attend(&unit->nexus,

@@ -33,7 +33,7 @@ static void transfer_nothing(struct scsi_task *task)
 static void flush_done(struct block_request *request)
 {
 	request->result = volume_flushed(
-		scsi_volume(scsi_task_of(request)), request->result);
+		scsi_way(scsi_task_of(request)), request->result);
 	transfer_done(request);
 }
 

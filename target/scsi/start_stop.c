@@ -78,7 +78,7 @@ static void stop_now(struct scsi_task *task)
 static void stop_flushed(struct block_request *request)
 {
 	struct scsi_task *task = scsi_task_of(request);
-	int result = volume_flushed(scsi_volume(task), request->result);
+	int result = volume_flushed(scsi_way(task), request->result);
 
 	task->submitted = false;
 	if (result)
@@ -90,8 +90,7 @@ static void stop_flushed(struct block_request *request)
 
 static void stop_start(struct scsi_task *task)
 {
-	struct volume *volume = scsi_volume(task);
-	bool online = atomic_load(&volume->source);
+	bool online = atomic_load(&scsi_way(task)->source);
 
 	if (online && !(task->cdb[4] & START_NO_FLUSH)) {
 		scsi_submit(task, BLOCK_FLUSH, 0, 0, 0, 0, stop_flushed);

@@ -27,6 +27,8 @@ enum scsi_state {
 struct scsi_logical_unit {
 	struct volume_nexus nexus; /* the first member */
 	struct scsi_nexus *owner;
+	/* What its requests go through: an alias of nexus.volume, or that itself. */
+	struct volume *way, *next_way; /* next: as read_only */
 	uint16_t lun;
 	bool read_only; /* as the export says that is applied next (nexus.c) */
 	uint32_t ordered; /* tasks begun and not done that are ORDERED */
@@ -63,6 +65,11 @@ static inline struct scsi_logical_unit *scsi_unit(const struct scsi_task *task)
 static inline struct volume *scsi_volume(const struct scsi_task *task)
 {
 	return task->logical_unit->volume;
+}
+
+static inline struct volume *scsi_way(const struct scsi_task *task)
+{
+	return scsi_unit(task)->way;
 }
 
 static inline uint32_t scsi_block_bytes(const struct scsi_task *task)

@@ -54,7 +54,9 @@ struct access_host {
 
 struct access_export {
 	uint64_t id; /* of the configuration; 0: it has none */
-	struct volume *volume;
+	struct volume *volume; /* whose identity and reservations hosts see */
+	/* An alias of it that their requests go through; NULL: none. */
+	struct volume *through;
 	uint16_t lun; /* 0..16383 */
 	bool read_only;
 	const struct access_host **host; /* who sees it; of the same table */

@@ -250,6 +250,7 @@ static const struct cli_column export_columns[] = {
 	{"LUN", "lun"},
 	{"HOSTS", "hosts"},
 	{"READ_ONLY", "read_only", COLUMN_FLAG},
+	{"THROUGH", "through"},
 	{"TARGET", "target"},
 	{0},
 };
@@ -275,6 +276,10 @@ static const struct cli_option export_create_options[] = {
 		.names_of = "host"},
 	{"lun", 0, VALUE_NUMBER, "LUN", "lun", "as this LUN"},
 	{"read-only", 0, VALUE_FLAG, NULL, "read_only", "for reading only"},
+	{"through", 0, VALUE_TEXT, "ALIAS", "through",
+		"through this alias of it, whose limits and faults hold for "
+		"these hosts alone",
+		.names_of = "volume"},
 	FILE_OPTION,
 	CLI_END,
 };
@@ -299,7 +304,7 @@ static const struct cli_command export_commands[] = {
 		.options = export_create_options, .done = "created"},
 	{"set", "change properties of an export", "changeExport", "PATCH",
 		"/exports/{id}", "operator", CLI_DRY_RUN | CLI_MATCH,
-		.argument = {EXPORT, PAIRS("hosts, read_only")},
+		.argument = {EXPORT, PAIRS("hosts, read_only, through")},
 		.options = export_set_options, .done = "changed"},
 	{"replace", "make an export what a file says", "replaceExport", "PUT",
 		"/exports/{id}", "operator", CLI_DRY_RUN | CLI_MATCH,

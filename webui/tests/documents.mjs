@@ -147,12 +147,18 @@ export class Documents {
 			...this.some({alias: this.pick(TEXTS), portals: this.choose(portals.map(({name}) => name), 1 + this.below(portals.length))})}));
 	}
 
+	/* That lead to the volume alone, as its export may. */
+	aliases(volumes, volume) {
+		return volumes.filter((v) => v.source.source === volume.name && (v.block_size ?? 512) === (volume.block_size ?? 512));
+	}
+
 	exports(volumes, targets, hosts) {
 		const list = [];
 		for (const target of targets)
 			for (const [lun, volume] of this.choose(volumes, this.below(volumes.length + 1)).entries())
 				list.push({volume: volume.name, target: target.name ?? target.iqn, lun: lun * this.pick([1, 300]),
-					hosts: this.choose(hosts.map(({name}) => name), 1 + this.below(hosts.length)), ...this.some({read_only: this.chance(50)})});
+					hosts: this.choose(hosts.map(({name}) => name), 1 + this.below(hosts.length)), ...this.some({read_only: this.chance(50),
+						...(this.aliases(volumes, volume).length ? {through: this.use("export", "through an alias") && this.pick(this.aliases(volumes, volume)).name} : {})})});
 		return list;
 	}
 

@@ -223,6 +223,7 @@ const SPECIAL = {
 	vendor: (g) => g.pick(["CAIRN", "A", "EIGHTBYT"]),
 	product: (g) => g.pick(["VOLUME", "B", "SIXTEEN BYTES 16"]),
 	volume: (g) => g.name("volume", 90),
+	through: (g) => g.name("volume", 50),
 	volumes: (g) => [g.name("volume", 90)],
 	target: (g) => g.name("target", 80),
 	iqn: (g) => g.name("target", 50),

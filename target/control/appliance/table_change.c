@@ -177,18 +177,25 @@ static bool moves(const struct making *m, const struct access_target *target)
 
 /* -- targets ------------------------------------------------------------------ */
 
+/* Made anew under its name, perhaps. */
+static struct volume *volume_after(
+	const struct making *m, const struct volume *volume)
+{
+	return (struct volume *)swapped(
+		m->change->volumes, m->change->volume_swaps, volume);
+}
+
 static bool is_touched(const struct making *m,
 	const struct access_target *target, const struct access_target *other)
 {
-	const struct table_change *change = m->change;
 	if (other || map_find_text(&m->touched, target->iqn) ||
 		moves(m, target))
 		return true;
 	for (unsigned i = 0; i < target->exports; i++) {
 		const struct access_export *e = &target->export[i];
 		if (map_find(&m->exports, &e->id, sizeof e->id) ||
-			swapped(change->volumes, change->volume_swaps,
-				e->volume) != e->volume)
+			volume_after(m, e->volume) != e->volume ||
+			volume_after(m, e->through) != e->through)
 			return true;
 		for (unsigned h = 0; m->host_swaps && h < e->hosts; h++) {
 			if (swapped(m->hosts, m->host_swaps, e->host[h]) !=
@@ -200,11 +207,13 @@ static bool is_touched(const struct making *m,
 }
 
 static void add_export(struct making *m, struct access_target *target,
-	const struct access_export *from, struct volume *volume)
+	const struct access_export *from, struct volume *volume,
+	struct volume *through)
 {
 	struct access_export *to = &target->export[target->exports];
 	*to = *from;
 	to->volume = volume;
+	to->through = through;
 	to->host = calloc(from->hosts + 1, sizeof *to->host);
 	m->failed |= !to->host;
 	if (!to->host)
@@ -222,16 +231,18 @@ static void fill_exports(struct making *m, struct access_target *target,
 	for (unsigned i = 0; old && i < old->exports && !m->failed; i++) {
 		const struct access_export *e = &old->export[i];
 		if (!map_find(&m->exports, &e->id, sizeof e->id))
-			add_export(m, target, e,
-				(struct volume *)swapped(change->volumes,
-					change->volume_swaps, e->volume));
+			add_export(m, target, e, volume_after(m, e->volume),
+				volume_after(m, e->through));
 	}
 	for (unsigned i = 0; i < m->document->exports && !m->failed; i++) {
 		const struct document_export *e = &m->document->export[i];
 		const struct access_target *of = target_of(m, e);
 		if (!m->part->export_stays[i] && !strcmp(of->iqn, target->iqn))
 			add_export(m, target, &of->export[e->slot],
-				change -> volume[e->volume]);
+				change -> volume[e->volume],
+				e -> through == DOCUMENT_NO_VOLUME
+					? NULL
+					: change -> volume[e->through]);
 	}
 }
 

@@ -31,7 +31,10 @@ static bool exports_volume(const struct access_target *target,
 {
 	for (unsigned e = 0; e < target->exports; e++) {
 		const struct access_export *export = &target->export[e];
-		if (strcmp(export->volume->settings.name, volume) != 0)
+		if (strcmp(export->volume->settings.name, volume) != 0 &&
+			(!export->through ||
+				strcmp(export->through->settings.name,
+					volume) != 0))
 			continue;
 		for (unsigned h = 0; h < export->hosts; h++) {
 			if (!strcmp(export->host[h]->name, host))

@@ -123,6 +123,7 @@ static void tell_export(
 	const json_t *host;
 	size_t i;
 	tell(visitor, 'v', text_of(value, "volume"), false);
+	tell(visitor, 'v', text_of(value, "through"), false);
 	json_array_foreach(json_object_get(value, "hosts"), i, host)
 		tell(visitor, 'h', json_string_value(host), false);
 	if (target && key_target_iqn(target, authority, iqn, false))

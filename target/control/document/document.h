@@ -10,7 +10,7 @@
  *		    or secret_file}}}}]
  *	portals:  [{name, address, port, advertised, group}]; none: they stay
  *	targets:  [{iqn or name, alias, portals: [PORTAL]}]
- *	exports:  [{volume, target, lun, hosts: [HOST], read_only}]
+ *	exports:  [{volume, through, target, lun, hosts: [HOST], read_only}]
  *	schedules: [{name, volumes: [VOLUME], every, at, keep, ...}]: schedule.h
  *
  *	document_read		tree -> checked document, or one error with its place
@@ -36,7 +36,10 @@
 #include "target/volume/access.h"
 #include "target/volume/volume.h"
 
+#include <limits.h>
+
 #define DOCUMENT_MAX_VOLUMES 4096u
+#define DOCUMENT_NO_VOLUME UINT_MAX
 #define DOCUMENT_MAX_HOSTS 4096u
 #define DOCUMENT_MAX_TARGETS 1024u
 #define DOCUMENT_MAX_SNAPSHOTS 256u /* of a volume */
@@ -62,6 +65,7 @@ struct document_host {
 struct document_export {
 	const struct doc *at;
 	unsigned volume, target, slot; /* slot: in the target's exports */
+	unsigned through; /* as `volume`; DOCUMENT_NO_VOLUME: none */
 	uint32_t place[2]; /* target and LUN: a key */
 	struct document_export *below; /* the next one at that place */
 };

@@ -341,8 +341,12 @@ struct access_table *document_take_table(
 	struct access_table *table = document->table;
 	for (unsigned i = 0; i < document->exports; i++) {
 		const struct document_export *e = &document->export[i];
-		table->target[e->target]->export[e->slot].volume =
-			volume[e->volume];
+		struct access_export *export =
+			&table->target[e->target]->export[e->slot];
+		export->volume = volume[e->volume];
+		export->through = e->through == DOCUMENT_NO_VOLUME
+			? NULL
+			: volume[e->through];
 	}
 	document->table = NULL;
 	return table;

@@ -21,7 +21,7 @@ struct target_options {
 	const struct doc *portals;
 };
 struct export_options {
-	char *volume, *target;
+	char *volume, *through, *target;
 	const struct doc *hosts;
 	uint64_t lun;
 	bool read_only;
@@ -47,6 +47,9 @@ static const struct opt_spec target_specs[] = {
 	OPT_END};
 static const struct opt_spec export_specs[] = {
 	ROW(export_options, volume, OPT_STRING, 0, "name of a volume"),
+	ROW(export_options, through, OPT_STRING, OPT_OPTIONAL,
+		"an alias of it, whose listeners these hosts meet; its "
+		"identity stays the volume's"),
 	ROW(export_options, target, OPT_STRING, 0, "iqn or name of a target"),
 	{.name = "lun",
 		.type = OPT_UINT,
@@ -80,6 +83,7 @@ void document_print_target_schema(FILE *out)
 		{"portals", DOCUMENT_NAMES_SCHEMA}, {NULL, NULL}};
 	static const struct opt_schema export[] = {
 		{"volume", DOCUMENT_NAME_SCHEMA},
+		{"through", DOCUMENT_NAME_SCHEMA},
 		{"target", "\"minLength\": 1, \"maxLength\": 223, "},
 		{"hosts", DOCUMENT_NAMES_SCHEMA}, {NULL, NULL}};
 	fputs("\"target\": ", out);
@@ -317,6 +321,52 @@ static struct access_export *grow_exports(
 	return &larger[target->exports];
 }
 
+#define ALIASES_MOST 16u /* of aliases */
+
+/* Whether it shows `volume` and nothing else: an alias of it, or of one. */
+static bool is_alias_of(const struct document *document,
+	const struct document_volume *alias, const char *volume)
+{
+	for (unsigned i = 0; alias && i < ALIASES_MOST; i++) {
+		const struct doc *below = doc_find(alias->source, "source");
+		if (!below || below->kind != DOC_SCALAR ||
+			doc_find(alias->source, "view"))
+			return false;
+		if (!strcmp(below->text, volume))
+			return true;
+		alias = document_find_volume(document, below->text);
+	}
+	return false;
+}
+
+static int read_through(struct document *document, const struct doc *node,
+	const struct export_options *o, struct document_export *place,
+	struct err *err)
+{
+	const struct document_volume *through;
+	place->through = DOCUMENT_NO_VOLUME;
+	if (!o->through)
+		return 0;
+	through = document_find_volume(document, o->through);
+	if (!through)
+		return doc_error(doc_find(node, "through"), err, ENOENT,
+			"there is no volume \"%s\"", o->through);
+	if (!is_alias_of(document, through, o->volume))
+		return doc_error(doc_find(node, "through"), err, EINVAL,
+			"volume \"%s\" is no alias of volume \"%s\": its "
+			"source "
+			"has to be {source: %s}, with listeners",
+			o->through, o->volume, o->volume);
+	if (through->settings.block_bytes !=
+		document->volume[place->volume].settings.block_bytes)
+		return doc_error(doc_find(node, "through"), err, EINVAL,
+			"volume \"%s\" has blocks of another size than volume "
+			"\"%s\"",
+			o->through, o->volume);
+	place->through = (unsigned)(through - document->volume);
+	return 0;
+}
+
 static int read_references(struct document *document, const struct doc *node,
 	const struct export_options *o, const struct settings *settings,
 	struct document_export *place, struct err *err)
@@ -337,7 +387,7 @@ static int read_references(struct document *document, const struct doc *node,
 	place->slot = (*target)->exports;
 	place->place[0] = place->target;
 	place->place[1] = (uint32_t)o->lun;
-	return 0;
+	return read_through(document, node, o, place, err);
 }
 
 static int add_export(struct document *document, const struct doc *node,
