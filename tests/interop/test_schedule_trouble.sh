@@ -11,6 +11,7 @@
 . "$(dirname "$0")/api.sh"
 . "$(dirname "$0")/clock.sh"
 . "$(dirname "$0")/host.sh"
+. "$(dirname "$0")/schedules.sh"
 needs curl jq qemu-io
 
 write_settings 0
@@ -25,27 +26,8 @@ sed -i -e 's/^  - {name: a, .*/  - {name: a, source: {format: {type: qcow2, size
 	-e 's/^volumes:$/&\n  - {name: low, source: {listeners: [{type: fault, name: stuck}], protocol: {type: file, path: a.qcow2, size: 4K}}}/' \
 	"$work/document.yaml"
 
-snapshots() { # VOLUME PREFIX: the days of the month of its snapshots
-	gets 200 GET "/volumes/$1/snapshots" >/dev/null &&
-		jq -r ".items[].name | select(startswith(\"$2-\"))" "$work/body" |
-		sed -E 's/.*-[0-9]{6}([0-9]{2})T.*/\1/' | sort | paste -sd ' '
-}
-has() { # VOLUME PREFIX DAYS
-	local found
-	found=$(snapshots "$1" "$2")
-	[ "$found" = "$3" ] || { echo "$1 has $2 of the days $found, not $3"; return 1; }
-}
-status() { gets 200 GET "/schedules/$1" && says ".status | $2" "$3"; } # NAME FILTER VALUE
-# The end of a run that begins at that time, in the log from then on.
-runs_at() { # TIME SCHEDULE
-	local from stamp
-	from=$(next_line "$work/daemon.log")
-	stamp=$(date -u -d "$1" +%Y%m%dT%H%M)
-	set_clock "$1" &&
-		line_comes "schedule $2, by the clock: snapshot $2-$stamp" "$work/daemon.log" "$daemon_pid" "$from"
-}
 since_says() { line_comes "$2" "$work/daemon.log" "$daemon_pid" "$1"; } # FROM PATTERN
-days() { # FIRST LAST: each day's run
+nights() { # FIRST LAST: each day's run
 	local day
 	for ((day = $1; day <= $2; day++)); do
 		runs_at "2027-03-$day 02:30:03" nightly || { echo "day $day"; return 1; }
@@ -55,19 +37,15 @@ doctor() { # STATE WORDS
 	gets 200 GET /system/checks &&
 		says '.items[] | select(.name == "schedules") | [.state, (.text | contains("'"$2"'"))]' "[\"$1\",true]"
 }
-event() { # TYPE FILTER VALUE: the latest of the type
-	gets 200 GET '/events?topics=schedules&limit=1000' &&
-		says "[.items[] | select(.type == \"$1\")] | last | .data | $2" "$3"
-}
 
 # -- days go by ----------------------------------------------------------------------
 set_clock '2027-03-01 12:00:00'
 check "the daemon starts" start_daemon
 check "each night" gets 201 POST /schedules '{"name": "nightly", "volumes": ["a"], "every": "day", "at": "02:30", "keep": {"daily": 3, "weekly": 2}}'
 check "the first is tomorrow's" status nightly .next_run '"2027-03-02T02:30:00.000Z"'
-check "a week and a day" days 2 9
+check "a week and a day" nights 2 9
 check "three days stay, and the last of the week before" has a nightly "07 08 09"
-check "eight more" days 10 17
+check "eight more" nights 10 17
 check "three days stay, and the last of the week before" has a nightly "14 15 16 17"
 check "the doctor is content" doctor ok "last run has failed"
 

@@ -100,6 +100,48 @@ static void test_one_object_at_a_time_co(struct stack_rig *rig, void *argument)
 	box_close_co(&box);
 }
 
+/* An edit of what it was is refused once it is something else, and all with it. */
+static void test_edits_of_a_generation_co(struct stack_rig *rig, void *argument)
+{
+	static const int wanted[] = {0, -EBUSY};
+	struct box box;
+	(void)argument;
+	box_open(&box, rig);
+	box_must_apply_co(&box, MEM_OF("a", "1M") "," MEM_OF("b", "2M"));
+	json_t *a = read_json(VOLUME("'listeners': [{'type': 'stats'}], "));
+	json_t *b = read_json("{'name': 'b', 'read_only': true, 'source': "
+			      "{'protocol': {'type': 'mem', 'size': '2M'}}}");
+	for (unsigned i = 0; i < 2; i++) {
+		struct config_edit edits[] = {
+			{.kind = CONFIG_VOLUME, .id = "b", .value = b},
+			{.kind = CONFIG_VOLUME,
+				.id = "a",
+				.value = a,
+				.generation = 1}};
+		struct config_change change = {.edit = &edits[i ? 0 : 1],
+			.edits = i ? 2 : 1,
+			.who = "test",
+			.title = "edited"};
+		struct config_outcome outcome;
+		struct err err = {0};
+		CHECK_INT(config_change_co(box.config, &change, &outcome, &err),
+			wanted[i]);
+		if (i)
+			CHECK_FIND(err.text, "volume \"a\" is being changed");
+		config_outcome_free(&outcome);
+		CHECK_INT(
+			config_find(box.config, CONFIG_VOLUME, "a")->generation,
+			2);
+		CHECK_INT(
+			config_find(box.config, CONFIG_VOLUME, "b")->generation,
+			1);
+	}
+	must_edit_co(&box, CONFIG_VOLUME, "a", VOLUME(""));
+	json_decref(a);
+	json_decref(b);
+	box_close_co(&box);
+}
+
 static void test_generations_co(struct stack_rig *rig, void *argument)
 {
 	struct box box;
@@ -432,6 +474,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CONFIG_CASE(test_one_object_at_a_time_co),
 		CONFIG_CASE(test_generations_co),
+		CONFIG_CASE(test_edits_of_a_generation_co),
 		CONFIG_CASE(test_mistakes_have_pointers_co),
 		CONFIG_CASE(test_listeners_change_as_it_runs_co),
 		CONFIG_CASE(test_file_grows_as_it_runs_co),

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Schedules without a daemon: zones against the C library's, when one runs (each date
- * once, nights of a changing clock by name), what stays against a simple model, and
- * the form that the document has for all that.
+ * once, nights of a changing clock by name), what stays against a simple model. Their
+ * form: test_schedule_form.c.
  */
-#include "blockcore/base/doc.h"
 #include "target/control/schedule/civil.h"
 #include "target/control/schedule/schedule.h"
 #include "target/control/schedule/zone_rule.h"
@@ -384,77 +383,6 @@ static void a_year_of_hours(void **unused)
 	zone_free(zone);
 }
 
-/* -- the form ---------------------------------------------------------------- */
-
-#define START "{name: n, volumes: [a, b], "
-#define KEEP ", keep: {daily: 7}}"
-
-static int read_text(const char *text, struct schedule *schedule)
-{
-	struct err err = {0};
-	struct doc *node = doc_parse("test", text, strlen(text), &err);
-	if (!node)
-		fail_msg("%s", err.text);
-	int failed = schedule_read(node, schedule, &err);
-	assert_true(!failed == !*err.text);
-	doc_free(node);
-	return failed;
-}
-
-static void forms_that_are_taken(void **unused)
-{
-	struct schedule s;
-	char name[SCHEDULE_STAMP_BYTES];
-	(void)unused;
-	assert_int_equal(read_text(START "every: week, weekday: friday, at: "
-					 "\"23:59\", zone: Asia/Tokyo" KEEP,
-				 &s),
-		0);
-	assert_int_equal(s.volumes, 2);
-	assert_true(s.group && s.enabled);
-	assert_int_equal(s.times.every, SCHEDULE_WEEK);
-	assert_int_equal(s.times.weekday, 5);
-	assert_int_equal(s.times.at, 23 * 60 + 59);
-	assert_int_equal(s.keep.count[SCHEDULE_DAILY], 7);
-	schedule_stamp(&s, utc(2026, 11, 26, 23, 51) + 7, name);
-	assert_string_equal(name, "n-20261126T235107Z");
-	assert_int_equal(read_text(START "every: 24h" KEEP, &s), 0);
-	assert_int_equal(s.times.minutes, 1440);
-	assert_int_equal(read_text(START "every: month" KEEP, &s), 0);
-	assert_int_equal(s.times.day, 1);
-}
-
-static void forms_that_are_refused(void **unused)
-{
-	static const char *const texts[] = {START "every: 25h" KEEP,
-		START "every: 0m" KEEP, START "every: 15" KEEP,
-		START "every: -5m" KEEP, START "every: 99999999999m" KEEP,
-		START "every: year" KEEP,
-		START "every: day, at: \"24:00\"" KEEP,
-		START "every: day, at: \"1:00\"" KEEP,
-		START "every: hour, at: \"02:10\"" KEEP,
-		START "every: 15m, at: \"00:10\"" KEEP,
-		START "every: day, weekday: monday" KEEP,
-		START "every: week, day: 3" KEEP,
-		START "every: month, day: 32" KEEP,
-		START "every: day, zone: ../x" KEEP,
-		START "every: day, keep: {}}",
-		START "every: day, keep: {daily: 1001}}",
-		START "every: day, keep: {daily: 900, weekly: 101}}",
-		START "every: day}", "{name: n, volumes: [], every: day" KEEP,
-		"{name: n, volumes: [a, a], every: day" KEEP,
-		"{name: n, volumes: a, every: day" KEEP,
-		"{name: .n, volumes: [a], every: day" KEEP,
-		"{name: n2345678901234567890123456789012345678901, "
-		"volumes: [a], every: day" KEEP};
-	struct schedule s;
-	(void)unused;
-	for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
-		if (!read_text(texts[i], &s))
-			fail_msg("%s was taken", texts[i]);
-	}
-}
-
 int main(void)
 {
 	const char *given = getenv("TEST_SEED");
@@ -471,8 +399,6 @@ int main(void)
 		cmocka_unit_test(next_is_the_first),
 		cmocka_unit_test(retention_is_the_model),
 		cmocka_unit_test(a_year_of_hours),
-		cmocka_unit_test(forms_that_are_taken),
-		cmocka_unit_test(forms_that_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@
 static const struct cli_column schedule_columns[] = {
 	{"NAME", "name"},
 	{"VOLUMES", "volumes"},
+	{"KIND", "kind"},
 	{"EVERY", "every"},
 	{"AT", "at"},
 	{"ENABLED", "enabled"},
@@ -43,6 +44,20 @@ static const struct cli_column schedule_columns[] = {
 		"zone", 0, VALUE_TEXT, "ZONE", "zone", \
 			"whose clock, such as Europe/Berlin (UTC)" \
 	}
+#define FILE_OPTIONS \
+	{"kind", 0, VALUE_CHOICE, "KIND", "kind", \
+		"in the images, or new images over them (internal)", \
+		.choices = "internal|external"}, \
+		{"directory", 0, VALUE_TEXT, "DIRECTORY", "directory", \
+			"external: where new images lie (the data " \
+			"directory)"}, \
+		{"pattern", 0, VALUE_TEXT, "NAME", "file", \
+			"external: their names ({volume}.{snapshot}.qcow2)"}, \
+	{ \
+		"placement", 0, VALUE_PAIRS, "LISTENER=PLACE", "placement", \
+			"external: where a listener goes: head, image, both, " \
+			"drop (again)" \
+	}
 #define KEEP_OPTIONS \
 	{"keep-latest", 0, VALUE_NUMBER, "N", "keep.latest", \
 		"the newest ones stay"}, \
@@ -60,9 +75,9 @@ static const struct cli_column schedule_columns[] = {
 	}
 
 static const struct cli_option create_options[] = {
-	WHEN_OPTIONS, KEEP_OPTIONS, FILE_OPTION, CLI_END};
+	WHEN_OPTIONS, FILE_OPTIONS, KEEP_OPTIONS, FILE_OPTION, CLI_END};
 static const struct cli_option set_options[] = {
-	WHEN_OPTIONS, KEEP_OPTIONS, CLI_END};
+	WHEN_OPTIONS, FILE_OPTIONS, KEEP_OPTIONS, CLI_END};
 static const struct cli_option replace_options[] = {FILE_OPTION, CLI_END};
 
 #define PAIRS \
@@ -84,7 +99,10 @@ static const struct cli_command schedule_commands[] = {
 					     "snapshots begin"},
 			PAIRS},
 		.options = create_options, .done = "created",
-		.more = "The images keep them and must be qcow2. Those of "
+		.more = "The images keep them and must be qcow2; or, with "
+			"--kind external, the volume goes on in a new image "
+			"each time, and one that is not kept any more is "
+			"merged with the image over it by a job. Those of "
 			"several volumes show one moment, or none is made "
 			"(unless group=false). How many stay must be said; "
 			"what is locked or in use stays in any case. A date is "

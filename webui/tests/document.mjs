@@ -58,6 +58,8 @@ const whole = () => ({
 		{name: "nightly", volumes: ["db01", "base"], group: true, enabled: false, every: "week", at: "02:30",
 			weekday: "monday", zone: "Europe/Berlin", keep: {latest: 1, hourly: 2, daily: 7, weekly: 4, monthly: 12, yearly: 3}},
 		{name: "often", volumes: ["base"], every: "15m", keep: {latest: 8}},
+		{name: "outside", volumes: ["db01"], every: "hour", kind: "external", directory: "a/b", file: "{volume}.{time}.qcow2",
+			placement: {limit: "both"}, keep: {hourly: 12}},
 	],
 });
 
@@ -121,6 +123,10 @@ const MISTAKES = {
 	"a time of a day that there is not": ["schedules.0.at", "24:00"],
 	"a day that there is not": ["schedules.0.weekday", "someday"],
 	"a schedule that says not what stays": ["schedules.0.keep", undefined],
+	"a kind of snapshots that there is not": ["schedules.2.kind", "remote"],
+	"a directory elsewhere": ["schedules.2.directory", "../b"],
+	"a file with a blank": ["schedules.2.file", "{volume} {time}"],
+	"a place that there is not": ["schedules.2.placement", {limit: "up"}],
 	"a name too long for a schedule": ["schedules.0.name", "n".repeat(41)],
 };
 
@@ -132,6 +138,8 @@ const ALLOWED = {
 	"hosts.1.iscsi.chap.weak_hashes": ["maybe", "none of: allowed, forbidden"],
 	"exports.0.lun": [-1, "0 to 16383 is allowed"],
 	"exports.1.lun": [16384, "0 to 16383 is allowed"],
+	"schedules.2.kind": ["remote", "none of: internal, external"],
+	"schedules.2.placement.limit": ["up", "head, image, both, drop"],
 	"schedules.0.weekday": ["someday", "none of: sunday, monday"],
 	"schedules.1.every": ["fortnight", "hour, day, week, month"],
 	"schedules.0.at": ["half past two", "00:00 to 23:59"],

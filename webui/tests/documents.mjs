@@ -168,7 +168,9 @@ export class Documents {
 			return {name: name.slice(0, 40), volumes: this.choose(volumes.map((v) => v.name), 1 + this.below(2)), every, enabled: false,
 				...(["day", "week", "month"].includes(every) ? this.some({at: "02:30", zone: this.pick(["UTC", "Europe/Berlin"])}) : {}),
 				...(every === "week" ? {weekday: this.pick(["monday", "sunday"])} : {}),
-				keep: {latest: 1 + this.below(9), ...this.some({daily: 7, weekly: 4, yearly: 2})}};
+				...(this.chance(40) ? {kind: this.use("schedule", "external"), ...this.some({directory: "some/where", file: "{volume}.{time}-{schedule}.qcow2",
+					placement: {"l-throttle": this.pick(["head", "image", "both", "drop"])}})} : {}),
+				keep: {latest: 1 + this.below(7), ...this.some({daily: 7, weekly: 4, yearly: 2})}};
 		});
 	}
 

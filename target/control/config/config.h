@@ -77,7 +77,8 @@ void config_watch(struct config *config, struct config_watcher *watcher);
 /* -- changing --------------------------------------------------------------- */
 
 /* 0, or -errno with *err and everything as before: EINVAL, ENOENT (a reference),
- * EEXIST, EBUSY with pointers relative to the first edit's value. */
+ * EEXIST, EBUSY (also of an edit's generation) with pointers relative to the first
+ * edit's value. */
 int config_change_co(struct config *config, const struct config_change *change,
 	struct config_outcome *outcome, struct err *err);
 

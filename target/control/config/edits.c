@@ -44,6 +44,12 @@ static int mark_edits(struct config_objects *objects,
 		if (edit->id && !object)
 			return err_set(err, ENOENT, "there is no %s \"%s\"",
 				config_kind_name(edit->kind), edit->id);
+		if (object && edit->generation &&
+			edit->generation != object->generation)
+			return err_set(err, EBUSY,
+				"%s \"%s\" is being changed by somebody else: "
+				"try again",
+				config_kind_name(edit->kind), edit->id);
 		if (object && !object->edit)
 			object->edit = edit;
 	}

@@ -32,6 +32,9 @@ struct config_edit {
 	enum config_kind kind;
 	const char *id; /* NULL: an object that is not there yet */
 	json_t *value; /* borrowed; NULL: it goes */
+	/* The object's that the value was made from, if another change must not get
+	 * lost by this one; 0: any. */
+	uint64_t generation;
 	/* A JSON Pointer, borrowed: where the value stands in what was asked for, as
 	 * errors have it; NULL: the first one's is all of it, others' is nowhere. */
 	const char *at;

@@ -4,7 +4,7 @@
 
 #include "blockcore/base/opts.h"
 #include "target/control/document/names.h"
-#include "target/control/schedule/civil.h"
+#include "target/control/schedule/schedule_parts.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -17,14 +17,17 @@
 
 struct schedule_options {
 	char *name, *every, *at, *zone;
-	const struct doc *volumes, *keep;
-	int weekday;
+	char *directory, *file; /* schedule_files.c reads these */
+	const struct doc *volumes, *keep, *placement;
+	int weekday, kind;
 	uint64_t day;
 	bool group, enabled;
 };
 
 static const char *const weekdays[] = {"sunday", "monday", "tuesday",
 	"wednesday", "thursday", "friday", "saturday", NULL};
+static const char *const kinds[] = {"internal", "external", NULL};
+#define EXTERNAL 1
 /* From SCHEDULE_HOUR on. */
 static const char *const periods[] = {"hour", "day", "week", "month", NULL};
 
@@ -79,6 +82,29 @@ static const struct opt_spec specs[] = {{.name = "name",
 		.max = ZONE_NAME_BYTES - 1,
 		.fallback = "UTC",
 		.help = "of tzdata, such as Europe/Berlin"},
+	{.name = "kind",
+		.type = OPT_ENUM,
+		.offset = OPTION(kind),
+		.choices = kinds,
+		.fallback = "internal",
+		.help = "in the images, or new images over these"},
+	{.name = "directory",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = OPTION(directory),
+		.max = SCHEDULE_DIRECTORY_BYTES - 1,
+		.help = "of new images, in the data directory; else that"},
+	{.name = "file",
+		.type = OPT_STRING,
+		.flags = OPT_OPTIONAL,
+		.offset = OPTION(file),
+		.max = SCHEDULE_FILE_BYTES - 1,
+		.help = "of new images; else {volume}.{snapshot}.qcow2"},
+	{.name = "placement",
+		.type = OPT_DOC,
+		.flags = OPT_OPTIONAL,
+		.offset = OPTION(placement),
+		.help = "{LISTENER: head, image, both, drop}"},
 	{.name = "keep",
 		.type = OPT_DOC,
 		.offset = OPTION(keep),
@@ -124,6 +150,14 @@ void schedule_print_schema(FILE *out)
 		{"every",
 			"\"pattern\": \"^([1-9][0-9]{0,3}[mh]|hour|day|week|"
 			"month)$\", "},
+		{"directory",
+			"\"pattern\": \"^[A-Za-z0-9_][A-Za-z0-9._-]*(/"
+			"[A-Za-z0-9_][A-Za-z0-9._-]*)*$\", "},
+		{"file", "\"pattern\": \"^[A-Za-z0-9_{][A-Za-z0-9._{}-]*$\", "},
+		{"placement",
+			"\"type\": \"object\", \"additionalProperties\": "
+			"{\"enum\": [\"head\", \"image\", \"both\", "
+			"\"drop\"]}, "},
 		{"at", "\"pattern\": \"^([01][0-9]|2[0-3]):[0-5][0-9]$\", "},
 		{"keep", "\"$ref\": \"#/$defs/keep\", "}, {NULL, NULL}};
 	opts_print_schema_with(specs, more, out);
@@ -243,11 +277,12 @@ static int check_meaning(const struct doc *node,
 	return 0;
 }
 
-static int read_keep(
-	const struct doc *node, struct schedule_keep *keep, struct err *err)
+static int read_keep(const struct doc *node, bool external,
+	struct schedule_keep *keep, struct err *err)
 {
 	struct keep_options o;
 	uint64_t all = 0;
+	unsigned most = external ? SCHEDULE_MOST_EXTERNAL : SCHEDULE_MOST_KEPT;
 	if (opts_parse(keep_specs, node, NULL, &o, sizeof o, err))
 		return -EINVAL;
 	for (unsigned i = 0; i < SCHEDULE_CLASSES; i++) {
@@ -255,12 +290,13 @@ static int read_keep(
 		all += o.count[i];
 	}
 	opts_free(keep_specs, &o);
-	if (all && all <= SCHEDULE_MOST_KEPT)
+	if (all && all <= most)
 		return 0;
 	return doc_error(node, err, EINVAL,
 		"%llu snapshots of each volume are to stay: 1 to %u are "
-		"possible in all",
-		(unsigned long long)all, SCHEDULE_MOST_KEPT);
+		"possible in all%s",
+		(unsigned long long)all, most,
+		external ? ", as each is an image over the next" : "");
 }
 
 static int read_times(const struct doc *node, const struct schedule_options *o,
@@ -297,21 +333,12 @@ int schedule_read(
 		failed = read_volumes(o.volumes, schedule, err);
 	if (!failed)
 		failed = read_times(node, &o, schedule, err);
+	schedule->external = o.kind == EXTERNAL;
 	if (!failed)
-		failed = read_keep(o.keep, &schedule->keep, err);
+		failed = schedule_read_files(node, schedule, err);
+	if (!failed)
+		failed = read_keep(
+			o.keep, schedule->external, &schedule->keep, err);
 	opts_free(specs, &o);
 	return failed;
-}
-
-/* -- names of snapshots ------------------------------------------------------- */
-
-void schedule_stamp(const struct schedule *schedule, int64_t instant,
-	char name[SCHEDULE_STAMP_BYTES])
-{
-	int64_t day = civil_floor(instant, CIVIL_DAY_S);
-	unsigned second = (unsigned)(instant - day * CIVIL_DAY_S);
-	struct civil date = civil_date(day);
-	snprintf(name, SCHEDULE_STAMP_BYTES, "%s-%04d%02d%02dT%02u%02u%02uZ",
-		schedule->name, (int)date.year % 10000, date.month % 100,
-		date.day % 100, second / 3600, second / 60 % 60, second % 60);
 }

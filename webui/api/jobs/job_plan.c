@@ -206,14 +206,13 @@ int api_job_check_files(struct api *api, const char *kind, const char *volume,
 	return failed;
 }
 
-int api_job_order_check(struct api_request *request, const char *kind,
-	const char *volume, const json_t *options, struct err *err)
+int api_job_order_check(struct api *api, const char *kind, const char *volume,
+	const json_t *options, struct err *err)
 {
 	char *text = json_dumps(options, JSON_COMPACT);
 	struct doc *doc = text ? doc_parse("", text, strlen(text), err) : NULL;
-	int failed = doc
-		? api_job_check_files(request->api, kind, volume, doc, err)
-		: err_set(err, ENOMEM, "out of memory");
+	int failed = doc ? api_job_check_files(api, kind, volume, doc, err)
+			 : err_set(err, ENOMEM, "out of memory");
 	doc_free(doc);
 	free(text);
 	return failed;

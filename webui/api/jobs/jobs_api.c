@@ -257,19 +257,14 @@ static char *print_options(const struct doc *options)
 static struct api_job *make_job(
 	struct api_request *request, const struct start_options *o)
 {
-	struct api_job *job = api_job_new(request->api->jobs);
 	char *options = print_options(o->options);
-	if (!job || !options) {
-		free(job);
-		free(options);
-		return NULL;
-	}
-	struct api_job_record *r = &job->record;
-	r->options = options;
-	snprintf(r->volume, sizeof r->volume, "%s", o->volume);
-	snprintf(r->kind, sizeof r->kind, "%s", o->kind);
-	snprintf(r->user, sizeof r->user, "%s", request->who.name);
-	r->rate_bytes = o->rate_bytes;
+	struct api_job *job = options
+		? api_job_make(request->api->jobs, o->kind, o->volume, options,
+			  request->who.name)
+		: NULL;
+	free(options);
+	if (job)
+		job->record.rate_bytes = o->rate_bytes;
 	return job;
 }
 

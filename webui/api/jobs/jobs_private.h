@@ -112,8 +112,16 @@ void api_job_answer(struct api_request *request, const struct api_job *job);
 void api_job_order_co(struct api_request *request, const char *kind,
 	const char *volume, const json_t *options);
 /* 0: none of other volumes' files is in the way of such a job; else -errno. */
-int api_job_order_check(struct api_request *request, const char *kind,
-	const char *volume, const json_t *options, struct err *err);
+int api_job_order_check(struct api *api, const char *kind, const char *volume,
+	const json_t *options, struct err *err);
+/* Starts one of the daemon's own, which nobody asked for: *id is its number. 0, or what
+ * is in the way: -EBUSY (another job has the volume), -ENOSPC, -ENODEV, -EAGAIN ... */
+int api_job_own_co(struct api *api, const char *kind, const char *volume,
+	const json_t *options, uint64_t *id, struct err *err);
+/* A new one of these, not started; `options` is copied. NULL: no memory. */
+struct api_job *api_job_make(struct api_jobs *jobs, const char *kind,
+	const char *volume, const char *options, const char *user);
+#define API_JOB_OWN_USER "cairnd"
 /* Handlers. */
 void api_job_change_co(struct api_request *request);
 void api_job_cancel_co(struct api_request *request);

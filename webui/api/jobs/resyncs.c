@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define NS_PER_S 1000000000ull
-#define OWN_USER "cairnd"
 
 /* A mirror as it was seen last. */
 struct resync {
@@ -194,7 +193,7 @@ static void forget_failed(struct api_resyncs *self, const struct resync *resync)
 {
 	struct api_job *job = latest_job(self, resync);
 	if (job && job->record.state == API_JOB_FAILED &&
-		!strcmp(job->record.user, OWN_USER) &&
+		!strcmp(job->record.user, API_JOB_OWN_USER) &&
 		LIST_EMPTY(&job->waiters))
 		api_job_forget(job);
 }
@@ -202,22 +201,16 @@ static void forget_failed(struct api_resyncs *self, const struct resync *resync)
 static int start_job_co(
 	struct api_resyncs *self, const struct resync *resync, struct err *err)
 {
-	struct api_job *job = api_job_new(self->api->jobs);
 	json_t *options = json_pack("{ss}", "listener", resync->listener);
 	char *text = options ? json_dumps(options, JSON_COMPACT) : NULL;
+	struct api_job *job = text
+		? api_job_make(self->api->jobs, "resync", resync->volume, text,
+			  API_JOB_OWN_USER)
+		: NULL;
 	json_decref(options);
-	if (!job || !text) {
-		free(text);
-		if (job)
-			api_job_free(job);
+	free(text);
+	if (!job)
 		return err_set(err, ENOMEM, "out of memory");
-	}
-	job->record.options = text;
-	job->record.state = API_JOB_QUEUED;
-	snprintf(job->record.kind, sizeof job->record.kind, "resync");
-	snprintf(job->record.volume, sizeof job->record.volume, "%s",
-		resync->volume);
-	snprintf(job->record.user, sizeof job->record.user, OWN_USER);
 	forget_failed(self, resync);
 	return api_job_start_co(job, err);
 }

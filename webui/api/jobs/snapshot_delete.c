@@ -17,7 +17,7 @@
  */
 #include "blockcore/spec.h"
 #include "webui/api/jobs/jobs_private.h"
-#include "webui/api/objects/purge.h"
+#include "webui/api/jobs/snapshot_merge.h"
 #include "webui/api/objects/snapshot_locks.h"
 #include "webui/api/objects/snapshot_records.h"
 #include "webui/api/objects/snapshot_space.h"
@@ -27,88 +27,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* -- one that is merged -------------------------------------------------------- */
-
-static bool is_in(const json_t *source, const char *path)
-{
-	const char *image = snapshot_image(source);
-	return image && path && !strcmp(image, path);
-}
-
-/* The image over that of the snapshot; NULL: it has gone since. Borrowed. */
-static const json_t *image_over(
-	struct api_request *request, const json_t *snapshot)
-{
-	const struct config_object *volume = config_find(request->parts->config,
-		CONFIG_VOLUME, api_parameter(request, "name"));
-	const json_t *source =
-		volume ? json_object_get(volume->value, "source") : NULL;
-	while (source &&
-		!is_in(snapshot_image_below(source),
-			source_text(snapshot, "image")))
-		source = snapshot_image_below(source);
-	return source;
-}
-
-/* By its document. */
-static bool is_read_only(const json_t *source)
-{
-	const json_t *format = json_object_get(source, "format");
-	const json_t *file = format ? json_object_get(format, "file") : source;
-	return json_is_true(json_object_get(
-		json_object_get(file, "protocol"), "read_only"));
-}
-
-/* Down, as that moves the least, and rids of a file; up where others need the image of
- * the snapshot as it is, or it must not be written to, and nothing is below it. */
-static const char *merge_kind(struct api_request *request, const char *volume,
-	const json_t *over, const json_t *options, struct err *err)
-{
-	const json_t *image = snapshot_image_below(over);
-	int failed = is_read_only(image)
-		? err_set(err, EBUSY, "the file of the snapshot is read-only")
-		: api_job_order_check(request, "commit", volume, options, err);
-	if (!failed)
-		return "commit";
-	return failed == -EBUSY && !snapshot_image_below(image) &&
-			!api_job_order_check(request, "flatten", volume,
-				options, &(struct err){0})
-		? "flatten"
-		: NULL;
-}
-
 /* -- one that the volume went back from ----------------------------------------- */
 
-/* False: another one stands on it, which is answered. */
-static bool check_leaf(struct api_request *request, const json_t *volume,
-	const json_t *snapshot)
-{
-	const char *name = source_text(snapshot, "name");
-	const char *other = snapshot_branch_on(
-		volume, source_text(snapshot, "image"), name);
-	if (other)
-		api_problem(request, "conflict",
-			"snapshot \"%.63s\" stands on \"%.255s\": delete that "
-			"one first, or go back to it",
-			other, name);
-	return !other;
-}
-
-static void remove_files_co(struct api_request *request, const json_t *files)
-{
-	const json_t *file;
-	size_t i;
-	json_array_foreach((json_t *)files, i, file)
-	{
-		purge_image_co(request->parts, request->api->loop,
-			api_parameter(request, "name"),
-			json_string_value(file));
-	}
-}
-
 /* Takes `value` over. The document is durable before a file goes. */
-static void forget_branch_co(struct api_request *request, const char *name,
-	json_t *value, const json_t *files)
+static void forget_branch_co(struct api_request *request,
+	const struct config_object *volume, const char *name, json_t *value,
+	const json_t *files)
 {
 	char id[OBJECT_ID_BYTES];
 	struct object_edits *edits = calloc(1, sizeof *edits);
@@ -117,10 +41,10 @@ static void forget_branch_co(struct api_request *request, const char *name,
 		api_answer(request, 500, NULL);
 		return;
 	}
-	object_edit(
-		edits, CONFIG_VOLUME, api_parameter(request, "name"), value);
+	object_edit_of(edits, volume, value);
 	if (object_change_co(request, edits, "lost a snapshot", "", id)) {
-		remove_files_co(request, files);
+		snapshot_files_remove_co(
+			request->api, api_parameter(request, "name"), files);
 		snapshot_announce(request, "snapshot_deleted", name);
 		api_answer_empty(request);
 	}
@@ -131,18 +55,19 @@ static void delete_branch_co(struct api_request *request,
 	const struct config_object *volume, const json_t *snapshot)
 {
 	const char *name = source_text(snapshot, "name");
+	struct err err = {0};
 	json_t *files = NULL;
-	if (!check_leaf(request, volume->value, snapshot))
-		return;
-	json_t *value = snapshot_records_without(volume->value, name, &files);
+	json_t *value = snapshot_without_branch(volume->value,
+		source_text(snapshot, "image"), name, &files, &err);
 	if (!value)
-		api_problem(request, "not-found", "it has gone since");
+		api_fail(request, &err);
 	else if (request->dry_run)
 		snapshot_answer_plan_co(request, "none",
 			"the snapshot is deleted for good with its file; the "
 			"volume does not stand on it, hosts stay");
 	else
-		forget_branch_co(request, name, json_incref(value), files);
+		forget_branch_co(
+			request, volume, name, json_incref(value), files);
 	json_decref(value);
 	json_decref(files);
 }
@@ -153,29 +78,21 @@ static void delete_external_co(
 	struct api_request *request, const json_t *snapshot)
 {
 	struct err err = {0};
+	struct snapshot_merge merge;
+	const char *image = source_text(snapshot, "image");
 	const char *volume = api_parameter(request, "name");
 	const struct config_object *object =
 		config_find(request->parts->config, CONFIG_VOLUME, volume);
-	const json_t *over = image_over(request, snapshot);
-	if (object &&
-		snapshot_is_branch(
-			object->value, source_text(snapshot, "image"))) {
+	if (object && snapshot_is_branch(object->value, image)) {
 		delete_branch_co(request, object, snapshot);
 		return;
 	}
-	if (!over) {
-		api_problem(request, "not-found", "it has gone since");
+	if (snapshot_merge_find(request->api, volume, image, &merge, &err)) {
+		api_fail(request, &err);
 		return;
 	}
-	json_t *options = json_pack("{ss}", "image", snapshot_image(over));
-	const char *kind = merge_kind(request, volume, over, options, &err);
-	if (kind && !strcmp(kind, "commit"))
-		json_object_set_new(options, "remove", json_true());
-	if (kind)
-		api_job_order_co(request, kind, volume, options);
-	else
-		api_fail(request, &err);
-	json_decref(options);
+	api_job_order_co(request, merge.kind, volume, merge.options);
+	json_decref(merge.options);
 }
 
 /* -- either kind ---------------------------------------------------------------- */

@@ -29,14 +29,21 @@ static bool is_size(struct api_request *request, json_t *value, json_t *size)
 	return false;
 }
 
+bool new_file_exists(const struct block_core *core, const char *path)
+{
+	char whole[4096];
+	struct stat there;
+	return block_core_path(core, path, whole, sizeof whole) &&
+		!lstat(whole, &there);
+}
+
 /* What lies in a file that is there already is not for the hosts of a new volume. */
 bool new_file_is_new(struct api_request *request, const char *path)
 {
 	char whole[4096];
-	struct stat there;
-	block_core_path(request->parts->core, path, whole, sizeof whole);
-	if (strchr(path, '/') || lstat(whole, &there))
+	if (strchr(path, '/') || !new_file_exists(request->parts->core, path))
 		return true;
+	block_core_path(request->parts->core, path, whole, sizeof whole);
 	api_problem(request, "conflict",
 		"the file %s is there already, and a new volume would show "
 		"what is in it: remove the file, choose another name, or take "

@@ -144,6 +144,15 @@ void object_edit(struct object_edits *edits, enum config_kind kind,
 		(struct config_edit){.kind = kind, .id = copy, .value = value};
 }
 
+void object_edit_of(struct object_edits *edits,
+	const struct config_object *object, json_t *value)
+{
+	unsigned at = edits->count;
+	object_edit(edits, object->kind, object->id, value);
+	if (!edits->full)
+		edits->edit[at].generation = object->generation;
+}
+
 void object_edits_free(struct object_edits *edits)
 {
 	for (unsigned i = 0; i < edits->count; i++) {
@@ -174,9 +183,7 @@ static json_t *plan_json(
 	return plan;
 }
 
-/* What happened, to who listens. */
-static void emit(
-	struct api_request *request, const struct config_outcome *outcome)
+void object_emit(struct api *api, const struct config_outcome *outcome)
 {
 	json_t *change;
 	size_t i;
@@ -189,8 +196,7 @@ static void emit(
 			continue;
 		snprintf(topic, sizeof topic, "%ss", kind);
 		snprintf(type, sizeof type, "%s_%sd", kind, operation);
-		api_emit(
-			request->api, topic, type, json_pack("{ss}", "id", id));
+		api_emit(api, topic, type, json_pack("{ss}", "id", id));
 	}
 }
 
@@ -261,7 +267,7 @@ bool object_change_co(struct api_request *request, struct object_edits *edits,
 	if (request->dry_run) {
 		api_answer(request, 200, plan_json(&outcome, true, 0));
 	} else {
-		emit(request, &outcome);
+		object_emit(request->api, &outcome);
 		audit(request, edits, &outcome, id);
 	}
 	config_outcome_free(&outcome);

@@ -58,6 +58,10 @@ struct object_kind {
 /* `id` NULL: a new one; `value` NULL: it goes, else taken over. */
 void object_edit(struct object_edits *edits, enum config_kind kind,
 	const char *id, json_t *value);
+/* The same of an object that must be as it is now: one that others change before this
+ * change has its turn is left alone (-EBUSY). */
+void object_edit_of(struct object_edits *edits,
+	const struct config_object *object, json_t *value);
 void object_edits_free(struct object_edits *edits);
 
 /* -- looking ----------------------------------------------------------------- */
@@ -98,6 +102,9 @@ bool object_rehearse_co(struct api_request *request,
  * plan. True: *id is what the first edit is called now, events and audit are told. */
 bool object_change_co(struct api_request *request, struct object_edits *edits,
 	const char *verb, const char *prefix, char id[OBJECT_ID_BYTES]);
+
+/* Tells who listens what has changed: "volume_updated" ... */
+void object_emit(struct api *api, const struct config_outcome *outcome);
 
 void object_create_co(
 	struct api_request *request, const struct object_kind *kind);

@@ -80,6 +80,10 @@ bool snapshot_check_free(
  * there. */
 bool snapshot_check_names_co(struct api_request *request, const char *volume,
 	struct block_source *source, const char *name);
+/* What these two ask, for who has no request: 0, or -EEXIST; -EOPNOTSUPP. */
+int snapshot_names_free_co(const struct config *config, const char *volume,
+	struct block_source *source, const char *name, struct err *err);
+int snapshot_in_file(const struct config_object *volume, struct err *err);
 /* False: the volume is in no file of its own, which is answered. */
 bool snapshot_need_file(
 	struct api_request *request, const struct config_object *volume);

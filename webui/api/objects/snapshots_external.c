@@ -32,6 +32,7 @@
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,21 +130,31 @@ bool snapshot_need_whole(struct api_request *request, const json_t *snapshot)
 	return false;
 }
 
-bool snapshot_check_free(
-	struct api_request *request, const char *volume, const char *name)
+/* Of external ones. */
+static int name_free(const struct config *config, const char *volume,
+	const char *name, struct err *err)
 {
 	const struct config_object *object =
-		config_find(request->parts->config, CONFIG_VOLUME, volume);
+		config_find(config, CONFIG_VOLUME, volume);
 	json_t *records =
 		object ? snapshot_records(object->value) : json_array();
 	bool taken = snapshot_pick(records, name);
 	json_decref(records);
-	if (taken)
-		api_problem(request, "conflict",
-			"volume \"%s\" has a snapshot \"%.63s\" already: "
-			"choose another name",
-			volume, name);
-	return !taken;
+	return taken ? err_set(err, EEXIST,
+			       "volume \"%s\" has a snapshot \"%.63s\" "
+			       "already: choose another name",
+			       volume, name)
+		     : 0;
+}
+
+bool snapshot_check_free(
+	struct api_request *request, const char *volume, const char *name)
+{
+	struct err err = {0};
+	if (!name_free(request->parts->config, volume, name, &err))
+		return true;
+	api_fail(request, &err);
+	return false;
 }
 
 const char *snapshot_image_type(
@@ -311,8 +322,7 @@ static void change_co(struct api_request *request,
 		api_answer(request, 500, NULL);
 		return;
 	}
-	object_edit(edits, CONFIG_VOLUME, volume->id,
-		snapshot_value_over(volume, &what));
+	object_edit_of(edits, volume, snapshot_value_over(volume, &what));
 	snapshot_print_place(request, name, place);
 	api_answers_as(request, 201, place);
 	if (object_change_co(request, edits, "got a snapshot", "", id))
@@ -320,30 +330,49 @@ static void change_co(struct api_request *request,
 	object_edits_free(edits);
 }
 
-bool snapshot_check_names_co(struct api_request *request, const char *volume,
-	struct block_source *source, const char *name)
+int snapshot_names_free_co(const struct config *config, const char *volume,
+	struct block_source *source, const char *name, struct err *err)
 {
 	struct err ignored = {0};
 	json_t *items = snapshot_read_co(source, &ignored);
 	bool taken = items && snapshot_pick(items, name);
 	json_decref(items);
 	if (taken)
-		api_problem(request, "conflict",
+		return err_set(err, EEXIST,
 			"the image has a snapshot \"%.63s\" already: choose "
 			"another name",
 			name);
-	return !taken && snapshot_check_free(request, volume, name);
+	return name_free(config, volume, name, err);
+}
+
+bool snapshot_check_names_co(struct api_request *request, const char *volume,
+	struct block_source *source, const char *name)
+{
+	struct err err = {0};
+	if (!snapshot_names_free_co(
+		    request->parts->config, volume, source, name, &err))
+		return true;
+	api_fail(request, &err);
+	return false;
+}
+
+int snapshot_in_file(const struct config_object *volume, struct err *err)
+{
+	if (snapshot_image(json_object_get(volume->value, "source")))
+		return 0;
+	return err_set(err, EOPNOTSUPP,
+		"volume \"%s\" is not in a file of its own: only what is can "
+		"stay as it was under a new image",
+		volume->id);
 }
 
 bool snapshot_need_file(
 	struct api_request *request, const struct config_object *volume)
 {
-	if (snapshot_image(json_object_get(volume->value, "source")))
+	struct err err = {0};
+	if (!snapshot_in_file(volume, &err))
 		return true;
-	api_problem(request, "conflict",
-		"volume \"%s\" is not in a file of its own: only what is can "
-		"stay as it was under a new image",
-		volume->id);
+	api_fail(request, &err);
 	return false;
 }
 

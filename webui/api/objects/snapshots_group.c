@@ -142,8 +142,7 @@ static bool edit_one_co(struct api_request *request,
 	if (!snapshot_need_file(request, volume) ||
 		!new_file_is_new(request, path))
 		return false;
-	object_edit(edits, CONFIG_VOLUME, volume->id,
-		snapshot_value_over(volume, &what));
+	object_edit_of(edits, volume, snapshot_value_over(volume, &what));
 	return true;
 }
 

@@ -8,21 +8,17 @@
  * A name of a file is taken once only: what such a daemon has left over is not used.
  */
 #include "blockcore/spec.h"
+#include "webui/api/objects/new_file.h"
 #include "webui/api/objects/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static bool is_file(struct api_request *request, const char *path)
 {
-	char whole[4096];
-	struct stat there;
-	return block_core_path(
-		       request->parts->core, path, whole, sizeof whole) &&
-		!lstat(whole, &there);
+	return new_file_exists(request->parts->core, path);
 }
 
 static void name_file(struct api_request *request, const char *safety,
@@ -121,7 +117,8 @@ static bool check_holders(struct api_request *request,
 
 /* Takes `value` over. */
 static void change_co(struct api_request *request, struct block_source *source,
-	json_t *value, const struct snapshot_way *way)
+	const struct config_object *volume, json_t *value,
+	const struct snapshot_way *way)
 {
 	char id[OBJECT_ID_BYTES], place[SNAPSHOT_PLACE_BYTES];
 	struct object_edits *edits = calloc(1, sizeof *edits);
@@ -132,8 +129,7 @@ static void change_co(struct api_request *request, struct block_source *source,
 	}
 	snapshot_print_place(request, way->safety, place);
 	api_answers_as(request, 200, place);
-	object_edit(
-		edits, CONFIG_VOLUME, api_parameter(request, "name"), value);
+	object_edit_of(edits, volume, value);
 	if (request->dry_run) {
 		if (object_rehearse_co(request, edits, ""))
 			snapshot_plan_back_co(request, way);
@@ -171,6 +167,6 @@ void snapshot_return_co(struct api_request *request,
 	if (!value)
 		api_problem(request, "not-found", "it has gone since");
 	else if (request->dry_run || snapshot_may_destroy(request, way))
-		change_co(request, source, json_incref(value), way);
+		change_co(request, source, volume, json_incref(value), way);
 	json_decref(value);
 }

@@ -36,7 +36,7 @@ static void expired(struct loop_timer *timer)
 	go_on(container_of(timer, struct schedule_pause, timer));
 }
 
-static void pause_co(struct api_schedules *schedules, uint64_t after_ns)
+void api_schedules_pause_co(struct api_schedules *schedules, uint64_t after_ns)
 {
 	struct schedule_pause pause = {
 		.timer.expired = expired, .co = co_self()};
@@ -66,15 +66,15 @@ bool api_schedule_again_co(struct api_schedules *schedules,
 	struct err *err)
 {
 	unsigned most = tries->by_hand ? TRIES_BY_HAND : TRIES;
-	if (schedules->closing || !may_pass(tries, failed) ||
+	if (api_schedules_ending(schedules) || !may_pass(tries, failed) ||
 		tries->count + 1 >= most)
 		return false;
 	log_warning("api", "schedule_again",
 		"schedule %s: %s; it is tried again, for the %u. of %u times",
 		schedule, err->text, tries->count + 1, most - 1);
-	pause_co(schedules, FIRST_NS << tries->count);
+	api_schedules_pause_co(schedules, FIRST_NS << tries->count);
 	tries->count++;
-	if (schedules->closing)
+	if (api_schedules_ending(schedules))
 		return false;
 	*err = (struct err){0};
 	return true;

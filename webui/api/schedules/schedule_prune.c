@@ -31,6 +31,8 @@ struct pruning {
 	int64_t *made;
 	uint8_t *wanted;
 	unsigned count;
+	json_t *before; /* what stayed the last time */
+	bool waits; /* something does, for a job or a run */
 };
 
 static int newer(const void *one, const void *other)
@@ -62,16 +64,42 @@ static int list_own(struct pruning *p, const json_t *items, const json_t *rows)
 	return 0;
 }
 
-static void keep(struct pruning *p, const char *snapshot, const char *reason)
+/* Why the same stayed before; NULL: it is new. */
+static const char *reason_before(const struct pruning *p, const char *snapshot)
+{
+	const json_t *one;
+	size_t i;
+	json_array_foreach(p->before, i, one)
+	{
+		if (!strcmp(source_text(one, "snapshot"), snapshot))
+			return source_text(one, "reason");
+	}
+	return NULL;
+}
+
+static void list_kept(
+	struct pruning *p, const char *snapshot, const char *reason)
 {
 	json_t *kept = p->schedule->record.kept;
 	if (json_array_size(kept) < SCHEDULE_KEPT_TOLD)
 		json_array_append_new(kept,
 			json_pack("{ss, ss, ss}", "volume", p->volume,
 				"snapshot", snapshot, "reason", reason));
+}
+
+/* Told once, as long as the reason is the same. */
+static void keep(struct pruning *p, const char *snapshot, const char *reason)
+{
+	const char *before = reason_before(p, snapshot);
+	list_kept(p, snapshot, reason);
 	log_info("api", "schedule_kept",
 		"schedule %s keeps %s of volume %s: %s",
 		p->schedule->record.name, snapshot, p->volume, reason);
+	if (!before || strcmp(before, reason) != 0)
+		api_emit(p->schedules->api, "schedules", "schedule_kept",
+			json_pack("{ss, ss, ss, ss}", "schedule",
+				p->schedule->record.name, "volume", p->volume,
+				"snapshot", snapshot, "reason", reason));
 }
 
 /* 0: nothing is in its way. */
@@ -82,40 +110,62 @@ static int check(struct pruning *p, const struct own *own, struct err *err)
 		config_find(parts->config, CONFIG_VOLUME, p->volume);
 	if (!volume)
 		return err_set(err, ENOENT, "the volume has gone");
+	const char *image = source_text(own->snapshot, "image");
 	json_t *holders =
 		snapshot_users(parts->config, p->volume, own->snapshot);
 	const char *first = json_string_value(json_array_get(holders, 0));
+	if (!image)
+		image = snapshot_image(
+			json_object_get(volume->value, "source"));
 	int failed = first
 		? err_set(err, EBUSY, "%s shows it or stands on it", first)
-		: snapshot_lock_check(parts,
-			  snapshot_image(
-				  json_object_get(volume->value, "source")),
-			  own->name, err);
+		: snapshot_lock_check(parts, image, own->name, err);
 	json_decref(holders);
 	return failed;
+}
+
+void schedule_tell_gone(struct api_schedules *schedules,
+	struct api_schedule *schedule, const char *volume, const char *snapshot)
+{
+	char object[512];
+	struct api *api = schedules->api;
+	schedule->record.deleted++;
+	schedule_own_remove(schedules, schedule->record.name, volume, snapshot);
+	snprintf(object, sizeof object, "volumes/%s/snapshots/%s", volume,
+		snapshot);
+	own_audit_note(api->parts.trust, "deleteSnapshot", object);
+	api_emit(api, "volumes", "snapshot_deleted",
+		json_pack("{ss, ss, ss}", "volume", volume, "snapshot",
+			snapshot, "schedule", schedule->record.name));
+}
+
+static enum schedule_merge_end try_delete_co(
+	struct pruning *p, const struct own *own, struct err *err)
+{
+	if (check(p, own, err))
+		return SCHEDULE_MERGE_STAYS;
+	if (snapshot_is_external(own->snapshot))
+		return schedule_merge_co(p->schedules, p->schedule, p->volume,
+			own->snapshot, err);
+	return spec_snapshot_delete_co(p->source, own->name, err)
+		? SCHEDULE_MERGE_STAYS
+		: SCHEDULE_MERGE_GONE;
 }
 
 static void delete_one_co(struct pruning *p, const struct own *own)
 {
 	struct err err = {0};
-	char object[512];
-	struct api *api = p->schedules->api;
-	int failed = check(p, own, &err);
-	if (!failed)
-		failed = spec_snapshot_delete_co(p->source, own->name, &err);
-	if (failed) {
-		keep(p, own->name, err.text);
-		return;
+	switch (try_delete_co(p, own, &err)) {
+	case SCHEDULE_MERGE_GONE:
+		schedule_tell_gone(
+			p->schedules, p->schedule, p->volume, own->name);
+		break;
+	case SCHEDULE_MERGE_WAITS:
+		p->waits = true;
+		list_kept(p, own->name, err.text);
+		break;
+	case SCHEDULE_MERGE_STAYS: keep(p, own->name, err.text); break;
 	}
-	p->schedule->record.deleted++;
-	schedule_own_remove(
-		p->schedules, p->schedule->record.name, p->volume, own->name);
-	snprintf(object, sizeof object, "volumes/%s/snapshots/%s", p->volume,
-		own->name);
-	own_audit_note(api->parts.trust, "deleteSnapshot", object);
-	api_emit(api, "volumes", "snapshot_deleted",
-		json_pack("{ss, ss, ss}", "volume", p->volume, "snapshot",
-			own->name, "schedule", p->schedule->record.name));
 }
 
 static void prune_co(struct pruning *p, const struct schedule *plan,
@@ -126,10 +176,48 @@ static void prune_co(struct pruning *p, const struct schedule *plan,
 		return;
 	}
 	schedule_retain(&plan->keep, zone, p->made, p->count, p->wanted);
-	for (unsigned i = p->count; i-- > 0 && !p->schedules->closing;) {
+	for (unsigned i = p->count;
+		i-- > 0 && !api_schedules_ending(p->schedules);) {
 		if (!p->wanted[i])
 			delete_one_co(p, &p->own[i]);
 	}
+}
+
+/* What is said of the volume anew. */
+static json_t *take_kept(json_t *kept, const char *volume)
+{
+	json_t *taken = json_array();
+	for (size_t i = json_array_size(kept); i-- > 0;) {
+		json_t *one = json_array_get(kept, i);
+		const char *of = source_text(one, "volume");
+		if (!of || strcmp(of, volume) != 0)
+			continue;
+		json_array_append(taken, one);
+		json_array_remove(kept, i);
+	}
+	return taken;
+}
+
+/* Of both kinds; NULL with *err. */
+static json_t *list_co(const struct pruning *p, struct err *err)
+{
+	json_t *items = snapshot_read_co(p->source, err);
+	const struct config_object *volume = config_find(
+		p->schedules->api->parts.config, CONFIG_VOLUME, p->volume);
+	json_t *external =
+		items && volume ? schedule_external_items(volume) : NULL;
+	json_array_extend(items, external);
+	json_decref(external);
+	return items;
+}
+
+/* Nothing is left that waits for a job. */
+static void end_follow(struct pruning *p)
+{
+	struct schedule_follow *follow =
+		schedule_follow_of(p->schedule, p->volume);
+	if (follow && !follow->job && !p->waits)
+		schedule_follow_end(follow);
 }
 
 void api_schedule_prune_co(struct api_schedules *schedules,
@@ -146,7 +234,11 @@ void api_schedule_prune_co(struct api_schedules *schedules,
 	if (!p.source)
 		return; /* offline: the run has said so */
 	block_source_get(p.source);
-	json_t *items = snapshot_read_co(p.source, &err);
+	if (!schedule->record.kept)
+		schedule->record.kept = json_array();
+	schedule_merge_settle(schedules, schedule, volume);
+	p.before = take_kept(schedule->record.kept, volume);
+	json_t *items = list_co(&p, &err);
 	json_t *rows = items
 		? schedule_own_list(schedules, plan->name, volume, &err)
 		: NULL;
@@ -155,9 +247,11 @@ void api_schedule_prune_co(struct api_schedules *schedules,
 	else
 		log_warning("api", "schedule", "schedule %s, volume %s: %s",
 			plan->name, volume, err.text);
+	end_follow(&p);
 	free(p.own);
 	free(p.made);
 	free(p.wanted);
+	json_decref(p.before);
 	json_decref(items);
 	json_decref(rows);
 	block_source_put_co(p.source);

@@ -8,12 +8,15 @@
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
 #include "target/control/own_audit.h"
+#include "webui/api/objects/objects_source.h"
 #include "webui/api/objects/snapshot_moment.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FOLLOWING_NS (100ull * 1000 * 1000)
 
 struct run {
 	struct api_schedules *schedules;
@@ -23,6 +26,7 @@ struct run {
 	bool owned[SCHEDULE_VOLUMES]; /* there is a row of this run */
 	bool made[SCHEDULE_VOLUMES];
 	bool by_hand;
+	json_t *placement; /* of external ones; NULL: none is said */
 	int64_t instant;
 	struct err err; /* the first that went wrong */
 };
@@ -87,8 +91,9 @@ static void tell_made(struct run *run, unsigned i)
 	run->made[i] = true;
 	snprintf(object, sizeof object, "volumes/%s/snapshots/%s", volume,
 		snapshot);
-	own_audit_note(
-		run->schedules->api->parts.trust, "createSnapshot", object);
+	if (!run->plan.external) /* else with the change */
+		own_audit_note(run->schedules->api->parts.trust,
+			"createSnapshot", object);
 	api_emit(run->schedules->api, "volumes", "snapshot_created",
 		json_pack("{ss, ss, ss}", "volume", volume, "snapshot",
 			snapshot, "schedule", run->plan.name));
@@ -122,6 +127,32 @@ static int take_moment(
 	return 0;
 }
 
+/* New images over some of the volumes, which have been taken. */
+static int try_external_co(
+	struct run *run, unsigned first, unsigned count, struct err *err)
+{
+	const struct schedule_moment moment = {.plan = &run->plan,
+		.placement = run->placement,
+		.snapshot = run->schedule->record.snapshot,
+		.instant = run->instant,
+		.source = run->source,
+		.first = first,
+		.count = count};
+	return schedule_external_make_co(run->schedules, &moment, err);
+}
+
+static int try_external_group_co(struct run *run, struct err *err)
+{
+	int failed = 0;
+	for (unsigned i = 0; i < run->plan.volumes && !failed; i++)
+		failed = take_source(run, i, err);
+	if (!failed)
+		failed = try_external_co(run, 0, run->plan.volumes, err);
+	for (unsigned i = 0; i < run->plan.volumes; i++)
+		let_go_co(run, i);
+	return failed;
+}
+
 static int try_group_co(struct run *run, struct err *err)
 {
 	struct snapshot_moment moment;
@@ -144,7 +175,8 @@ static void make_group_co(struct run *run)
 	struct schedule_tries tries = {0};
 	int failed;
 	do
-		failed = try_group_co(run, &err);
+		failed = run->plan.external ? try_external_group_co(run, &err)
+					    : try_group_co(run, &err);
 	while (again_co(run, &tries, failed, &err));
 	for (unsigned i = 0; i < run->plan.volumes; i++) {
 		if (failed)
@@ -159,7 +191,9 @@ static void make_group_co(struct run *run)
 static int try_one_co(struct run *run, unsigned i, struct err *err)
 {
 	int failed = take_source(run, i, err);
-	if (!failed)
+	if (!failed && run->plan.external)
+		failed = try_external_co(run, i, 1, err);
+	else if (!failed)
 		failed = spec_snapshot_create_co(run->source[i],
 			run->schedule->record.snapshot, SPEC_GATE_DEADLINE_NS,
 			err);
@@ -185,12 +219,14 @@ static void make_one_co(struct run *run, unsigned i)
 
 static void make_all_co(struct run *run)
 {
+	if (!run->by_hand)
+		schedule_wait_merges_co(run->schedules, &run->plan);
 	if (run->plan.group && run->plan.volumes > 1) {
 		make_group_co(run);
 		return;
 	}
 	for (unsigned i = 0; i < run->plan.volumes; i++) {
-		if (!run->made[i] && !run->schedules->closing)
+		if (!run->made[i] && !api_schedules_ending(run->schedules))
 			make_one_co(run, i);
 	}
 }
@@ -206,9 +242,22 @@ static void begin(struct run *run)
 	record->due = run->instant;
 	record->made = record->deleted = 0;
 	record->text[0] = '\0';
-	json_decref(record->kept);
-	record->kept = json_array();
+	if (!record->kept)
+		record->kept = json_array();
+	schedule_follows_forget_failed(run->schedule);
 	schedule_stamp(&run->plan, run->instant, record->snapshot);
+}
+
+/* What stayed of volumes that are none of this schedule any more. */
+static void forget_others(struct run *run)
+{
+	json_t *kept = run->schedule->record.kept;
+	for (size_t i = json_array_size(kept); i-- > 0;) {
+		const char *volume =
+			source_text(json_array_get(kept, i), "volume");
+		if (!volume || !schedule_names(&run->plan, volume))
+			json_array_remove(kept, i);
+	}
 }
 
 static void prune_all_co(struct run *run)
@@ -220,9 +269,11 @@ static void prune_all_co(struct run *run)
 		remember(run, NULL, &err);
 		return;
 	}
-	json_array_clear(run->schedule->record.kept); /* of this time */
+	while (run->schedule->following) /* it would be at the same */
+		api_schedules_pause_co(run->schedules, FOLLOWING_NS);
+	forget_others(run);
 	for (unsigned i = 0; i < run->plan.volumes; i++) {
-		if (!run->schedules->closing)
+		if (!api_schedules_ending(run->schedules))
 			api_schedule_prune_co(run->schedules, run->schedule,
 				&run->plan, zone, run->plan.volume[i]);
 	}
@@ -267,11 +318,30 @@ static void end(struct run *run, const char *who)
 	tell_end(run, who);
 }
 
+/* On the disk, or above each other. */
+static bool lacks_room(const struct run *run)
+{
+	return run->err.code == ENOSPC || run->err.code == EMLINK;
+}
+
+/* External ones go by jobs: until the first has gone, if nobody waits for the answer. */
+static void wait_room_co(struct run *run)
+{
+	while (lacks_room(run) && !run->by_hand &&
+		!run->schedule->record.deleted &&
+		schedule_has_merges(run->schedule) &&
+		!api_schedules_ending(run->schedules)) {
+		api_schedules_pause_co(run->schedules, FOLLOWING_NS);
+		schedule_follow_step_co(
+			run->schedules, run->schedule, &run->plan);
+	}
+}
+
 /* There was no room; some has come by what went. */
 static bool has_room_now(const struct run *run)
 {
-	return run->err.code == ENOSPC && run->schedule->record.deleted &&
-		!run->schedules->closing;
+	return lacks_room(run) && run->schedule->record.deleted &&
+		!api_schedules_ending(run->schedules);
 }
 
 static int run_co(struct run *run, const char *who, struct err *err)
@@ -282,6 +352,7 @@ static int run_co(struct run *run, const char *who, struct err *err)
 	schedule_store_save(run->schedules, &run->schedule->record, &ignored);
 	make_all_co(run);
 	prune_all_co(run);
+	wait_room_co(run);
 	if (has_room_now(run)) {
 		run->err = (struct err){0};
 		make_all_co(run);
@@ -314,6 +385,16 @@ static int may_run(struct api_schedules *schedules,
 	return 0;
 }
 
+/* A new reference. */
+static json_t *placement_of(
+	const struct api_schedules *schedules, const char *name)
+{
+	const struct config_object *object = config_find(
+		schedules->api->parts.config, CONFIG_SCHEDULE, name);
+	return object ? json_incref(json_object_get(object->value, "placement"))
+		      : NULL;
+}
+
 int api_schedule_run_co(struct api_schedules *schedules, const char *name,
 	const char *who, struct err *err)
 {
@@ -328,17 +409,13 @@ int api_schedule_run_co(struct api_schedules *schedules, const char *name,
 	run->schedule = schedule;
 	run->plan = schedule->plan;
 	run->by_hand = who != NULL;
+	run->placement = placement_of(schedules, name);
 	schedule->running = true;
 	schedules->running++;
 	failed = run_co(run, who ? who : "the clock", err);
 	schedule->running = false;
-	schedules->running--;
+	json_decref(run->placement);
 	free(run);
-	api_schedules_forget_gone(schedules);
-	if (!schedules->running && schedules->closer) {
-		struct co *closer = schedules->closer;
-		schedules->closer = NULL;
-		co_resume(closer);
-	}
+	api_schedules_left(schedules);
 	return failed;
 }

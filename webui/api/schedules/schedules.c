@@ -46,6 +46,7 @@ struct api_schedule *api_schedule_of(
 	if (!one)
 		return NULL;
 	snprintf(one->record.name, sizeof one->record.name, "%s", name);
+	LIST_INIT(&one->follows);
 	TAILQ_INSERT_TAIL(&schedules->list, one, link);
 	return one;
 }
@@ -54,6 +55,7 @@ static void free_schedule(
 	struct api_schedules *schedules, struct api_schedule *one)
 {
 	TAILQ_REMOVE(&schedules->list, one, link);
+	schedule_follows_free(one);
 	json_decref(one->record.kept);
 	zone_free(one->zone);
 	free(one);
@@ -206,6 +208,8 @@ static int64_t look_at(struct api_schedules *schedules, const char *name)
 	struct api_schedule *schedule = api_schedule_of(schedules, name);
 	const struct schedule *plan =
 		schedule ? api_schedule_plan(schedules, schedule) : NULL;
+	if (plan)
+		schedule_follow_look(schedules, schedule, plan);
 	int64_t next =
 		plan ? api_schedule_next(schedules, schedule, plan, &err) : 0;
 	int64_t left = next * 1000 - api_now_ms();
@@ -222,6 +226,15 @@ static int64_t look_at(struct api_schedules *schedules, const char *name)
 	return LOOK_MS;
 }
 
+/* While a volume waits for a job, that is looked at. */
+static int64_t look_again_ms(struct api_schedules *schedules, const char *name)
+{
+	int64_t left = look_at(schedules, name);
+	const struct api_schedule *schedule = find(schedules, name);
+	bool waits = schedule && !LIST_EMPTY(&schedule->follows);
+	return waits && left > LOOK_MS ? LOOK_MS : left;
+}
+
 /* A run that begins here goes on in another turn; what it does first may change the
  * list, so names are taken before. */
 static void look(struct api_schedules *schedules)
@@ -235,7 +248,8 @@ static void look(struct api_schedules *schedules)
 		json_array_append_new(names, json_string(one->id));
 	json_array_foreach(names, i, name)
 	{
-		int64_t left = look_at(schedules, json_string_value(name));
+		int64_t left =
+			look_again_ms(schedules, json_string_value(name));
 		wait_ms = left < wait_ms ? left : wait_ms;
 	}
 	json_decref(names);
@@ -257,7 +271,7 @@ void api_schedules_forget_gone(struct api_schedules *schedules)
 			    one->record.name))
 			continue;
 		schedule_store_forget(schedules, one->record.name);
-		if (!one->running)
+		if (!one->running && !one->following)
 			free_schedule(schedules, one);
 	}
 }
@@ -274,6 +288,22 @@ static void config_changed(struct config_watcher *watcher)
 	if (!schedules->closing)
 		loop_timer_set(
 			schedules->api->loop, &schedules->timer, NS_PER_MS);
+}
+
+bool api_schedules_ending(const struct api_schedules *schedules)
+{
+	return schedules->closing || schedules->api->closing;
+}
+
+void api_schedules_left(struct api_schedules *schedules)
+{
+	schedules->running--;
+	api_schedules_forget_gone(schedules);
+	if (!schedules->running && schedules->closer) {
+		struct co *closer = schedules->closer;
+		schedules->closer = NULL;
+		co_resume(closer);
+	}
 }
 
 /* -- life ------------------------------------------------------------------------ */

@@ -6,6 +6,12 @@
  *	look	which are due? each in a coroutine of its own
  *	run	own rows kept -> snapshots made -> what served its time goes
  *		-> how it ended kept, told, audited
+ *	follow	an external snapshot goes by a job (jobs/snapshot_merge.h), one after
+ *		the other, and nobody waits for that: when it has ended, what served
+ *		its time is looked at again, until nothing is left to go
+ *
+ *	snapshot of an external schedule:	a <- b <- c <- d	by one change
+ *	one that has served its time, b:	a <- c <- d		by a job
  *
  * Invariants
  *  1. A run that was missed (the daemon was down, the clock was set) is done once,
@@ -19,7 +25,14 @@
  *  4. What is in a run's way for a moment (requests that do not end in time, a volume
  *     that is not there yet) is tried again, some times, with a line of the log each;
  *     what is in its way for long fails it.
- *  5. Control thread; wall-clock time.
+ *  5. An external snapshot is the change of a document like any other: it is durable
+ *     with its name, of all volumes of a group, or not there at all. What its file is
+ *     called is free when the change is made.
+ *  6. At most one job of retention is at a volume, and none begins while another job
+ *     has that, or a run waits for it. A merge that fails is not begun again before the
+ *     next run: others go first. A snapshot waits for a merge under way, as long as
+ *     that takes, if nobody waits for the answer.
+ *  7. Control thread; wall-clock time.
  */
 #ifndef WEBUI_API_SCHEDULES_SCHEDULES_H
 #define WEBUI_API_SCHEDULES_SCHEDULES_H
@@ -51,9 +64,22 @@ struct schedule_record {
 	json_t *kept; /* [{volume, snapshot, reason}]: to go, but they stay */
 };
 
+/* Retention goes on for a volume when its job has ended. */
+struct schedule_follow {
+	char volume[SCHEDULE_VOLUME_BYTES];
+	uint64_t job; /* 0: as soon as the volume is there */
+	char snapshot
+		[SCHEDULE_STAMP_BYTES]; /* that it merges; "": it is not ours */
+	json_t *failed; /* {SNAPSHOT: why}: since the last run */
+	LIST_ENTRY(schedule_follow) link;
+};
+
 struct api_schedule {
 	struct schedule_record record;
 	bool running;
+	bool following; /* retention goes on, without a run */
+	bool looked; /* since the start */
+	LIST_HEAD(, schedule_follow) follows;
 	bool planned; /* `plan` is what the document says */
 	struct schedule plan;
 	int64_t set_back; /* seconds: the clock's, when it was before `due`; or 0 */
@@ -68,7 +94,7 @@ struct api_schedules {
 	struct loop_timer timer;
 	struct config_watcher watcher;
 	bool closing;
-	unsigned running;
+	unsigned running; /* runs, and retention that goes on */
 	struct co *closer;
 	LIST_HEAD(, schedule_pause) pauses; /* schedule_again.c */
 };
@@ -107,6 +133,67 @@ bool api_schedule_ran_just_now(const struct api_schedule *schedule);
 int api_schedule_run_co(struct api_schedules *schedules, const char *name,
 	const char *who, struct err *err);
 
+/* All is to end: nothing new is begun. */
+bool api_schedules_ending(const struct api_schedules *schedules);
+/* A run, or retention, has ended: whoever waits for the last one goes on. */
+void api_schedules_left(struct api_schedules *schedules);
+
+/* -- schedule_external.c ------------------------------------------------------- */
+
+/* One moment of some volumes of a plan, each with what runs of it. */
+struct schedule_moment {
+	const struct schedule *plan;
+	const json_t *
+		placement; /* {LISTENER: PLACE}, those that are not there do not
+				  * count; NULL: all by their kinds */
+	const char *snapshot; /* its name */
+	int64_t instant;
+	struct block_source *const *source; /* of the plan's volumes */
+	unsigned first, count;
+};
+/* New images over all of them, or none. 0 or -errno with *err. */
+int schedule_external_make_co(struct api_schedules *schedules,
+	const struct schedule_moment *moment, struct err *err);
+/* External snapshots of a volume, as a list of internal ones has its items; new. */
+json_t *schedule_external_items(const struct config_object *volume);
+
+/* -- schedule_merge.c ------------------------------------------------------------ */
+
+/* The volume's; NULL: there is none. */
+struct schedule_follow *schedule_follow_of(
+	struct api_schedule *schedule, const char *volume);
+/* Retention of that volume goes on when job `id` has ended. `snapshot`: which that
+ * merges, NULL: none of ours. */
+void schedule_follow_job(struct api_schedule *schedule, const char *volume,
+	uint64_t id, const char *snapshot);
+void schedule_follow_end(struct schedule_follow *follow);
+void schedule_follows_free(struct api_schedule *schedule);
+/* A run begins: what has failed is tried again. */
+void schedule_follows_forget_failed(struct api_schedule *schedule);
+/* Whether a job is waited for that was begun for the schedule. */
+bool schedule_has_merges(const struct api_schedule *schedule);
+/* Something can be done: it is begun, in a coroutine of its own. */
+void schedule_follow_look(struct api_schedules *schedules,
+	struct api_schedule *schedule, const struct schedule *plan);
+/* Retention of the volumes whose job has ended. */
+void schedule_follow_step_co(struct api_schedules *schedules,
+	struct api_schedule *schedule, const struct schedule *plan);
+/* Until no job of the daemon's own is at work on one of the plan's volumes, or all ends. */
+void schedule_wait_merges_co(
+	struct api_schedules *schedules, const struct schedule *plan);
+/* If the job that retention of the volume waits for has ended: how is told. */
+void schedule_merge_settle(struct api_schedules *schedules,
+	struct api_schedule *schedule, const char *volume);
+/* What was to be done to an external one that is to go. */
+enum schedule_merge_end {
+	SCHEDULE_MERGE_GONE,
+	SCHEDULE_MERGE_WAITS, /* *err says for what */
+	SCHEDULE_MERGE_STAYS /* *err says why */
+};
+enum schedule_merge_end schedule_merge_co(struct api_schedules *schedules,
+	struct api_schedule *schedule, const char *volume,
+	const json_t *snapshot, struct err *err);
+
 /* -- schedule_again.c ---------------------------------------------------------- */
 
 /* Of one step of a run: how often it was tried. Zeroed before the first. */
@@ -120,6 +207,8 @@ struct schedule_tries {
 bool api_schedule_again_co(struct api_schedules *schedules,
 	const char *schedule, struct schedule_tries *tries, int failed,
 	struct err *err);
+/* So long, or until all ends. */
+void api_schedules_pause_co(struct api_schedules *schedules, uint64_t after_ns);
 /* Nobody waits any more. */
 void api_schedules_hurry(struct api_schedules *schedules);
 
@@ -130,6 +219,11 @@ void api_schedules_hurry(struct api_schedules *schedules);
 void api_schedule_prune_co(struct api_schedules *schedules,
 	struct api_schedule *schedule, const struct schedule *plan,
 	const struct zone *zone, const char *volume);
+
+/* It is not there any more: counted, its row gone, told, audited. */
+void schedule_tell_gone(struct api_schedules *schedules,
+	struct api_schedule *schedule, const char *volume,
+	const char *snapshot);
 
 /* -- schedule_store.c ----------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
  * run ended; and a run by hand.
  */
 #include "webui/api/live/live_impact.h"
-#include "webui/api/objects/objects.h"
+#include "webui/api/objects/objects_source.h"
 #include "webui/api/schedules/schedules.h"
 
 #include <errno.h>
@@ -53,22 +53,74 @@ static json_t *status_json(struct api_schedules *schedules, const char *name)
 static void complete(struct api_request *request,
 	const struct config_object *object, json_t *json)
 {
-	json_t *defaults = json_pack(
-		"{sb, sb, ss}", "enabled", 1, "group", 1, "zone", "UTC");
+	json_t *defaults = json_pack("{sb, sb, ss, ss}", "enabled", 1, "group",
+		1, "zone", "UTC", "kind", "internal");
 	json_object_update_missing_new(json, defaults);
 	json_t *status = status_json(request->api->schedules, object->id);
 	if (status)
 		json_object_set_new(json, "status", status);
 }
 
+static bool is_external(const json_t *value)
+{
+	const char *kind = source_text(value, "kind");
+	return kind && !strcmp(kind, "external");
+}
+
+/* Of one of the volumes. What is no volume is for others to find. */
+static bool has_listener(
+	struct api_request *request, const json_t *value, const char *listener)
+{
+	const json_t *volumes = json_object_get(value, "volumes"), *name;
+	bool found = !json_array_size(volumes);
+	size_t i;
+	json_array_foreach((json_t *)volumes, i, name)
+	{
+		const char *text = json_string_value(name);
+		const struct config_object *volume = text
+			? config_find(
+				  request->parts->config, CONFIG_VOLUME, text)
+			: NULL;
+		json_t *source = volume ? source_copy(volume) : NULL;
+		found |= !source ||
+			source_find(source, listener) < source_count(source);
+		json_decref(source);
+	}
+	return found;
+}
+
+/* A name that no listener has is a mistake where it is new: listeners may go later. False:
+ * answered. */
+static bool check_placement(struct api_request *request,
+	const struct config_object *present, json_t *value)
+{
+	const json_t *before =
+		present ? json_object_get(present->value, "placement") : NULL;
+	const char *name;
+	json_t *place;
+	json_object_foreach(json_object_get(value, "placement"), name, place)
+	{
+		char pointer[BLOCK_NAME_BYTES + 16];
+		if (json_object_get(before, name) ||
+			has_listener(request, value, name))
+			continue;
+		snprintf(pointer, sizeof pointer, "/placement/%.50s", name);
+		api_problem_at(request, pointer, NULL,
+			"none of the volumes has a listener \"%.63s\"", name);
+		return false;
+	}
+	return true;
+}
+
 /* What tzdata does not have is refused here, where somebody can mend it. */
 static bool prepare(struct api_request *request,
 	const struct config_object *present, json_t *value)
 {
-	static const char *const may_be_null[] = {"at", "weekday", "day"};
+	static const char *const may_be_null[] = {
+		"at", "weekday", "day", "directory", "file", "placement"};
 	struct err err = {0};
 	const char *name = json_string_value(json_object_get(value, "zone"));
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		if (json_is_null(json_object_get(value, may_be_null[i])))
 			json_object_del(value, may_be_null[i]);
 	}
@@ -79,7 +131,8 @@ static bool prepare(struct api_request *request,
 		api_problem_at(request, "/zone", NULL, "%s", err.text);
 		return false;
 	}
-	return object_check_name(request, CONFIG_SCHEDULE, present, value);
+	return object_check_name(request, CONFIG_SCHEDULE, present, value) &&
+		check_placement(request, present, value);
 }
 
 static const struct object_kind schedules = {.kind = CONFIG_SCHEDULE,
@@ -141,9 +194,14 @@ static void run_co(struct api_request *request)
 	if (request->dry_run) {
 		live_plan_all_co(request,
 			json_object_get(object->value, "volumes"), "parked",
-			"a snapshot is made in the image, and those that the "
-			"schedule does not keep go; hosts wait for what is in "
-			"flight and one flush");
+			is_external(object->value)
+				? "a new image is put over it, and those that "
+				  "the schedule does not keep are merged by "
+				  "jobs; hosts wait for what is in flight and "
+				  "one flush"
+				: "a snapshot is made in the image, and those "
+				  "that the schedule does not keep go; hosts "
+				  "wait for what is in flight and one flush");
 		return;
 	}
 	snprintf(path, sizeof path, "schedules/%s", name);

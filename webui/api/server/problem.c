@@ -84,6 +84,7 @@ static const struct {
 	{EALREADY, "conflict"},
 	{EBUSY, "conflict"},
 	{ENOTEMPTY, "conflict"},
+	{EMLINK, "conflict"}, /* as many images above each other as may be */
 	{EOPNOTSUPP, "conflict"},
 	{ENODATA, "conflict"}, /* a backup that keeps no moment */
 	{ENOTSUP, "conflict"},
