@@ -102,6 +102,16 @@ check "no such snapshot" refused '{from: none}' "there is no snapshot 'none'"
 check "no such argument" refused '{form: one}' form
 check "no extents" refused '{from: one, extents: 0}' extents
 
+# Compressed clusters that others have taken the place of.
+packed() {
+	rm -f "$work/disk"
+	head -c 4M /dev/urandom | base64 | head -c 4M >"$work/plain"
+	qemu-img convert -q -c -f raw -O qcow2 "$work/plain" "$work/disk" && qemu-img snapshot -c one "$work/disk" &&
+		io 'discard 1M 128k' 'write -c -P 7 1M 64k' 'write -P 9 3M 64k'
+}
+check "compressed" packed
+check "compressed: from the snapshot to now" differ one ''
+
 # Over a backing file: what is the image's own, and where it shows through again.
 over() {
 	rm -f "$work/disk"
