@@ -256,6 +256,9 @@ struct buf_pool;
  * happen in coroutines on it; it carries jobs and metadata I/O, too. */
 struct block_core *block_core_new(struct ring_world *world, unsigned lanes,
 	const char *data_directory, struct err *err);
+/* In a coroutine on the control lane, before the end: what drivers of the sources that
+ * there are hold goes on, and they hold nothing more. Hosts go on meanwhile. */
+void block_core_let_go_co(struct block_core *core);
 /* All sources are gone and all lanes stopped. */
 void block_core_free(struct block_core *core);
 

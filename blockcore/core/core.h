@@ -181,6 +181,7 @@ struct block_source {
 	uint32_t references; /* 0: closing */
 	uint32_t helpers; /* coroutines of the core's own at work on it */
 	bool listed, settling;
+	bool let_go; /* block_core_let_go_co was here */
 	/* While it is built: by spec_build_degraded_co; what it is built for. */
 	bool degraded;
 	const struct block_source *within;

@@ -286,6 +286,8 @@ static void stop_co(struct daemon *daemon)
 	struct report_end end = {0};
 	if (daemon->server)
 		end.connections = iscsi_server_connections(daemon->server);
+	if (daemon->appliance)
+		block_core_let_go_co(daemon->core);
 	if (daemon->face)
 		daemon->orders->face->stop_co(daemon->face);
 	if (daemon->server)

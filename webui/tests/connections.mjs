@@ -2,12 +2,14 @@
 /*
  * Connections that are asked on more than once: the daemon says how long it keeps an
  * idle one, so that clients let go of it first and lose no request; and what is left of
- * one request is never taken for the next.
+ * one request is never taken for the next. And more requests than are taken, and those
+ * that come while the daemon stops: each has its answer.
  */
 import http from "node:http";
 import https from "node:https";
 import net from "node:net";
 import {Daemon} from "./daemon.mjs";
+import {Client} from "./http.mjs";
 import {finish, ok} from "./tap.mjs";
 
 const daemon = new Daemon();
@@ -66,6 +68,46 @@ for (const [framing, body] of Object.entries(framings)) {
 		ok(/^\d+,200$/.test(statuses(answer)), `${method} with a body, ${framing}: the next is answered, too`, answer);
 	}
 }
-const end = await daemon.stop();
+
+/* -- too many, too late ------------------------------------------------------------ */
+
+const CALLS = 128; // API_MAX_CALLS; root may have some more at the socket
+const recorder = {record: () => []};
+const root = new Client(recorder, {socket: daemon.socket});
+async function must(status, method, url, json) {
+	const answer = await root.send(method, url, {json});
+	if (answer.status !== status)
+		throw new Error(`${method} ${url}: ${answer.status}, not ${status}: ${answer.body}`);
+	return answer.json;
+}
+await must(201, "POST", "/api/v1/users", {name: "eve", role: "viewer", password: "long enough for anybody"});
+const {token} = await must(201, "POST", "/api/v1/tokens", {user: "eve", role: "viewer"});
+/* One connection each, as they are all out at the same time. */
+const ask = (url) => new Client(recorder, {port: daemon.ports.api}, {authorization: `Bearer ${token}`, connection: "close"})
+	.send("GET", url);
+
+const stack = {listeners: [{type: "fault", name: "f"}], protocol: {type: "mem", size: "1MiB"}};
+await must(201, "POST", "/api/v1/volumes", {name: "held", source: stack});
+await must(200, "POST", "/api/v1/volumes/held/listeners/f/commands", {verb: "hold"});
+const job = await must(202, "POST", "/api/v1/jobs", {kind: "scrub", volume: "held"});
+const many = Array.from({length: CALLS + 20}, () => ask(`/api/v1/jobs/${job.id}?wait=60`));
+/* The job does not end while its volume is held: who is answered was too many. */
+const first = [];
+await new Promise((resolve) => many.forEach((asked) => asked.then(({status, json}) => {
+	first.push(`${status} ${json?.detail}`);
+	if (first.length === 20)
+		resolve();
+})));
+ok(new Set(first).size === 1 && first[0] === "503 too many requests at once",
+	`${CALLS + 20} requests that wait: those that are too many are told so`, first);
+const measure = root.send("GET", "/api/v1/volumes/held/measure");
+ok((await must(200, "GET", "/api/v1/volumes/held")).name === "held", "root is heard nevertheless");
+
+const stopping = daemon.stop();
+const answers = await Promise.all(many);
+ok(answers.filter(({status}) => status === 200).length === CALLS, "the others are answered when the daemon stops",
+	answers.map(({status}) => status));
+ok([200, 503].includes((await measure).status), "and who asked a volume whose I/O was held", (await measure).body);
+const end = await stopping;
 ok(end === "", "the daemon ends in good order", end);
 finish();

@@ -252,13 +252,14 @@ static bool check_match(struct api_request *request)
 	return false;
 }
 
+/* Of a call that came to no route, or not yet. */
+static const struct api_route no_route = {.operation = "request"};
+
 static bool find_route(struct api_call *call)
 {
-	static const struct api_route none = {.operation = "request"};
 	struct api_request *request = &call->request;
 	struct parsed_target *target = &call->target;
 	char allowed[80];
-	request->route = &none;
 	enum parse_result result = parse_target(call->uri, target);
 	if (result != PARSE_OK) {
 		api_problem(request, "syntax", "%s",
@@ -371,6 +372,7 @@ static struct api_call *new_call(
 	}
 	call->request.api = api;
 	call->request.parts = &api->parts;
+	call->request.route = &no_route;
 	call->http = http;
 	call->method = method_of(http);
 	call->uri = uri;
@@ -399,7 +401,8 @@ static void begin(struct evhttp_request *http, struct api *api, bool local)
 	if (!local)
 		api_connection_busy(bev);
 	evhttp_connection_set_closecb(connection, client_gone, call);
-	if (!api->closing && api->running <= API_MAX_CALLS) {
+	unsigned most = API_MAX_CALLS + (local ? API_LOCAL_CALLS : 0);
+	if (!api->closing && api->running <= most) {
 		run(call);
 		return;
 	}

@@ -26,7 +26,10 @@
 #include <openssl/ssl.h>
 #include <sys/queue.h>
 
-#define API_MAX_CALLS 128u /* requests at a time */
+#define API_MAX_CALLS 128u /* requests at a time ... */
+#define API_LOCAL_CALLS \
+	16u /* ... and so many more at the unix socket, so that root
+			       can always end what keeps the others waiting */
 #define API_MAX_HEADERS_BYTES (16u << 10)
 #define API_MAX_BODY_BYTES (1u << 20)
 #define API_MAX_LARGE_BODY_BYTES (16u << 20)
