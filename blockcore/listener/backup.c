@@ -22,6 +22,8 @@
  *  3. Without `map` what is in the target is marked in memory only: a stop ends the
  *     moment. With it the moment outlives a stop, clean or not (backup_keep.c). The
  *     target is worth something by itself when all was copied.
+ *     A source that has been in use opens without its target, where that is not
+ *     there: hosts go on, and the backup is broken.
  *  4. Each lane has `copies` operations, with all memory that they need; what finds
  *     none waits. Nothing is allocated for a request, but children from the slab.
  *  5. A change of what has been copied takes no lock.
@@ -239,9 +241,35 @@ static int make_bits(struct backup_driver *backup, struct err *err)
 
 static void backup_let_go(struct backup_driver *backup)
 {
-	block_source_unclaim(&backup->claim);
+	if (!backup->without_target)
+		block_source_unclaim(&backup->claim);
 	pthread_mutex_destroy(&backup->mutex);
 	free(backup->copied);
+}
+
+/* What it kept is lost, and hosts go on. */
+static int backup_begin_without(
+	struct backup_driver *backup, const struct err *why, struct err *err)
+{
+	snprintf(backup->lacks, sizeof backup->lacks,
+		"its target is not there: %.*s", BACKUP_WHY_BYTES - 40,
+		why->text);
+	backup->without_target = true;
+	backup->bits = 1;
+	backup->copied = calloc(1, sizeof(uint64_t));
+	return backup->copied ? 0 : err_set(err, ENOMEM, "no memory for marks");
+}
+
+static int backup_begin(struct backup_driver *backup, struct err *err)
+{
+	struct block_driver *driver = &backup->driver;
+
+	if (driver->without)
+		return backup_begin_without(backup, driver->without, err);
+	int error = make_bits(backup, err);
+	return error
+		? error
+		: block_source_claim(driver->others[0], &backup->claim, err);
 }
 
 static int backup_open_co(struct block_driver *driver, struct err *err)
@@ -253,10 +281,7 @@ static int backup_open_co(struct block_driver *driver, struct err *err)
 	backup->claim.mode = BLOCK_CLAIM_WRITE;
 	snprintf(backup->claim.holder, sizeof backup->claim.holder,
 		"backup '%s'", driver->name);
-	int error = make_bits(backup, err);
-	if (!error)
-		error = block_source_claim(
-			driver->others[0], &backup->claim, err);
+	int error = backup_begin(backup, err);
 	if (error) {
 		free(backup->copied);
 		return error;
@@ -326,8 +351,15 @@ static int backup_changing_co(struct block_driver *driver, struct err *err)
 static void backup_opened_over_co(
 	struct block_driver *driver, struct block_image *image)
 {
-	if (backup_of(driver)->keeps)
-		backup_moment_resume_co(backup_of(driver), image);
+	struct backup_driver *backup = backup_of(driver);
+
+	if (backup->keeps)
+		backup_moment_resume_co(backup, image);
+	if (!backup->without_target ||
+		atomic_load(&backup->state) == BACKUP_BROKEN)
+		return;
+	atomic_store(&backup->state, BACKUP_ACTIVE);
+	backup_break(backup, "%s", backup->lacks);
 }
 
 static void backup_closing_over(
@@ -417,6 +449,7 @@ const struct block_kind backup_kind = {
 	.band = BAND_BACKUP,
 	.others = "target",
 	.one_other = true,
+	.opens_without = true,
 	.handles = (BLOCK_OPS_CHANGE & ~BLOCK_OP(BLOCK_COMPARE_AND_WRITE)) |
 		BLOCK_OP(BLOCK_READ),
 	/* Only an alias offers COMPARE_AND_WRITE itself, and is refused. */

@@ -121,6 +121,9 @@ struct backup_driver {
 	pthread_mutex_t mutex; /* of the two below */
 	TAILQ_HEAD(, backup_lock) locks; /* in order of arrival */
 	char why[BACKUP_WHY_BYTES]; /* it is broken */
+	/* Its source, which has been in use, was opened without its target: broken. */
+	bool without_target;
+	char lacks[BACKUP_WHY_BYTES];
 	struct backup_map map;
 };
 

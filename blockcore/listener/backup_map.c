@@ -73,6 +73,8 @@ static uint64_t blocks_of(uint64_t granules)
 /* Which target it is: what is kept in another one is lost. */
 static uint64_t target_print(const struct backup_driver *backup)
 {
+	if (backup->without_target)
+		return 0;
 	uint64_t state = block_beside_print(&backup->driver, "target") ^
 		block_beside_file(backup->driver.others[0]);
 
@@ -138,7 +140,9 @@ static void header_get(
 	h->why[BACKUP_WHY_BYTES - 1] = 0;
 	if (h->state != BACKUP_ACTIVE)
 		return;
-	if (h->shift != backup->shift || get_le64(bytes + 48) != target)
+	if (backup->without_target)
+		header_breaks(h, backup->lacks);
+	else if (h->shift != backup->shift || get_le64(bytes + 48) != target)
 		header_breaks(h, "its map is of another target or granularity");
 	else if (!h->id || !h->size_bytes || h->granules > backup->bits ||
 		h->granules !=

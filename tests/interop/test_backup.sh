@@ -85,5 +85,19 @@ check "the backup is broken" status state '"broken"'
 check "and says why" status 'broken | test("image was changed")' true
 check "there is nothing to be shown" gets 409 POST /volumes '{"name": "old", "source": {"source": "a", "view": {"backup": "b"}}}'
 check "hosts go on" io 'write -P 8 0 1M' 'read -P 8 0 1M' 'read -P 7 1M 64k'
+doctor_says() { gets 200 GET /system/checks && [ "$(jq -r '.items[] | select(.name == "backups").state' "$work/body")" = "$1" ]; }
+check "so does the doctor" doctor_says failed
+check "it is detached" cairn listener detach a b --yes
+rm -f "$work/data/copy.qcow2"
+check "and attached again" attached b
+check "the doctor finds nothing any more" doctor_says ok
+check "it keeps a moment" io 'write -P 5 0 64k'
+check "the daemon stops" stop_daemon
+check "its target is away" mv "$work/data/copy.qcow2" "$work/away"
+check "the daemon starts without it" start_kept_daemon
+check "hosts have their volume" io 'read -P 5 0 64k' 'write -P 4 0 64k'
+check "the backup alone is broken" status state '"broken"'
+check "as its target is not there" status 'broken | test("target")' true
+check "which the doctor says" doctor_says failed
 check "it ends" stop_daemon
 finish

@@ -5,6 +5,7 @@
 #include "tests/lib/backup_rig.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int backup_rig_transfer_co(struct stack_rig *rig, struct block_source *source,
 	enum block_opcode op, uint64_t offset, uint64_t length, void *data)
@@ -73,4 +74,17 @@ void backup_rig_overwrite_co(struct stack_rig *rig, struct block_source *source,
 		0);
 	stack_rig_expect_co(rig, source, offset, length, data);
 	free(data);
+}
+
+void backup_until_durable_co(struct stack_rig *rig, struct block_source *source)
+{
+	for (;;) {
+		char *status = stack_rig_status(source);
+		bool durable = strstr(status, "\"durable\": true") != NULL;
+
+		free(status);
+		if (durable)
+			return;
+		loop_sleep_co(block_core_lane(rig->core, 0)->loop, 1000000);
+	}
 }

@@ -35,4 +35,8 @@ void backup_rig_overwrite_co(struct stack_rig *rig, struct block_source *source,
 /* `view` may be NULL. */
 void backup_rig_end_co(struct block_source *view, struct block_source *source);
 
+/* Waits until the moment of the source's backup, which has a map, is kept. */
+void backup_until_durable_co(
+	struct stack_rig *rig, struct block_source *source);
+
 #endif

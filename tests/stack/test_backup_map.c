@@ -31,19 +31,6 @@
 	", map: marks, target: " target "}], " DISK "}"
 #define OPENED LISTENER("16K", FILE_OF("copy"))
 
-static void until_durable_co(struct stack_rig *rig, struct block_source *source)
-{
-	for (;;) {
-		char *status = stack_rig_status(source);
-		bool durable = strstr(status, "\"durable\": true") != NULL;
-
-		free(status);
-		if (durable)
-			return;
-		loop_sleep_co(block_core_lane(rig->core, 0)->loop, 1000000);
-	}
-}
-
 /* Durable, with two granules in the target. */
 static struct block_source *first_co(struct stack_rig *rig)
 {
@@ -51,7 +38,7 @@ static struct block_source *first_co(struct stack_rig *rig)
 		rig, "{" DISK "}", ", map: marks", FILE_OF("copy"));
 
 	backup_rig_overwrite_co(rig, source, 512, 512);
-	until_durable_co(rig, source);
+	backup_until_durable_co(rig, source);
 	backup_rig_overwrite_co(rig, source, 5 * GRANULE, 512);
 	CHECK_INT(stack_rig_figure(source, "copied_granules"), 2);
 	return source;
@@ -223,7 +210,7 @@ static void test_memory_co(struct stack_rig *rig, void *argument)
 
 	(void)argument;
 	backup_rig_overwrite_co(rig, source, 512, 512);
-	until_durable_co(rig, source);
+	backup_until_durable_co(rig, source);
 	block_source_put_co(source);
 	expect_broken_co(rig, LISTENER("16K", MEMORY),
 		"of another target or granularity");
@@ -262,7 +249,7 @@ static void test_smaller_co(struct stack_rig *rig, void *argument)
 	(void)argument;
 	backup_rig_overwrite_co(rig, source, SIZE / 2, SIZE / 2);
 	CHECK_INT(spec_resize_co(source, SIZE / 2, &err), 0);
-	until_durable_co(rig, source); /* again */
+	backup_until_durable_co(rig, source); /* again */
 	block_source_put_co(source);
 	source = stack_rig_source_co(rig, OPENED);
 	backup_rig_expect_status(source, "\"state\": \"active\"");
@@ -404,7 +391,7 @@ static void test_dead_fail_co(struct stack_rig *rig, void *argument)
 	uint8_t data[512] = {1};
 
 	(void)argument;
-	until_durable_co(rig, source);
+	backup_until_durable_co(rig, source);
 	sim_world_fail(rig->world, &fault);
 	CHECK_INT(backup_rig_transfer_co(
 			  rig, source, BLOCK_WRITE, 0, sizeof data, data),

@@ -87,6 +87,7 @@ const struct api_stats_part api_stats_parts[] = {
 
 extern const struct api_check live_machine_checks[];
 extern const struct api_check live_mirror_checks[];
+extern const struct api_check live_backup_checks[];
 extern const struct api_check live_served_checks[];
 extern const struct api_check object_checks[];
 extern const struct api_check api_job_checks[];
@@ -95,6 +96,7 @@ extern const struct api_check api_schedule_checks[];
 const struct api_check *const api_checks[] = {
 	live_machine_checks, /* live_checks_machine.c */
 	live_mirror_checks, /* live_mirrors.c */
+	live_backup_checks, /* live_backups.c */
 	live_served_checks, /* live_checks.c */
 	object_checks, /* objects_checks.c */
 	api_job_checks, /* jobs_checks.c */
