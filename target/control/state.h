@@ -8,7 +8,8 @@
  *			and its latest changes: config/store.c
  *	volume		names and UUIDs: identities that never change
  *	blob		what hosts made durable, per volume: "reservation",
- *			"modepages"; and "files", those it made: volume_files.h
+ *			"modepages"; "files", those it made: volume_files.h; "size",
+ *			what its raw file had when it was online last
  *	secret		CHAP secrets, by host and kind
  *
  * Invariants

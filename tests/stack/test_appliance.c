@@ -254,6 +254,38 @@ static void test_repair_of_what_does_not_open_co(
 	box_close_co(&box);
 }
 
+#define BARE "{name: a, source: {protocol: {type: file, path: a.raw}}}"
+#define HALF \
+	"{name: a, source: {protocol: {type: file, path: a.raw, size: 512K}}}"
+
+/* A file that no document gives a size is cut while the daemon stands: the volume does
+ * not come back as less than it was, until somebody says that it is to be. */
+static void test_cut_file_is_known_co(struct stack_rig *rig, void *argument)
+{
+	struct box box;
+	struct err err = {0};
+	(void)argument;
+	box_open(&box, rig);
+	box_must_apply_co(&box, FILE_OF("a", "1M"));
+	box_must_apply_co(&box, BARE);
+	box_restart_co(&box);
+	struct block_source *file = stack_rig_source_co(
+		rig, "{protocol: {type: file, path: a.raw}}");
+	CHECK_INT(spec_resize_co(file, 512 << 10, &err), 0);
+	block_source_put_co(file);
+	CHECK_INT(config_restore_co(box.config, &err), 0);
+	CHECK_INT(box_size_at(&box, 0), 0);
+	CHECK_FIND(box_volume_at(&box, 0)->offline_reason,
+		"has 524288 bytes only, when it was used last it had 1048576");
+	box_must_apply_co(&box, HALF);
+	CHECK_INT(box_size_at(&box, 0), 512 << 10);
+	box_must_apply_co(&box, BARE);
+	box_restart_co(&box);
+	CHECK_INT(config_restore_co(box.config, &err), 0);
+	CHECK_INT(box_size_at(&box, 0), 512 << 10);
+	box_close_co(&box);
+}
+
 static void test_empty_appliance_starts_co(
 	struct stack_rig *rig, void *argument)
 {
@@ -281,6 +313,7 @@ int main(void)
 		APPLIANCE_CASE(test_restart_brings_all_back_co),
 		APPLIANCE_CASE(test_repair_opens_anew_co),
 		APPLIANCE_CASE(test_repair_of_what_does_not_open_co),
+		APPLIANCE_CASE(test_cut_file_is_known_co),
 		APPLIANCE_CASE(test_empty_appliance_starts_co),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,10 @@ char *appliance_json(const struct doc *node)
 	return NULL;
 }
 
+/* Of a raw file that the document gives no size: what it had when the volume was online
+ * last, kept as "BYTES PATH". */
+#define SIZE_BLOB "size"
+
 /* -- what hosts made durable ------------------------------------------------ */
 
 static int restore_blob(struct appliance_volume *self, struct state *state,
@@ -62,6 +66,19 @@ static int restore_files(struct appliance_volume *self, struct err *err)
 	return failed;
 }
 
+static int restore_size(struct appliance_volume *self, struct err *err)
+{
+	void *blob;
+	size_t bytes;
+	int failed = state_load_blob(self->state, self->settings.uuid,
+		SIZE_BLOB, &blob, &bytes, err);
+	if (!failed && blob)
+		snprintf(self->kept_size, sizeof self->kept_size, "%.*s",
+			(int)bytes, (char *)blob);
+	free(failed ? NULL : blob);
+	return failed;
+}
+
 static void restore_co(struct appliance_volume *self, struct state *state)
 {
 	char object[BLOCK_NAME_BYTES + 8];
@@ -70,7 +87,7 @@ static void restore_co(struct appliance_volume *self, struct state *state)
 		    self, state, "reservation", reservation_restore, &why) &&
 		!restore_blob(
 			self, state, "modepages", volume_restore_modes, &why) &&
-		!restore_files(self, &why))
+		!restore_files(self, &why) && !restore_size(self, &why))
 		return;
 	self->hopeless = true;
 	err_set(&err, EIO,
@@ -231,6 +248,81 @@ static struct doc *source_held(
 	return doc;
 }
 
+/* -- the size that a raw file had ----------------------------------------------- */
+
+/* The protocol of the file in which the source lies raw; NULL: it lies in none. */
+static const struct doc *raw_file(const struct doc *source)
+{
+	const struct doc *format, *protocol, *type;
+	while ((format = doc_find(source, "format")) ||
+		doc_find(source, "source")) {
+		type = doc_find(format, "type");
+		/* Another format knows its size itself; a window has one. */
+		if (format &&
+			(!type || !type->text || strcmp(type->text, "raw") ||
+				doc_find(format, "offset") ||
+				doc_find(format, "size")))
+			return NULL;
+		source = doc_find(
+			format ? format : source, format ? "file" : "source");
+	}
+	protocol = doc_find(source, "protocol");
+	type = doc_find(protocol, "type");
+	return type && type->text && !strcmp(type->text, "file") ? protocol
+								 : NULL;
+}
+
+/* The size that the document gives it; 0: none. */
+static uint64_t said_bytes(const struct doc *file)
+{
+	const struct doc *size = doc_find(file, "size");
+	uint64_t bytes = 0;
+	return !size || doc_size(size, 0, INT64_MAX, &bytes, NULL) ? 0 : bytes;
+}
+
+static void print_size(
+	const struct doc *file, uint64_t bytes, char out[SIZE_BLOB_BYTES])
+{
+	const struct doc *path = doc_find(file, "path");
+	snprintf(out, SIZE_BLOB_BYTES, "%llu %s", (unsigned long long)bytes,
+		path && path->text ? path->text : "");
+}
+
+/* What is kept of that very file; 0: nothing. */
+static uint64_t kept_bytes(
+	const struct appliance_volume *self, const struct doc *file)
+{
+	const struct doc *path = doc_find(file, "path");
+	const char *space = strchr(self->kept_size, ' ');
+	if (!path || !path->text || !space || strcmp(space + 1, path->text))
+		return 0;
+	return strtoull(self->kept_size, NULL, 10);
+}
+
+/* If it cannot be kept, a file that is cut is not known as such: said, as all else is
+ * well. */
+static void remember_size(struct appliance_volume *self)
+{
+	const struct doc *file = raw_file(self->source);
+	struct block_source *source = atomic_load(&self->volume->source);
+	char object[BLOCK_NAME_BYTES + 8], text[SIZE_BLOB_BYTES] = "";
+	struct err err = {0};
+	if (file && source && !said_bytes(file))
+		print_size(file,
+			block_source_info(
+				source, block_core_lane(self->volume->core, 0))
+				.size_bytes,
+			text);
+	if (!strcmp(text, self->kept_size))
+		return;
+	if (state_save_blob(self->state, self->settings.uuid, SIZE_BLOB, text,
+		    strlen(text), &err))
+		log_warning(object_of(self, object), "size",
+			"it is not kept: %s", err.text);
+	else
+		memcpy(self->kept_size, text, sizeof text);
+}
+
 /* -- another source and other settings as it runs ---------------------------------------------- */
 
 bool appliance_volume_may_run_on(const struct appliance_volume *self,
@@ -277,6 +369,7 @@ void appliance_volume_take(
 	self->source_json = json;
 	self->volume->space.asked = false;
 	remember_files(self);
+	remember_size(self);
 }
 
 /* -- the source ------------------------------------------------------------- */
@@ -296,30 +389,16 @@ void appliance_volume_abandon_co(struct appliance_volume *self)
 	block_source_put_co(source);
 }
 
-/* The size that the document gives the file in which the source lies raw; 0: none. */
-static uint64_t said_bytes(const struct doc *source)
+static int refuse_cut(
+	uint64_t is, uint64_t was, const char *who, struct err *err)
 {
-	const struct doc *format, *protocol, *type, *size;
-	uint64_t bytes = 0;
-	while ((format = doc_find(source, "format")) ||
-		doc_find(source, "source")) {
-		type = doc_find(format, "type");
-		/* Another format knows its size itself; a window has one. */
-		if (format &&
-			(!type || !type->text || strcmp(type->text, "raw") ||
-				doc_find(format, "offset") ||
-				doc_find(format, "size")))
-			return 0;
-		source = doc_find(
-			format ? format : source, format ? "file" : "source");
-	}
-	protocol = doc_find(source, "protocol");
-	type = doc_find(protocol, "type");
-	size = doc_find(protocol, "size");
-	if (!size || !type || !type->text || strcmp(type->text, "file") ||
-		doc_size(size, 0, INT64_MAX, &bytes, NULL))
-		return 0;
-	return bytes;
+	return err_set(err, EINVAL,
+		"its file has %llu bytes only, %s %llu: data are missing; "
+		"bring "
+		"the whole file back, or give it the size %llu if the rest is "
+		"not wanted",
+		(unsigned long long)is, who, (unsigned long long)was,
+		(unsigned long long)is);
 }
 
 /* A file that was cut while nobody had it open lacks data that hosts have written: what
@@ -329,15 +408,14 @@ static int check_size(const struct appliance_volume *self, struct err *err)
 	struct block_core *core = self->volume->core;
 	struct block_info info =
 		block_source_info(self->prepared, block_core_lane(core, 0));
-	uint64_t said = said_bytes(self->source);
+	const struct doc *file = raw_file(self->source);
+	uint64_t said = said_bytes(file), kept = kept_bytes(self, file);
 	if (info.size_bytes < said)
-		return err_set(err, EINVAL,
-			"its file has %llu bytes only, the document says %llu: "
-			"data are missing; bring the whole file back, or give "
-			"it the size %llu if the rest is not wanted",
-			(unsigned long long)info.size_bytes,
-			(unsigned long long)said,
-			(unsigned long long)info.size_bytes);
+		return refuse_cut(
+			info.size_bytes, said, "the document says", err);
+	if (!said && info.size_bytes < kept)
+		return refuse_cut(info.size_bytes, kept,
+			"when it was used last it had", err);
 	if (info.size_bytes >= self->settings.block_bytes)
 		return 0;
 	return err_set(err, EINVAL,
@@ -380,6 +458,7 @@ void appliance_volume_publish(struct appliance_volume *self)
 		return;
 	volume_online(self->volume, source);
 	remember_files(self);
+	remember_size(self);
 }
 
 bool appliance_volume_fail_co(struct appliance_volume *self, const char *reason)

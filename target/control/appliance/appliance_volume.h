@@ -9,6 +9,8 @@
 #include "target/control/document/document.h"
 #include "target/control/state.h"
 
+#define SIZE_BLOB_BYTES 1060u
+
 struct live_change;
 struct appliance_file_uses;
 
@@ -17,6 +19,7 @@ struct appliance_volume {
 	struct state *state;
 	char *made; /* files it made, as kept; NULL: none. See volume_files.h */
 	size_t made_bytes;
+	char kept_size[SIZE_BLOB_BYTES]; /* of its raw file, as kept; "": not */
 	struct volume_settings settings;
 	struct doc *source; /* a tree of its own */
 	char *source_json; /* the same, to see whether it changes */
