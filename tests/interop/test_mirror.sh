@@ -48,7 +48,8 @@ check "no pivot to it, either" refuses "the leg has failed" mirror pivot a m
 check "it comes back" cairn mirror resync a m
 check "and goes" wait_until cairn mirror detach a m --yes
 
-check "another one, with a map" wait_until cairn mirror attach a m b.raw --map a.map --resync manual --yes
+check "another one, with a map" wait_until cairn mirror attach a m b.raw --map a.map --resync manual --retry 7 --yes
+check "tried again soon" [ "$(cairn mirror show a m -o json | jq .retry)" = 7 ]
 check "resync, too" cairn mirror resync a m
 check "it is in sync" is_in_sync
 check "the host still goes on" kill -0 $survivor

@@ -40,6 +40,8 @@ static const struct cli_option attach_options[] = {
 		"who starts the job that brings the leg what it lacks: auto "
 		"(the daemon) or manual (you)",
 		.choices = "auto|manual"},
+	{"retry", 0, VALUE_NUMBER, "SECONDS", NULL,
+		"after so long the daemon tries again at the latest (60)"},
 	CLI_END,
 };
 

@@ -128,6 +128,13 @@ int run_migrate(struct cli_run *run)
 	return left_files_around(run, migrate);
 }
 
+/* NULL: it is not said. */
+static json_t *read_retry(const struct cli_run *run)
+{
+	const char *seconds = cli_line_value(&run->line, "retry");
+	return seconds ? json_integer(strtoll(seconds, NULL, 10)) : NULL;
+}
+
 int run_mirror_attach(struct cli_run *run)
 {
 	const char *map = cli_line_value(&run->line, "map");
@@ -139,9 +146,10 @@ int run_mirror_attach(struct cli_run *run)
 	if (!status) {
 		if (asprintf(&path, "/volumes/%s/listeners", name) < 0)
 			abort();
-		json_t *body = json_pack("{ss, ss, so, ss*, ss*, ss*}", "type",
-			"mirror", "name", run->line.argument[1], "leg", leg,
-			"map", map, "on_error", on_error, "resync", resync);
+		json_t *body = json_pack("{ss, ss, so, ss*, ss*, ss*, so*}",
+			"type", "mirror", "name", run->line.argument[1], "leg",
+			leg, "map", map, "on_error", on_error, "resync", resync,
+			"retry", read_retry(run));
 		status = run_send(run, path, body);
 		json_decref(body);
 	}
