@@ -86,6 +86,11 @@ check "and says so" has_header 'idempotency-replayed: true'
 check "where it is, again" has_header 'location: /api/v1/jobs/2'
 check "the key for another request" problem key-reused 422 start_job '{"volume": "disk", "kind": "fill", "destroy": true}' -H 'Idempotency-Key: k1'
 check "there was no third" answers 404 local_api /api/v1/jobs/3
+check "another one that destroys, too" problem conflict 409 start_job '{"volume": "disk", "kind": "fill", "destroy": true, "options": {"seed": 2}}'
+check "is refused by its name" body_has 'job 2 (fill) is at work on volume disk'
+check "and as a member" body_has '"held_by":["job 2"]'
+check "so is its dry run" problem conflict 409 sends local_api POST '/api/v1/jobs?dryRun=true' '{"volume": "disk", "kind": "fill"}'
+check "there was none" answers 404 local_api /api/v1/jobs/3
 check "a pause" answers 200 change_job 2 '{"paused": true}'
 check "it is paused" is state paused
 check "waiting has an end" answers 200 local_api '/api/v1/jobs/2?wait=1'

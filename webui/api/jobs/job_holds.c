@@ -4,7 +4,7 @@
  *
  * Invariant: a job that needs its volume to itself (job_kind.alone) has it from when it
  * is asked for to its end, also while it waits. So none begins that would be refused by
- * what is at work already.
+ * what is at work already. Nor do two that destroy what is there.
  */
 #include "blockcore/base/crc32c.h"
 #include "webui/api/jobs/jobs_private.h"
@@ -34,12 +34,31 @@ uint64_t api_job_holder_id(const struct api *api, const char *volume)
 	return job ? job->record.id : 0;
 }
 
+/* Two of which each writes what it wants over the same data spoil each other. */
+static bool excludes(const struct job_kind *kind, const struct job_kind *other)
+{
+	return (kind->alone && other->alone) ||
+		(kind->destroys && other->destroys);
+}
+
+const struct api_job *api_job_in_way(
+	const struct api_jobs *self, const char *kind, const char *volume)
+{
+	const struct api_job *job;
+	TAILQ_FOREACH (job, &self->list, link) {
+		if (!api_job_ended(job) &&
+			!strcmp(job->record.volume, volume) &&
+			excludes(api_job_kind(kind),
+				api_job_kind(job->record.kind)))
+			return job;
+	}
+	return NULL;
+}
+
 int api_job_check_alone(const struct api *api, const char *kind,
 	const char *volume, struct err *err)
 {
-	const struct api_job *job = api_job_kind(kind)->alone
-		? api_job_holder(api->jobs, volume)
-		: NULL;
+	const struct api_job *job = api_job_in_way(api->jobs, kind, volume);
 	if (!job)
 		return 0;
 	return err_set(err, EBUSY,

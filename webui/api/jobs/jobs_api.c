@@ -332,22 +332,29 @@ static bool may_repair(
 	return false;
 }
 
+static void name_in_way(
+	struct api_request *request, const struct api_job *other)
+{
+	char text[32];
+	snprintf(text, sizeof text, "job %" PRIu64, other->record.id);
+	api_problem_add(request, "held_by", json_pack("[s]", text));
+}
+
 /* What would make it fail later is said at once. False: answered. */
 static bool may_begin_co(
 	struct api_request *request, const struct start_options *o)
 {
 	struct api *api = request->api;
-	json_t *held_by = json_array();
+	const struct api_job *other =
+		api_job_in_way(api->jobs, o->kind, o->volume);
 	struct err err = {0};
-	bool held = api_job_check_alone(api, o->kind, o->volume, &err);
-	int failed = held ? -EBUSY
-			  : api_job_check_space_co(
-				    api, o->kind, o->volume, o->options, &err);
+	int failed = other ? api_job_check_alone(api, o->kind, o->volume, &err)
+			   : api_job_check_space_co(
+				     api, o->kind, o->volume, o->options, &err);
 	if (failed)
 		api_fail(request, &err);
-	if (held && api_hold_job(api, o->volume, held_by))
-		api_problem_add(request, "held_by", json_incref(held_by));
-	json_decref(held_by);
+	if (other)
+		name_in_way(request, other);
 	return !failed;
 }
 

@@ -77,7 +77,10 @@ const struct api_job *api_job_holder(
 	const struct api_jobs *jobs, const char *volume);
 /* As struct api, job_holder. */
 uint64_t api_job_holder_id(const struct api *api, const char *volume);
-/* -EBUSY, naming it: a job of that kind needs the volume to itself, and there is one. */
+/* The job that a new one of that kind has to wait for; NULL: none. */
+const struct api_job *api_job_in_way(
+	const struct api_jobs *jobs, const char *kind, const char *volume);
+/* -EBUSY, naming it: there is one that a job of that kind has to wait for. */
 int api_job_check_alone(const struct api *api, const char *kind,
 	const char *volume, struct err *err);
 /* Tells what a volume stands on from anything else, by its document. */
