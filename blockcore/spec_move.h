@@ -58,6 +58,10 @@ int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
 	const struct doc *target, const char *image, struct job_space *space,
 	struct err *err);
 
+/* Of a COPY that has begun: what is in its target already needs no room any more. */
+int spec_move_rest_co(struct spec_move *move, const struct doc *target,
+	struct job_space *space, struct err *err);
+
 struct spec_move_setup {
 	enum spec_move_kind kind;
 	struct block_source *source;
@@ -81,11 +85,12 @@ int spec_move_begin_co(const struct spec_move_setup *setup,
 int spec_move_warn_co(struct spec_move *move, struct err *err);
 /* Bytes that run goes through. */
 uint64_t spec_move_bytes(const struct spec_move *move);
-/* What has been moved, and flushed, stays right without the job: nobody changes what it
- * was read from (COPY, COMMIT), or a change stays where it was moved to (PULL, REBASE). */
+/* What has been moved, and secured, stays right without the job: nobody changes what it
+ * was read from (COPY, COMMIT), or a change stays where it was moved to (PULL, REBASE), or
+ * in what is left (COMMIT of what hosts write to). */
 bool spec_move_lasts(const struct spec_move *move);
-/* Where something has been moved already tells what it was moved to, at no cost: so a
- * restart runs from 0 and moves nothing twice (PULL). */
+/* Where something has been moved already the image itself tells, at no cost: so a restart
+ * runs from 0 and moves nothing twice (PULL, COMMIT of what hosts write to). */
 bool spec_move_looks_again(const struct spec_move *move);
 
 /* From `from` to the end. After each chunk: `step_co` with what all chunks that have
@@ -98,6 +103,10 @@ int spec_move_run_co(struct spec_move *move, uint64_t from,
 void spec_move_cancel(struct spec_move *move);
 /* What is in the target is durable; control lane. */
 int spec_move_flush_co(struct spec_move *move, struct err *err);
+/* The same, and what all chunks up to `reached` have moved need not be moved again after
+ * a restart: of a COMMIT of what hosts write to, the image has it no longer. */
+int spec_move_secure_co(
+	struct spec_move *move, uint64_t reached, struct err *err);
 
 /* After a whole run. COPY: the source stands on the target. COMMIT: on what was its
  * backing file. PULL: its image has no backing file any more, REBASE: another one. Tries again while

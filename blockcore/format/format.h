@@ -80,6 +80,12 @@ struct block_format_kind {
 	int (*backing_swap_co)(struct block_format *format,
 		struct block_source *to, struct format_name *name,
 		struct err *err);
+	/* The backing file shows the same in that range, durably: what the image has there
+	 * goes, in units of which all is in the range, and shows through from then on.
+	 * The caller sees to it that nobody changes anything there meanwhile. NULL: it
+	 * cannot. 0 or -errno: less has gone. */
+	int (*backing_leave_co)(
+		struct block_format *format, uint64_t offset, uint64_t bytes);
 	/* How large it would become. NULL: as large as what it shows. */
 	int (*measure)(const void *options, uint64_t size_bytes,
 		struct format_measure *measure, struct err *err);

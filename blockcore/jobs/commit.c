@@ -7,8 +7,9 @@
  *
  * After a restart a flatten looks only at the tables of the image for what it has copied
  * already, and a commit goes on behind what it has copied of an image that the source
- * stands on. A commit of the image that hosts write to begins anew: what they wrote while
- * it was away is not known.
+ * stands on. A commit of the image that hosts write to takes out of it what is durable in
+ * the backing file: what is in it after a restart is what is left, and what they wrote
+ * while the job was away.
  */
 #include "blockcore/jobs/jobs.h"
 #include "blockcore/jobs/moving.h"
@@ -67,12 +68,10 @@ static int commit_move_co(struct job *job, enum spec_move_kind kind,
 		.image = options->image,
 		.pivots = true};
 	struct spec_move *move;
-	int error = cursor
-		? 0
-		: moving_check_space_co(job,
-			  kind == SPEC_MOVE_COMMIT ? commit_space_co
-						   : flatten_space_co,
-			  err);
+	/* Of what is left, after a restart: the images' tables tell. */
+	int error = moving_check_space_co(job,
+		kind == SPEC_MOVE_COMMIT ? commit_space_co : flatten_space_co,
+		err);
 
 	if (!error)
 		error = spec_move_begin_co(&setup, &move, err);

@@ -91,8 +91,11 @@ static int copy_work_co(
 		error = spec_move_begin_co(&setup, &move, err);
 	if (error)
 		return error;
-	error = moving_run_co(job, move, cursor,
-		pivot ? spec_move_pivot_co : spec_move_settle_co, err);
+	if (cursor)
+		error = moving_check_rest_co(move, options->to, err);
+	if (!error)
+		error = moving_run_co(job, move, cursor,
+			pivot ? spec_move_pivot_co : spec_move_settle_co, err);
 	spec_move_end_co(move);
 	return error;
 }

@@ -44,7 +44,8 @@ static int moving_step_co(void *argument, uint64_t reached, uint64_t bytes)
 	uint64_t before = larger(moving->ended, moving->known);
 
 	if (must_flush(moving, reached)) {
-		int error = spec_move_flush_co(moving->move, moving->err);
+		int error =
+			spec_move_secure_co(moving->move, reached, moving->err);
 
 		if (error)
 			return error;
@@ -98,6 +99,16 @@ int moving_run_co(struct job *job, struct spec_move *move, uint64_t cursor,
 	return error;
 }
 
+static int moving_refuse(const struct job_space *space, struct err *err)
+{
+	if (!*space->path || space->needs_bytes <= space->free_bytes)
+		return 0;
+	return err_set(err, ENOSPC,
+		"needs %" PRIu64 " bytes where '%s' is to be, %" PRIu64
+		" are free: make room there",
+		space->needs_bytes, space->path, space->free_bytes);
+}
+
 int moving_check_space_co(struct job *job,
 	int (*space_co)(struct block_core *core, struct block_source *source,
 		const void *options, struct job_space *space, struct err *err),
@@ -107,10 +118,14 @@ int moving_check_space_co(struct job *job,
 	int error = space_co(
 		job_core(job), job_source(job), job_options(job), &space, err);
 
-	if (error || !*space.path || space.needs_bytes <= space.free_bytes)
-		return error;
-	return err_set(err, ENOSPC,
-		"needs %" PRIu64 " bytes where '%s' is to be, %" PRIu64
-		" are free: make room there",
-		space.needs_bytes, space.path, space.free_bytes);
+	return error ? error : moving_refuse(&space, err);
+}
+
+int moving_check_rest_co(
+	struct spec_move *move, const struct doc *target, struct err *err)
+{
+	struct job_space space;
+	int error = spec_move_rest_co(move, target, &space, err);
+
+	return error ? error : moving_refuse(&space, err);
 }

@@ -16,10 +16,15 @@ int moving_run_co(struct job *job, struct spec_move *move, uint64_t cursor,
 	int (*end_co)(struct spec_move *move, struct err *err),
 	struct err *err);
 
-/* -ENOSPC if what `space_co` (job_kind's) says does not fit. */
+/* -ENOSPC if what `space_co` (job_kind's) says does not fit. Before the move begins, as
+ * that makes files. */
 int moving_check_space_co(struct job *job,
 	int (*space_co)(struct block_core *core, struct block_source *source,
 		const void *options, struct job_space *space, struct err *err),
 	struct err *err);
+/* The same after a restart, of a move to a target of its own, which has begun: only what
+ * is not in there yet needs room. */
+int moving_check_rest_co(
+	struct spec_move *move, const struct doc *target, struct err *err);
 
 #endif

@@ -53,8 +53,7 @@ static int rebase_run_co(struct job *job, uint64_t cursor, struct err *err)
 		.unsafe = options->unsafe,
 		.pivots = true};
 	struct spec_move *move;
-	int error =
-		cursor ? 0 : moving_check_space_co(job, rebase_space_co, err);
+	int error = moving_check_space_co(job, rebase_space_co, err);
 
 	if (!error)
 		error = spec_move_begin_co(&setup, &move, err);

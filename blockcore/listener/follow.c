@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "blockcore/listener/follow.h"
 
+#include "blockcore/base/bits.h"
 #include "blockcore/core/ticket.h"
 #include "blockcore/kinds.h"
 
@@ -15,6 +16,49 @@ static const struct opt_spec options[] = {OPT_END};
 static struct follow *follow_of(struct block_driver *driver)
 {
 	return container_of(driver, struct follow, driver);
+}
+
+/* -- marks ---------------------------------------------------------------- */
+
+static uint64_t mark_of(uint64_t offset)
+{
+	return offset / FOLLOW_MARK_BYTES % FOLLOW_MARKS;
+}
+
+static void follow_mark(
+	struct follow *follow, const struct block_request *request)
+{
+	uint64_t bytes = request->length_bytes;
+	uint64_t first = mark_of(request->offset_bytes);
+	uint64_t last = mark_of(request->offset_bytes + bytes - 1);
+
+	if (!bytes)
+		return;
+	if (bytes >= (uint64_t)FOLLOW_MARKS * FOLLOW_MARK_BYTES) {
+		bits_set(follow->changed, 0, FOLLOW_MARKS - 1);
+	} else if (first <= last) {
+		bits_set(follow->changed, first, last);
+	} else {
+		bits_set(follow->changed, first, FOLLOW_MARKS - 1);
+		bits_set(follow->changed, 0, last);
+	}
+}
+
+void follow_forget(struct follow *follow)
+{
+	bits_clear(follow->changed, 0, FOLLOW_MARKS - 1);
+}
+
+bool follow_is_changed(
+	struct follow *follow, uint64_t offset_bytes, uint64_t length_bytes)
+{
+	uint64_t first = mark_of(offset_bytes);
+	uint64_t last = mark_of(offset_bytes + length_bytes - 1);
+
+	return first <= last
+		? bits_any(follow->changed, first, last)
+		: bits_any(follow->changed, first, FOLLOW_MARKS - 1) ||
+			bits_any(follow->changed, 0, last);
 }
 
 /* -- the target ----------------------------------------------------------- */
@@ -38,6 +82,7 @@ static bool follow_written(
 
 	if (child->result)
 		follow_failed(frame->context, child->result);
+	follow_mark(frame->context, request);
 	block_unhold(request);
 	block_complete(request, 0);
 	return true;

@@ -194,7 +194,8 @@ bool spec_move_lasts(const struct spec_move *move)
 	case SPEC_MOVE_COPY:
 		return block_source_info(move->source, move->lane).read_only;
 	case SPEC_MOVE_COMMIT:
-		return move->source != move->root; /* nobody writes to it */
+		return move->source != move->root /* nobody writes to it */
+			|| spec_move_leaves(move);
 	case SPEC_MOVE_PULL: return true;
 	case SPEC_MOVE_REBASE: return move_rebase_lasts(move);
 	}
@@ -203,7 +204,7 @@ bool spec_move_lasts(const struct spec_move *move)
 
 bool spec_move_looks_again(const struct spec_move *move)
 {
-	return move->kind == SPEC_MOVE_PULL;
+	return move->kind == SPEC_MOVE_PULL || spec_move_leaves(move);
 }
 
 /* -- a target of its own -------------------------------------------------- */

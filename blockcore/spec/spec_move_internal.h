@@ -53,6 +53,10 @@ struct spec_move {
 	bool reaches; /* REBASE: the format knows of the target */
 	struct format_name name; /* REBASE: of the target, then of what was */
 	uint64_t bytes;
+	/* COMMIT of what hosts write to: what is before it has left the image. */
+	uint64_t left;
+	struct spec_chunk leaving; /* its turn only */
+	bool is_leaving;
 	/* the run's */
 	struct spec_move_chunk chunk[SPEC_MOVE_CHUNKS];
 	struct co *waiter;
@@ -66,6 +70,13 @@ struct spec_move {
 static inline bool spec_move_stays(const struct spec_move *move)
 {
 	return move->kind == SPEC_MOVE_PULL || move->kind == SPEC_MOVE_REBASE;
+}
+
+/* What it has moved it takes out of the image, as hosts write to that. */
+static inline bool spec_move_leaves(const struct spec_move *move)
+{
+	return move->kind == SPEC_MOVE_COMMIT && move->source == move->root &&
+		move->format->kind->backing_leave_co;
 }
 
 /* At an exchange it stays with the image that becomes the leg. */

@@ -204,16 +204,97 @@ void spec_move_cancel(struct spec_move *move)
 		if (chunk->busy)
 			spec_chunk_cancel(&chunk->part);
 	}
+	if (move->is_leaving)
+		spec_chunk_cancel(&move->leaving);
+}
+
+/* -- what a restart need not do again -------------------------------------- */
+
+static int move_flush_co(const struct spec_move *move,
+	struct block_source *source, const char *what, struct err *err)
+{
+	int error = block_transfer_co(
+		source, move->lane, BLOCK_FLUSH, BLOCK_INTERNAL, 0, 0, NULL);
+
+	return error ? err_set(err, -error, "%s cannot be flushed: %s", what,
+			       strerror(-error))
+		     : 0;
 }
 
 int spec_move_flush_co(struct spec_move *move, struct err *err)
 {
-	struct block_source *to =
-		spec_move_stays(move) ? move->source : move->target;
-	int error = block_transfer_co(
-		to, move->lane, BLOCK_FLUSH, BLOCK_INTERNAL, 0, 0, NULL);
+	return move_flush_co(move,
+		spec_move_stays(move) ? move->source : move->target,
+		"the target", err);
+}
 
-	return error ? err_set(err, -error, "the target cannot be flushed: %s",
-			       strerror(-error))
-		     : 0;
+/* What hosts have changed since the flush may not be durable in the target: it stays. */
+static int move_leave_locked_co(
+	struct spec_move *move, uint64_t offset, uint64_t bytes)
+{
+	int error = atomic_load(&move->follow->error);
+
+	if (!error && move->cancelled)
+		error = -ECANCELED;
+	if (error || follow_is_changed(move->follow, offset, bytes))
+		return error;
+	return move->format->kind->backing_leave_co(
+		move->format, offset, bytes);
+}
+
+static int move_leave_co(struct spec_move *move, uint64_t bytes)
+{
+	struct block_ticket *ticket = &move->leaving.ticket;
+	int error;
+
+	move->is_leaving = true;
+	error = block_ticket_enter_co(
+		ticket, move->source, &move->follow->driver, move->left, bytes);
+	if (!error) {
+		error = move_leave_locked_co(move, move->left, bytes);
+		block_ticket_leave_co(ticket, error);
+	}
+	move->is_leaving = false;
+	move->left += bytes;
+	return error;
+}
+
+/* In whole clusters; the rest goes with what comes behind it. */
+static int move_leave_all_co(struct spec_move *move, uint64_t reached)
+{
+	struct block_info info = block_source_info(move->source, move->lane);
+	uint64_t piece = info.discard_bytes > SPEC_MOVE_CHUNK_BYTES
+		? info.discard_bytes
+		: SPEC_MOVE_CHUNK_BYTES;
+	int error = 0;
+
+	while (!error && move->left < reached) {
+		uint64_t bytes = reached - move->left;
+
+		if (bytes < piece && reached < move->bytes)
+			break;
+		error = move_leave_co(move, bytes < piece ? bytes : piece);
+	}
+	return error;
+}
+
+int spec_move_secure_co(
+	struct spec_move *move, uint64_t reached, struct err *err)
+{
+	bool leaves = spec_move_leaves(move);
+	int error;
+
+	if (leaves)
+		follow_forget(move->follow);
+	error = spec_move_flush_co(move, err);
+	if (error || !leaves)
+		return error;
+	error = move_leave_all_co(move, reached);
+	if (!error)
+		return move_flush_co(move, move->source, "the image", err);
+	return error != -ECANCELED
+		? err_set(err, -error,
+			  "what was written down cannot leave the image: %s",
+			  strerror(-error))
+		: error;
 }

@@ -10,6 +10,7 @@
 #include "blockcore/job.h"
 #include "blockcore/spec.h"
 #include "blockcore/spec/spec_internal.h"
+#include "blockcore/spec/spec_move_internal.h"
 #include "blockcore/spec_move.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@
 struct space_walk {
 	struct block_source *source;
 	struct block_lane *lane;
-	struct block_source *other; /* of commit: the backing file */
+	struct block_source *other; /* that it goes to */
 	uint64_t bytes; /* the sum */
 };
 
@@ -52,8 +53,8 @@ static int space_data_of_co(struct block_source *source,
 
 /* -- of each kind --------------------------------------------------------- */
 
-/* What the image holds and its backing file has no place for yet. */
-static int space_commit_co(const struct block_extent *extent, void *argument)
+/* What there is and the other one (of a commit: the backing file) has no place for yet. */
+static int space_lacked_co(const struct block_extent *extent, void *argument)
 {
 	struct space_walk *walk = argument;
 	uint64_t there = 0;
@@ -79,22 +80,18 @@ static int space_pull_co(const struct block_extent *extent, void *argument)
 	return error;
 }
 
-static int space_needs_co(enum spec_move_kind kind, struct block_source *source,
-	struct block_source *backing, uint64_t *bytes)
+/* A walk over all of the source; `flags`: BLOCK_LOCAL, of the image itself. */
+static int space_needs_co(struct space_walk *walk, unsigned flags,
+	int (*extent_co)(const struct block_extent *extent, void *argument),
+	struct job_space *space, struct err *err)
 {
-	struct space_walk walk = {.source = source,
-		.lane = block_core_lane(source->core, 0),
-		.other = backing};
-	bool copy = kind == SPEC_MOVE_COPY;
-	int error = spec_extents_co(source, walk.lane, copy ? 0 : BLOCK_LOCAL,
-		0, block_source_info(source, walk.lane).size_bytes,
-		copy				   ? space_data
-			: kind == SPEC_MOVE_COMMIT ? space_commit_co
-						   : space_pull_co,
-		&walk);
+	walk->lane = block_core_lane(walk->source->core, 0);
+	int error = spec_extents_co(walk->source, walk->lane, flags, 0,
+		block_source_info(walk->source, walk->lane).size_bytes,
+		extent_co, walk);
 
-	*bytes = walk.bytes;
-	return error;
+	space->needs_bytes = walk->bytes;
+	return error ? spec_extents_error(walk->source, error, err) : 0;
 }
 
 /* -- where it goes --------------------------------------------------------- */
@@ -187,16 +184,31 @@ int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
 	struct block_source *backing = copy ? NULL : space_backing(source, err);
 	if (!copy && !backing)
 		return -EINVAL;
-	int error = space_needs_co(kind, source, backing, &space->needs_bytes);
-	if (error)
-		spec_extents_error(source, error, err);
-	else if (copy)
+	struct space_walk walk = {.source = source, .other = backing};
+	int error = space_needs_co(&walk, copy ? 0 : BLOCK_LOCAL,
+		copy				   ? space_data
+			: kind == SPEC_MOVE_COMMIT ? space_lacked_co
+						   : space_pull_co,
+		space, err);
+	if (!error && copy)
 		error = space_find_path(source, target, space, err);
-	else
+	else if (!error)
 		error = space_find_path(
 			kind == SPEC_MOVE_COMMIT ? backing : source, NULL,
 			space, err);
 	if (backing)
 		block_source_put_co(backing);
 	return error;
+}
+
+int spec_move_rest_co(struct spec_move *move, const struct doc *target,
+	struct job_space *space, struct err *err)
+{
+	struct space_walk walk = {
+		.source = move->source, .other = move->target};
+
+	*space = (struct job_space){0};
+	int error = space_needs_co(&walk, 0, space_lacked_co, space, err);
+	return error ? error
+		     : space_find_path(move->source, target, space, err);
 }

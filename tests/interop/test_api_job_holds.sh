@@ -17,6 +17,7 @@ write_settings 0
 write_document <<VOLUMES
 a source: {protocol: {type: file, path: a.raw, size: 16M}}
 f source: {protocol: {type: file, path: f.raw}}
+room source: {format: {type: qcow2, size: $vast, file: {protocol: {type: file, path: room, size: 64K}}}}
 vast source: {format: {type: qcow2, size: $vast, cluster_size: 2M, preallocation: metadata, subclusters: "off", file: {protocol: {type: file, path: vast, size: 64K}}}}
 VOLUMES
 mkdir -p "$work/data"
@@ -81,13 +82,19 @@ check "which is to stand by itself" gets 202 POST /jobs "$(order f flatten '{}' 
 job=$(jq .id "$work/body")
 # 11 s: flushed after 5, kept after 5 more.
 check "most of it is moved" wait_until moved 23068672
+check "a copy that has room" gets 202 POST /jobs "$(order room copy "$(to room.raw $vast)" 1048576)"
+full=$(jq .id "$work/body")
+check "which rests" changes 200 PATCH "/jobs/$full" '{"paused": true}'
 kill_daemon
+check "there is more to copy now" cp --sparse=always "$work/data/vast" "$work/data/room"
 check "after a kill" start_kept_daemon
 check "it goes on" wait_until begins_behind
 check "behind what it had kept" moved 8388608
 check "at its speed" says .rate_bytes 2097152
 check "which is set free" changes 200 PATCH "/jobs/$job" '{"rate_bytes": 0}'
 check "it ends" wait_until job_is "$job" done
+check "what has no room any more fails" wait_until job_is "$full" failed
+check "and says what it needs" says '.error | test("^needs '$vast' bytes where .room.raw. is to be, [0-9]+ are free")' true
 check "the daemon ends" stop_daemon
 check "the image stands by itself" test "$(qemu-img info --output=json "$work/data/f.top" | jq 'has("backing-filename")')" = false
 check "and holds everything" qemu-img compare -q "$work/data/f.top" "$work/f.was"

@@ -17,9 +17,10 @@
 #define FILE_OF(name, size) \
 	"protocol: {type: file, locking: false, path: " name ", size: " size "}"
 #define DISK "{protocol: {type: file, locking: false, path: disk}}"
-#define OVER(name) \
-	"{format: {type: qcow2, cluster_size: 64K, file: {" FILE_OF( \
-		name, "4K") "}}}"
+#define OVER_OF(cluster, name) \
+	"{format: {type: qcow2, cluster_size: " cluster \
+	", file: {" FILE_OF(name, "4K") "}}}"
+#define OVER(name) OVER_OF("64K", name)
 #define IMAGE(name) \
 	"{format: {type: qcow2, cluster_size: 64K, size: 4M, file: " \
 	"{" FILE_OF(name, "4K") "}}}"
@@ -52,7 +53,8 @@ const struct job_kind_case job_kind_cases[JOB_KIND_CASES] = {
 		"locking: false, path: disk}}",
 		.copy = "data/copy", .read_only = true, .resumes = "data/disk"),
 	KIND("migrate", "{to: " IMAGE("image") "}", DISK, ),
-	KIND("commit", "{}", DISK, .image = {OVER("over")}),
+	KIND("commit", "{}", DISK, .image = {OVER_OF("4K", "over")},
+		.resumes = "data/over"),
 	KIND("flatten", "{}", DISK, .image = {OVER("over")},
 		.resumes = "data/disk"),
 	KIND("commit", "{image: image}", DISK,

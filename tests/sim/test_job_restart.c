@@ -4,8 +4,11 @@
  * lies below it is not read again, what a host wrote before, without and beside the job
  * is there in the end.
  *
- * JOB_CUTS: cuts of each kind (default 2). JOB_KIND: only those of that name (a
- * pattern).
+ * The same at every operation of the disks (or one of so many) while a job makes its next
+ * cursor durable.
+ *
+ * JOB_CUTS: cuts of each kind (default 2). JOB_EVERY: one of so many operations, of all
+ * kinds (default: one of 8, of a commit only). JOB_KIND: only those of that name (a pattern).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,12 +26,21 @@
 	(1u << 19) /* so that it takes more than one flush for the cursor */
 #define TABLES_BYTES (256u << 10)
 
+/* What has been left, and the cursor that was durable then. */
+struct left {
+	struct power_cut cut;
+	uint64_t cursor;
+	STAILQ_ENTRY(left) link;
+};
+
 struct restart {
 	struct job_trial before;
 	uint64_t seed;
 	uint64_t cursor;
 	char *document;
 	struct power_cut cut;
+	uint64_t every; /* of every: one of so many */
+	STAILQ_HEAD(, left) all;
 };
 
 static struct job_progress progress_of(const struct job *job)
@@ -64,9 +76,9 @@ static void until_cursor_co(struct job_trial *trial)
 			 : progress.done < progress.total / 8 * 7);
 }
 
-static void before_co(struct stack_rig *rig, void *argument)
+/* In the midst; what the host has written is durable. */
+static void begin_co(struct restart *restart, struct stack_rig *rig)
 {
-	struct restart *restart = argument;
 	struct job_trial *trial = &restart->before;
 
 	job_trial_begin_co(trial, rig, trial->kind);
@@ -76,13 +88,58 @@ static void before_co(struct stack_rig *rig, void *argument)
 	job_trial_host_stop_co(trial);
 	restart->cursor = progress_of(trial->job).cursor;
 	print_document(restart);
-	/* More has been moved than the cursor says, and is in part durable. */
-	loop_sleep_co(trial->lane->loop, 200 * MS);
-	power_cut_take(&restart->cut, rig, restart->seed, 1, NULL);
+}
+
+static void leave_co(struct job_trial *trial)
+{
 	job_cancel(trial->job);
 	job_wait_co(trial->job);
 	job_free(trial->job);
 	block_source_put_co(trial->source);
+}
+
+static void before_co(struct stack_rig *rig, void *argument)
+{
+	struct restart *restart = argument;
+	struct job_trial *trial = &restart->before;
+
+	begin_co(restart, rig);
+	/* More has been moved than the cursor says, and is in part durable. */
+	loop_sleep_co(trial->lane->loop, 200 * MS);
+	power_cut_take(&restart->cut, rig, restart->seed, 1, NULL);
+	leave_co(trial);
+}
+
+static void cut_here(void *argument, uint64_t point)
+{
+	struct restart *restart = argument;
+	struct left *left;
+
+	if (point % restart->every)
+		return;
+	left = calloc(1, sizeof *left);
+	CHECK(left != NULL);
+	power_cut_take(
+		&left->cut, restart->before.rig, restart->seed, point, NULL);
+	left->cursor = progress_of(restart->before.job).cursor;
+	STAILQ_INSERT_TAIL(&restart->all, left, link);
+}
+
+static void before_every_co(struct stack_rig *rig, void *argument)
+{
+	struct restart *restart = argument;
+	struct job_trial *trial = &restart->before;
+	struct job_progress progress;
+
+	begin_co(restart, rig);
+	sim_world_watch(rig->world, cut_here, restart);
+	do {
+		loop_sleep_co(trial->lane->loop, 50 * MS);
+		progress = progress_of(trial->job);
+	} while (progress.state == JOB_RUNNING &&
+		progress.cursor == restart->cursor);
+	sim_world_watch(rig->world, NULL, NULL);
+	leave_co(trial);
 }
 
 /* -- after ------------------------------------------------------------------ */
@@ -126,11 +183,16 @@ static void after_co(struct stack_rig *rig, void *argument)
 	job_trial_end_co(&trial);
 }
 
+static struct stack_rig_setup setup_of(uint64_t seed)
+{
+	return (struct stack_rig_setup){
+		.world = "simulated", .lanes = 2, .seed = seed};
+}
+
 static void restart_once(const struct job_kind_case *kind, uint64_t seed)
 {
 	struct restart restart = {.before.kind = kind, .seed = seed};
-	const struct stack_rig_setup setup = {
-		.world = "simulated", .lanes = 2, .seed = seed};
+	const struct stack_rig_setup setup = setup_of(seed);
 
 	stack_rig_test(&setup, before_co, &restart);
 	power_cut_reopen(&restart.cut, after_co, &restart);
@@ -138,13 +200,40 @@ static void restart_once(const struct job_kind_case *kind, uint64_t seed)
 	free(restart.before.expected);
 }
 
+static uint64_t number_of(const char *name, uint64_t fallback)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 10) : fallback;
+}
+
 static void test_restart(void **state)
 {
-	const char *text = getenv("JOB_CUTS");
-	uint64_t cuts = text ? strtoull(text, NULL, 10) : 2;
+	uint64_t cuts = number_of("JOB_CUTS", 2);
 
 	for (uint64_t seed = 1; seed <= cuts; seed++)
 		restart_once(*state, seed);
+}
+
+static void test_every(void **state)
+{
+	struct restart restart = {.before.kind = *state,
+		.seed = 1,
+		.every = number_of("JOB_EVERY", 8)};
+	const struct stack_rig_setup setup = setup_of(1);
+	struct left *left;
+
+	STAILQ_INIT(&restart.all);
+	stack_rig_test(&setup, before_every_co, &restart);
+	CHECK(!STAILQ_EMPTY(&restart.all));
+	while ((left = STAILQ_FIRST(&restart.all))) {
+		STAILQ_REMOVE_HEAD(&restart.all, link);
+		restart.cursor = left->cursor;
+		power_cut_reopen(&left->cut, after_co, &restart);
+		free(left);
+	}
+	free(restart.document);
+	free(restart.before.expected);
 }
 
 /* A moment that a backup keeps, and a check's counts, do not outlive the program. */
@@ -154,17 +243,30 @@ static bool outlives(const struct job_kind_case *kind)
 		strcmp(kind->kind, "check") != 0;
 }
 
+/* What takes something away where it has been; the others where there is time. */
+static bool cuts_everywhere(const struct job_kind_case *kind)
+{
+	bool leaves = !strcmp(kind->kind, "commit") && !kind->image[1];
+
+	return leaves || (kind->resumes && getenv("JOB_EVERY"));
+}
+
 int main(void)
 {
-	struct CMUnitTest tests[JOB_KIND_CASES];
+	struct CMUnitTest tests[2 * JOB_KIND_CASES];
 	size_t count = 0;
 
 	for (size_t i = 0; i < JOB_KIND_CASES; i++) {
-		if (outlives(&job_kind_cases[i]))
-			tests[count++] = (struct CMUnitTest){
-				.name = job_kind_cases[i].kind,
+		const struct job_kind_case *kind = &job_kind_cases[i];
+
+		if (outlives(kind))
+			tests[count++] = (struct CMUnitTest){.name = kind->kind,
 				.test_func = test_restart,
-				.initial_state = (void *)&job_kind_cases[i]};
+				.initial_state = (void *)kind};
+		if (cuts_everywhere(kind))
+			tests[count++] = (struct CMUnitTest){.name = kind->kind,
+				.test_func = test_every,
+				.initial_state = (void *)kind};
 	}
 	cmocka_set_test_filter(getenv("JOB_KIND"));
 	return _cmocka_run_group_tests("jobs go on", tests, count, NULL, NULL);

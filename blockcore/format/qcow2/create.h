@@ -44,5 +44,7 @@ int qcow2_backing_swap_co(struct block_format *format, struct block_source *to,
 	struct format_name *name, struct err *err);
 int qcow2_backing_name_co(struct block_format *format, const char *name,
 	const char *type, struct err *err);
+int qcow2_backing_leave_co(/* leave.c */
+	struct block_format *format, uint64_t offset, uint64_t bytes);
 
 #endif

@@ -485,6 +485,7 @@ const struct block_format_kind qcow2_format_kind = {
 	.backing_name_co = qcow2_backing_name_co,
 	.backing_reach = qcow2_backing_reach,
 	.backing_swap_co = qcow2_backing_swap_co,
+	.backing_leave_co = qcow2_backing_leave_co,
 	.measure = qcow2_create_measure,
 	.open_co = open_co,
 	.close_co = close_co,

@@ -10,6 +10,7 @@
  *	backing.c	an image comes to stand without its backing file, names another
  *	create.c	a new image
  *	share.c unshare.c revert.c	a new snapshot; one less; back to one (share.h)
+ *	leave.c		clusters go that the backing file has, too (create.h)
  *	zero.c		WRITE_ZEROES and DISCARD
  *	write.c		WRITE where something must be allocated or copied
  *	flush.c		FLUSH
