@@ -44,6 +44,7 @@ const struct job_kind *const job_kinds[] = {
 	&job_migrate,
 	&job_commit,
 	&job_flatten,
+	&job_stream,
 	&job_resync,
 	&job_pivot,
 	&job_rebase,

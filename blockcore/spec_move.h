@@ -18,7 +18,9 @@
  *		image shows, up into it, so that it can stand on that one
  *	PULL	what the backing file shows, up into the source's image, so that
  *		the image can do without
- * Of COMMIT and PULL the image may also be one that the source stands on (external
+ *	STREAM	what the images between hold, up into the source's image, so that it can
+ *		stand on one further down
+ * Of COMMIT, PULL and STREAM the image may also be one that the source stands on (external
  * snapshots): then nobody writes to it, and those above come to stand on the result.
  *
  * Invariants
@@ -47,20 +49,11 @@ enum spec_move_kind {
 	SPEC_MOVE_COPY,
 	SPEC_MOVE_COMMIT,
 	SPEC_MOVE_PULL,
-	SPEC_MOVE_REBASE
+	SPEC_MOVE_REBASE,
+	SPEC_MOVE_STREAM
 };
 
 struct spec_move;
-
-/* What a move of that kind would write, and the room there is; `target`: of COPY, else
- * NULL; `image`: of the others, as in a setup. */
-int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
-	const struct doc *target, const char *image, struct job_space *space,
-	struct err *err);
-
-/* Of a COPY that has begun: what is in its target already needs no room any more. */
-int spec_move_rest_co(struct spec_move *move, const struct doc *target,
-	struct job_space *space, struct err *err);
 
 struct spec_move_setup {
 	enum spec_move_kind kind;
@@ -69,15 +62,24 @@ struct spec_move_setup {
 	const char *job; /* its kind, for messages */
 	const struct doc *target; /* COPY, REBASE: a source's document */
 	bool unsafe; /* REBASE: nothing is run, whatever the image shows then */
-	/* COMMIT, PULL: the file of the image, which the source shows or stands on;
-	 * NULL: the one it shows. */
+	/* COMMIT, PULL, STREAM: the file of the image, which the source shows or stands
+	 * on; NULL: the one it shows. */
 	const char *image;
+	const char *
+		base; /* STREAM: the file of the image that it comes to stand on */
 	/* COPY: what is in the target may be overwritten; else it must read as
 	 * zeroes. */
 	bool overwrite;
 	bool pivots; /* the source is to stand on something else in the end */
 	bool keep_zeroes; /* COPY: blocks of zeroes are written as data */
 };
+/* What such a move would write, and the room there is: of its kind, source, target, image
+ * and base. */
+int spec_move_space_co(const struct spec_move_setup *setup,
+	struct job_space *space, struct err *err);
+/* Of a COPY that has begun: what is in its target already needs no room any more. */
+int spec_move_rest_co(struct spec_move *move, const struct doc *target,
+	struct job_space *space, struct err *err);
 /* 0, or -errno with everything as before. */
 int spec_move_begin_co(const struct spec_move_setup *setup,
 	struct spec_move **move, struct err *err);
@@ -86,11 +88,11 @@ int spec_move_warn_co(struct spec_move *move, struct err *err);
 /* Bytes that run goes through. */
 uint64_t spec_move_bytes(const struct spec_move *move);
 /* What has been moved, and secured, stays right without the job: nobody changes what it
- * was read from (COPY, COMMIT), or a change stays where it was moved to (PULL, REBASE), or
- * in what is left (COMMIT of what hosts write to). */
+ * was read from (COPY, COMMIT), or a change stays where it was moved to (PULL, STREAM,
+ * REBASE), or in what is left (COMMIT of what hosts write to). */
 bool spec_move_lasts(const struct spec_move *move);
 /* Where something has been moved already the image itself tells, at no cost: so a restart
- * runs from 0 and moves nothing twice (PULL, COMMIT of what hosts write to). */
+ * runs from 0 and moves nothing twice (PULL, STREAM, COMMIT of what hosts write to). */
 bool spec_move_looks_again(const struct spec_move *move);
 
 /* From `from` to the end. After each chunk: `step_co` with what all chunks that have
@@ -109,7 +111,7 @@ int spec_move_secure_co(
 	struct spec_move *move, uint64_t reached, struct err *err);
 
 /* After a whole run. COPY: the source stands on the target. COMMIT: on what was its
- * backing file. PULL: its image has no backing file any more, REBASE: another one. Tries again while
+ * backing file. PULL: its image has no backing file any more, REBASE, STREAM: another one. Tries again while
  * hosts' requests take longer than the deadline. */
 int spec_move_pivot_co(struct spec_move *move, struct err *err);
 /* Without a pivot: what the target holds is a copy of one point in time, which is

@@ -2,20 +2,21 @@
 /*
  * commit: writes what an image holds down into its backing file; then the source
  * stands on that. flatten: copies what the backing file shows up into the image, which
- * then stands by itself. Hosts go on meanwhile, and read the same all the time. Either
+ * then stands by itself. stream: only what images between it and one further down hold, on
+ * which it stands then. Hosts go on meanwhile, and read the same all the time. Either
  * also of an image further down: external snapshots go so.
  *
- * After a restart a flatten looks only at the tables of the image for what it has copied
- * already, and a commit goes on behind what it has copied of an image that the source
- * stands on. A commit of the image that hosts write to takes out of it what is durable in
- * the backing file: what is in it after a restart is what is left, and what they wrote
- * while the job was away.
+ * After a restart a flatten and a stream look only at the tables of the image for what
+ * they have copied already, and a commit goes on behind what it has copied of an image
+ * that the source stands on. A commit of the image that hosts write to takes out of it
+ * what is durable in the backing file: what is in it after a restart is what is left, and
+ * what they wrote while the job was away.
  */
 #include "blockcore/jobs/jobs.h"
 #include "blockcore/jobs/moving.h"
 
 struct commit_options {
-	char *image;
+	char *image, *base;
 	bool remove;
 };
 
@@ -35,44 +36,49 @@ static const struct opt_spec commit_option_specs[] = {OPTION_IMAGE,
 			"when nothing needs it any more"},
 	OPT_END};
 static const struct opt_spec flatten_option_specs[] = {OPTION_IMAGE, OPT_END};
+static const struct opt_spec stream_option_specs[] = {OPTION_IMAGE,
+	{.name = "base",
+		.type = OPT_STRING,
+		.offset = offsetof(struct commit_options, base),
+		.max = 1023,
+		.help = "file of the image further down that it comes to stand "
+			"on"},
+	OPT_END};
 
-static int commit_space_co(struct block_core *core, struct block_source *source,
-	const void *options, struct job_space *space, struct err *err)
+static struct spec_move_setup commit_setup(enum spec_move_kind kind,
+	struct block_source *source, const struct commit_options *options)
 {
-	const struct commit_options *commit = options;
-
-	(void)core;
-	return spec_move_space_co(
-		SPEC_MOVE_COMMIT, source, NULL, commit->image, space, err);
-}
-
-static int flatten_space_co(struct block_core *core,
-	struct block_source *source, const void *options,
-	struct job_space *space, struct err *err)
-{
-	const struct commit_options *commit = options;
-
-	(void)core;
-	return spec_move_space_co(
-		SPEC_MOVE_PULL, source, NULL, commit->image, space, err);
-}
-
-static int commit_move_co(struct job *job, enum spec_move_kind kind,
-	const char *name, uint64_t cursor, struct err *err)
-{
-	const struct commit_options *options = job_options(job);
-	const struct spec_move_setup setup = {.kind = kind,
-		.source = job_source(job),
-		.owner = job,
-		.job = name,
+	return (struct spec_move_setup){.kind = kind,
+		.source = source,
 		.image = options->image,
+		.base = options->base,
 		.pivots = true};
+}
+
+#define SPACE(name, kind) \
+	static int name(struct block_core *core, struct block_source *source, \
+		const void *options, struct job_space *space, struct err *err) \
+	{ \
+		struct spec_move_setup setup = \
+			commit_setup(kind, source, options); \
+		(void)core; \
+		return spec_move_space_co(&setup, space, err); \
+	}
+SPACE(commit_space_co, SPEC_MOVE_COMMIT)
+SPACE(flatten_space_co, SPEC_MOVE_PULL)
+SPACE(stream_space_co, SPEC_MOVE_STREAM)
+
+static int commit_move_co(struct job *job, const struct job_kind *kind,
+	enum spec_move_kind move_kind, uint64_t cursor, struct err *err)
+{
+	struct spec_move_setup setup =
+		commit_setup(move_kind, job_source(job), job_options(job));
 	struct spec_move *move;
 	/* Of what is left, after a restart: the images' tables tell. */
-	int error = moving_check_space_co(job,
-		kind == SPEC_MOVE_COMMIT ? commit_space_co : flatten_space_co,
-		err);
+	int error = moving_check_space_co(job, kind->space_co, err);
 
+	setup.owner = job;
+	setup.job = kind->name;
 	if (!error)
 		error = spec_move_begin_co(&setup, &move, err);
 	if (error)
@@ -84,12 +90,17 @@ static int commit_move_co(struct job *job, enum spec_move_kind kind,
 
 static int commit_run_co(struct job *job, uint64_t cursor, struct err *err)
 {
-	return commit_move_co(job, SPEC_MOVE_COMMIT, "commit", cursor, err);
+	return commit_move_co(job, &job_commit, SPEC_MOVE_COMMIT, cursor, err);
 }
 
 static int flatten_run_co(struct job *job, uint64_t cursor, struct err *err)
 {
-	return commit_move_co(job, SPEC_MOVE_PULL, "flatten", cursor, err);
+	return commit_move_co(job, &job_flatten, SPEC_MOVE_PULL, cursor, err);
+}
+
+static int stream_run_co(struct job *job, uint64_t cursor, struct err *err)
+{
+	return commit_move_co(job, &job_stream, SPEC_MOVE_STREAM, cursor, err);
 }
 
 const struct job_kind job_commit = {
@@ -112,4 +123,16 @@ const struct job_kind job_flatten = {
 	.options_bytes = sizeof(struct commit_options),
 	.space_co = flatten_space_co,
 	.run_co = flatten_run_co,
+};
+
+const struct job_kind job_stream = {
+	.name = "stream",
+	.help = "copy what images between hold up into the image, stand on one "
+		"below them",
+	.alone = true,
+	.pivots = true,
+	.options = stream_option_specs,
+	.options_bytes = sizeof(struct commit_options),
+	.space_co = stream_space_co,
+	.run_co = stream_run_co,
 };

@@ -62,11 +62,12 @@ static int copy_space_co(struct block_core *core, struct block_source *source,
 	const void *options, struct job_space *space, struct err *err)
 {
 	const struct copy_options *copy = options;
+	const struct spec_move_setup setup = {
+		.kind = SPEC_MOVE_COPY, .source = source, .target = copy->to};
 
 	(void)core;
 	*space = (struct job_space){0};
-	return copy->to ? spec_move_space_co(SPEC_MOVE_COPY, source, copy->to,
-				  NULL, space, err)
+	return copy->to ? spec_move_space_co(&setup, space, err)
 			: 0; /* the leg is there already */
 }
 

@@ -9,7 +9,7 @@
 
 extern const struct job_kind job_fill;
 extern const struct job_kind job_copy, job_migrate; /* copy.c */
-extern const struct job_kind job_commit, job_flatten; /* commit.c */
+extern const struct job_kind job_commit, job_flatten, job_stream; /* commit.c */
 extern const struct job_kind job_resync, job_pivot; /* resync.c */
 /* The leg of that mirror (NULL: the only one) has everything when it returns 0. */
 int resync_all_co(struct job *job, const char *listener, struct err *err);

@@ -35,11 +35,12 @@ static int rebase_space_co(struct block_core *core, struct block_source *source,
 {
 	const struct rebase_options *rebase = options;
 
+	const struct spec_move_setup setup = {
+		.kind = SPEC_MOVE_REBASE, .source = source};
+
 	(void)core;
 	*space = (struct job_space){0};
-	return rebase->unsafe ? 0
-			      : spec_move_space_co(SPEC_MOVE_REBASE, source,
-					NULL, NULL, space, err);
+	return rebase->unsafe ? 0 : spec_move_space_co(&setup, space, err);
 }
 
 static int rebase_run_co(struct job *job, uint64_t cursor, struct err *err)

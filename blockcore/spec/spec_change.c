@@ -320,7 +320,7 @@ int spec_plan_check_swap(const struct spec_plan *plan,
 
 	if (!error && !swap->same_content)
 		error = spec_check_stable(plan->source, err);
-	return error ? error : spec_check_images(plan->source, err);
+	return error ? error : spec_check_images(plan->source, NULL, err);
 }
 
 static int spec_swap_planned_co(

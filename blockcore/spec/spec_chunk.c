@@ -221,6 +221,23 @@ int spec_chunk_shown_co(
 		chunk, 0, offset, offset + bytes, chunk_shown_extent_co);
 }
 
+static int chunk_whole_extent_co(
+	struct spec_chunk *chunk, const struct block_extent *extent)
+{
+	return extent->flags & BLOCK_EXTENT_ZERO
+		? spec_chunk_zero_co(
+			  chunk, extent->offset_bytes, extent->length_bytes)
+		: spec_chunk_data_co(
+			  chunk, extent->offset_bytes, extent->length_bytes);
+}
+
+int spec_chunk_whole_co(
+	struct spec_chunk *chunk, uint64_t offset, uint64_t bytes)
+{
+	return chunk_each_co(
+		chunk, 0, offset, offset + bytes, chunk_whole_extent_co);
+}
+
 /* -- compared -------------------------------------------------------------- */
 
 /* What the other one shows there. */

@@ -50,6 +50,9 @@ int spec_chunk_data_co(
 /* What is read goes there where it is data for all that is known; holes do not. */
 int spec_chunk_shown_co(
 	struct spec_chunk *chunk, uint64_t offset, uint64_t bytes);
+/* All that is shown goes there, holes as zeroes. */
+int spec_chunk_whole_co(
+	struct spec_chunk *chunk, uint64_t offset, uint64_t bytes);
 /* What is read goes there where `other` shows something else (behind its end: zeroes). */
 int spec_chunk_differing_co(struct spec_chunk *chunk,
 	struct block_source *other, uint64_t offset, uint64_t bytes);

@@ -244,11 +244,13 @@ int spec_check_jobs(
 	return error;
 }
 
-int spec_check_images(const struct block_source *source, struct err *err)
+int spec_check_images(const struct block_source *source,
+	const struct block_source *until, struct err *err)
 {
 	const struct block_source *below;
 
-	for (; (below = image_below(source)); source = below) {
+	for (; (below = image_below(source)) && below != until;
+		source = below) {
 		const struct block_claim *claim =
 			image_holder(below, image_format(source));
 

@@ -129,8 +129,9 @@ int spec_open_image_of_co(const struct block_source *above,
 	struct block_source *of, const char *path, const char *name,
 	struct block_driver **driver, struct err *err);
 /* -EBUSY with a text that says who: somebody beside the source shows an image that it
- * stands on. */
-int spec_check_images(const struct block_source *source, struct err *err);
+ * stands on, above `until` (NULL: any). */
+int spec_check_images(const struct block_source *source,
+	const struct block_source *until, struct err *err);
 /* The source in `of`, or below it, whose image is in that file: borrowed; NULL with
  * *err. */
 struct block_source *spec_image_source(

@@ -51,7 +51,9 @@ int spec_move_check_views(const struct spec_move *move, struct err *err)
 	 * it writes down is in another file then. */
 	return move->kind == SPEC_MOVE_COMMIT
 		? spec_check_image(move->root, move->source, err)
-		: spec_check_images(move->source, err);
+		: spec_check_images(move->source,
+			  move->kind == SPEC_MOVE_STREAM ? move->target : NULL,
+			  err);
 }
 
 /* All but COPY: the image and its backing file, which nobody else relies on. */
@@ -148,6 +150,24 @@ static int move_name_target(struct spec_move *move, struct err *err)
 	return error;
 }
 
+/* It stays as it is, and the image is told of it. */
+static int move_take_coming_co(
+	struct spec_move *move, bool unsafe, struct err *err)
+{
+	move->claim.mode = BLOCK_CLAIM_STABLE;
+	snprintf(move->claim.holder, sizeof(move->claim.holder),
+		"job %s of '%s'", move->job, move->source->name);
+	int error = block_source_claim(move->target, &move->claim, err);
+	move->claimed = error == 0;
+	if (!error)
+		error = move_name_target(move, err);
+	if (error || unsafe)
+		return error;
+	move->format->kind->backing_reach(move->format, move->target);
+	move->reaches = true;
+	return 0;
+}
+
 static int move_open_backing_co(struct spec_move *move,
 	const struct spec_move_setup *setup, struct err *err)
 {
@@ -155,27 +175,43 @@ static int move_open_backing_co(struct spec_move *move,
 		? spec_check(setup->target, err)
 		: 0;
 
+	if (!error)
+		error = spec_open_below_co(move->source, "backing",
+			setup->target, &move->target, err);
+	return error ? error : move_take_coming_co(move, setup->unsafe, err);
+}
+
+/* The base, which is there already. */
+static int move_find_base_co(
+	struct spec_move *move, const char *path, struct err *err)
+{
+	struct block_source *base = spec_move_base(move->source, path, err);
+
+	if (!base)
+		return err ? -err->code : -ENOENT;
+	block_source_get(base);
+	move->target = base;
+	return move_take_coming_co(move, false, err);
+}
+
+static int move_prepare_co(struct spec_move *move,
+	const struct spec_move_setup *setup, struct err *err)
+{
+	int error = move_find_backing(move, err);
+
+	if (error)
+		return error;
+	if (setup->kind == SPEC_MOVE_COMMIT)
+		return move_take_backing_co(move, err);
+	if (setup->kind == SPEC_MOVE_PULL)
+		return 0;
 	if (!move->format->kind->backing_swap_co)
 		return err_set(err, EOPNOTSUPP,
 			"%s cannot change its backing file",
 			move->format->kind->name);
-	if (!error)
-		error = spec_open_below_co(move->source, "backing",
-			setup->target, &move->target, err);
-	if (error)
-		return error;
-	move->claim.mode = BLOCK_CLAIM_STABLE;
-	snprintf(move->claim.holder, sizeof(move->claim.holder),
-		"job %s of '%s'", move->job, move->source->name);
-	error = block_source_claim(move->target, &move->claim, err);
-	move->claimed = error == 0;
-	if (!error)
-		error = move_name_target(move, err);
-	if (error || setup->unsafe)
-		return error;
-	move->format->kind->backing_reach(move->format, move->target);
-	move->reaches = true;
-	return 0;
+	return setup->kind == SPEC_MOVE_STREAM
+		? move_find_base_co(move, setup->base, err)
+		: move_open_backing_co(move, setup, err);
 }
 
 /* Else hosts may make holes again where the new one reaches further. */
@@ -196,7 +232,8 @@ bool spec_move_lasts(const struct spec_move *move)
 	case SPEC_MOVE_COMMIT:
 		return move->source != move->root /* nobody writes to it */
 			|| spec_move_leaves(move);
-	case SPEC_MOVE_PULL: return true;
+	case SPEC_MOVE_PULL:
+	case SPEC_MOVE_STREAM: return true;
 	case SPEC_MOVE_REBASE: return move_rebase_lasts(move);
 	}
 	return false;
@@ -204,7 +241,8 @@ bool spec_move_lasts(const struct spec_move *move)
 
 bool spec_move_looks_again(const struct spec_move *move)
 {
-	return move->kind == SPEC_MOVE_PULL || spec_move_leaves(move);
+	return move->kind == SPEC_MOVE_PULL || move->kind == SPEC_MOVE_STREAM ||
+		spec_move_leaves(move);
 }
 
 /* -- a target of its own -------------------------------------------------- */
@@ -388,7 +426,8 @@ void spec_move_detach_co(struct spec_move *move)
 static int move_begin_co(struct spec_move *move,
 	const struct spec_move_setup *setup, struct err *err)
 {
-	int error = setup->pivots ? spec_move_check_views(move, err) : 0;
+	bool early = setup->pivots && setup->kind != SPEC_MOVE_STREAM;
+	int error = early ? spec_move_check_views(move, err) : 0;
 
 	if (error)
 		return error;
@@ -396,15 +435,11 @@ static int move_begin_co(struct spec_move *move,
 		return err_set(err, EINVAL,
 			"'%s' only shows another source: start the job there",
 			move->source->name);
-	if (setup->kind == SPEC_MOVE_COPY) {
-		error = move_open_target_co(move, setup, err);
-	} else {
-		error = move_find_backing(move, err);
-		if (!error && setup->kind == SPEC_MOVE_COMMIT)
-			error = move_take_backing_co(move, err);
-		if (!error && setup->kind == SPEC_MOVE_REBASE)
-			error = move_open_backing_co(move, setup, err);
-	}
+	error = setup->kind == SPEC_MOVE_COPY
+		? move_open_target_co(move, setup, err)
+		: move_prepare_co(move, setup, err);
+	if (!error && !early && setup->pivots) /* the base is known now */
+		error = spec_move_check_views(move, err);
 	return error ? error : move_attach_co(move, err);
 }
 

@@ -50,8 +50,10 @@ struct spec_move {
 	bool claimed, reclaimed; /* reclaimed: the format's backing, to write */
 	bool zero; /* the target held zeroes only at the start */
 	bool keep_zeroes, cancelled, unsafe;
-	bool reaches; /* REBASE: the format knows of the target */
-	struct format_name name; /* REBASE: of the target, then of what was */
+	/* REBASE, STREAM: the format knows of the target; the target's name, then that
+	 * of what was. */
+	bool reaches;
+	struct format_name name;
 	uint64_t bytes;
 	/* COMMIT of what hosts write to: what is before it has left the image. */
 	uint64_t left;
@@ -69,7 +71,7 @@ struct spec_move {
 /* The source stays on its image, which is changed. */
 static inline bool spec_move_stays(const struct spec_move *move)
 {
-	return move->kind == SPEC_MOVE_PULL || move->kind == SPEC_MOVE_REBASE;
+	return move->kind != SPEC_MOVE_COPY && move->kind != SPEC_MOVE_COMMIT;
 }
 
 /* What it has moved it takes out of the image, as hosts write to that. */
@@ -91,6 +93,17 @@ int spec_move_check_views(const struct spec_move *move, struct err *err);
 
 /* COMMIT of an image below others: the one above it names what they come to stand on. */
 int spec_move_rename_co(struct spec_move *move, struct err *err);
+
+/* STREAM, of an image that `source` shows: what it is to stand on, in that file; borrowed,
+ * NULL with *err. */
+struct block_source *spec_move_base(
+	struct block_source *source, const char *path, struct err *err);
+/* Whether an image between it and `base` holds what is at `offset`, or ends before that,
+ * so that zeroes are shown. *bytes: how far to look, then how far it is so. -ETIMEDOUT:
+ * one of them does not answer. */
+int spec_move_find_held_co(const struct block_source *source,
+	const struct block_source *base, uint64_t offset, uint64_t *bytes,
+	bool *held);
 
 /* Publishes a generation without the listener, beside which old requests end. */
 void spec_move_detach_co(struct spec_move *move);

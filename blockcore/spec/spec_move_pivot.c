@@ -247,7 +247,7 @@ static int pivot_behind_gate_co(void *argument, struct err *err)
 	}
 	if (move->kind == SPEC_MOVE_PULL)
 		return pivot_drop_co(pivot, err);
-	if (move->kind == SPEC_MOVE_REBASE)
+	if (move->kind == SPEC_MOVE_REBASE || move->kind == SPEC_MOVE_STREAM)
 		return pivot_rebase_co(pivot, err);
 	error = pivot_flush_co(move, err);
 	return error ? error : pivot_keep_roles_co(pivot, err);

@@ -20,8 +20,31 @@ static struct spec_move_chunk *move_chunk_of(struct spec_chunk *part)
 	return container_of(part, struct spec_move_chunk, part);
 }
 
+/* What images between hold of the range. */
+static int move_between_co(
+	struct spec_chunk *part, uint64_t offset, uint64_t bytes)
+{
+	const struct spec_move *move = move_chunk_of(part)->move;
+	int error = 0;
+
+	while (bytes && !error) {
+		uint64_t run = bytes;
+		bool held;
+
+		do {
+			error = spec_move_find_held_co(move->source,
+				move->target, offset, &run, &held);
+		} while (error == -ETIMEDOUT && !move->cancelled);
+		if (!error && held)
+			error = spec_chunk_whole_co(part, offset, run);
+		offset += run;
+		bytes -= run;
+	}
+	return error;
+}
+
 /* What there is to do with an extent: of COMMIT only what the image itself holds, of
- * PULL and REBASE only what it does not. */
+ * PULL, STREAM and REBASE only what it does not. */
 static int move_extent_co(
 	struct spec_chunk *part, const struct block_extent *extent)
 {
@@ -37,6 +60,8 @@ static int move_extent_co(
 		break;
 	case SPEC_MOVE_PULL:
 		return below ? spec_chunk_shown_co(part, offset, bytes) : 0;
+	case SPEC_MOVE_STREAM:
+		return below ? move_between_co(part, offset, bytes) : 0;
 	case SPEC_MOVE_REBASE:
 		return below ? spec_chunk_differing_co(
 				       part, move->target, offset, bytes)

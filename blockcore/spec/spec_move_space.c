@@ -21,7 +21,8 @@
 struct space_walk {
 	struct block_source *source;
 	struct block_lane *lane;
-	struct block_source *other; /* that it goes to */
+	struct block_source
+		*other; /* that it goes to; or the base of a stream */
 	uint64_t bytes; /* the sum */
 };
 
@@ -77,6 +78,31 @@ static int space_pull_co(const struct block_extent *extent, void *argument)
 		return 0;
 	int error = space_data_of_co(walk->source, walk->lane, extent, &below);
 	walk->bytes += below;
+	return error;
+}
+
+/* What the images between, down to the other one, hold of what it does not. */
+static int space_between_co(const struct block_extent *extent, void *argument)
+{
+	struct space_walk *walk = argument;
+	uint64_t at = extent->offset_bytes, end = at + extent->length_bytes;
+	int error = 0;
+
+	if (!(extent->flags & BLOCK_EXTENT_BACKING))
+		return 0;
+	while (at < end && !error) {
+		struct block_extent part = {at, end - at, 0};
+		uint64_t data = 0;
+		bool held;
+
+		error = spec_move_find_held_co(walk->source, walk->other, at,
+			&part.length_bytes, &held);
+		if (!error && held)
+			error = space_data_of_co(
+				walk->source, walk->lane, &part, &data);
+		walk->bytes += data;
+		at += part.length_bytes;
+	}
 	return error;
 }
 
@@ -168,36 +194,60 @@ static struct block_source *space_backing(
 	return backing;
 }
 
-int spec_move_space_co(enum spec_move_kind kind, struct block_source *source,
-	const struct doc *target, const char *image, struct job_space *space,
-	struct err *err)
+/* Of all but COPY; `backing`: what the image stands on. */
+static int space_image_co(const struct spec_move_setup *setup,
+	struct block_source *source, struct block_source *backing,
+	struct job_space *space, struct err *err)
 {
-	bool copy = kind == SPEC_MOVE_COPY;
+	bool commits = setup->kind == SPEC_MOVE_COMMIT;
+	bool streams = setup->kind == SPEC_MOVE_STREAM;
+	struct space_walk walk = {.source = source, .other = backing};
+
+	if (streams) {
+		walk.other = spec_move_base(source, setup->base, err);
+		if (!walk.other)
+			return err ? -err->code : -ENOENT;
+	}
+	int error = space_needs_co(&walk, BLOCK_LOCAL,
+		commits		  ? space_lacked_co
+			: streams ? space_between_co
+				  : space_pull_co,
+		space, err);
+	return error
+		? error
+		: space_find_path(commits ? backing : source, NULL, space, err);
+}
+
+static int space_copy_co(const struct spec_move_setup *setup,
+	struct job_space *space, struct err *err)
+{
+	struct space_walk walk = {.source = setup->source};
+	int error = space_needs_co(&walk, 0, space_data, space, err);
+
+	return error
+		? error
+		: space_find_path(setup->source, setup->target, space, err);
+}
+
+int spec_move_space_co(const struct spec_move_setup *setup,
+	struct job_space *space, struct err *err)
+{
+	struct block_source *source = setup->source;
 
 	*space = (struct job_space){0};
-	if (kind == SPEC_MOVE_REBASE && !spec_image_below(source))
+	if (setup->kind == SPEC_MOVE_COPY)
+		return space_copy_co(setup, space, err);
+	if (setup->kind == SPEC_MOVE_REBASE && !spec_image_below(source))
 		return 0; /* what it will copy up is zeroes */
-	if (image)
-		source = spec_image_source(source, image, err);
+	if (setup->image)
+		source = spec_image_source(source, setup->image, err);
 	if (!source)
 		return err ? -err->code : -ENOENT;
-	struct block_source *backing = copy ? NULL : space_backing(source, err);
-	if (!copy && !backing)
+	struct block_source *backing = space_backing(source, err);
+	if (!backing)
 		return -EINVAL;
-	struct space_walk walk = {.source = source, .other = backing};
-	int error = space_needs_co(&walk, copy ? 0 : BLOCK_LOCAL,
-		copy				   ? space_data
-			: kind == SPEC_MOVE_COMMIT ? space_lacked_co
-						   : space_pull_co,
-		space, err);
-	if (!error && copy)
-		error = space_find_path(source, target, space, err);
-	else if (!error)
-		error = space_find_path(
-			kind == SPEC_MOVE_COMMIT ? backing : source, NULL,
-			space, err);
-	if (backing)
-		block_source_put_co(backing);
+	int error = space_image_co(setup, source, backing, space, err);
+	block_source_put_co(backing);
 	return error;
 }
 

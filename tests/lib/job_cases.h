@@ -11,7 +11,7 @@
 #include "tests/lib/stack_rig.h"
 
 #define JOB_CASE_BYTES (4u << 20) /* of the source */
-#define JOB_KIND_CASES 14u
+#define JOB_KIND_CASES 15u
 
 struct job_kind_case {
 	const char *kind, *options;

@@ -160,6 +160,14 @@ static const struct cli_option volume_job_options[] = {
 	CLI_END,
 };
 
+static const struct cli_option volume_stream_options[] = {
+	{"image", 0, VALUE_TEXT, "FILE", "options.image",
+		"the file of an image that the volume stands on, in place of "
+		"its own"},
+	RATE_OPTION,
+	CLI_END,
+};
+
 static const struct cli_option volume_rebase_options[] = {
 	{"format", 0, VALUE_CHOICE, "FORMAT", NULL, "what is in the file (raw)",
 		.choices = "raw|qcow2"},
@@ -245,6 +253,20 @@ static const struct cli_command volume_commands[] = {
 		.sets = "kind=flatten",
 		.more = "What the backing file shows is copied up into the "
 			"image."},
+	{"stream", "take images between out of a chain, under I/O", "startJob",
+		"POST", "/jobs", "operator", JOB_FLAGS,
+		.argument = {JOB_VOLUME,
+			{"BASE", .place = "options.base",
+				.help = "the file of the image that it comes "
+					"to "
+					"stand on"}},
+		.options = volume_stream_options, .columns = cli_job_columns,
+		.done = "streams", .sets = "kind=stream",
+		.more = "What the images between hold is copied up into the "
+			"image of the volume (or the one that --image names), "
+			"which stands on BASE then. A snapshot that is in BASE "
+			"stays; those in the images between are given up, and "
+			"their files stay."},
 	{"rebase", "make an image stand on another backing file, under I/O",
 		"startJob", "POST", "/jobs", "operator", JOB_FLAGS,
 		.argument = {JOB_VOLUME,

@@ -61,10 +61,12 @@ static const struct cli_command job_commands[] = {
 					"an image is sound (repair=leaks|all); "
 					"resync, pivot: see cairn help "
 					"mirror; migrate, "
-					"commit, flatten, rebase: see cairn "
+					"commit, flatten, stream, rebase: see "
+					"cairn "
 					"help "
 					"volume",
 				.choices = "fill|copy|migrate|commit|flatten|"
+					   "stream|"
 					   "rebase|resync|pivot|backup|scrub|"
 					   "check"},
 			{"KEY=VALUE", .value = VALUE_PAIRS, .place = "options",

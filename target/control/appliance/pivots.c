@@ -139,6 +139,43 @@ static void rename_image(json_t *value, struct pivots_merge *merge)
 	}
 }
 
+static json_t *image_below(json_t *source)
+{
+	json_t *below =
+		json_object_get(json_object_get(source, "format"), "backing");
+	return json_is_object(below) ? below : NULL;
+}
+
+/* The image of `source` that stands right on the file; NULL: none, or it has no file. */
+static const char *image_over(json_t *source, const char *path)
+{
+	json_t *below;
+	for (; (below = image_below(source)); source = below) {
+		const char *here = volume_files_image(below);
+		if (here && !strcmp(here, path))
+			return volume_files_image(source);
+	}
+	return NULL;
+}
+
+/* The snapshot that is in what the image comes to stand on has another one over it. */
+static void rename_over(
+	json_t *value, json_t *was, json_t *is, const struct job_pivot *pivot)
+{
+	const char *base = volume_files_image(image_below(is));
+	const char *over = volume_files_image(is);
+	const char *before = base ? image_over(was, base) : NULL;
+	json_t *one;
+	size_t i;
+	if (strcmp(pivot->kind, "stream") != 0 || !over || !before)
+		return;
+	json_array_foreach(json_object_get(value, "snapshots"), i, one)
+	{
+		if (is_text(one, "path", base) && is_text(one, "under", before))
+			json_object_set_new(one, "under", json_string(over));
+	}
+}
+
 /* `value` with the source that `pivot` says; a new reference. */
 static json_t *with_source(const json_t *value, const struct job_pivot *pivot,
 	struct pivots_merge *merge, struct err *err)
@@ -153,6 +190,7 @@ static json_t *with_source(const json_t *value, const struct job_pivot *pivot,
 		merge->from = volume_files_image(was);
 		merge->to = volume_files_image(source);
 		rename_image(moved, merge);
+		rename_over(moved, was, source, pivot);
 		/* The names above are borrowed from both. */
 		merge->was = json_incref(was);
 		merge->is = json_incref(source);

@@ -126,9 +126,11 @@ static int refuse_shown(const char *kind, const char *volume,
 }
 
 /* What a job takes away from under a volume may be shown by another one, which need
- * not run. `stack`: from the image that it is for on, `inner`: which is not the whole. */
+ * not run. `stack`: from the image that it is for on, `inner`: which is not the whole;
+ * down to `stays` (NULL: to the end). */
 static int check_images(struct api *api, const struct job_kind *kind,
-	const char *volume, const json_t *stack, bool inner, struct err *err)
+	const char *volume, const json_t *stack, bool inner,
+	const json_t *stays, struct err *err)
 {
 	const struct config *config = api->parts.config;
 	bool commits = !strcmp(kind->name, "commit");
@@ -139,7 +141,8 @@ static int check_images(struct api *api, const struct job_kind *kind,
 	if (inner && commits && (path = written_file(stack)))
 		holder = snapshot_image_holder(config, volume, path);
 	/* A commit leaves what is further down. */
-	while (!holder && (below = snapshot_image_below(below))) {
+	while (!holder && (below = snapshot_image_below(below)) &&
+		below != stays) {
 		path = written_file(below);
 		if (path)
 			holder = snapshot_image_holder(config, volume, path);
@@ -153,16 +156,17 @@ static int check_images(struct api *api, const struct job_kind *kind,
  * on, and so the names of snapshots there: not of those that are locked. A commit only
  * moves the names of what it merges. */
 static int check_parted(struct api *api, const char *kind, const char *volume,
-	const json_t *part, struct err *err)
+	const json_t *part, const json_t *stays, struct err *err)
 {
 	bool whole = !strcmp(kind, "migrate") || !strcmp(kind, "pivot");
 	int failed = 0;
 	if (!whole && strcmp(kind, "flatten") != 0 &&
-		strcmp(kind, "rebase") != 0)
+		strcmp(kind, "stream") != 0 && strcmp(kind, "rebase") != 0)
 		return 0;
 	if (!whole)
 		part = snapshot_image_below(part);
-	for (; part && !failed; part = snapshot_image_below(part)) {
+	for (; part && part != stays && !failed;
+		part = snapshot_image_below(part)) {
 		const char *path = written_file(part);
 		if (path)
 			failed = snapshot_lock_check(
@@ -180,19 +184,21 @@ static int check_stack(struct api *api, const char *kind, const char *volume,
 {
 	const struct doc *node = options ? doc_find(options, "to") : NULL;
 	const struct doc *image = options ? doc_find(options, "image") : NULL;
+	const struct doc *base = options ? doc_find(options, "base") : NULL;
 	/* A rebase only reads it. */
 	json_t *to = node && strcmp(kind, "rebase") != 0 ? json_from_doc(node)
 							 : NULL;
 	const json_t *part = image_of(stack, image ? image->text : NULL);
+	const json_t *stays = base ? image_of(part, base->text) : NULL;
 	const char *path = changed_file(kind, part, to);
 	int failed = path ? check_file(api, kind, volume, path, err) : 0;
 	if (!failed)
 		failed = check_images(api, api_job_kind(kind), volume, part,
-			part != stack, err);
+			part != stack, stays, err);
 	if (!failed && path)
 		failed = snapshot_lock_check(&api->parts, path, NULL, err);
 	if (!failed)
-		failed = check_parted(api, kind, volume, part, err);
+		failed = check_parted(api, kind, volume, part, stays, err);
 	json_decref(to);
 	return failed;
 }
