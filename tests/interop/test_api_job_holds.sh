@@ -99,4 +99,31 @@ check "the daemon ends" stop_daemon
 check "the image stands by itself" test "$(qemu-img info --output=json "$work/data/f.top" | jq 'has("backing-filename")')" = false
 check "and holds everything" qemu-img compare -q "$work/data/f.top" "$work/f.was"
 
+# -- a kill of a commit of what hosts write to ---------------------------------------
+fill() { # OPTIONS
+	gets 202 POST /jobs "{\"volume\": \"f\", \"kind\": \"fill\", \"destroy\": true, \"options\": $1}" &&
+		job=$(jq .id "$work/body") && wait_until job_is "$job" done
+}
+smaller() { [ "$(qemu-img map --output=json "$work/data/f.over" | jq '[.[] | select(.depth == 0)] | map(.length) | add // 0')" -le 20971520 ]; }
+check "it starts again" start_kept_daemon
+top=$(over f f.over)
+check "an image over it" changes 200 PUT /volumes/f/source "$top"
+check "in which there is something" fill '{"length": "12MiB"}'
+check "at its end, too" fill '{"offset": "16MiB"}'
+check "and nobody has it open" stop_daemon
+check "is what has to be there" qemu-img convert -O raw "$work/data/f.over" "$work/f.was"
+check "a start" start_kept_daemon
+check "its commit" gets 202 POST /jobs "$(order f commit '{}' 2097152)"
+job=$(jq .id "$work/body")
+check "most of it is moved down" wait_until moved 23068672
+kill_daemon
+check "that is not in it any more" smaller
+check "after another kill" start_kept_daemon
+check "it goes on, too" wait_until begins_behind
+check "behind what has left" moved 8388608
+check "it is set free" changes 200 PATCH "/jobs/$job" '{"rate_bytes": 0}'
+check "and ends" wait_until job_is "$job" done
+check "the daemon stops" stop_daemon
+check "all is below" qemu-img compare -q "$work/data/f.top" "$work/f.was"
+
 finish

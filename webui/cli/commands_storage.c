@@ -243,7 +243,8 @@ static const struct cli_command volume_commands[] = {
 		.sets = "kind=commit", .run = run_commit,
 		.also = "getVolume listVolumes getSystem",
 		.more = "The volume goes on in its backing file: the snapshot "
-			"that this was is given up. The image stays as a file. "
+			"that this was is given up. The image stays as a file, "
+			"without what has been written down. "
 			"It is refused, naming the volume, while another one "
 			"stands on the backing file."},
 	{"flatten", "make an image independent of its backing file, under I/O",

@@ -35,6 +35,9 @@ struct api_resyncs {
 	TAILQ_HEAD(, resync) list;
 	struct loop_timer timer;
 	const char *looking; /* at this volume, while it is visited */
+	/* The one that is expected next in a look: volumes and their mirrors come in
+	 * the same order each time. NULL: none. */
+	struct resync *expected;
 	bool working, stopping;
 	struct co *stopper;
 };
@@ -99,13 +102,21 @@ static void tell(const struct api_resyncs *self, const struct resync *resync,
 			*health->why ? health->why : NULL));
 }
 
+static bool is_called(
+	const struct resync *resync, const char *volume, const char *listener)
+{
+	return !strcmp(resync->volume, volume) &&
+		!strcmp(resync->listener, listener);
+}
+
 static struct resync *find(const struct api_resyncs *self, const char *volume,
 	const char *listener)
 {
 	struct resync *resync;
+	if (self->expected && is_called(self->expected, volume, listener))
+		return self->expected;
 	TAILQ_FOREACH (resync, &self->list, link) {
-		if (!strcmp(resync->volume, volume) &&
-			!strcmp(resync->listener, listener))
+		if (is_called(resync, volume, listener))
 			return resync;
 	}
 	return NULL;
@@ -149,6 +160,7 @@ static void look_at(const struct block_health *health, void *argument)
 	struct resync *resync = find_or_make(self, self->looking, health->name);
 	if (!resync)
 		return;
+	self->expected = TAILQ_NEXT(resync, link);
 	resync->seen = true;
 	resync->retry_most_ns = health->retry_most_ns;
 	if (resync->state != health->state)
@@ -175,6 +187,7 @@ static void look(struct api_resyncs *self)
 	struct resync *resync;
 	TAILQ_FOREACH (resync, &self->list, link)
 		resync->seen = resync->due = false;
+	self->expected = TAILQ_FIRST(&self->list);
 	while ((volume = appliance_next_volume(
 			self->api->parts.appliance, &at))) {
 		struct block_source *source = atomic_load(&volume->source);
@@ -182,6 +195,7 @@ static void look(struct api_resyncs *self)
 		if (source)
 			block_health_visit(source, look_at, self);
 	}
+	self->expected = NULL;
 	forget_unseen(self);
 }
 
