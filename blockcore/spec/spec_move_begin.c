@@ -214,37 +214,6 @@ static int move_prepare_co(struct spec_move *move,
 		: move_open_backing_co(move, setup, err);
 }
 
-/* Else hosts may make holes again where the new one reaches further. */
-static bool move_rebase_lasts(const struct spec_move *move)
-{
-	const struct block_source *backing = move->format->backing;
-
-	return backing &&
-		move->target->current->info.size_bytes <=
-		backing->current->info.size_bytes;
-}
-
-bool spec_move_lasts(const struct spec_move *move)
-{
-	switch (move->kind) {
-	case SPEC_MOVE_COPY:
-		return block_source_info(move->source, move->lane).read_only;
-	case SPEC_MOVE_COMMIT:
-		return move->source != move->root /* nobody writes to it */
-			|| spec_move_leaves(move);
-	case SPEC_MOVE_PULL:
-	case SPEC_MOVE_STREAM: return true;
-	case SPEC_MOVE_REBASE: return move_rebase_lasts(move);
-	}
-	return false;
-}
-
-bool spec_move_looks_again(const struct spec_move *move)
-{
-	return move->kind == SPEC_MOVE_PULL || move->kind == SPEC_MOVE_STREAM ||
-		spec_move_leaves(move);
-}
-
 /* -- a target of its own -------------------------------------------------- */
 
 static int move_check_target(struct spec_move *move, struct err *err)

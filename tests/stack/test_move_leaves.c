@@ -49,7 +49,7 @@ static void write_co(struct stack_rig *rig, struct block_source *source,
 static bool is_held_co(
 	struct stack_rig *rig, struct block_source *source, uint64_t offset)
 {
-	struct block_extent extent;
+	struct block_extent extent = {0};
 	struct block_extents answer = {.extent = &extent, .room = 1};
 
 	CHECK_INT(block_extents_co(source, block_core_lane(rig->core, 0),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * qcow2: options; how an image is opened and closed; the backing file that it
- * names itself.
+ * qcow2: options; how an image is opened and closed; which backing file it names.
  *
  * Invariants
  *  1. An image is never shown without the backing file that it needs.
