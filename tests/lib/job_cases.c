@@ -85,20 +85,21 @@ static void transfer_co(struct job_trial *trial, enum block_opcode op,
 		0);
 }
 
-/* Every other piece is in the new image. */
+/* Every other piece is in the new image, the others in the next one. */
 static void snapshot_co(
-	struct job_trial *trial, const char *image, unsigned seed)
+	struct job_trial *trial, const char *image, unsigned number)
 {
 	struct spec_overlay overlay = {
 		.document = stack_rig_doc(trial->rig, image),
 		.deadline_ns = PATIENCE_NS,
 	};
 	struct err err = {0};
-	uint8_t *data = stack_rig_pattern(WRITTEN_BYTES, seed);
+	uint8_t *data = stack_rig_pattern(WRITTEN_BYTES, 2 + number);
 
 	if (spec_overlay_co(trial->source, &overlay, &err))
 		check_fail(__FILE__, __LINE__, "%s", err.text);
-	for (uint64_t at = 0; at < JOB_CASE_BYTES; at += 2 * WRITTEN_BYTES) {
+	for (uint64_t at = number * (uint64_t)WRITTEN_BYTES;
+		at < JOB_CASE_BYTES; at += 2 * WRITTEN_BYTES) {
 		memcpy(trial->expected + at, data, WRITTEN_BYTES);
 		transfer_co(trial, BLOCK_WRITE, at, WRITTEN_BYTES, data);
 	}
@@ -141,7 +142,7 @@ void job_trial_begin_co(struct job_trial *trial, struct stack_rig *rig,
 				stack_rig_doc(rig, kind->listener), NULL, &err),
 			0);
 	for (unsigned i = 0; i < 2 && kind->image[i]; i++)
-		snapshot_co(trial, kind->image[i], 2 + i);
+		snapshot_co(trial, kind->image[i], i);
 	start_job_co(trial, 0);
 }
 
