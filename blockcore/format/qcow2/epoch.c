@@ -361,7 +361,7 @@ static int reclaim_co(struct qcow2 *image)
 	image->drain_co(image);
 	while ((freed = TAILQ_FIRST(list))) {
 		if (!error)
-			error = qcow2_refcount_drop_co(
+			error = qcow2_release_co(
 				image, freed->offset_bytes, freed->clusters);
 		TAILQ_REMOVE(list, freed, link);
 		free(freed);

@@ -21,6 +21,7 @@
  *	snapshots*.c	the snapshot table, read and written (snapshots.h)
  *	epoch.c		group commit: what makes changes of the map durable
  *	pool.c		clusters to be given out, reserved ahead
+ *	release.c	space of clusters that nothing names any more
  *	refcount.c	refcount table and blocks
  *	own.c		changes of the map
  *	map.c meta.c	guest offset -> place in the file
@@ -49,8 +50,8 @@
  *	   slices that hold no others are written ahead while data is on its way.
  *	5. late writes: slices of L2 tables, L1 entries; fdatasync. Only now flushes
  *	   are answered.
- *	6. what the epoch has set free is counted down, once no request that may
- *	   still use it is in flight.
+ *	6. what the epoch has set free gives its space back and is counted down,
+ *	   once no request that may still use it is in flight.
  *
  * Invariants (strict; after a power cut there are leaks at worst)
  *  1. On disk, a refcount is never below the number of references.
@@ -398,6 +399,9 @@ void qcow2_refcount_trim(struct qcow2 *image, uint64_t bytes);
 /* One reference less to each cluster. In memory; durable with a later epoch. */
 int qcow2_refcount_drop_co(
 	struct qcow2 *image, uint64_t offset, uint64_t clusters);
+/* The same; with the last one their space goes, too. Nothing durable names them, and
+ * nobody who has looked them up is in flight. */
+int qcow2_release_co(struct qcow2 *image, uint64_t offset, uint64_t clusters);
 /* Copies of what is dirty; `write` is held. */
 int qcow2_refcount_collect(struct qcow2 *image, enum block_purpose purpose,
 	struct qcow2_write_list *list);
