@@ -111,9 +111,11 @@ bool image_listen_co(struct image_volume *volume)
 	return true;
 }
 
+/* Beside a mirror's pivot it may go to the leg, with what it listens to, before. */
 bool image_unlisten_co(struct image_volume *volume)
 {
 	struct there there;
+	struct err err = {0};
 
 	look(volume, &there);
 	if (!there.count)
@@ -121,8 +123,11 @@ bool image_unlisten_co(struct image_volume *volume)
 	unsigned at = (unsigned)image_below(volume->life, there.count);
 	if (there.listener[at].kind == KINDS)
 		return false;
-	image_detach_co(volume, there.listener[at].name);
-	return true;
+	int error = spec_detach_co(volume->source, there.listener[at].name,
+		IMAGE_DEADLINE_NS, &err);
+	if (error && error != -ENOENT)
+		check_fail(__FILE__, __LINE__, "%s", err.text);
+	return !error;
 }
 
 bool image_configure_co(struct image_volume *volume)
