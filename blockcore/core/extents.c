@@ -79,7 +79,10 @@ int block_extents_within_co(struct block_source *source,
 		co_yield ();
 	loop_timer_clear(lane->loop, &asked->timer);
 	if (!asked->done) {
+		/* A listener that holds it lets it go then: who asks again and
+		 * again leaves no request behind for each time. */
 		asked->co = NULL;
+		block_cancel(&asked->request);
 		return -ETIMEDOUT;
 	}
 	int result = asked->request.result;

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define WALK_EXTENTS 64u
-#define WALK_PATIENCE_S 5u /* for one answer */
 
 int spec_extents_co(struct block_source *source, struct block_lane *lane,
 	unsigned flags, uint64_t at, uint64_t end,
@@ -26,8 +25,8 @@ int spec_extents_co(struct block_source *source, struct block_lane *lane,
 		uint64_t before = at;
 
 		error = block_extents_within_co(source, lane,
-			BLOCK_INTERNAL | flags, at, end - at,
-			WALK_PATIENCE_S * 1000000000ull, &answer);
+			BLOCK_INTERNAL | flags, at, end - at, SPEC_ANSWER_NS,
+			&answer);
 		if (error == -EOPNOTSUPP) { /* for all one knows */
 			extent[0] = (struct block_extent){
 				at, end - at, BLOCK_EXTENT_DATA};
@@ -49,10 +48,9 @@ int spec_extents_error(
 {
 	if (error == -ETIMEDOUT)
 		return err_set(err, ETIMEDOUT,
-			"'%s' has not said for %u s what is allocated: look "
-			"for "
-			"a fault that holds its I/O, or a disk that hangs",
-			source->name, WALK_PATIENCE_S);
+			"'%s' has not said for %llu s what is allocated: look "
+			"for a fault that holds its I/O, or a disk that hangs",
+			source->name, SPEC_ANSWER_NS / 1000000000);
 	return err_set(err, -error, "what is allocated cannot be read: %s",
 		strerror(-error));
 }

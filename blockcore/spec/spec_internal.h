@@ -56,6 +56,8 @@ const char *spec_type_of(const struct doc *map);
 int spec_open_beside_co(const struct block_source *above,
 	struct block_driver *driver, struct err *err);
 
+/* So long one answer to what is allocated is waited for. */
+#define SPEC_ANSWER_NS (5ull * 1000 * 1000 * 1000)
 /* In a coroutine on `lane`: `each_co` of each extent of the range, in order; `flags`
  * BLOCK_LOCAL or 0. Ends with its first error, or with the source's: -ETIMEDOUT if that
  * does not answer. spec_extents_error says it in words. */

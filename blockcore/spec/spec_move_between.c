@@ -8,8 +8,6 @@
 
 #include <errno.h>
 
-#define PATIENCE_NS (5ull * 1000 * 1000 * 1000) /* for one answer */
-
 struct block_source *spec_move_base(
 	struct block_source *source, const char *path, struct err *err)
 {
@@ -37,7 +35,7 @@ static int held_co(struct block_source *layer, uint64_t offset, uint64_t *bytes,
 	if (*bytes > size - offset)
 		*bytes = size - offset;
 	int error = block_extents_within_co(layer, lane,
-		BLOCK_INTERNAL | BLOCK_LOCAL, offset, *bytes, PATIENCE_NS,
+		BLOCK_INTERNAL | BLOCK_LOCAL, offset, *bytes, SPEC_ANSWER_NS,
 		&answer);
 	if (error)
 		return error;

@@ -73,6 +73,8 @@ check "is not waited for without end" gets 503 GET /volumes/held/measure
 check "which is said" says '.detail | test("fault that holds")' true
 check "nor by a job that asks for its space" gets 503 POST /jobs \
 	'{"kind": "copy", "volume": "held", "options": {"to": {"protocol": {"type": "file", "path": "copy.raw", "size": "1M"}}}}'
+check "neither leaves a request behind" gets 200 GET /volumes/held/listeners/f
+check "that is held" says .status.held 0
 check "it is let go" gets 200 POST /volumes/held/listeners/f/commands '{"verb": "release"}'
 check "and says how large it is" gets 200 GET /volumes/held/measure
 check "it ends" stop_daemon

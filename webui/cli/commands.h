@@ -7,9 +7,27 @@
 
 #include "webui/cli/command.h"
 
+/* What many tables have: a volume that the path names, a document from a file, members
+ * of the body. */
+#define VOLUME \
+	{ \
+		"VOLUME", .place = "{name}", .names_of = "volume", \
+			  .help = "its name" \
+	}
+#define CLI_FILE(text) \
+	{ \
+		"file", 'f', VALUE_DOCUMENT, "FILE", "", text \
+	}
+#define CLI_PAIRS(text) \
+	{ \
+		"KEY=VALUE", .value = VALUE_PAIRS, .place = "", .help = text, \
+			     .flags = CLI_REST \
+	}
+
 /* commands_storage.c */
-extern const struct cli_noun cli_volume, cli_source, cli_listener, cli_qos,
-	cli_fault;
+extern const struct cli_noun cli_volume, cli_source;
+/* commands_listener.c */
+extern const struct cli_noun cli_listener, cli_qos, cli_fault;
 /* Of a job that a command of another noun starts. */
 extern const struct cli_column cli_job_columns[];
 /* commands_mirror.c */

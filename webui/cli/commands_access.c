@@ -4,18 +4,8 @@
  */
 #include "webui/cli/commands.h"
 
-#define FILE_OPTION \
-	{ \
-		"file", 'f', VALUE_DOCUMENT, "FILE", "", \
-			"what it shall be, YAML or JSON" \
-	}
-#define PAIRS(text) \
-	{ \
-		"KEY=VALUE", .value = VALUE_PAIRS, .place = "", .help = text, \
-			     .flags = CLI_REST \
-	}
-
-static const struct cli_option replace_options[] = {FILE_OPTION, CLI_END};
+static const struct cli_option replace_options[] = {
+	CLI_FILE("what it shall be, YAML or JSON"), CLI_END};
 
 static const struct cli_option cascade_options[] = {
 	{"cascade", 0, VALUE_FLAG, NULL, "?cascade",
@@ -57,7 +47,7 @@ static const struct cli_option host_create_options[] = {
 		"its initiator names; start* for all that begin so"},
 	{"address", 0, VALUE_LIST, "CIDR,...", "addresses",
 		"only from these addresses"},
-	FILE_OPTION,
+	CLI_FILE("what it shall be, YAML or JSON"),
 	CLI_END,
 };
 
@@ -90,7 +80,8 @@ static const struct cli_command host_commands[] = {
 			"address, and its secret (cairn host secret)."},
 	{"set", "change properties of a host", "changeHost", "PATCH",
 		"/hosts/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
-		.argument = {HOST, PAIRS("addresses=[\"192.0.2.0/24\"] ...")},
+		.argument = {HOST,
+			CLI_PAIRS("addresses=[\"192.0.2.0/24\"] ...")},
 		.options = host_create_options, .done = "changed"},
 	{"replace", "make a host what a file says", "replaceHost", "PUT",
 		"/hosts/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
@@ -140,7 +131,7 @@ static const struct cli_option target_create_options[] = {
 	{"alias", 0, VALUE_TEXT, "TEXT", "alias", "what hosts show beside it"},
 	{"portal", 0, VALUE_LIST, "PORTAL,...", "portals",
 		"only at these portals (all)", .names_of = "portal"},
-	FILE_OPTION,
+	CLI_FILE("what it shall be, YAML or JSON"),
 	CLI_END,
 };
 
@@ -163,7 +154,7 @@ static const struct cli_command target_commands[] = {
 		.options = target_create_options, .done = "created"},
 	{"set", "change properties of a target", "changeTarget", "PATCH",
 		"/targets/{iqn}", "operator", CLI_DRY_RUN | CLI_MATCH,
-		.argument = {TARGET, PAIRS("alias, portals")},
+		.argument = {TARGET, CLI_PAIRS("alias, portals")},
 		.options = target_set_options, .done = "changed"},
 	{"replace", "make a target what a file says", "replaceTarget", "PUT",
 		"/targets/{iqn}", "operator", CLI_DRY_RUN | CLI_MATCH,
@@ -204,7 +195,7 @@ static const struct cli_option portal_options[] = {
 	{"advertised", 0, VALUE_TEXT, "ADDRESS", "advertised",
 		"what discovery tells in its place"},
 	{"group", 0, VALUE_NUMBER, "N", "group", "its portal group"},
-	FILE_OPTION,
+	CLI_FILE("what it shall be, YAML or JSON"),
 	CLI_END,
 };
 
@@ -222,7 +213,7 @@ static const struct cli_command portal_commands[] = {
 		.options = portal_options, .done = "created"},
 	{"set", "change properties of a portal", "changePortal", "PATCH",
 		"/portals/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
-		.argument = {PORTAL, PAIRS("port, advertised, group")},
+		.argument = {PORTAL, CLI_PAIRS("port, advertised, group")},
 		.done = "changed"},
 	{"replace", "make a portal what a file says", "replacePortal", "PUT",
 		"/portals/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
@@ -280,7 +271,7 @@ static const struct cli_option export_create_options[] = {
 		"through this alias of it, whose limits and faults hold for "
 		"these hosts alone",
 		.names_of = "volume"},
-	FILE_OPTION,
+	CLI_FILE("what it shall be, YAML or JSON"),
 	CLI_END,
 };
 
@@ -304,7 +295,7 @@ static const struct cli_command export_commands[] = {
 		.options = export_create_options, .done = "created"},
 	{"set", "change properties of an export", "changeExport", "PATCH",
 		"/exports/{id}", "operator", CLI_DRY_RUN | CLI_MATCH,
-		.argument = {EXPORT, PAIRS("hosts, read_only, through")},
+		.argument = {EXPORT, CLI_PAIRS("hosts, read_only, through")},
 		.options = export_set_options, .done = "changed"},
 	{"replace", "make an export what a file says", "replaceExport", "PUT",
 		"/exports/{id}", "operator", CLI_DRY_RUN | CLI_MATCH,

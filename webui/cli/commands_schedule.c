@@ -7,11 +7,6 @@
 		"SCHEDULE", .place = "{name}", .names_of = "schedule", \
 			    .help = "its name" \
 	}
-#define FILE_OPTION \
-	{ \
-		"file", 'f', VALUE_DOCUMENT, "FILE", "", \
-			"what it shall be, YAML or JSON" \
-	}
 
 static const struct cli_column schedule_columns[] = {
 	{"NAME", "name"},
@@ -74,18 +69,12 @@ static const struct cli_column schedule_columns[] = {
 			"the newest of so many years stay" \
 	}
 
-static const struct cli_option create_options[] = {
-	WHEN_OPTIONS, FILE_OPTIONS, KEEP_OPTIONS, FILE_OPTION, CLI_END};
+static const struct cli_option create_options[] = {WHEN_OPTIONS, FILE_OPTIONS,
+	KEEP_OPTIONS, CLI_FILE("what it shall be, YAML or JSON"), CLI_END};
 static const struct cli_option set_options[] = {
 	WHEN_OPTIONS, FILE_OPTIONS, KEEP_OPTIONS, CLI_END};
-static const struct cli_option replace_options[] = {FILE_OPTION, CLI_END};
-
-#define PAIRS \
-	{ \
-		"KEY=VALUE", .value = VALUE_PAIRS, .place = "", \
-			     .help = "such as enabled=false, group=false", \
-			     .flags = CLI_REST \
-	}
+static const struct cli_option replace_options[] = {
+	CLI_FILE("what it shall be, YAML or JSON"), CLI_END};
 
 static const struct cli_command schedule_commands[] = {
 	{"list", "all schedules", "listSchedules", "GET", "/schedules",
@@ -97,7 +86,7 @@ static const struct cli_command schedule_commands[] = {
 		.argument = {{"SCHEDULE", .place = "name",
 				     .help = "a name, with which those of its "
 					     "snapshots begin"},
-			PAIRS},
+			CLI_PAIRS("such as enabled=false, group=false")},
 		.options = create_options, .done = "created",
 		.more = "The images keep them and must be qcow2; or, with "
 			"--kind external, the volume goes on in a new image "
@@ -109,8 +98,9 @@ static const struct cli_command schedule_commands[] = {
 			"run once, whatever the clock does that night."},
 	{"set", "change properties of a schedule", "changeSchedule", "PATCH",
 		"/schedules/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
-		.argument = {SCHEDULE, PAIRS}, .options = set_options,
-		.done = "changed"},
+		.argument = {SCHEDULE,
+			CLI_PAIRS("such as enabled=false, group=false")},
+		.options = set_options, .done = "changed"},
 	{"replace", "make a schedule what a file says", "replaceSchedule",
 		"PUT", "/schedules/{name}", "operator", CLI_DRY_RUN | CLI_MATCH,
 		.argument = {SCHEDULE}, .options = replace_options,

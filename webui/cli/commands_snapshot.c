@@ -2,11 +2,6 @@
 /* Commands about snapshots; see command.h. */
 #include "webui/cli/commands.h"
 
-#define VOLUME \
-	{ \
-		"VOLUME", .place = "{name}", .names_of = "volume", \
-			  .help = "its name" \
-	}
 #define SNAPSHOT \
 	{ \
 		"SNAPSHOT", .place = "{snapshot}", .help = "its name" \

@@ -4,12 +4,6 @@
  */
 #include "webui/cli/commands.h"
 
-#define VOLUME \
-	{ \
-		"VOLUME", .place = "{name}", .names_of = "volume", \
-			  .help = "its name" \
-	}
-
 static const struct cli_option top_options[] = {
 	{"interval", 'i', VALUE_DURATION, "TIME", NULL,
 		"how often, in whole seconds (1s)"},
