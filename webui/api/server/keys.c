@@ -384,9 +384,9 @@ static void end_unanswered(struct api_keys *self, struct api_key *key)
 		key->record.status = kept.status;
 		memcpy(key->record.place, kept.place, sizeof kept.place);
 	}
+	key->lost = false;
 	if (key->record.state != API_KEY_DONE)
 		remove_key(self, key);
-	key->lost = false;
 }
 
 void api_keys_end(struct api_call *call)
