@@ -359,10 +359,16 @@ function choose() {
 	return served.find((o) => (at -= WEIGHTS[o.id] ?? 10) < 0) ?? served[0];
 }
 
-let failure = "";
+const STEP = 50000; /* a line of progress each */
+let failure = "", shown = STEP;
 try {
-	while (recorder.count < RUNS && faults.length + recorder.faults.length < 200)
+	while (recorder.count < RUNS && faults.length + recorder.faults.length < 200) {
 		await round(choose());
+		if (recorder.count >= shown) {
+			console.log(`# ${recorder.count} of ${RUNS} requests, ${faults.length + recorder.faults.length} faults`);
+			shown += STEP;
+		}
+	}
 } catch (error) {
 	failure = error.stack;
 }
