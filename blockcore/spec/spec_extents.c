@@ -51,6 +51,7 @@ int spec_extents_error(
 			"'%s' has not said for %llu s what is allocated: look "
 			"for a fault that holds its I/O, or a disk that hangs",
 			source->name, SPEC_ANSWER_NS / 1000000000);
-	return err_set(err, -error, "what is allocated cannot be read: %s",
+	/* Whatever number it is: it is the storage's, and says nothing of us. */
+	return err_set(err, EIO, "what is allocated cannot be read: %s",
 		strerror(-error));
 }

@@ -77,6 +77,10 @@ check "neither leaves a request behind" gets 200 GET /volumes/held/listeners/f
 check "that is held" says .status.held 0
 check "it is let go" gets 200 POST /volumes/held/listeners/f/commands '{"verb": "release"}'
 check "and says how large it is" gets 200 GET /volumes/held/measure
+check "one whose storage fails" gets 201 POST /volumes \
+	'{"name": "bad", "source": {"listeners": [{"type": "fault", "name": "f", "rules": [{"op": "extents", "error": "EAGAIN"}]}], "protocol": {"type": "mem", "size": "1M"}}}'
+check "whatever it calls that" gets 409 GET /volumes/bad/measure
+check "it is the storage" says '[.type, (.detail | test("cannot be read"))]' '["/problems/storage",true]'
 check "it ends" stop_daemon
 for i in "${!rows[@]}"; do
 	check "qemu-img says the same of the file: ${rows[$i]#*|}" same a "$i" raw a.raw

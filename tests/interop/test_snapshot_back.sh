@@ -63,6 +63,7 @@ check "without the word nothing happens to hosts" gets 422 POST $at/monday/rever
 check "which is said" says '.errors[0].pointer' '"/destroy"'
 check "nor under a name that is taken" gets 409 POST $at/monday/revert '{"destroy": true, "safety": "tuesday"}'
 check "what it would be" gets 200 POST "$at/monday/revert?dryRun=true" '{"destroy": true}'
+check "a change of the volume" says '.changes | map(.kind + " " + .id + " " + .operation) | join(", ")' '"volume a update"'
 check "is said" says '[.impact[0].effect, (.impact[0].text | test("becomes snapshot before-monday;"))]' '["parked",true]'
 check "nothing was made" nothing_new
 check "a view of what would go" changes 201 POST /volumes '{"name": "view", "source": {"source": "a", "view": {"image": "a.monday.qcow2"}}}'

@@ -274,7 +274,7 @@ bool object_change_co(struct api_request *request, struct object_edits *edits,
 	return !request->dry_run;
 }
 
-bool object_rehearse_co(struct api_request *request,
+json_t *object_rehearse_co(struct api_request *request,
 	const struct object_edits *edits, const char *prefix)
 {
 	struct config_outcome outcome;
@@ -286,10 +286,11 @@ bool object_rehearse_co(struct api_request *request,
 		.dry_run = true};
 	if (config_change_co(config_of(request), &change, &outcome, &err)) {
 		object_fail(request, prefix, &err);
-		return false;
+		return NULL;
 	}
+	json_t *changes = json_incref(outcome.changes);
 	config_outcome_free(&outcome);
-	return true;
+	return changes;
 }
 
 /* -- create, replace, patch -------------------------------------------------- */

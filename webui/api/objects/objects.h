@@ -94,8 +94,8 @@ void object_sort_error(struct err *err);
  * all of it): places lose that. */
 void object_fail(
 	struct api_request *request, const char *prefix, struct err *err);
-/* Whether that change would be refused: false, and answered. */
-bool object_rehearse_co(struct api_request *request,
+/* The changes that a plan of it has, the caller's; NULL: refused, and answered. */
+json_t *object_rehearse_co(struct api_request *request,
 	const struct object_edits *edits, const char *prefix);
 /* One change. Pointers of errors lose `prefix` ("" or "/source"), as the body is
  * that part of the object. False: answered, with a problem or (dry run) with the

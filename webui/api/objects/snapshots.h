@@ -117,9 +117,9 @@ struct snapshot_way {
 	unsigned hosts; /* sessions that see the volume */
 	bool destroy; /* meant also if there are some */
 };
-/* What dry runs say. */
-void snapshot_plan_back_co(
-	struct api_request *request, const struct snapshot_way *way);
+/* What dry runs say. Takes over `changes` of the document. */
+void snapshot_plan_back_co(struct api_request *request,
+	const struct snapshot_way *way, json_t *changes);
 /* False: hosts would lose what they have mounted, which is answered. */
 bool snapshot_may_destroy(
 	struct api_request *request, const struct snapshot_way *way);

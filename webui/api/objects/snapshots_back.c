@@ -9,6 +9,7 @@
 #include "blockcore/spec.h"
 #include "target/volume/news.h"
 #include "target/volume/view.h"
+#include "webui/api/live/live_impact.h"
 #include "webui/api/objects/new_file.h"
 #include "webui/api/objects/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
@@ -51,8 +52,8 @@ static bool name_safety(struct api_request *request, const json_t *items,
 	return true;
 }
 
-void snapshot_plan_back_co(
-	struct api_request *request, const struct snapshot_way *way)
+void snapshot_plan_back_co(struct api_request *request,
+	const struct snapshot_way *way, json_t *changes)
 {
 	char text[SNAPSHOT_NAME_BYTES + 240];
 	snprintf(text, sizeof text,
@@ -64,7 +65,11 @@ void snapshot_plan_back_co(
 			  "a file system that is mounted there is damaged, "
 			  "unmount it first (needs \"destroy\": true)"
 			: "");
-	snapshot_answer_plan_co(request, "parked", text);
+	json_t *impact = live_impact_co(
+		request, api_parameter(request, "name"), "parked", text);
+	api_answer(request, 200,
+		json_pack("{sb, so, s[o]}", "dry_run", 1, "changes", changes,
+			"impact", impact));
 }
 
 bool snapshot_may_destroy(
@@ -121,7 +126,7 @@ static void revert_inside_co(struct api_request *request,
 		spec_rehearse_revert(source, way->snapshot, way->safety, &err))
 		api_fail(request, &err);
 	else if (request->dry_run)
-		snapshot_plan_back_co(request, way);
+		snapshot_plan_back_co(request, way, json_array());
 	else if (!snapshot_may_destroy(request, way))
 		return;
 	else if (go_back_co(source, way, &err))

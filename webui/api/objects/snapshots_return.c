@@ -130,9 +130,11 @@ static void change_co(struct api_request *request, struct block_source *source,
 	snapshot_print_place(request, way->safety, place);
 	api_answers_as(request, 200, place);
 	object_edit_of(edits, volume, value);
+	json_t *changes = NULL;
 	if (request->dry_run) {
-		if (object_rehearse_co(request, edits, ""))
-			snapshot_plan_back_co(request, way);
+		changes = object_rehearse_co(request, edits, "");
+		if (changes)
+			snapshot_plan_back_co(request, way, changes);
 	} else if (object_change_co(
 			   request, edits, "went back to a snapshot", "", id))
 		snapshot_went_back_co(request, source, way, true);
