@@ -77,6 +77,8 @@ check "the host saw no error but other data" test -e "$work/host"
 touch "$work/enough"
 wait "$host_pid"
 check "it is monday" first
+check "the volume says what it went back from" gets 200 GET /volumes/a
+check "as a record with its source" says '[.snapshots[] | select(.source).name]' '["before-monday"]'
 check "listeners stay" gets 200 GET /volumes/a/source
 check "with the name" says '.listeners | map(.name)' '["limit","hits"]'
 check "all is one tree" tree "before-monday a.tuesday.qcow2 tuesday, monday a.raw null, tuesday a.monday.qcow2 monday"
