@@ -16,33 +16,10 @@
 #define TARGET_CONTROL_DAEMON_H
 
 #include "blockcore/base/err.h"
+#include "target/control/parts.h"
 #include "target/control/settings.h"
 
 #include <stdbool.h>
-
-struct appliance;
-struct block_core;
-struct config;
-struct iscsi_server;
-struct pivots;
-struct reactor;
-struct state;
-struct trust;
-
-/* What runs, for the face: to be used on the control reactor until stop_co has
- * returned. */
-struct daemon_parts {
-	struct settings *settings;
-	struct reactor *control;
-	struct block_core *core;
-	struct iscsi_server *server;
-	struct state *state;
-	struct appliance *appliance;
-	struct config *config;
-	struct trust *trust;
-	struct pivots *pivots;
-	struct tries *tries; /* NULL: no hosts are watched */
-};
 
 /* What manages the daemon from outside (REST). It lies above this floor, so the
  * roof hands it in. */

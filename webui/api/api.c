@@ -5,7 +5,11 @@
 #include "webui/api/api.h"
 
 #include "blockcore/base/co.h"
+#include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "target/control/snapshots/snapshot_intents.h"
+#include "target/control/snapshots/snapshot_space.h"
+#include "target/control/unix_time.h"
 #include "target/reactor/reactor.h"
 #include "webui/api/jobs/jobs.h"
 #include "webui/api/jobs/resyncs.h"
@@ -13,8 +17,6 @@
 #include "webui/api/live/faults.h"
 #include "webui/api/live/live.h"
 #include "webui/api/live/space.h"
-#include "webui/api/objects/snapshot_intents.h"
-#include "webui/api/objects/snapshot_space.h"
 #include "webui/api/schedules/schedules.h"
 #include "webui/api/server/certificate.h"
 #include "webui/api/server/connection.h"
@@ -26,17 +28,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FAREWELL_NS (20ull * 1000 * 1000)
-
-static int64_t unix_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void free_api(struct api *api)
 {
@@ -79,7 +73,7 @@ static int open_api_co(struct api *api, struct err *err)
 		return err_wrap(err, "faults");
 	/* Before anybody may ask. */
 	snapshot_intents_undo_co(&api->parts);
-	api->snapshot_spaces = snapshot_spaces_new(api);
+	api->snapshot_spaces = snapshot_spaces_new(api->loop);
 	if (!api->snapshot_spaces)
 		return err_set(err, ENOMEM, "out of memory");
 	api->schedules = api_schedules_new(api, err);
@@ -93,6 +87,12 @@ static int open_api_co(struct api *api, struct err *err)
 	return failed;
 }
 
+static void emit(struct event_sink *sink, const char *topic, const char *type,
+	json_t *data)
+{
+	api_emit(container_of(sink, struct api, sink), topic, type, data);
+}
+
 static int start_co(
 	const struct daemon_parts *parts, void **face, struct err *err)
 {
@@ -101,7 +101,8 @@ static int start_co(
 		return err_set(err, ENOMEM, "out of memory");
 	api->parts = *parts;
 	api->loop = reactor_loop(parts->control);
-	api->started_ms = unix_ms();
+	api->sink.emit = emit;
+	api->started_ms = unix_now_ms();
 	LIST_INIT(&api->calls);
 	if (getentropy(&api->id_salt, sizeof api->id_salt))
 		api->id_salt = (uint32_t)api->started_ms;

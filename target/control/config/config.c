@@ -8,6 +8,7 @@
 #include "target/control/config/json_doc.h"
 #include "target/control/config/keys.h"
 #include "target/control/own_audit.h"
+#include "target/control/unix_time.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* -- looking ---------------------------------------------------------------- */
 
@@ -44,13 +44,6 @@ void config_outcome_free(struct config_outcome *outcome)
 	json_decref(outcome->changes);
 	json_decref(outcome->impact);
 	*outcome = (struct config_outcome){0};
-}
-
-int64_t config_now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* -- applying --------------------------------------------------------------- */
@@ -150,7 +143,7 @@ static int apply_co(struct config *config, struct config_proposal *proposal,
 			.who = change->who,
 			.title = change->title,
 			.witness = change->witness,
-			.now_ms = config_now_ms(),
+			.now_ms = unix_now_ms(),
 			.number = config->number + 1}};
 	struct appliance_order order = {.document = proposal->document,
 		.strict = strict,

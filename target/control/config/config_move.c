@@ -4,6 +4,7 @@
 
 #include "target/control/config/config_parts.h"
 #include "target/control/config/edits.h"
+#include "target/control/unix_time.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -46,7 +47,7 @@ static int keep(struct config *config, struct config_proposal *proposal,
 		.who = change->who,
 		.title = change->title,
 		.witness = change->witness,
-		.now_ms = config_now_ms(),
+		.now_ms = unix_now_ms(),
 		.number = config->number + 1};
 	failed = store_save(config->world.state, &commit, err);
 	if (failed) {

@@ -39,8 +39,6 @@ int config_propose_co(struct config *config, struct doc *root,
 	const struct config_slots *slots, const struct config_change *change,
 	bool strict, struct config_outcome *outcome, struct err *err);
 
-int64_t config_now_ms(void); /* since 1970 */
-
 /* As the configuration is opened; 0 or -errno with *err. */
 int config_fill_portals(struct config *config, struct err *err);
 

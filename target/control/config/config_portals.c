@@ -8,6 +8,7 @@
 #include "blockcore/base/log.h"
 #include "target/control/config/json_doc.h"
 #include "target/control/document/portals.h"
+#include "target/control/unix_time.h"
 
 #include <errno.h>
 
@@ -28,7 +29,7 @@ static int fill(struct config_objects *objects,
 	if (!object)
 		return err_set(err, ENOMEM, "out of memory");
 	object->generation = 1;
-	object->created_ms = object->changed_ms = config_now_ms();
+	object->created_ms = object->changed_ms = unix_now_ms();
 	return 0;
 }
 

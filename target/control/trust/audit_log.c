@@ -5,13 +5,13 @@
 #include "blockcore/base/log.h"
 #include "target/control/database.h"
 #include "target/control/trust/audit_parts.h"
+#include "target/control/unix_time.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TEXT_BYTES 300u
 
@@ -160,18 +160,6 @@ static void set_digest(json_t *record, const char *key, const char *text)
 	json_object_set_new(record, key, json_string(hex));
 }
 
-static void set_time(json_t *record, int64_t time_ms)
-{
-	char text[48];
-	struct tm broken;
-	time_t seconds = (time_t)(time_ms / 1000);
-	gmtime_r(&seconds, &broken);
-	size_t used = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &broken);
-	snprintf(text + used, sizeof text - used, ".%03dZ",
-		(int)(time_ms % 1000));
-	json_object_set_new(record, "time", json_string(text));
-}
-
 /* The line; free it. NULL: out of memory. */
 static char *print_record(
 	const struct audit_entry *e, const struct audit_chain *chain)
@@ -180,7 +168,7 @@ static char *print_record(
 	json_t *record = json_object();
 	secret_print_hex(chain->head, HASH_BYTES, previous);
 	json_object_set_new(record, "seq", json_integer(chain->next));
-	set_time(record, e->time_ms);
+	json_object_set_new(record, "time", unix_time_json(e->time_ms));
 	set_text(record, "user", e->user);
 	set_text(record, "via", e->via);
 	set_text(record, "credential", e->credential);

@@ -3,13 +3,13 @@
 #include "target/control/trust/trust.h"
 
 #include "target/control/trust/trust_parts.h"
+#include "target/control/unix_time.h"
 
 #include <errno.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOG2_N 17
@@ -73,11 +73,9 @@ int trust_denied(struct err *err)
 
 int64_t trust_now_ms(struct trust *trust)
 {
-	struct timespec now;
 	if (trust->world.now_ms)
 		return trust->world.now_ms(trust->world.now_arg);
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return unix_now_ms();
 }
 
 /* For the limiter: a wall clock may be set back. */

@@ -8,11 +8,11 @@
  * do: so the file goes, now or after a restart.
  */
 #include "blockcore/base/list.h"
+#include "target/control/appliance/volume_purge.h"
 #include "target/control/database.h"
+#include "target/control/snapshots/snapshot_locks.h"
 #include "target/control/state.h"
 #include "webui/api/jobs/jobs_private.h"
-#include "webui/api/objects/purge.h"
-#include "webui/api/objects/snapshot_locks.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -65,7 +65,7 @@ void api_job_tidy_co(struct api_job *job)
 	char *path = api_job_leftover(job);
 	struct api *api = job->all->api;
 	if (path)
-		purge_image_co(
+		volume_purge_image_co(
 			&api->parts, api->loop, job->record.volume, path);
 	free(path);
 }

@@ -8,11 +8,11 @@
 #include "blockcore/spec.h"
 #include "target/control/appliance/appliance.h"
 #include "target/control/config/json_doc.h"
+#include "target/control/snapshots/snapshot_locks.h"
+#include "target/control/snapshots/snapshot_records.h"
 #include "target/volume/volume.h"
 #include "webui/api/jobs/jobs_private.h"
 #include "webui/api/live/live_impact.h"
-#include "webui/api/objects/snapshot_locks.h"
-#include "webui/api/objects/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <errno.h>

@@ -16,11 +16,10 @@
  *     What others need stays, whoever asks.
  */
 #include "blockcore/spec.h"
+#include "target/control/snapshots/snapshot_locks.h"
+#include "target/control/snapshots/snapshot_records.h"
 #include "webui/api/jobs/jobs_private.h"
 #include "webui/api/jobs/snapshot_merge.h"
-#include "webui/api/objects/snapshot_locks.h"
-#include "webui/api/objects/snapshot_records.h"
-#include "webui/api/objects/snapshot_space.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <errno.h>
@@ -175,7 +174,7 @@ static void delete_snapshot_co(struct api_request *request)
 	if (!source)
 		return;
 	if (request->dry_run)
-		snapshot_space_look_co(request, source);
+		snapshot_look_space_co(request, source);
 	json_t *snapshot = snapshot_find_co(request, source);
 	if (snapshot)
 		delete_found_co(request, source, snapshot);

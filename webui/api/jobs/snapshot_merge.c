@@ -2,10 +2,10 @@
 /* See snapshot_merge.h. */
 #include "webui/api/jobs/snapshot_merge.h"
 
+#include "target/control/appliance/volume_purge.h"
+#include "target/control/snapshots/snapshot_read.h"
+#include "target/control/snapshots/snapshot_records.h"
 #include "webui/api/jobs/jobs_private.h"
-#include "webui/api/objects/purge.h"
-#include "webui/api/objects/snapshot_read.h"
-#include "webui/api/objects/snapshot_records.h"
 
 #include <errno.h>
 #include <string.h>
@@ -102,7 +102,7 @@ void snapshot_files_remove_co(
 	size_t i;
 	json_array_foreach((json_t *)files, i, file)
 	{
-		purge_image_co(&api->parts, api->loop, volume,
+		volume_purge_image_co(&api->parts, api->loop, volume,
 			json_string_value(file));
 	}
 }

@@ -2,13 +2,13 @@
 /* New volumes by size; see the header. */
 #include "webui/api/objects/new_file.h"
 
+#include "target/control/appliance/new_file.h"
 #include "target/control/config/json_doc.h"
 #include "webui/api/objects/objects.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* A file that is half a block longer than its last block would never be used whole. */
 static bool is_size(struct api_request *request, json_t *value, json_t *size)
@@ -29,14 +29,6 @@ static bool is_size(struct api_request *request, json_t *value, json_t *size)
 	return false;
 }
 
-bool new_file_exists(const struct block_core *core, const char *path)
-{
-	char whole[4096];
-	struct stat there;
-	return block_core_path(core, path, whole, sizeof whole) &&
-		!lstat(whole, &there);
-}
-
 /* What lies in a file that is there already is not for the hosts of a new volume. */
 bool new_file_is_new(struct api_request *request, const char *path)
 {
@@ -52,15 +44,6 @@ bool new_file_is_new(struct api_request *request, const char *path)
 		"%s}}",
 		whole, path);
 	return false;
-}
-
-/* A file that has its size from its image grows with it. */
-#define IMAGE_FILE_BYTES (64 << 10)
-
-json_t *new_file_for_image(const char *path)
-{
-	return json_pack("{s{ss, ss, si}}", "protocol", "type", "file", "path",
-		path, "size", IMAGE_FILE_BYTES);
 }
 
 /* The source: a file at `path`, with an image of `format` in it, or as it is. */

@@ -13,11 +13,6 @@
  * with an image of that size. False: answered. */
 bool new_file_take_size(struct api_request *request, json_t *value);
 
-/* What an image that is made in a new file at `path` has as its `file`. */
-json_t *new_file_for_image(const char *path);
-
-/* Whether there is anything at that path, as sources name it. */
-bool new_file_exists(const struct block_core *core, const char *path);
 /* Whether there is no file of that name in the data directory; false: answered. */
 bool new_file_is_new(struct api_request *request, const char *path);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What all kinds of objects have in common; see objects.h. */
 #include "webui/api/objects/objects.h"
+#include "webui/api/server/private.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -130,38 +131,6 @@ void object_answer_co(struct api_request *request,
 
 /* -- edits ------------------------------------------------------------------ */
 
-void object_edit(struct object_edits *edits, enum config_kind kind,
-	const char *id, json_t *value)
-{
-	if (edits->count == OBJECT_MAX_EDITS) {
-		edits->full = true;
-		json_decref(value);
-		return;
-	}
-	char *copy = id ? strdup(id) : NULL;
-	edits->full |= id && !copy;
-	edits->edit[edits->count++] =
-		(struct config_edit){.kind = kind, .id = copy, .value = value};
-}
-
-void object_edit_of(struct object_edits *edits,
-	const struct config_object *object, json_t *value)
-{
-	unsigned at = edits->count;
-	object_edit(edits, object->kind, object->id, value);
-	if (!edits->full)
-		edits->edit[at].generation = object->generation;
-}
-
-void object_edits_free(struct object_edits *edits)
-{
-	for (unsigned i = 0; i < edits->count; i++) {
-		free((char *)edits->edit[i].id);
-		json_decref(edits->edit[i].value);
-	}
-	free(edits);
-}
-
 static struct object_edits *new_edits(struct api_request *request)
 {
 	struct object_edits *edits = calloc(1, sizeof *edits);
@@ -181,23 +150,6 @@ static json_t *plan_json(
 		json_object_set_new(
 			plan, "history", json_integer((json_int_t)number));
 	return plan;
-}
-
-void object_emit(struct api *api, const struct config_outcome *outcome)
-{
-	json_t *change;
-	size_t i;
-	json_array_foreach(outcome->changes, i, change)
-	{
-		const char *kind, *id, *operation;
-		char topic[32], type[64];
-		if (json_unpack(change, "{ss, ss, ss}", "kind", &kind, "id",
-			    &id, "operation", &operation))
-			continue;
-		snprintf(topic, sizeof topic, "%ss", kind);
-		snprintf(type, sizeof type, "%s_%sd", kind, operation);
-		api_emit(api, topic, type, json_pack("{ss}", "id", id));
-	}
 }
 
 /* What the first edit is called: as before, or as the change that made it says. */
@@ -267,7 +219,7 @@ bool object_change_co(struct api_request *request, struct object_edits *edits,
 	if (request->dry_run) {
 		api_answer(request, 200, plan_json(&outcome, true, 0));
 	} else {
-		object_emit(request->api, &outcome);
+		object_emit(&request->api->sink, &outcome);
 		audit(request, edits, &outcome, id);
 	}
 	config_outcome_free(&outcome);

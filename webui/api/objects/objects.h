@@ -20,17 +20,9 @@
 #define WEBUI_API_OBJECTS_OBJECTS_H
 
 #include "target/control/config/config.h"
+#include "target/control/config/object_edits.h"
 #include "webui/api/handler.h"
 
-#define OBJECT_ID_BYTES 320u
-#define OBJECT_MAX_EDITS 512u
-
-/* The edits of one change, with the values that they own. */
-struct object_edits {
-	struct config_edit edit[OBJECT_MAX_EDITS];
-	unsigned count;
-	bool full; /* one did not fit */
-};
 struct object_kind {
 	enum config_kind kind;
 	const char *collection; /* "volumes" */
@@ -55,15 +47,6 @@ struct object_kind {
 		json_t *held_by);
 };
 
-/* `id` NULL: a new one; `value` NULL: it goes, else taken over. */
-void object_edit(struct object_edits *edits, enum config_kind kind,
-	const char *id, json_t *value);
-/* The same of an object that must be as it is now: one that others change before this
- * change has its turn is left alone (-EBUSY). */
-void object_edit_of(struct object_edits *edits,
-	const struct config_object *object, json_t *value);
-void object_edits_free(struct object_edits *edits);
-
 /* -- looking ----------------------------------------------------------------- */
 
 /* A new reference. */
@@ -87,11 +70,8 @@ void object_get_co(struct api_request *request, const struct object_kind *kind);
 
 /* -- changing: in a coroutine ------------------------------------------------- */
 
-/* What is not there may be what the path names, which is 404; here it is what the body
- * names: storage is missing, or a reference is wrong. */
-void object_sort_error(struct err *err);
-/* Answers it so. The body is the part of an object that `prefix` points to ("" or NULL:
- * all of it): places lose that. */
+/* Answers it, sorted (object_sort_error). The body is the part of an object that `prefix`
+ * points to ("" or NULL: all of it): places lose that. */
 void object_fail(
 	struct api_request *request, const char *prefix, struct err *err);
 /* The changes that a plan of it has, the caller's; NULL: refused, and answered. */
@@ -102,9 +82,6 @@ json_t *object_rehearse_co(struct api_request *request,
  * plan. True: *id is what the first edit is called now, events and audit are told. */
 bool object_change_co(struct api_request *request, struct object_edits *edits,
 	const char *verb, const char *prefix, char id[OBJECT_ID_BYTES]);
-
-/* Tells who listens what has changed: "volume_updated" ... */
-void object_emit(struct api *api, const struct config_outcome *outcome);
 
 void object_create_co(
 	struct api_request *request, const struct object_kind *kind);

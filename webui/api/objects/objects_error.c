@@ -6,24 +6,8 @@
 #include "webui/api/objects/objects.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-/* True if opening found it missing, which names the whole source of a volume. */
-static bool is_storage(const char *pointer)
-{
-	if (!strncmp(pointer, "/volumes/", 9))
-		pointer += 9 + strcspn(pointer + 9, "/");
-	return !strcmp(pointer, "/source");
-}
-
-void object_sort_error(struct err *err)
-{
-	bool reference = *err->pointer && !is_storage(err->pointer);
-	if (err->code == ENOENT)
-		err->code = reference ? EINVAL : ENODEV;
-}
 
 /* "/source/listeners/0" as texts have it: "source.listeners[0]". */
 static void print_path(const char *pointer, size_t bytes, char out[64])

@@ -9,8 +9,10 @@
  */
 #include "blockcore/base/log.h"
 #include "blockcore/figures.h"
+#include "target/control/appliance/volume_purge.h"
 #include "target/control/config/json_doc.h"
 #include "target/control/document/document.h"
+#include "target/control/snapshots/snapshot_locks.h"
 #include "target/volume/view.h"
 #include "webui/api/live/faults.h"
 #include "webui/api/live/live.h"
@@ -19,7 +21,7 @@
 #include "webui/api/objects/new_file.h"
 #include "webui/api/objects/objects.h"
 #include "webui/api/objects/purge.h"
-#include "webui/api/objects/snapshot_locks.h"
+#include "webui/api/server/private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -366,6 +368,16 @@ static void create_co(struct api_request *request)
 
 /* -- delete, with its files --------------------------------------------------- */
 
+/* False: a snapshot in one of its files is locked, which is answered. */
+static bool may_purge(struct api_request *request, const json_t *volume)
+{
+	struct err err = {0};
+	if (!snapshot_locks_check_all(request->parts, volume, &err))
+		return true;
+	api_fail(request, &err);
+	return false;
+}
+
 static void delete_co(struct api_request *request)
 {
 	bool wants;
@@ -376,7 +388,7 @@ static void delete_co(struct api_request *request)
 		object_find(request, &object_volumes);
 	if (!object)
 		return;
-	if (wants && !snapshot_locks_may_purge(request, object->value))
+	if (wants && !may_purge(request, object->value))
 		return;
 	json_t *value = json_deep_copy(object->value);
 	snprintf(id, sizeof id, "%s", object->id);
@@ -385,7 +397,7 @@ static void delete_co(struct api_request *request)
 		purge_explain(request, id, value);
 	else if (wants &&
 		!config_find(request->parts->config, CONFIG_VOLUME, id))
-		purge_files_co(request, id, value);
+		volume_purge_co(request->parts, request->api->loop, id, value);
 	json_decref(value);
 }
 

@@ -12,11 +12,12 @@
 #include "webui/api/objects/snapshots.h"
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
+#include "target/control/snapshots/snapshot_intents.h"
+#include "target/control/snapshots/snapshot_locks.h"
+#include "target/control/snapshots/snapshot_space.h"
 #include "webui/api/live/live_impact.h"
-#include "webui/api/objects/snapshot_intents.h"
-#include "webui/api/objects/snapshot_locks.h"
-#include "webui/api/objects/snapshot_space.h"
 #include "webui/api/server/body.h"
+#include "webui/api/server/private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,29 +25,6 @@
 #include <string.h>
 
 /* -- what there is ------------------------------------------------------------ */
-
-bool snapshot_is_called(
-	const json_t *snapshot, const char *member, const char *name)
-{
-	const char *text = source_text(snapshot, member);
-	return text && !strcmp(text, name);
-}
-
-/* By its name, else by its id; borrowed; NULL: there is none. */
-json_t *snapshot_pick(const json_t *items, const char *name)
-{
-	static const char *const members[] = {"name", "id"};
-	for (unsigned m = 0; m < 2; m++) {
-		json_t *one;
-		size_t i;
-		json_array_foreach(items, i, one)
-		{
-			if (snapshot_is_called(one, members[m], name))
-				return one;
-		}
-	}
-	return NULL;
-}
 
 /* What runs of the volume of the path, with a reference; NULL: answered. */
 struct block_source *snapshot_source_co(struct api_request *request)
@@ -114,12 +92,20 @@ bool snapshot_match(struct api_request *request, const json_t *snapshot)
 	return api_match(request, tag);
 }
 
+void snapshot_look_space_co(
+	struct api_request *request, struct block_source *source)
+{
+	if (!request->api->closing)
+		snapshot_space_look_co(request->api->snapshot_spaces,
+			api_parameter(request, "name"), source);
+}
+
 static void list_snapshots_co(struct api_request *request)
 {
 	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return;
-	snapshot_space_look_co(request, source);
+	snapshot_look_space_co(request, source);
 	json_t *items = snapshot_list_co(request, source);
 	block_source_put_co(source);
 	if (items)
@@ -131,7 +117,7 @@ static void get_snapshot_co(struct api_request *request)
 	struct block_source *source = snapshot_source_co(request);
 	if (!source)
 		return;
-	snapshot_space_look_co(request, source);
+	snapshot_look_space_co(request, source);
 	json_t *one = snapshot_find_co(request, source);
 	block_source_put_co(source);
 	if (!one)
@@ -155,7 +141,7 @@ void snapshot_announce(
 	const char *volume = api_parameter(request, "name");
 	/* Whoever made the image may have called it anything. */
 	log_escape(name, sizeof name, snapshot, (unsigned)strlen(snapshot));
-	snapshot_space_changed(request, volume);
+	snapshot_space_changed(request->api->snapshot_spaces, volume);
 	log_info("api", what, "%s: snapshot %s of volume %s", request->who.name,
 		name, volume);
 	api_emit(request->api, "volumes", what,

@@ -5,8 +5,10 @@
 #ifndef WEBUI_API_OBJECTS_SNAPSHOTS_H
 #define WEBUI_API_OBJECTS_SNAPSHOTS_H
 
+#include "target/control/snapshots/snapshot_over.h"
+#include "target/control/snapshots/snapshot_read.h"
+#include "target/control/snapshots/snapshot_users.h"
 #include "webui/api/objects/objects_source.h"
-#include "webui/api/objects/snapshot_read.h"
 
 /* What runs of the volume of the path, with a reference; no group that was not whole has
  * left anything in it. */
@@ -14,8 +16,6 @@ struct block_source *snapshot_source_co(struct api_request *request);
 /* A new list of all, as answers have them. */
 json_t *snapshot_list_co(
 	struct api_request *request, struct block_source *source);
-/* By its name, else by its id; borrowed; NULL: there is none (not answered). */
-json_t *snapshot_pick(const json_t *items, const char *name);
 /* The one of the path; a new reference. */
 json_t *snapshot_find_co(
 	struct api_request *request, struct block_source *source);
@@ -28,28 +28,14 @@ void snapshot_set_etag(struct api_request *request, const json_t *snapshot);
 /* False: 412 is answered. */
 bool snapshot_match(struct api_request *request, const json_t *snapshot);
 
-/* -- who uses one (snapshot_users.c) ------------------------------------------- */
-
-/* Whether a member of it is that text. */
-bool snapshot_is_called(
-	const json_t *snapshot, const char *member, const char *name);
-/* Volumes that show the snapshot of that volume or stand on it, online or not, each
- * followed by its exports: "volume x", "LUN 0 of iqn...". A new list. */
-json_t *snapshot_users(const struct config *config, const char *volume,
-	const json_t *snapshot);
-/* Those of each of a list, as its member in_use_by. */
-void snapshot_set_users(
-	const struct config *config, const char *volume, json_t *items);
-
-/* The name of a volume that shows an image which that volume stands on (NULL: any), or
- * stands on it itself, online or not; borrowed, NULL: there is none. */
-const char *snapshot_image_holder(
-	const struct config *config, const char *volume, const char *image);
-
 /* Where a snapshot of the request's volume is asked for. */
 #define SNAPSHOT_PLACE_BYTES (2 * OBJECT_ID_BYTES + 32)
 void snapshot_print_place(const struct api_request *request, const char *name,
 	char place[SNAPSHOT_PLACE_BYTES]);
+
+/* Counts what those of the volume of the path hold, if that is to be known anew. */
+void snapshot_look_space_co(
+	struct api_request *request, struct block_source *source);
 
 /* The plan of a dry run. */
 void snapshot_answer_plan_co(
@@ -66,7 +52,6 @@ void snapshot_announce(
 /* Adds those of the volume of the path to a list of internal ones, and to all their
  * place in the tree. */
 void snapshot_make_tree(struct api_request *request, json_t *items);
-bool snapshot_is_external(const json_t *snapshot);
 /* False: it is being deleted, and is not what it was any more. */
 bool snapshot_need_whole(struct api_request *request, const json_t *snapshot);
 /* "raw", "qcow2": of the image that an external one of the volume of the path is; NULL:
@@ -80,29 +65,9 @@ bool snapshot_check_free(
  * there. */
 bool snapshot_check_names_co(struct api_request *request, const char *volume,
 	struct block_source *source, const char *name);
-/* What these two ask, for who has no request: 0, or -EEXIST; -EOPNOTSUPP. */
-int snapshot_names_free_co(const struct config *config, const char *volume,
-	struct block_source *source, const char *name, struct err *err);
-int snapshot_in_file(const struct config_object *volume, struct err *err);
 /* False: the volume is in no file of its own, which is answered. */
 bool snapshot_need_file(
 	struct api_request *request, const struct config_object *volume);
-
-#define SNAPSHOT_NAME_BYTES 80u /* of one that is named here */
-#define SNAPSHOT_PATH_BYTES (2 * OBJECT_ID_BYTES + SNAPSHOT_NAME_BYTES)
-/* The file of the image that is put over a volume's at a snapshot of that name. */
-void snapshot_path_over(const struct config_object *volume, const char *name,
-	char path[SNAPSHOT_PATH_BYTES]);
-/* The volume's value with a new image over it, in file `path`. */
-struct snapshot_over {
-	const char *name, *path;
-	const json_t
-		*placement; /* {listener: place}; NULL: all by their kinds */
-	int64_t now_ms; /* since 1970 */
-	uint64_t size_bytes;
-};
-json_t *snapshot_value_over(
-	const struct config_object *volume, const struct snapshot_over *what);
 
 /* Answers in any case. */
 void snapshot_create_external_co(struct api_request *request,

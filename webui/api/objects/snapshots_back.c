@@ -7,11 +7,12 @@
  * snapshot.
  */
 #include "blockcore/spec.h"
+#include "target/control/appliance/new_file.h"
+#include "target/control/snapshots/snapshot_records.h"
 #include "target/volume/news.h"
 #include "target/volume/view.h"
 #include "webui/api/live/live_impact.h"
 #include "webui/api/objects/new_file.h"
-#include "webui/api/objects/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 

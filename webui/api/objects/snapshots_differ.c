@@ -19,7 +19,7 @@
  * Control thread.
  */
 #include "blockcore/spec.h"
-#include "webui/api/objects/snapshot_records.h"
+#include "target/control/snapshots/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <errno.h>

@@ -23,14 +23,14 @@
  */
 #include "blockcore/base/log.h"
 
-#include "blockcore/kind.h"
 #include "blockcore/spec.h"
+#include "target/control/snapshots/snapshot_locks.h"
+#include "target/control/snapshots/snapshot_records.h"
+#include "target/control/snapshots/snapshot_space.h"
 #include "webui/api/objects/new_file.h"
-#include "webui/api/objects/snapshot_locks.h"
-#include "webui/api/objects/snapshot_records.h"
-#include "webui/api/objects/snapshot_space.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
+#include "webui/api/server/private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -97,7 +97,7 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 		json_object_set_new(one, "counted", json_null());
 		json_object_set_new(one, "merging", json_false());
 	}
-	snapshot_space_fill(request, volume->id, items);
+	snapshot_space_fill(request->api->snapshot_spaces, volume->id, items);
 	json_array_foreach(records, i, one)
 	{
 		json_array_append_new(items,
@@ -114,11 +114,6 @@ void snapshot_make_tree(struct api_request *request, json_t *items)
 	json_decref(records);
 }
 
-bool snapshot_is_external(const json_t *snapshot)
-{
-	return is_text(snapshot, "kind", "external");
-}
-
 bool snapshot_need_whole(struct api_request *request, const json_t *snapshot)
 {
 	if (!json_is_true(json_object_get(snapshot, "merging")))
@@ -130,28 +125,11 @@ bool snapshot_need_whole(struct api_request *request, const json_t *snapshot)
 	return false;
 }
 
-/* Of external ones. */
-static int name_free(const struct config *config, const char *volume,
-	const char *name, struct err *err)
-{
-	const struct config_object *object =
-		config_find(config, CONFIG_VOLUME, volume);
-	json_t *records =
-		object ? snapshot_records(object->value) : json_array();
-	bool taken = snapshot_pick(records, name);
-	json_decref(records);
-	return taken ? err_set(err, EEXIST,
-			       "volume \"%s\" has a snapshot \"%.63s\" "
-			       "already: choose another name",
-			       volume, name)
-		     : 0;
-}
-
 bool snapshot_check_free(
 	struct api_request *request, const char *volume, const char *name)
 {
 	struct err err = {0};
-	if (!name_free(request->parts->config, volume, name, &err))
+	if (!snapshot_name_free(request->parts->config, volume, name, &err))
 		return true;
 	api_fail(request, &err);
 	return false;
@@ -183,16 +161,6 @@ static json_t *places(void)
 	return list;
 }
 
-/* SPEC_PLACE_ANCHOR: it is none. */
-static enum spec_placement place_named(const char *text)
-{
-	for (unsigned i = SPEC_PLACE_HEAD; text && i <= SPEC_PLACE_DROP; i++) {
-		if (!strcmp(text, spec_placement_name(i)))
-			return (enum spec_placement)i;
-	}
-	return SPEC_PLACE_ANCHOR;
-}
-
 /* False: answered. */
 static bool check_placement(struct api_request *request, const json_t *now)
 {
@@ -207,7 +175,7 @@ static bool check_placement(struct api_request *request, const json_t *now)
 	json_object_foreach(placement, name, place)
 	{
 		bool known = source_find(now, name) < source_count(now);
-		if (known && place_named(json_string_value(place)))
+		if (known && snapshot_place_named(json_string_value(place)))
 			continue;
 		snprintf(pointer, sizeof pointer, "/placement/%.50s", name);
 		api_problem_at(request, pointer, known ? places() : NULL,
@@ -219,73 +187,7 @@ static bool check_placement(struct api_request *request, const json_t *now)
 	return true;
 }
 
-/* `said`: {listener: place}, or NULL. */
-static enum spec_placement place_of(const json_t *said, const json_t *listener)
-{
-	enum spec_placement place =
-		place_named(source_text(said, source_text(listener, "name")));
-	const struct block_kind *kind =
-		block_kind_find(BLOCK_LISTENER, source_text(listener, "type"));
-	if (place)
-		return place;
-	return kind && kind->anchor == BLOCK_HEAD ? SPEC_PLACE_HEAD
-						  : SPEC_PLACE_IMAGE;
-}
-
-static void set_listeners(json_t *source, json_t *listeners)
-{
-	if (json_array_size(listeners))
-		json_object_set(source, "listeners", listeners);
-	else
-		json_object_del(source, "listeners");
-	json_decref(listeners);
-}
-
-/* A new image in `path` over what the volume is now; `now` is taken over. */
-static json_t *source_over(
-	const json_t *placement, json_t *now, const char *path)
-{
-	json_t *head = json_array(), *image = json_array(), *one;
-	size_t i;
-	json_array_foreach(json_object_get(now, "listeners"), i, one)
-	{
-		enum spec_placement place = place_of(placement, one);
-		if (place == SPEC_PLACE_HEAD || place == SPEC_PLACE_BOTH)
-			json_array_append_new(head, json_deep_copy(one));
-		if (place == SPEC_PLACE_IMAGE || place == SPEC_PLACE_BOTH)
-			json_array_append_new(image, json_deep_copy(one));
-	}
-	set_listeners(now, image);
-	json_t *source = json_pack("{s{ss, so, so}}", "format", "type", "qcow2",
-		"file", new_file_for_image(path), "backing", now);
-	set_listeners(source, head);
-	return source;
-}
-
 /* -- create --------------------------------------------------------------------- */
-
-json_t *snapshot_value_over(
-	const struct config_object *volume, const struct snapshot_over *what)
-{
-	json_t *now = source_copy(volume);
-	json_t *value = json_copy(volume->value);
-	json_t *records = snapshot_records(volume->value);
-	json_array_append_new(records,
-		json_pack("{ss, ss, ss, sI, sI}", "name", what->name, "path",
-			snapshot_image(now), "under", what->path, "created",
-			(json_int_t)what->now_ms, "size",
-			(json_int_t)what->size_bytes));
-	json_object_set_new(value, "snapshots", records);
-	json_object_set_new(
-		value, "source", source_over(what->placement, now, what->path));
-	return value;
-}
-
-void snapshot_path_over(const struct config_object *volume, const char *name,
-	char path[SNAPSHOT_PATH_BYTES])
-{
-	snprintf(path, SNAPSHOT_PATH_BYTES, "%s.%s.qcow2", volume->id, name);
-}
 
 /* The audit record is the configuration's own, written with the change. */
 static void answer_made(struct api_request *request, const char *name)
@@ -330,21 +232,6 @@ static void change_co(struct api_request *request,
 	object_edits_free(edits);
 }
 
-int snapshot_names_free_co(const struct config *config, const char *volume,
-	struct block_source *source, const char *name, struct err *err)
-{
-	struct err ignored = {0};
-	json_t *items = snapshot_read_co(source, &ignored);
-	bool taken = items && snapshot_pick(items, name);
-	json_decref(items);
-	if (taken)
-		return err_set(err, EEXIST,
-			"the image has a snapshot \"%.63s\" already: choose "
-			"another name",
-			name);
-	return name_free(config, volume, name, err);
-}
-
 bool snapshot_check_names_co(struct api_request *request, const char *volume,
 	struct block_source *source, const char *name)
 {
@@ -354,16 +241,6 @@ bool snapshot_check_names_co(struct api_request *request, const char *volume,
 		return true;
 	api_fail(request, &err);
 	return false;
-}
-
-int snapshot_in_file(const struct config_object *volume, struct err *err)
-{
-	if (snapshot_image(json_object_get(volume->value, "source")))
-		return 0;
-	return err_set(err, EOPNOTSUPP,
-		"volume \"%s\" is not in a file of its own: only what is can "
-		"stay as it was under a new image",
-		volume->id);
 }
 
 bool snapshot_need_file(

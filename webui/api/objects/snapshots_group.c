@@ -8,10 +8,10 @@
  * is durable while hosts of all of them wait.
  */
 #include "blockcore/base/log.h"
+#include "target/control/snapshots/snapshot_intents.h"
+#include "target/control/snapshots/snapshot_moment.h"
 #include "webui/api/live/live_impact.h"
 #include "webui/api/objects/new_file.h"
-#include "webui/api/objects/snapshot_intents.h"
-#include "webui/api/objects/snapshot_moment.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 

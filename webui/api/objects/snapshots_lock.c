@@ -2,7 +2,7 @@
 /*
  * Locks of snapshots by REST: set, lengthened, lifted; kept by snapshot_locks.h.
  */
-#include "webui/api/objects/snapshot_locks.h"
+#include "target/control/snapshots/snapshot_locks.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/server/body.h"
 #include "webui/api/server/parse.h"

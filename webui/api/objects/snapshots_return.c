@@ -8,8 +8,8 @@
  * A name of a file is taken once only: what such a daemon has left over is not used.
  */
 #include "blockcore/spec.h"
-#include "webui/api/objects/new_file.h"
-#include "webui/api/objects/snapshot_records.h"
+#include "target/control/appliance/new_file.h"
+#include "target/control/snapshots/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <stdio.h>

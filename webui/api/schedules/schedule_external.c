@@ -11,9 +11,9 @@
 
 #include "blockcore/base/log.h"
 #include "blockcore/loop.h"
+#include "target/control/appliance/new_file.h"
 #include "target/control/own_audit.h"
-#include "webui/api/objects/new_file.h"
-#include "webui/api/objects/snapshot_records.h"
+#include "target/control/snapshots/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <errno.h>
@@ -185,7 +185,7 @@ static int change_co(struct api_schedules *schedules,
 		object_sort_error(err);
 		return -err->code;
 	}
-	object_emit(schedules->api, &outcome);
+	object_emit(&schedules->api->sink, &outcome);
 	config_outcome_free(&outcome);
 	return 0;
 }

@@ -5,9 +5,9 @@
  */
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
+#include "target/control/snapshots/snapshot_records.h"
 #include "webui/api/jobs/jobs_private.h"
 #include "webui/api/jobs/snapshot_merge.h"
-#include "webui/api/objects/snapshot_records.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/schedules/schedules.h"
 
@@ -195,7 +195,7 @@ static int remove_branch_co(struct api_schedules *schedules,
 	int failed = config_change_co(
 		schedules->api->parts.config, &change, &outcome, err);
 	if (!failed) {
-		object_emit(schedules->api, &outcome);
+		object_emit(&schedules->api->sink, &outcome);
 		config_outcome_free(&outcome);
 		snapshot_files_remove_co(schedules->api, name, files);
 	}

@@ -7,7 +7,7 @@
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
 #include "target/control/own_audit.h"
-#include "webui/api/objects/snapshot_locks.h"
+#include "target/control/snapshots/snapshot_locks.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <errno.h>

@@ -8,8 +8,8 @@
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
 #include "target/control/own_audit.h"
+#include "target/control/snapshots/snapshot_moment.h"
 #include "webui/api/objects/objects_source.h"
-#include "webui/api/objects/snapshot_moment.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -8,6 +8,7 @@
  *  3. Every answer says that it is not to be kept, sniffed or framed, unless it is
  *     a page of ours, which says more.
  */
+#include "target/control/unix_time.h"
 #include "webui/api/server/private.h"
 
 #include <assert.h>
@@ -331,21 +332,12 @@ void api_answer_free(struct api_answer *answer)
 
 json_t *api_time(int64_t unix_ms)
 {
-	char text[40];
-	time_t seconds = (time_t)(unix_ms / 1000);
-	struct tm tm;
-	gmtime_r(&seconds, &tm);
-	size_t used = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text + used, sizeof text - used, ".%03dZ",
-		(int)(unix_ms % 1000));
-	return json_string(text);
+	return unix_time_json(unix_ms);
 }
 
 int64_t api_now_ms(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return unix_now_ms();
 }
 
 json_t *api_time_now(void)

@@ -18,6 +18,7 @@
 
 #include "blockcore/loop.h"
 #include "target/control/appliance/appliance_space.h"
+#include "target/control/event_sink.h"
 #include "target/control/trust/trust.h"
 #include "webui/api/handler.h"
 #include "webui/api/server/counters.h"
@@ -59,6 +60,7 @@ struct api_resyncs;
 struct api {
 	struct daemon_parts parts;
 	struct loop *loop;
+	struct event_sink sink; /* of the floor below: api.c */
 	struct evhttp *tls, *local;
 	SSL_CTX *ctx;
 	struct certificate *certificate;

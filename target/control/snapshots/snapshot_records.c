@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See the header. */
-#include "webui/api/objects/snapshot_records.h"
+#include "target/control/snapshots/snapshot_records.h"
 
+#include "target/control/appliance/new_file.h"
 #include "target/control/appliance/volume_files.h"
-#include "webui/api/objects/new_file.h"
 
 #include <string.h>
 

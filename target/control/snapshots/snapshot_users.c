@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Who uses a snapshot: volumes that show it or stand on it, online or not, by their
- * documents, and what hosts see of these.
- */
-#include "webui/api/objects/snapshots.h"
+/* See snapshot_users.h. */
+#include "target/control/snapshots/snapshot_users.h"
+
+#include "target/control/config/object_edits.h"
+#include "target/control/config/volume_source.h"
+#include "target/control/snapshots/snapshot_read.h"
 
 #include <stdio.h>
 #include <stdlib.h>

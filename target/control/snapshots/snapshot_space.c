@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See the header. */
-#include "webui/api/objects/snapshot_space.h"
+#include "target/control/snapshots/snapshot_space.h"
 
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "blockcore/loop.h"
 #include "blockcore/spec.h"
-#include "webui/api/objects/snapshot_read.h"
-#include "webui/api/server/private.h"
+#include "target/control/config/volume_source.h"
+#include "target/control/snapshots/snapshot_read.h"
+#include "target/control/unix_time.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,7 +38,7 @@ struct space {
 };
 
 struct snapshot_spaces {
-	struct api *api;
+	struct loop *loop;
 	TAILQ_HEAD(, space) list;
 	unsigned count, counting;
 	struct co *closer;
@@ -96,12 +98,12 @@ static struct space *space_of(
 	return space;
 }
 
-struct snapshot_spaces *snapshot_spaces_new(struct api *api)
+struct snapshot_spaces *snapshot_spaces_new(struct loop *loop)
 {
 	struct snapshot_spaces *spaces = calloc(1, sizeof *spaces);
 	if (!spaces)
 		return NULL;
-	spaces->api = api;
+	spaces->loop = loop;
 	TAILQ_INIT(&spaces->list);
 	return spaces;
 }
@@ -170,15 +172,15 @@ static void counted(struct space *space, json_t *figures)
 	struct waiter *waiter;
 	json_decref(space->figures);
 	space->figures = figures;
-	space->counted_ms = api_now_ms();
-	uint64_t now_ns = loop_now_ns(spaces->api->loop);
+	space->counted_ms = unix_now_ms();
+	uint64_t now_ns = loop_now_ns(spaces->loop);
 	uint64_t rest_ns = REST_TIMES * (now_ns - space->begun_ns);
 	space->fresh_until_ns = now_ns +
 		(rest_ns > SNAPSHOT_SPACE_FRESH_NS ? rest_ns
 						   : SNAPSHOT_SPACE_FRESH_NS);
 	while ((waiter = LIST_FIRST(&space->waiters))) {
 		LIST_REMOVE(waiter, link);
-		loop_timer_clear(spaces->api->loop, &waiter->timer);
+		loop_timer_clear(spaces->loop, &waiter->timer);
 		co_resume(waiter->co);
 	}
 }
@@ -212,7 +214,7 @@ static void begin_co(struct space *space, struct block_source *source)
 {
 	block_source_get(source);
 	space->source = source;
-	space->begun_ns = loop_now_ns(space->spaces->api->loop);
+	space->begun_ns = loop_now_ns(space->spaces->loop);
 	space->spaces->counting++;
 	if (co_start(count_co, space))
 		return;
@@ -234,30 +236,28 @@ static void wait_co(struct space *space)
 {
 	struct waiter waiter = {.timer.expired = waited, .co = co_self()};
 	LIST_INSERT_HEAD(&space->waiters, &waiter, link);
-	loop_timer_set(space->spaces->api->loop, &waiter.timer,
-		SNAPSHOT_SPACE_WAIT_NS);
+	loop_timer_set(
+		space->spaces->loop, &waiter.timer, SNAPSHOT_SPACE_WAIT_NS);
 	co_yield ();
 }
 
-void snapshot_space_look_co(
-	struct api_request *request, struct block_source *source)
+void snapshot_space_look_co(struct snapshot_spaces *spaces, const char *volume,
+	struct block_source *source)
 {
-	struct api *api = request->api;
-	struct space *space =
-		space_of(api->snapshot_spaces, api_parameter(request, "name"));
-	if (!space || api->closing)
+	struct space *space = space_of(spaces, volume);
+	if (!space)
 		return;
-	if (!space->source && loop_now_ns(api->loop) >= space->fresh_until_ns)
+	if (!space->source &&
+		loop_now_ns(spaces->loop) >= space->fresh_until_ns)
 		begin_co(space, source);
 	if (space->source) /* it may be done already */
 		wait_co(space);
 }
 
 void snapshot_space_fill(
-	struct api_request *request, const char *volume, json_t *items)
+	const struct snapshot_spaces *spaces, const char *volume, json_t *items)
 {
-	const struct space *space =
-		space_find(request->api->snapshot_spaces, volume);
+	const struct space *space = space_find(spaces, volume);
 	json_t *one;
 	size_t i;
 	json_array_foreach(items, i, one)
@@ -272,15 +272,15 @@ void snapshot_space_fill(
 				json_object_get(known, "owned_bytes"));
 			json_object_set(one, "shared_bytes",
 				json_object_get(known, "shared_bytes"));
-			json_object_set_new(
-				one, "counted", api_time(space->counted_ms));
+			json_object_set_new(one, "counted",
+				unix_time_json(space->counted_ms));
 		}
 	}
 }
 
-void snapshot_space_changed(struct api_request *request, const char *volume)
+void snapshot_space_changed(struct snapshot_spaces *spaces, const char *volume)
 {
-	struct space *space = space_find(request->api->snapshot_spaces, volume);
+	struct space *space = space_find(spaces, volume);
 	if (space)
 		space->fresh_until_ns = 0;
 }

@@ -16,12 +16,15 @@
  *
  * Control thread.
  */
-#ifndef WEBUI_API_OBJECTS_SNAPSHOT_INTENTS_H
-#define WEBUI_API_OBJECTS_SNAPSHOT_INTENTS_H
+#ifndef TARGET_CONTROL_SNAPSHOTS_SNAPSHOT_INTENTS_H
+#define TARGET_CONTROL_SNAPSHOTS_SNAPSHOT_INTENTS_H
 
-#include "webui/api/objects/objects.h"
-
+#include "blockcore/base/err.h"
 #include "blockcore/base/list.h"
+#include "blockcore/block.h"
+#include "target/control/parts.h"
+
+#include <stdint.h>
 
 struct snapshot_intent {
 	char volume[BLOCK_NAME_BYTES], image[1024]; /* "": in no file */

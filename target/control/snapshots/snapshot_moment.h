@@ -10,11 +10,12 @@
  *
  * Control thread.
  */
-#ifndef WEBUI_API_OBJECTS_SNAPSHOT_MOMENT_H
-#define WEBUI_API_OBJECTS_SNAPSHOT_MOMENT_H
+#ifndef TARGET_CONTROL_SNAPSHOTS_SNAPSHOT_MOMENT_H
+#define TARGET_CONTROL_SNAPSHOTS_SNAPSHOT_MOMENT_H
 
 #include "blockcore/spec.h"
-#include "webui/api/objects/snapshot_intents.h"
+#include "target/control/config/config.h"
+#include "target/control/snapshots/snapshot_intents.h"
 
 struct snapshot_moment {
 	const struct daemon_parts *parts;

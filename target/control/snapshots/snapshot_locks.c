@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See the header. */
-#include "webui/api/objects/snapshot_locks.h"
+#include "target/control/snapshots/snapshot_locks.h"
 #include "target/control/appliance/volume_files.h"
+#include "target/control/appliance/volume_purge.h"
 #include "target/control/database.h"
 #include "target/control/state.h"
-#include "webui/api/objects/purge.h"
+#include "target/control/unix_time.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,11 +24,11 @@ int snapshot_lock_find(const struct daemon_parts *parts, const char *image,
 		"SELECT name, until_ms, image FROM snapshot_lock"
 		" WHERE until_ms > ?1 AND (?2 = '' OR name = ?2)"
 		" ORDER BY until_ms DESC");
-	statement_large(&s, 1, api_now_ms());
+	statement_large(&s, 1, unix_now_ms());
 	statement_text(&s, 2, name ? name : "");
 	while (!found->until_ms && statement_row(&s)) {
 		const char *of = (const char *)sqlite3_column_text(s.stmt, 2);
-		if (!of || !purge_is_same_file(parts->core, of, image))
+		if (!of || !volume_purge_is_same(parts->core, of, image))
 			continue;
 		snprintf(found->name, sizeof found->name, "%s",
 			(const char *)sqlite3_column_text(s.stmt, 0));
@@ -44,7 +45,7 @@ int snapshot_lock_set(const struct daemon_parts *parts,
 	sqlite3 *db = state_database(parts->state);
 	statement_begin(
 		&s, db, "DELETE FROM snapshot_lock WHERE until_ms <= ?1");
-	statement_large(&s, 1, api_now_ms());
+	statement_large(&s, 1, unix_now_ms());
 	statement_run(&s);
 	if (statement_end(&s, err))
 		return -EIO;
@@ -93,7 +94,7 @@ int snapshot_lock_check(const struct daemon_parts *parts, const char *image,
 		return -EIO;
 	if (!lock.until_ms)
 		return 0;
-	json_t *until = api_time(lock.until_ms);
+	json_t *until = unix_time_json(lock.until_ms);
 	err_set(err, EBUSY,
 		"snapshot \"%.63s\" in %.255s is locked until %s: wait for "
 		"that, or let an admin lift the lock",
@@ -110,31 +111,28 @@ json_t *snapshot_locked_until(
 	if (snapshot_lock_find(parts, image, name, &lock, &ignored) ||
 		!lock.until_ms)
 		return json_null();
-	return api_time(lock.until_ms);
+	return unix_time_json(lock.until_ms);
 }
 
-struct purged {
-	struct api_request *request;
+struct all_files {
+	const struct daemon_parts *parts;
 	struct err *err;
 };
 
 static bool is_unlocked(
 	json_t *protocol, const char *path, bool backing, void *argument)
 {
-	struct purged *purged = argument;
+	struct all_files *all = argument;
 	(void)protocol;
 	(void)backing;
-	return !snapshot_lock_check(
-		purged->request->parts, path, NULL, purged->err);
+	return !snapshot_lock_check(all->parts, path, NULL, all->err);
 }
 
-bool snapshot_locks_may_purge(struct api_request *request, const json_t *volume)
+int snapshot_locks_check_all(
+	const struct daemon_parts *parts, const json_t *volume, struct err *err)
 {
-	struct err err = {0};
-	struct purged purged = {.request = request, .err = &err};
-	bool may = volume_files_each(
-		json_object_get(volume, "source"), false, is_unlocked, &purged);
-	if (!may)
-		api_fail(request, &err);
-	return may;
+	struct all_files all = {.parts = parts, .err = err};
+	bool free = volume_files_each(
+		json_object_get(volume, "source"), false, is_unlocked, &all);
+	return free ? 0 : -err->code;
 }

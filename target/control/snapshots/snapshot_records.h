@@ -18,8 +18,8 @@
  *  2. An image that a branch stands on is not written to by a job, and its file stays.
  *  3. All here are pure functions over documents.
  */
-#ifndef WEBUI_API_OBJECTS_SNAPSHOT_RECORDS_H
-#define WEBUI_API_OBJECTS_SNAPSHOT_RECORDS_H
+#ifndef TARGET_CONTROL_SNAPSHOTS_SNAPSHOT_RECORDS_H
+#define TARGET_CONTROL_SNAPSHOTS_SNAPSHOT_RECORDS_H
 
 #include "target/control/config/config.h"
 

@@ -16,10 +16,14 @@
  *
  * Control thread. An `image` is a file as a source names it; NULL: in none.
  */
-#ifndef WEBUI_API_OBJECTS_SNAPSHOT_LOCKS_H
-#define WEBUI_API_OBJECTS_SNAPSHOT_LOCKS_H
+#ifndef TARGET_CONTROL_SNAPSHOTS_SNAPSHOT_LOCKS_H
+#define TARGET_CONTROL_SNAPSHOTS_SNAPSHOT_LOCKS_H
 
-#include "webui/api/handler.h"
+#include "blockcore/base/err.h"
+#include "target/control/parts.h"
+
+#include <jansson.h>
+#include <stdint.h>
 
 struct snapshot_lock {
 	char name[256], image[1024]; /* the file as it was called then */
@@ -48,9 +52,9 @@ int snapshot_lock_check(const struct daemon_parts *parts, const char *image,
 /* Until when, as answers have it; null: it is not locked. */
 json_t *snapshot_locked_until(
 	const struct daemon_parts *parts, const char *image, const char *name);
-/* False: a snapshot in one of the files of a volume (its value) is locked, which is
- * answered. */
-bool snapshot_locks_may_purge(
-	struct api_request *request, const json_t *volume);
+/* 0: no snapshot in one of the files of a volume (its value) is locked; -EBUSY, -EIO as
+ * above. */
+int snapshot_locks_check_all(const struct daemon_parts *parts,
+	const json_t *volume, struct err *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See snapshot_moment.h. */
-#include "webui/api/objects/snapshot_moment.h"
+#include "target/control/snapshots/snapshot_moment.h"
 
-#include "webui/api/objects/snapshot_read.h"
+#include "target/control/snapshots/snapshot_read.h"
 
 #include <errno.h>
 #include <stdio.h>

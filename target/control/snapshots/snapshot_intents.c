@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See the header. */
-#include "webui/api/objects/snapshot_intents.h"
+#include "target/control/snapshots/snapshot_intents.h"
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
+#include "target/control/appliance/appliance.h"
+#include "target/control/appliance/volume_purge.h"
+#include "target/control/config/config.h"
 #include "target/control/database.h"
+#include "target/control/snapshots/snapshot_read.h"
 #include "target/control/state.h"
-#include "webui/api/objects/purge.h"
-#include "webui/api/objects/snapshot_read.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -142,7 +144,7 @@ static const struct config_object *volume_of(
 		const char *image =
 			snapshot_image(json_object_get(one->value, "source"));
 		if (image &&
-			purge_is_same_file(parts->core, image, intent->image))
+			volume_purge_is_same(parts->core, image, intent->image))
 			return one;
 	}
 	return NULL;

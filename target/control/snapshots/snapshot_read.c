@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See snapshot_read.h. */
-#include "webui/api/objects/snapshot_read.h"
+#include "target/control/snapshots/snapshot_read.h"
 #include "blockcore/spec.h"
 #include "target/control/appliance/volume_files.h"
+#include "target/control/config/volume_source.h"
+#include "target/control/unix_time.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,6 +14,33 @@
 const char *snapshot_image(const json_t *source)
 {
 	return volume_files_image(source);
+}
+
+bool snapshot_is_called(
+	const json_t *snapshot, const char *member, const char *name)
+{
+	const char *text = source_text(snapshot, member);
+	return text && !strcmp(text, name);
+}
+
+bool snapshot_is_external(const json_t *snapshot)
+{
+	return snapshot_is_called(snapshot, "kind", "external");
+}
+
+json_t *snapshot_pick(const json_t *items, const char *name)
+{
+	static const char *const members[] = {"name", "id"};
+	for (unsigned m = 0; m < 2; m++) {
+		json_t *one;
+		size_t i;
+		json_array_foreach(items, i, one)
+		{
+			if (snapshot_is_called(one, members[m], name))
+				return one;
+		}
+	}
+	return NULL;
 }
 
 bool snapshot_has_name(const json_t *items, const char *name)
@@ -33,7 +62,7 @@ json_t *snapshot_created(const json_t *kept)
 		json_integer_value(json_object_get(kept, "seconds"));
 	json_int_t nanoseconds =
 		json_integer_value(json_object_get(kept, "nanoseconds"));
-	return api_time(seconds * 1000 + nanoseconds / 1000000);
+	return unix_time_json(seconds * 1000 + nanoseconds / 1000000);
 }
 
 /* As the image has it -> as answers have it. */

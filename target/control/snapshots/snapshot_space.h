@@ -14,32 +14,34 @@
  *
  * Control thread.
  */
-#ifndef WEBUI_API_OBJECTS_SNAPSHOT_SPACE_H
-#define WEBUI_API_OBJECTS_SNAPSHOT_SPACE_H
+#ifndef TARGET_CONTROL_SNAPSHOTS_SNAPSHOT_SPACE_H
+#define TARGET_CONTROL_SNAPSHOTS_SNAPSHOT_SPACE_H
 
 #include "blockcore/block.h"
-#include "webui/api/handler.h"
+
+#include <jansson.h>
 
 #define SNAPSHOT_SPACE_FRESH_NS (2ull * 1000 * 1000 * 1000)
 #define SNAPSHOT_SPACE_WAIT_NS (500ull * 1000 * 1000)
 #define SNAPSHOT_SPACE_MOST 1024u
 
+struct loop;
 struct snapshot_spaces;
 
-/* NULL: no memory. */
-struct snapshot_spaces *snapshot_spaces_new(struct api *api);
+/* NULL: no memory. `loop` is the control thread's. */
+struct snapshot_spaces *snapshot_spaces_new(struct loop *loop);
 /* NULL is fine. Waits for counts that are under way. */
 void snapshot_spaces_stop_co(struct snapshot_spaces *spaces);
 
 /* Counts anew if the last count is not fresh, and waits a moment for that. `source` is
- * what runs of the volume of the path. */
-void snapshot_space_look_co(
-	struct api_request *request, struct block_source *source);
+ * what runs of the volume. Not once the stop has begun. */
+void snapshot_space_look_co(struct snapshot_spaces *spaces, const char *volume,
+	struct block_source *source);
 /* What is known of a volume's internal snapshots goes into those items: owned_bytes,
  * shared_bytes, counted. */
-void snapshot_space_fill(
-	struct api_request *request, const char *volume, json_t *items);
+void snapshot_space_fill(const struct snapshot_spaces *spaces,
+	const char *volume, json_t *items);
 /* What is counted now may be otherwise: the next look counts anew. */
-void snapshot_space_changed(struct api_request *request, const char *volume);
+void snapshot_space_changed(struct snapshot_spaces *spaces, const char *volume);
 
 #endif
