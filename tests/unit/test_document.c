@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The appliance document: what it means, what is refused and where, that secrets
- * leave it, and that what is kept reads back as the same.
+ * The appliance document: what it means and refuses, and that it reads back whole.
  */
 #include "target/control/document/document.h"
 #include "tests/lib/kept.h"
@@ -182,6 +181,9 @@ static const struct {
 	{"volumes:\n- {name: a}\n", ":2:3:", "source"},
 	{VOLUMES "- {name: a, " SOURCE "}\n", ":4:10:", "volumes[2].name"},
 	{"volumes:\n- {name: a, uuid: 12, " SOURCE "}\n", ":2:19:", "uuid"},
+	{"volumes:\n- {name: a, " SOURCE ", snapshots: [{name: m, path: "
+	 "a.raw, created: 1, size: 1M}]}\n",
+		":2:", "give under"},
 	{"volumes:\n- {name: a, block_size: 1024, " SOURCE "}\n",
 		":2:25:", "4096"},
 	{"volumes:\n- {name: a, physical_block_size: 3K, " SOURCE "}\n",

@@ -229,6 +229,19 @@ static int check_uuid(const struct document *document, const struct doc *node,
 	return 0;
 }
 
+/* What stands right on `path`, or that and what is below it. */
+static int check_place(const struct snapshot_options *o, const struct doc *node,
+	struct err *err)
+{
+	if (o->source)
+		return spec_check(o->source, err);
+	if (o->under)
+		return 0;
+	return doc_error(node, err, EINVAL,
+		"give under (the file of the image that was put over it), or "
+		"source (the image, if the volume went back from it)");
+}
+
 /* What the interface keeps of external snapshots: their form. */
 static int check_snapshots(const struct doc *list, struct err *err)
 {
@@ -246,7 +259,7 @@ static int check_snapshots(const struct doc *list, struct err *err)
 		if (!plain)
 			doc_error(doc_find(node, "name"), err, EINVAL,
 				NAME_PLAIN_RULE, o.name);
-		bool whole = plain && (!o.source || !spec_check(o.source, err));
+		bool whole = plain && !check_place(&o, node, err);
 		opts_free(snapshot_specs, &o);
 		if (!whole)
 			return -EINVAL;
