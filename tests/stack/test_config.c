@@ -355,8 +355,9 @@ static void test_dry_run_touches_nothing_co(
 static int go_back_co(struct box *box, uint64_t number, struct err *err)
 {
 	struct config_outcome outcome;
+	const struct config_change how = {.who = "test"};
 	int failed = config_history_restore_co(
-		box->config, number, "test", NULL, false, &outcome, err);
+		box->config, number, &how, &outcome, err);
 	if (!failed)
 		config_outcome_free(&outcome);
 	return failed;
@@ -434,7 +435,6 @@ static void test_history_of_another_version_co(
 static void test_history_goes_back_co(struct stack_rig *rig, void *argument)
 {
 	struct box box;
-	struct config_outcome outcome;
 	struct err err = {0};
 	(void)argument;
 	box_open(&box, rig);
@@ -446,18 +446,13 @@ static void test_history_goes_back_co(struct stack_rig *rig, void *argument)
 		"'size': '3M'}}}");
 	must_edit_co(&box, CONFIG_EXPORT, "1", NULL);
 	must_edit_co(&box, CONFIG_HOST, "any", NULL);
-	CHECK_INT(config_history_restore_co(box.config, good, "test", NULL,
-			  false, &outcome, &err),
-		0);
-	config_outcome_free(&outcome);
+	CHECK_INT(go_back_co(&box, good, &err), 0);
 	json_t *after = config_document(box.config);
 	CHECK(json_equal(before, after));
 	CHECK_INT(box_size_at(&box, 0), 1 << 20);
 	json_decref(before);
 	json_decref(after);
-	CHECK_INT(config_history_restore_co(
-			  box.config, 999, "test", NULL, false, &outcome, &err),
-		-ENOENT);
+	CHECK_INT(go_back_co(&box, 999, &err), -ENOENT);
 	json_t *list;
 	CHECK_INT(config_history(box.config, 0, 2, &list, &err), 0);
 	CHECK_INT(json_array_size(list), 2);

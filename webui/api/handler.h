@@ -115,6 +115,15 @@ bool api_accepts(const struct api_request *request, const char *type);
  * 412 is answered. */
 bool api_match(struct api_request *request, const char *tag);
 
+/* For a change of what is there: waits until nobody else changes the configuration, so
+ * that a value can be made of what it says now, and If-Match means what it will replace.
+ * To be called before looking; again it does nothing. Its end: the change
+ * (object_change_co), or that of the handler. Never while something waits that others
+ * would have to change first. */
+void api_turn_co(struct api_request *request);
+bool api_in_turn(const struct api_request *request);
+void api_turn_end(struct api_request *request);
+
 /* -- answering: exactly one, `json` is taken over (NULL: out of memory, 500) - */
 
 void api_answer(struct api_request *request, int status, json_t *json);

@@ -297,13 +297,26 @@ static int change_co(struct config *config, const struct config_change *change,
 	return failed;
 }
 
+void config_turn_co(struct config *config, bool held)
+{
+	if (!held)
+		co_mutex_lock_co(&config->changing);
+	assert(config->changing.locked);
+}
+
+void config_turn_end(struct config *config, bool held)
+{
+	if (!held)
+		co_mutex_unlock(&config->changing);
+}
+
 int config_change_co(struct config *config, const struct config_change *change,
 	struct config_outcome *outcome, struct err *err)
 {
 	*outcome = (struct config_outcome){0};
-	co_mutex_lock_co(&config->changing);
+	config_turn_co(config, change->held);
 	int failed = change_co(config, change, outcome, err);
-	co_mutex_unlock(&config->changing);
+	config_turn_end(config, change->held);
 	return failed && err ? -err->code : failed;
 }
 
@@ -314,10 +327,10 @@ int config_replace_co(struct config *config, const struct config_whole *whole,
 		.title = whole->title,
 		.witness = whole->witness,
 		.dry_run = whole->dry_run};
-	co_mutex_lock_co(&config->changing);
+	config_turn_co(config, whole->held);
 	int failed = config_propose_co(config, whole->root, NULL, &change,
 		whole->strict, outcome, err);
-	co_mutex_unlock(&config->changing);
+	config_turn_end(config, whole->held);
 	return failed;
 }
 

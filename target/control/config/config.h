@@ -88,18 +88,20 @@ struct config_whole {
 	struct doc *root;
 	const char *who, *title;
 	struct config_witness *witness; /* NULL: nobody */
-	bool dry_run, strict;
+	bool dry_run, strict, held; /* as config_change has it */
 };
 int config_replace_co(struct config *config, const struct config_whole *whole,
 	struct config_outcome *outcome, struct err *err);
 
-/* -- what has changed by itself --------------------------------------------- */
-
-/* A job makes a volume's source stand on something else (job.h, job_keeper): from
- * hold to release nobody else changes the configuration. */
+/* Waits for its turn: from hold to release nobody else changes the configuration, so
+ * that a value can be made from what there is and no change of others gets lost. The
+ * changes in between say that it is held. */
 void config_hold_co(struct config *config);
 void config_release(struct config *config);
-/* While held, and without waiting: keeps, with its record in the history, that the
+
+/* -- what has changed by itself --------------------------------------------- */
+
+/* A job makes a volume's source stand on something else (job.h, job_keeper): while held, and without waiting: keeps, with its record in the history, that the
  * volume of the one edit has another source, which it runs on already or will at
  * once. 0: durable, and the objects say so; else -errno and all is as before. */
 int config_keep_moved(struct config *config, const struct config_change *change,
@@ -116,9 +118,10 @@ int config_history_entry(struct config *config, uint64_t number, json_t **entry,
 	struct err *err);
 /* Everything as it was right after that change, but for the order of what came back
  * since and for secrets, which no history has: a host that has lost its own refuses
- * it, and so does a value that this version does not take any more. */
+ * it, and so does a value that this version does not take any more. `how` says who does
+ * it, with which witness, whether it is a dry run, and held. */
 int config_history_restore_co(struct config *config, uint64_t number,
-	const char *who, struct config_witness *witness, bool dry_run,
-	struct config_outcome *outcome, struct err *err);
+	const struct config_change *how, struct config_outcome *outcome,
+	struct err *err);
 
 #endif

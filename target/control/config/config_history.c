@@ -194,19 +194,19 @@ static int refuse_restore(uint64_t number, struct err *err)
 }
 
 int config_history_restore_co(struct config *config, uint64_t number,
-	const char *who, struct config_witness *witness, bool dry_run,
-	struct config_outcome *outcome, struct err *err)
+	const struct config_change *how, struct config_outcome *outcome,
+	struct err *err)
 {
 	char title[64];
 	json_t *document = NULL;
 	*outcome = (struct config_outcome){0};
 	snprintf(title, sizeof title, "back to change %" PRIu64, number);
-	struct config_change change = {.who = who,
+	struct config_change change = {.who = how->who,
 		.title = title,
-		.witness = witness,
+		.witness = how->witness,
 		.identities = json_object(),
-		.dry_run = dry_run};
-	co_mutex_lock_co(&config->changing);
+		.dry_run = how->dry_run};
+	config_turn_co(config, how->held);
 	int failed =
 		document_at(config, number, &document, change.identities, err);
 	struct doc *root = failed ? NULL : json_to_doc(document, err);
@@ -219,6 +219,6 @@ int config_history_restore_co(struct config *config, uint64_t number,
 	if (root && failed && err)
 		failed = refuse_restore(number, err);
 	json_decref(change.identities);
-	co_mutex_unlock(&config->changing);
+	config_turn_end(config, how->held);
 	return failed;
 }

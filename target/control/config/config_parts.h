@@ -32,6 +32,10 @@ struct config {
 
 struct config_slots;
 
+/* The turn of a change, if its caller does not hold it (config_hold_co). */
+void config_turn_co(struct config *config, bool held);
+void config_turn_end(struct config *config, bool held);
+
 /* The document that would be, checked, compared and, unless it is a dry run, in force;
  * `root` is taken over. `slots` NULL: a document that came as a whole. Within
  * `changing`. 0 or -errno with *err and all as before. */

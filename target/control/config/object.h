@@ -72,6 +72,8 @@ struct config_change {
 	const char *who; /* "root", "apply": for the history */
 	const char *title; /* "volume db01 resized" */
 	bool dry_run; /* nothing is touched */
+	/* It is the caller's turn already (config_hold_co), and stays it. */
+	bool held;
 	/* The whole document is read, checked and compared, not only what the
 	 * edits touch. The answer is the same: that is what tests ask it for. */
 	bool whole;

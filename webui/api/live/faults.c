@@ -113,19 +113,23 @@ static void arm(struct api_faults *faults)
 		(uint64_t)wait_ms * NS_PER_MS);
 }
 
-/* 0, or -errno: to be tried again. */
-static int end_one_co(struct api_faults *faults, const struct api_fault *fault)
+/* NULL: there is nothing to take away. */
+static json_t *value_without(
+	const struct api_faults *faults, const struct api_fault *fault)
 {
-	struct api *api = faults->api;
+	const struct config_object *volume = config_find(
+		faults->api->parts.config, CONFIG_VOLUME, fault->volume);
+	return volume ? api_fault_without(volume, fault->id) : NULL;
+}
+
+/* The change, in our turn. `value` is taken over. */
+static int take_away_co(
+	struct api *api, const struct api_fault *fault, json_t *value)
+{
 	struct config_outcome outcome;
 	struct err err = {0};
 	struct own_audit audit;
 	char title[160], object[160];
-	const struct config_object *volume =
-		config_find(api->parts.config, CONFIG_VOLUME, fault->volume);
-	json_t *value = volume ? api_fault_without(volume, fault->id) : NULL;
-	if (!value)
-		return 0;
 	struct config_edit edit = {
 		.kind = CONFIG_VOLUME, .id = fault->volume, .value = value};
 	snprintf(title, sizeof title, "fault %s of volume %s has expired",
@@ -135,9 +139,9 @@ static int end_one_co(struct api_faults *faults, const struct api_fault *fault)
 		.edits = 1,
 		.who = "cairnd",
 		.title = title,
+		.held = true,
 		.witness = own_audit_witness(
 			&audit, api->parts.trust, "expireFault", object)};
-	api_fault_release_co(api, fault->volume, fault->id);
 	int failed =
 		config_change_co(api->parts.config, &change, &outcome, &err);
 	json_decref(value);
@@ -151,6 +155,33 @@ static int end_one_co(struct api_faults *faults, const struct api_fault *fault)
 	api_emit(api, "volumes", "fault_expired",
 		json_pack("{ss, ss}", "id", fault->volume, "fault", fault->id));
 	return 0;
+}
+
+/* In our turn: somebody may have taken it away before, and made one that is called the
+ * same and ends later. 0, or -errno: to be tried again. */
+static int end_in_turn_co(
+	struct api_faults *faults, const struct api_fault *fault)
+{
+	const struct api_fault *now =
+		api_faults_find(faults, fault->volume, fault->id);
+	if (!now || now->expires_ms != fault->expires_ms)
+		return 0;
+	json_t *value = value_without(faults, fault);
+	int failed = value ? take_away_co(faults->api, fault, value) : 0;
+	if (!failed)
+		api_faults_forget(faults, fault->volume, fault->id);
+	return failed;
+}
+
+/* What it holds is let go before: a change that has its turn may be waiting for that. */
+static int end_one_co(struct api_faults *faults, const struct api_fault *fault)
+{
+	struct config *config = faults->api->parts.config;
+	api_fault_release_co(faults->api, fault->volume, fault->id);
+	config_hold_co(config);
+	int failed = end_in_turn_co(faults, fault);
+	config_release(config);
+	return failed;
 }
 
 static const struct api_fault *next_due(const struct api_faults *faults)
@@ -169,9 +200,7 @@ static void end_due_co(void *argument)
 	const struct api_fault *due;
 	while (!faults->closing && (due = next_due(faults))) {
 		struct api_fault fault = *due;
-		if (!end_one_co(faults, &fault))
-			api_faults_forget(faults, fault.volume, fault.id);
-		else
+		if (end_one_co(faults, &fault))
 			loop_sleep_co(faults->api->loop, AGAIN_MS * NS_PER_MS);
 	}
 	faults->running = false;

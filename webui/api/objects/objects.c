@@ -210,7 +210,8 @@ bool object_change_co(struct api_request *request, struct object_edits *edits,
 		.who = request->who.name,
 		.title = title,
 		.witness = api_witness(request, first),
-		.dry_run = request->dry_run};
+		.dry_run = request->dry_run,
+		.held = api_in_turn(request)};
 	if (config_change_co(config_of(request), &change, &outcome, &err)) {
 		object_fail(request, prefix, &err);
 		return false;
@@ -223,6 +224,7 @@ bool object_change_co(struct api_request *request, struct object_edits *edits,
 		audit(request, edits, &outcome, id);
 	}
 	config_outcome_free(&outcome);
+	api_turn_end(request);
 	return !request->dry_run;
 }
 
@@ -235,7 +237,8 @@ json_t *object_rehearse_co(struct api_request *request,
 		.edits = edits->count,
 		.who = request->who.name,
 		.title = "",
-		.dry_run = true};
+		.dry_run = true,
+		.held = api_in_turn(request)};
 	if (config_change_co(config_of(request), &change, &outcome, &err)) {
 		object_fail(request, prefix, &err);
 		return NULL;
@@ -300,6 +303,7 @@ void object_create_co(
 	char id[OBJECT_ID_BYTES];
 	if (!check_map(request))
 		return;
+	api_turn_co(request);
 	json_t *value = json_deep_copy(request->body);
 	drop_answers(value);
 	if (!kind->prepare(request, NULL, value)) {
@@ -340,6 +344,7 @@ static void replace_co(struct api_request *request,
 void object_replace_co(
 	struct api_request *request, const struct object_kind *kind)
 {
+	api_turn_co(request);
 	const struct config_object *object = object_find(request, kind);
 	if (!object || !object_match(request, object) || !check_map(request))
 		return;
@@ -374,6 +379,7 @@ json_t *object_merge(const json_t *target, const json_t *patch)
 void object_patch_co(
 	struct api_request *request, const struct object_kind *kind)
 {
+	api_turn_co(request);
 	const struct config_object *object = object_find(request, kind);
 	if (object && object_match(request, object) && check_map(request))
 		replace_co(request, kind, object,
@@ -399,6 +405,7 @@ void object_delete_co(
 {
 	char id[OBJECT_ID_BYTES];
 	bool cascade = false;
+	api_turn_co(request);
 	const struct config_object *object = object_find(request, kind);
 	if (!object || !object_match(request, object) ||
 		(kind->release &&

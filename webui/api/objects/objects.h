@@ -15,6 +15,10 @@
  *  2. Members that only answers have are taken and ignored; what else is not known
  *     is refused by the document's own checks, with its pointer.
  *  3. No answer has a secret: what is kept of an object has none.
+ *  4. What is changed is what is there when the change has its turn: two who change an
+ *     object at the same time both do, and of two who name one version (If-Match) one
+ *     is refused. Who makes a value of what is there waits for his turn before
+ *     (api_turn_co), or names the version that it was made of (object_edit_of).
  */
 #ifndef WEBUI_API_OBJECTS_OBJECTS_H
 #define WEBUI_API_OBJECTS_OBJECTS_H
@@ -77,7 +81,7 @@ void object_fail(
 /* The changes that a plan of it has, the caller's; NULL: refused, and answered. */
 json_t *object_rehearse_co(struct api_request *request,
 	const struct object_edits *edits, const char *prefix);
-/* One change. Pointers of errors lose `prefix` ("" or "/source"), as the body is
+/* One change, in the request's turn if it has one, which ends with it. Pointers of errors lose `prefix` ("" or "/source"), as the body is
  * that part of the object. False: answered, with a problem or (dry run) with the
  * plan. True: *id is what the first edit is called now, events and audit are told. */
 bool object_change_co(struct api_request *request, struct object_edits *edits,

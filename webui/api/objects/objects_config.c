@@ -79,12 +79,14 @@ static void replace_config_co(struct api_request *request)
 	char tag[24];
 	struct config_outcome outcome;
 	struct err err = {0};
+	api_turn_co(request);
 	if (!api_match(request, config_tag(request, tag)))
 		return;
 	struct config_whole whole = {.who = request->who.name,
 		.title = "configuration replaced",
 		.witness = api_witness(request, NULL),
 		.dry_run = request->dry_run,
+		.held = true,
 		.strict = true};
 	whole.root = request->body
 		? json_to_doc(request->body, &err)
@@ -189,12 +191,17 @@ static void restore_history_co(struct api_request *request)
 	struct config_outcome outcome;
 	struct err err = {0};
 	char tag[24];
-	if (!history_number(request, &number) ||
-		!api_match(request, config_tag(request, tag)))
+	if (!history_number(request, &number))
 		return;
-	if (config_history_restore_co(config_of(request), number,
-		    request->who.name, api_witness(request, NULL),
-		    request->dry_run, &outcome, &err)) {
+	api_turn_co(request);
+	if (!api_match(request, config_tag(request, tag)))
+		return;
+	const struct config_change how = {.who = request->who.name,
+		.witness = api_witness(request, NULL),
+		.dry_run = request->dry_run,
+		.held = true};
+	if (config_history_restore_co(
+		    config_of(request), number, &how, &outcome, &err)) {
 		if (!*err.text)
 			err_set(&err, ENOENT,
 				"change %" PRIu64 " is not in the history",

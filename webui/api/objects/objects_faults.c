@@ -250,6 +250,7 @@ static bool has_only_known(struct api_request *request)
 static void add_co(struct api_request *request)
 {
 	struct api_fault fault = {.created_ms = 0};
+	api_turn_co(request);
 	const struct config_object *volume = source_volume(request);
 	if (!volume)
 		return;
@@ -267,32 +268,51 @@ static void add_co(struct api_request *request)
 
 /* -- remove ------------------------------------------------------------------ */
 
-/* With id NULL all of them. They are part of the volume, which has the ETag. */
-static void remove_rules_co(struct api_request *request, const char *id)
+/* The volume's name, and its value without that fault; NULL: answered. */
+static json_t *value_without(struct api_request *request, const char *id,
+	char name[BLOCK_NAME_BYTES])
 {
-	char object[OBJECT_ID_BYTES];
 	const struct config_object *volume = source_volume(request);
 	if (!volume || !object_match(request, volume))
-		return;
+		return NULL;
 	json_t *value = api_fault_without(volume, id);
-	struct object_edits *edits = value ? calloc(1, sizeof *edits) : NULL;
-	char name[BLOCK_NAME_BYTES];
-	if (!value) {
+	if (!value)
 		api_problem(request, "not-found",
 			id ? "volume \"%s\" has no fault \"%.64s\""
 			   : "volume \"%s\" has no faults",
 			volume->id, id);
-		return;
-	}
-	if (!edits) {
-		json_decref(value);
-		api_answer(request, 500, NULL);
-		return;
-	}
-	snprintf(name, sizeof name, "%s", volume->id);
-	object_edit(edits, CONFIG_VOLUME, name, value);
-	if (id && !request->dry_run)
+	snprintf(name, BLOCK_NAME_BYTES, "%s", volume->id);
+	return value;
+}
+
+/* What the fault holds is let go before it is our turn: a change that has its own may be
+ * waiting for just that. False: answered. */
+static bool let_go_co(struct api_request *request, const char *id)
+{
+	char name[BLOCK_NAME_BYTES];
+	json_t *value = value_without(request, id, name);
+	if (value)
 		api_fault_release_co(request->api, name, id);
+	json_decref(value);
+	return value;
+}
+
+/* With id NULL all of them. They are part of the volume, which has the ETag. */
+static void remove_rules_co(struct api_request *request, const char *id)
+{
+	char object[OBJECT_ID_BYTES], name[BLOCK_NAME_BYTES];
+	if (id && !request->dry_run && !let_go_co(request, id))
+		return;
+	api_turn_co(request);
+	json_t *value = value_without(request, id, name);
+	struct object_edits *edits = value ? calloc(1, sizeof *edits) : NULL;
+	if (!edits) {
+		if (value)
+			api_answer(request, 500, NULL);
+		json_decref(value);
+		return;
+	}
+	object_edit(edits, CONFIG_VOLUME, name, value);
 	if (object_change_co(request, edits, "lost a fault", "", object)) {
 		api_faults_forget(request->api->faults, name, id);
 		api_answer_empty(request);

@@ -122,6 +122,7 @@ static void change_chap_co(struct api_request *request,
 
 static void set_secret_co(struct api_request *request)
 {
+	api_turn_co(request);
 	const struct config_object *object =
 		object_find(request, &object_hosts);
 	if (!object || !object_match(request, object))
@@ -139,6 +140,7 @@ static void set_secret_co(struct api_request *request)
 
 static void remove_secret_co(struct api_request *request)
 {
+	api_turn_co(request);
 	const struct config_object *object =
 		object_find(request, &object_hosts);
 	if (object && object_match(request, object))

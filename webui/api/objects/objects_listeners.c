@@ -150,6 +150,7 @@ static void attach_co(struct api_request *request)
 	const char *volume = api_parameter(request, "name");
 	char name[BLOCK_NAME_BYTES], prefix[64], at[PLACE_BYTES];
 	size_t place;
+	api_turn_co(request);
 	const struct config_object *object = source_volume(request);
 	if (!object)
 		return;
@@ -204,6 +205,7 @@ static void configure_co(struct api_request *request)
 {
 	char prefix[64];
 	size_t index;
+	api_turn_co(request);
 	const struct config_object *object = source_volume(request);
 	json_t *source = source_with(request, object, &index);
 	if (!source)
@@ -221,6 +223,7 @@ static void configure_co(struct api_request *request)
 static void detach_co(struct api_request *request)
 {
 	size_t index;
+	api_turn_co(request);
 	const struct config_object *object = source_volume(request);
 	json_t *source = source_with(request, object, &index);
 	if (!source)

@@ -174,6 +174,7 @@ static void get_co(struct api_request *request)
 
 static void set_co(struct api_request *request)
 {
+	api_turn_co(request);
 	const struct config_object *object = source_volume(request);
 	if (!object || !object_match(request, object))
 		return;
@@ -196,6 +197,7 @@ static void set_co(struct api_request *request)
 
 static void remove_co(struct api_request *request)
 {
+	api_turn_co(request);
 	const struct config_object *object = source_volume(request);
 	if (!object || !object_match(request, object))
 		return;

@@ -113,6 +113,7 @@ static void answer_source(struct api_request *request, const char *volume)
 static void replace_source_co(struct api_request *request)
 {
 	const char *name = api_parameter(request, "name");
+	api_turn_co(request);
 	const struct config_object *object = source_volume(request);
 	if (!object || !object_match(request, object))
 		return;
@@ -162,6 +163,7 @@ static void resize_co(struct api_request *request)
 	const char *name = api_parameter(request, "name");
 	json_t *size = json_object_get(request->body, "size");
 	bool may_shrink = false;
+	api_turn_co(request);
 	const struct config_object *object = source_volume(request);
 	if (!object || !body_has_only(request, "size shrink") ||
 		!body_may_bool(request, "shrink", &may_shrink))

@@ -358,6 +358,7 @@ static void create_co(struct api_request *request)
 		json_decref(value);
 		return;
 	}
+	api_turn_co(request);
 	struct object_edits *edits = new_volume(request, value);
 	if (!edits)
 		return;
@@ -384,6 +385,7 @@ static void delete_co(struct api_request *request)
 	char id[OBJECT_ID_BYTES];
 	if (!api_query_bool(request, "purge", false, &wants))
 		return;
+	api_turn_co(request);
 	const struct config_object *object =
 		object_find(request, &object_volumes);
 	if (!object)

@@ -14,6 +14,7 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "target/control/config/config.h"
 #include "webui/api/server/connection.h"
 #include "webui/api/server/events.h"
 #include "webui/api/server/keys.h"
@@ -99,6 +100,29 @@ bool api_query_bool(
 	return false;
 }
 
+/* -- one after the other ---------------------------------------------------- */
+
+void api_turn_co(struct api_request *request)
+{
+	if (api_in_turn(request))
+		return;
+	config_hold_co(request->parts->config);
+	api_call_of(request)->in_turn = true;
+}
+
+bool api_in_turn(const struct api_request *request)
+{
+	return api_call_of(request)->in_turn;
+}
+
+void api_turn_end(struct api_request *request)
+{
+	if (!api_in_turn(request))
+		return;
+	api_call_of(request)->in_turn = false;
+	config_release(request->parts->config);
+}
+
 /* -- what others hear ------------------------------------------------------- */
 
 void api_audit(struct api_request *request, const char *object, json_t *before,
@@ -135,6 +159,7 @@ static void free_call(struct api_call *call)
 	json_decref(call->audit_after);
 	api_answer_free(&call->answer);
 	free(call->uri);
+	free(call->if_match);
 	if (call->text) /* it may have held a password */
 		explicit_bzero(call->text, call->request.text_bytes);
 	free(call->text);
@@ -233,10 +258,20 @@ static bool check_query(struct api_call *call)
 	return api_query_bool(request, "dryRun", false, &request->dry_run);
 }
 
+static bool take_match(struct api_call *call, const char *given)
+{
+	call->request.if_match = call->if_match = strdup(given);
+	if (!call->if_match)
+		api_problem(&call->request, "busy", "out of memory");
+	return call->if_match;
+}
+
 static bool check_match(struct api_request *request)
 {
 	bool needs = request->route->flags & API_NEEDS_MATCH;
-	request->if_match = api_header(request, "If-Match");
+	const char *given = api_header(request, "If-Match");
+	if (given && !take_match(api_call_of(request), given))
+		return false;
 	if (request->if_match ? needs || !strcmp(request->if_match, "*")
 			      : !needs)
 		return true;
@@ -300,6 +335,7 @@ static void run_co(void *argument)
 	struct api_call *call = argument;
 	call->request.route->handle_co(&call->request);
 	assert(call->answer.status);
+	api_turn_end(&call->request);
 	end(call);
 }
 

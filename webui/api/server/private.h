@@ -121,6 +121,7 @@ struct api_call {
 	const char *method;
 	char *uri; /* raw */
 	char *text; /* the body, NULL: none */
+	char *if_match; /* the client may go before it is looked at */
 	struct parsed_target target; /* points into itself */
 	struct api_answer answer;
 	void *stream; /* the answer's, see there */
@@ -129,6 +130,7 @@ struct api_call {
 	json_t *audit_before, *audit_after;
 	struct config_witness witness;
 	const struct config_edit *witnessed; /* the change's first; NULL: all */
+	bool in_turn; /* nobody else changes the configuration */
 	bool audited; /* with the change itself */
 	int answers_as; /* see api_answers_as; 0: it was not said */
 	char answers_at[512];
