@@ -105,5 +105,8 @@ int block_extents_within_co(struct block_source *source,
 	struct block_lane *lane, unsigned flags, uint64_t offset_bytes,
 	uint64_t length_bytes, uint64_t patience_ns,
 	struct block_extents *answer);
+/* BLOCK_FLUSH, likewise. */
+int block_flush_within_co(struct block_source *source, struct block_lane *lane,
+	uint64_t patience_ns);
 
 #endif

@@ -196,25 +196,17 @@ static int back_old_co(struct back_run *run, struct err *err)
 		run->source, "old", &bottom, 1, &run->old, &taken, err);
 }
 
-static int back_flush_co(struct back_run *run, struct err *err)
+static int back_flush_co(
+	struct back_run *run, uint64_t patience_ns, struct err *err)
 {
-	struct block_info info = block_source_info(run->old, run->control);
-	int error = info.volatile_cache
-		? block_transfer_co(
-			  run->old, run->control, BLOCK_FLUSH, 0, 0, 0, NULL)
-		: 0;
-
-	return error ? err_set(err, -error,
-			       "what is there cannot be flushed, and would not "
-			       "be whole: %s",
-			       strerror(-error))
-		     : 0;
+	return spec_flush_within_co(
+		run->old, run->control, "what is there", patience_ns, err);
 }
 
 static int back_behind_gate_co(void *argument, struct err *err)
 {
 	struct back_run *run = argument;
-	int error = back_flush_co(run, err);
+	int error = back_flush_co(run, SPEC_GATE_FLUSH_NS, err);
 
 	if (error || !run->back->durable_co)
 		return error;
@@ -238,8 +230,8 @@ static int back_swap_co(struct back_run *run, struct err *err)
 	driver[now->count - 1] = run->fresh;
 	int error = block_stack_check(driver, now->count, err);
 	if (!error)
-		error = back_flush_co(
-			run, err); /* most of it before the gate */
+		error = back_flush_co(run, SPEC_ANSWER_NS,
+			err); /* most of it before the gate */
 	if (error)
 		return error;
 	change.next =

@@ -56,8 +56,15 @@ const char *spec_type_of(const struct doc *map);
 int spec_open_beside_co(const struct block_source *above,
 	struct block_driver *driver, struct err *err);
 
-/* So long one answer to what is allocated is waited for. */
+/* So long one answer is waited for: to what is allocated, to a flush that hosts do not
+ * wait for. */
 #define SPEC_ANSWER_NS (5ull * 1000 * 1000 * 1000)
+/* To one that they do: behind a gate, after one before it. */
+#define SPEC_GATE_FLUSH_NS (1000ull * 1000 * 1000)
+/* In a coroutine on `lane`: flushes what may be volatile in `source` before a change,
+ * at most so long: -ETIMEDOUT. `what` it is, for people: "the old image". */
+int spec_flush_within_co(struct block_source *source, struct block_lane *lane,
+	const char *what, uint64_t patience_ns, struct err *err);
 /* In a coroutine on `lane`: `each_co` of each extent of the range, in order; `flags`
  * BLOCK_LOCAL or 0. Ends with its first error, or with the source's: -ETIMEDOUT if that
  * does not answer. spec_extents_error says it in words. */

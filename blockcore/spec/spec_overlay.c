@@ -231,18 +231,11 @@ static int overlay_open_co(struct overlay_run *run, struct err *err)
 
 /* -- the swap ------------------------------------------------------------- */
 
-static int overlay_flush_co(struct overlay_run *run, struct err *err)
+static int overlay_flush_co(
+	struct overlay_run *run, uint64_t patience_ns, struct err *err)
 {
-	struct block_info info = block_source_info(run->base, run->control);
-	int error = info.volatile_cache
-		? block_transfer_co(
-			  run->base, run->control, BLOCK_FLUSH, 0, 0, 0, NULL)
-		: 0;
-
-	return error
-		? err_set(err, -error, "the old image cannot be flushed: %s",
-			  strerror(-error))
-		: 0;
+	return spec_flush_within_co(
+		run->base, run->control, "the old image", patience_ns, err);
 }
 
 static int overlay_gate_co(struct overlay_run *run, struct err *err);
@@ -257,7 +250,8 @@ static int overlay_behind_gate_co(void *argument, struct err *err)
 	if (group->closed < group->count)
 		return overlay_gate_co(&group->run[group->closed++], err);
 	for (unsigned i = 0; i < group->count && !error; i++)
-		error = overlay_flush_co(&group->run[i], err);
+		error = overlay_flush_co(
+			&group->run[i], SPEC_GATE_FLUSH_NS, err);
 	if (error || !overlays->durable_co)
 		return error;
 	return overlays->durable_co(overlays->argument, err);
@@ -289,7 +283,7 @@ static int overlay_next_co(struct overlay_run *run, struct err *err)
 	run->head[run->head_count++] = run->fresh;
 	int error = block_stack_check(run->head, run->head_count, err);
 	if (!error)
-		error = overlay_flush_co(run, err);
+		error = overlay_flush_co(run, SPEC_ANSWER_NS, err);
 	if (error)
 		return error;
 	run->next = block_stack_new(source, run->head, run->head_count,

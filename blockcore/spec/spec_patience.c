@@ -4,7 +4,9 @@
  * disk slow. In between hosts go on, for as long as they may have waited at least.
  */
 #include "blockcore/core/core.h"
+#include "blockcore/figures.h"
 #include "blockcore/spec.h"
+#include "blockcore/spec/spec_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,4 +48,22 @@ bool spec_try_again_co(struct block_source *source,
 	if (err)
 		*err = (struct err){0};
 	return true;
+}
+
+int spec_flush_within_co(struct block_source *source, struct block_lane *lane,
+	const char *what, uint64_t patience_ns, struct err *err)
+{
+	struct block_info info = block_source_info(source, lane);
+	int error = info.volatile_cache
+		? block_flush_within_co(source, lane, patience_ns)
+		: 0;
+
+	if (error == -ETIMEDOUT)
+		return err_set(err, ETIMEDOUT,
+			"%s has not been flushed within %llu s: look for a "
+			"fault that holds its I/O, or a disk that hangs",
+			what, (unsigned long long)(patience_ns / 1000000000));
+	return error ? err_set(err, -error, "%s cannot be flushed: %s", what,
+			       strerror(-error))
+		     : 0;
 }

@@ -271,7 +271,7 @@ static void unflushed_co(struct stack_rig *rig, void *argument)
 			err.code = 0;
 	}
 	CHECK_INT(err.code, EIO);
-	CHECK_ERR(&err, "would not be whole");
+	CHECK_ERR(&err, "what is there cannot be flushed");
 	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 2);
 	block_source_put_co(source);
 }

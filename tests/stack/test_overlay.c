@@ -434,11 +434,47 @@ static void not_durable_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(source);
 }
 
+/* A flush that takes too long, above or below the image: refused in time. */
+static void slow_flush_co(
+	struct stack_rig *rig, const char *document, const char *within)
+{
+	struct block_source *source = stack_rig_source_co(rig, document);
+	struct err err = {0};
+
+	CHECK_INT(stack_rig_stamp_co(rig, source, 1, 0), 0);
+	CHECK_INT(try_co(rig, source, OVERLAY, NULL, PATIENCE_NS, &err),
+		-ETIMEDOUT);
+	CHECK_ERR(&err, within);
+	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 1);
+	block_source_put_co(source);
+}
+
+#define SLOW(rule) \
+	"listeners: [{type: fault, name: f, rules: [{op: flush, " rule \
+	"}]}], protocol: {type: file, path: a.raw, size: 4M}"
+#define AFTER "after: 1, delay_us: 3000000"
+
+static void held_before_gate_co(struct stack_rig *rig, void *argument)
+{
+	(void)argument;
+	slow_flush_co(rig, "{" SLOW("hold: true") "}", "flushed within 5 s");
+}
+
+static void slow_behind_gate_co(struct stack_rig *rig, void *argument)
+{
+	(void)argument;
+	slow_flush_co(rig, "format: {type: raw, file: {" SLOW(AFTER) "}}",
+		"flushed within 1 s");
+}
+
 /* On threads, and in the simulator, where every interleaving is repeatable. */
 #define ROW(body) \
 	STACK_RIG_CASE(body, threads, .world = "threads", .lanes = LANES), \
 		STACK_RIG_CASE(body, simulated, .world = "simulated", \
 			.lanes = LANES, .seed = 7)
+
+#define LATE(body) /* seconds take no time there */ \
+	STACK_RIG_CASE(body, simulated, .world = "simulated", .lanes = LANES)
 
 int main(void)
 {
@@ -456,6 +492,8 @@ int main(void)
 		ROW(depth_co),
 		ROW(deadline_co),
 		ROW(not_durable_co),
+		LATE(held_before_gate_co),
+		LATE(slow_behind_gate_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
