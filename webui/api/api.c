@@ -7,12 +7,12 @@
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "target/control/jobs/resyncs.h"
 #include "target/control/snapshots/snapshot_intents.h"
 #include "target/control/snapshots/snapshot_space.h"
 #include "target/control/unix_time.h"
 #include "target/reactor/reactor.h"
-#include "webui/api/jobs/jobs.h"
-#include "webui/api/jobs/resyncs.h"
+#include "webui/api/jobs/jobs_api.h"
 #include "webui/api/live/audit_events.h"
 #include "webui/api/live/faults.h"
 #include "webui/api/live/live.h"
@@ -42,6 +42,7 @@ static void free_api(struct api *api)
 	api_streams_free(api->streams);
 	api_events_free(api->events);
 	api_keys_free(api->keys);
+	jobs_free(api->jobs);
 	json_decref(api->space);
 	free(api);
 }
@@ -62,10 +63,10 @@ static int open_api_co(struct api *api, struct err *err)
 	api->audit_events = audit_events_new(api, err);
 	if (!api->audit_events)
 		return err_wrap(err, "audit");
-	api->jobs = api_jobs_new(api, err);
+	api->jobs = jobs_new(&api->parts, &api->sink, &api->jobs_watcher, err);
 	if (!api->jobs)
 		return err_wrap(err, "jobs");
-	api->resyncs = api_resyncs_new(api, err);
+	api->resyncs = resyncs_new(api->jobs, err);
 	if (!api->resyncs)
 		return err_wrap(err, "mirrors");
 	api->faults = api_faults_new(api, err);
@@ -102,14 +103,15 @@ static int start_co(
 	api->parts = *parts;
 	api->loop = reactor_loop(parts->control);
 	api->sink.emit = emit;
+	api->jobs_watcher.told = api_job_told;
 	api->started_ms = unix_now_ms();
 	LIST_INIT(&api->calls);
 	if (getentropy(&api->id_salt, sizeof api->id_salt))
 		api->id_salt = (uint32_t)api->started_ms;
 	int failed = open_api_co(api, err);
 	if (failed) {
-		api_resyncs_stop_co(api->resyncs);
-		api_jobs_stop_co(api->jobs);
+		resyncs_stop_co(api->resyncs);
+		jobs_stop_co(api->jobs);
 		api_faults_stop_co(api->faults);
 		api_schedules_stop_co(api->schedules);
 		snapshot_spaces_stop_co(api->snapshot_spaces);
@@ -130,10 +132,9 @@ static void stop_co(void *face)
 	api->closing = true;
 	api_space_watch(api, false);
 	live_events_watch(api, false);
-	api_resyncs_stop_co(api->resyncs);
+	resyncs_stop_co(api->resyncs);
 	api->resyncs = NULL;
-	api_jobs_stop_co(api->jobs);
-	api->jobs = NULL;
+	jobs_stop_co(api->jobs);
 	if (api->running) {
 		api->stopping = co_self();
 		co_yield ();

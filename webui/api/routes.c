@@ -3,7 +3,7 @@
  * Every operation there is: the arrays of the files of handlers, and how the row
  * of a request is found; and every check of the doctor.
  */
-#include "webui/api/jobs/jobs.h"
+#include "webui/api/jobs/jobs_api.h"
 #include "webui/api/server/check.h"
 #include "webui/api/server/private.h"
 

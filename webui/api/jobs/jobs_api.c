@@ -2,12 +2,12 @@
 /*
  * Handlers of jobs.
  */
+#include "webui/api/jobs/jobs_api.h"
+#include "blockcore/base/list.h"
 #include "blockcore/base/opts.h"
 #include "blockcore/spec.h"
 #include "target/control/appliance/appliance.h"
 #include "target/volume/view.h"
-#include "webui/api/jobs/jobs.h"
-#include "webui/api/jobs/jobs_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,16 +24,16 @@ static json_t *time_or_null(int64_t ms)
 	return ms ? api_time(ms) : json_null();
 }
 
-static json_t *options_json(const struct api_job_record *record)
+static json_t *options_json(const struct kept_job_record *record)
 {
 	json_t *options =
 		*record->options ? json_loads(record->options, 0, NULL) : NULL;
 	return options ? options : json_object();
 }
 
-json_t *api_job_json(const struct api_job *job)
+json_t *api_job_json(const struct kept_job *job)
 {
-	const struct api_job_record *r = &job->record;
+	const struct kept_job_record *r = &job->record;
 	struct job_progress progress = {.done = r->done_bytes,
 		.total = r->total_bytes,
 		.left_s = UINT64_MAX};
@@ -43,7 +43,7 @@ json_t *api_job_json(const struct api_job *job)
 	return json_pack("{sI, ss, ss, so, ss, sI, sI, sI, sI, so, so, so, ss, "
 			 "ss?, ss?, sI}",
 		"id", (json_int_t)r->id, "volume", r->volume, "kind", r->kind,
-		"options", options_json(r), "state", api_job_states[r->state],
+		"options", options_json(r), "state", kept_job_states[r->state],
 		"done_bytes", (json_int_t)progress.done, "total_bytes",
 		(json_int_t)progress.total, "rate_bytes_s",
 		(json_int_t)progress.rate_bytes_s, "rate_bytes",
@@ -55,12 +55,17 @@ json_t *api_job_json(const struct api_job *job)
 		"generation", (json_int_t)r->generation);
 }
 
+void api_job_told(struct jobs_watcher *watcher, const struct kept_job *job,
+	const char *type)
+{
+	api_emit(container_of(watcher, struct api, jobs_watcher), "jobs", type,
+		api_job_json(job));
+}
+
 json_t *api_jobs_stats(struct api *api)
 {
-	const struct api_job *job;
+	const struct kept_job *job;
 	json_t *list = json_array();
-	if (!api->jobs) /* the daemon is stopping */
-		return list;
 	TAILQ_FOREACH (job, &api->jobs->list, link) {
 		struct job_progress p;
 		if (!job->job)
@@ -78,14 +83,14 @@ json_t *api_jobs_stats(struct api *api)
 
 /* -- reading ---------------------------------------------------------------- */
 
-struct api_job *api_job_of(struct api_request *request)
+struct kept_job *api_job_of(struct api_request *request)
 {
 	const char *text = api_parameter(request, "id");
 	char *end;
 	uint64_t id = strtoull(text, &end, 10);
-	struct api_job *job = *end || *text < '0' || *text > '9'
+	struct kept_job *job = *end || *text < '0' || *text > '9'
 		? NULL
-		: api_job_find(request->api->jobs, id);
+		: jobs_find(request->api->jobs, id);
 	if (!job)
 		api_problem(
 			request, "not-found", "there is no job %.32s", text);
@@ -94,7 +99,7 @@ struct api_job *api_job_of(struct api_request *request)
 
 static bool is_state(const char *name)
 {
-	for (const char *const *state = api_job_states; *state; state++) {
+	for (const char *const *state = kept_job_states; *state; state++) {
 		if (!strcmp(*state, name))
 			return true;
 	}
@@ -106,7 +111,7 @@ static void list_co(struct api_request *request)
 	const char *volume = api_query(request, "volume");
 	const char *state = api_query(request, "state");
 	struct api_page page;
-	const struct api_job *job;
+	const struct kept_job *job;
 	if (state && !is_state(state)) {
 		api_problem(request, "syntax", "there is no state \"%.32s\"",
 			state);
@@ -120,7 +125,7 @@ static void list_co(struct api_request *request)
 		if ((volume && strcmp(volume, job->record.volume) != 0) ||
 			(state &&
 				strcmp(state,
-					api_job_states[job->record.state]) !=
+					kept_job_states[job->record.state]) !=
 					0))
 			continue;
 		if (api_page_wants(&page, key))
@@ -129,7 +134,7 @@ static void list_co(struct api_request *request)
 	api_page_answer(request, &page);
 }
 
-void api_job_answer(struct api_request *request, const struct api_job *job)
+void api_job_answer(struct api_request *request, const struct kept_job *job)
 {
 	char tag[24];
 	snprintf(tag, sizeof tag, "%" PRIu64, job->record.generation);
@@ -140,11 +145,11 @@ void api_job_answer(struct api_request *request, const struct api_job *job)
 static void get_co(struct api_request *request)
 {
 	uint64_t seconds;
-	struct api_job *job = api_job_of(request);
+	struct kept_job *job = api_job_of(request);
 	if (!job ||
 		!api_query_uint(request, "wait", 0, WAIT_MAX_S, 0, &seconds))
 		return;
-	api_job_wait_co(job, seconds);
+	kept_job_wait_co(job, seconds);
 	api_job_answer(request, job);
 }
 
@@ -190,7 +195,7 @@ static const struct opt_spec start_specs[] = {
 
 static const struct job_kind *kind_of(const struct start_options *o)
 {
-	return api_job_kind(o->kind);
+	return jobs_kind(o->kind);
 }
 
 /* A job would say so when it runs; who asks hears it at once. `names`: it may be one of a
@@ -254,12 +259,12 @@ static char *print_options(const struct doc *options)
 	return text;
 }
 
-static struct api_job *make_job(
+static struct kept_job *make_job(
 	struct api_request *request, const struct start_options *o)
 {
 	char *options = print_options(o->options);
-	struct api_job *job = options
-		? api_job_make(request->api->jobs, o->kind, o->volume, options,
+	struct kept_job *job = options
+		? jobs_make(request->api->jobs, o->kind, o->volume, options,
 			  request->who.name)
 		: NULL;
 	free(options);
@@ -333,7 +338,7 @@ static bool may_repair(
 }
 
 static void name_in_way(
-	struct api_request *request, const struct api_job *other)
+	struct api_request *request, const struct kept_job *other)
 {
 	char text[32];
 	snprintf(text, sizeof text, "job %" PRIu64, other->record.id);
@@ -344,18 +349,33 @@ static void name_in_way(
 static bool may_begin_co(
 	struct api_request *request, const struct start_options *o)
 {
-	struct api *api = request->api;
-	const struct api_job *other =
-		api_job_in_way(api->jobs, o->kind, o->volume);
+	const struct jobs *jobs = request->api->jobs;
+	const struct kept_job *other = jobs_in_way(jobs, o->kind, o->volume);
 	struct err err = {0};
-	int failed = other ? api_job_check_alone(api, o->kind, o->volume, &err)
-			   : api_job_check_space_co(
-				     api, o->kind, o->volume, o->options, &err);
+	int failed = other ? jobs_check_alone(jobs, o->kind, o->volume, &err)
+			   : jobs_check_space_co(jobs, o->kind, o->volume,
+				     o->options, &err);
 	if (failed)
 		api_fail(request, &err);
 	if (other)
 		name_in_way(request, other);
 	return !failed;
+}
+
+/* Who asks, and wants no second job if he asks again (Idempotency-Key). */
+struct asker {
+	struct job_asker asker;
+	struct api_request *request;
+};
+
+static int asked(struct job_asker *asker, uint64_t id, struct err *err)
+{
+	struct api_request *request =
+		container_of(asker, struct asker, asker)->request;
+	char place[64] = "";
+	if (id)
+		snprintf(place, sizeof place, "/api/v1/jobs/%" PRIu64, id);
+	return api_key_done(request, id ? 202 : 0, place, err);
 }
 
 /* Starts it, or says what it would do. */
@@ -369,13 +389,14 @@ static void begin_co(struct api_request *request, const struct start_options *o)
 	}
 	if (!may_begin_co(request, o))
 		return;
-	struct api_job *job = make_job(request, o);
+	struct kept_job *job = make_job(request, o);
 	if (!job) {
 		api_problem(request, "busy", "out of memory");
 		return;
 	}
-	job->asked_by = request;
-	if (api_job_start_co(job, &err)) {
+	struct asker asker = {.asker.asked = asked, .request = request};
+	job->asker = &asker.asker;
+	if (kept_job_start_co(job, &err)) {
 		api_fail(request, &err);
 		return;
 	}

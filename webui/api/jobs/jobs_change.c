@@ -3,41 +3,21 @@
  * A job that runs or waits: paused, resumed, slowed, cancelled.
  */
 #include "blockcore/base/opts.h"
-#include "webui/api/jobs/jobs_private.h"
+#include "webui/api/jobs/jobs_api.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-static bool refuse_ended(struct api_request *request, const struct api_job *job)
+static bool refuse_ended(
+	struct api_request *request, const struct kept_job *job)
 {
-	if (!api_job_ended(job))
+	if (!kept_job_ended(job))
 		return false;
 	api_problem(request, "conflict", "job %" PRIu64 " has ended: %s",
-		job->record.id, api_job_states[job->record.state]);
+		job->record.id, kept_job_states[job->record.state]);
 	return true;
-}
-
-/* The state that it has then; one that is being cancelled stays so. */
-static enum api_job_state state_if(const struct api_job *job, bool paused)
-{
-	if (job->record.state == API_JOB_CANCELLING)
-		return API_JOB_CANCELLING;
-	if (paused)
-		return API_JOB_PAUSED;
-	return job->job ? API_JOB_RUNNING : API_JOB_QUEUED;
-}
-
-static void set_paused(struct api_job *job, bool paused)
-{
-	if (job->record.state == API_JOB_CANCELLING)
-		return;
-	if (job->job && paused)
-		job_pause(job->job);
-	else if (job->job)
-		job_resume(job->job);
-	job->record.state = state_if(job, paused);
 }
 
 /* NULL: it is not said. */
@@ -75,7 +55,7 @@ static int read_wanted(
 }
 
 /* Both are taken over; `before` may be NULL. */
-static void audit(struct api_request *request, const struct api_job *job,
+static void audit(struct api_request *request, const struct kept_job *job,
 	json_t *before, json_t *after)
 {
 	char object[32];
@@ -83,24 +63,22 @@ static void audit(struct api_request *request, const struct api_job *job,
 	api_audit(request, object, before, after);
 }
 
-static void change(struct api_request *request, struct api_job *job,
+static void change(struct api_request *request, struct kept_job *job,
 	const struct wanted *wanted)
 {
 	json_t *before = api_job_json(job);
 	if (wanted->sets_paused)
-		set_paused(job, wanted->paused);
+		kept_job_pause(job, wanted->paused);
 	if (wanted->sets_rate)
-		job->record.rate_bytes = wanted->rate_bytes;
-	if (wanted->sets_rate && job->job)
-		job_set_rate(job->job, wanted->rate_bytes);
-	api_job_save(job);
-	api_job_tell(job, api_job_states[job->record.state]);
+		kept_job_set_rate(job, wanted->rate_bytes);
+	kept_job_save(job);
+	kept_job_tell(job, kept_job_states[job->record.state]);
 	audit(request, job, before, api_job_json(job));
 	api_job_answer(request, job);
 }
 
 /* Hosts notice nothing of what a job is told, but what it takes of the disks. */
-static void plan(struct api_request *request, const struct api_job *job,
+static void plan(struct api_request *request, const struct kept_job *job,
 	json_t *after, const char *text)
 {
 	char object[32], id[24];
@@ -115,14 +93,14 @@ static void plan(struct api_request *request, const struct api_job *job,
 			"none", "text", text, "sessions", "hosts"));
 }
 
-static void plan_change(struct api_request *request, const struct api_job *job,
+static void plan_change(struct api_request *request, const struct kept_job *job,
 	const struct wanted *wanted)
 {
 	json_t *after = api_job_json(job);
 	if (wanted->sets_paused)
 		json_object_set_new(after, "state",
-			json_string(
-				api_job_states[state_if(job, wanted->paused)]));
+			json_string(kept_job_states[kept_job_state_if(
+				job, wanted->paused)]));
 	if (wanted->sets_rate)
 		json_object_set_new(after, "rate_bytes",
 			json_integer((json_int_t)wanted->rate_bytes));
@@ -137,7 +115,7 @@ void api_job_change_co(struct api_request *request)
 	char tag[24];
 	struct err err = {0};
 	struct wanted wanted;
-	struct api_job *job = api_job_of(request);
+	struct kept_job *job = api_job_of(request);
 	if (!job)
 		return;
 	snprintf(tag, sizeof tag, "%" PRIu64, job->record.generation);
@@ -156,18 +134,18 @@ void api_job_change_co(struct api_request *request)
 
 void api_job_cancel_co(struct api_request *request)
 {
-	struct api_job *job = api_job_of(request);
+	struct kept_job *job = api_job_of(request);
 	if (!job || refuse_ended(request, job))
 		return;
 	if (request->dry_run) {
 		json_t *after = api_job_json(job);
 		json_object_set_new(after, "state",
-			json_string(api_job_states[API_JOB_CANCELLING]));
+			json_string(kept_job_states[KEPT_JOB_CANCELLING]));
 		plan(request, job, after,
 			"it ends soon, and leaves what it has done so far");
 		return;
 	}
-	api_job_cancel(job);
+	kept_job_cancel(job);
 	json_t *json = api_job_json(job);
 	audit(request, job, NULL, json_incref(json));
 	api_answer(request, 202, json);

@@ -2,15 +2,15 @@
 /*
  * The doctor looks at jobs that have failed lately.
  */
-#include "webui/api/jobs/jobs_private.h"
+#include "webui/api/jobs/jobs_api.h"
 #include "webui/api/server/check.h"
 
 #define LATELY_MS (24ll * 3600 * 1000)
 
 /* The next try of the same has made it good. */
-static bool is_made_good(const struct api_job *job)
+static bool is_made_good(const struct kept_job *job)
 {
-	const struct api_job *later = job;
+	const struct kept_job *later = job;
 	while ((later = TAILQ_NEXT(later, link))) {
 		if (!strcmp(later->record.volume, job->record.volume) &&
 			!strcmp(later->record.kind, job->record.kind))
@@ -21,11 +21,11 @@ static bool is_made_good(const struct api_job *job)
 
 static void check_jobs(const struct api *api, struct check_finding *finding)
 {
-	const struct api_job *job, *last = NULL;
+	const struct kept_job *job, *last = NULL;
 	int64_t since = api_now_ms() - LATELY_MS;
 	unsigned failed = 0;
 	TAILQ_FOREACH (job, &api->jobs->list, link) {
-		if (job->record.state != API_JOB_FAILED ||
+		if (job->record.state != KEPT_JOB_FAILED ||
 			job->record.ended_ms < since || is_made_good(job))
 			continue;
 		failed++;

@@ -16,10 +16,10 @@
  *     What others need stays, whoever asks.
  */
 #include "blockcore/spec.h"
+#include "target/control/jobs/snapshot_merge.h"
 #include "target/control/snapshots/snapshot_locks.h"
 #include "target/control/snapshots/snapshot_records.h"
-#include "webui/api/jobs/jobs_private.h"
-#include "webui/api/jobs/snapshot_merge.h"
+#include "webui/api/jobs/jobs_api.h"
 #include "webui/api/objects/snapshots.h"
 
 #include <errno.h>
@@ -42,8 +42,8 @@ static void forget_branch_co(struct api_request *request,
 	}
 	object_edit_of(edits, volume, value);
 	if (object_change_co(request, edits, "lost a snapshot", "", id)) {
-		snapshot_files_remove_co(
-			request->api, api_parameter(request, "name"), files);
+		snapshot_files_remove_co(request->parts, request->api->loop,
+			api_parameter(request, "name"), files);
 		snapshot_announce(request, "snapshot_deleted", name);
 		api_answer_empty(request);
 	}
@@ -86,7 +86,8 @@ static void delete_external_co(
 		delete_branch_co(request, object, snapshot);
 		return;
 	}
-	if (snapshot_merge_find(request->api, volume, image, &merge, &err)) {
+	if (snapshot_merge_find(
+		    request->api->jobs, volume, image, &merge, &err)) {
 		api_fail(request, &err);
 		return;
 	}

@@ -5,9 +5,9 @@
  */
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
+#include "target/control/jobs/jobs.h"
+#include "target/control/jobs/snapshot_merge.h"
 #include "target/control/snapshots/snapshot_records.h"
-#include "webui/api/jobs/jobs_private.h"
-#include "webui/api/jobs/snapshot_merge.h"
 #include "webui/api/objects/snapshots.h"
 #include "webui/api/schedules/schedules.h"
 
@@ -85,10 +85,10 @@ bool schedule_has_merges(const struct api_schedule *schedule)
 
 /* -- jobs ------------------------------------------------------------------------- */
 
-static const struct api_job *job_of(
+static const struct kept_job *job_of(
 	const struct api_schedules *schedules, uint64_t id)
 {
-	return id ? api_job_find(schedules->api->jobs, id) : NULL;
+	return id ? jobs_find(schedules->api->jobs, id) : NULL;
 }
 
 /* The volume is there, and no job is waited for. */
@@ -97,16 +97,16 @@ static bool is_due(const struct api_schedules *schedules,
 {
 	const struct volume *volume = appliance_find_volume(
 		schedules->api->parts.appliance, follow->volume);
-	const struct api_job *job = job_of(schedules, follow->job);
+	const struct kept_job *job = job_of(schedules, follow->job);
 	return volume && atomic_load(&volume->source) &&
-		(!job || api_job_ended(job));
+		(!job || kept_job_ended(job));
 }
 
 static void note_failed(
-	struct schedule_follow *follow, const struct api_job *job)
+	struct schedule_follow *follow, const struct kept_job *job)
 {
 	char text[ERR_TEXT_BYTES + 80];
-	bool cancelled = job->record.state == API_JOB_CANCELLED;
+	bool cancelled = job->record.state == KEPT_JOB_CANCELLED;
 	snprintf(text, sizeof text,
 		"job %" PRIu64 " (%s), which was to merge it, %s%s",
 		job->record.id, job->record.kind,
@@ -123,11 +123,11 @@ void schedule_merge_settle(struct api_schedules *schedules,
 	struct api_schedule *schedule, const char *volume)
 {
 	struct schedule_follow *follow = schedule_follow_of(schedule, volume);
-	const struct api_job *job =
+	const struct kept_job *job =
 		follow ? job_of(schedules, follow->job) : NULL;
-	if (!follow || (job && !api_job_ended(job)))
+	if (!follow || (job && !kept_job_ended(job)))
 		return;
-	if (job && *follow->snapshot && job->record.state == API_JOB_DONE)
+	if (job && *follow->snapshot && job->record.state == KEPT_JOB_DONE)
 		schedule_tell_gone(
 			schedules, schedule, follow->volume, follow->snapshot);
 	else if (job && *follow->snapshot)
@@ -153,10 +153,10 @@ static bool has_own_job(
 	const struct api_schedules *schedules, const struct schedule *plan)
 {
 	for (unsigned i = 0; i < plan->volumes; i++) {
-		const struct api_job *job =
-			api_job_holder(schedules->api->jobs, plan->volume[i]);
-		if (job && job->record.state == API_JOB_RUNNING &&
-			!strcmp(job->record.user, API_JOB_OWN_USER))
+		const struct kept_job *job =
+			jobs_holder(schedules->api->jobs, plan->volume[i]);
+		if (job && job->record.state == KEPT_JOB_RUNNING &&
+			!strcmp(job->record.user, KEPT_JOB_OWN_USER))
 			return true;
 	}
 	return false;
@@ -197,7 +197,8 @@ static int remove_branch_co(struct api_schedules *schedules,
 	if (!failed) {
 		object_emit(&schedules->api->sink, &outcome);
 		config_outcome_free(&outcome);
-		snapshot_files_remove_co(schedules->api, name, files);
+		snapshot_files_remove_co(&schedules->api->parts,
+			schedules->api->loop, name, files);
 	}
 	json_decref(value);
 	json_decref(files);
@@ -210,12 +211,12 @@ static enum schedule_merge_end begin_merge_co(struct api_schedules *schedules,
 {
 	struct snapshot_merge merge;
 	uint64_t id = 0;
-	int failed = snapshot_merge_find(schedules->api, volume,
+	int failed = snapshot_merge_find(schedules->api->jobs, volume,
 		source_text(snapshot, "image"), &merge, err);
 	if (failed)
 		return SCHEDULE_MERGE_STAYS;
-	failed = api_job_own_co(
-		schedules->api, merge.kind, volume, merge.options, &id, err);
+	failed = jobs_begin_own_co(schedules->api->jobs, merge.kind, volume,
+		merge.options, &id, err);
 	json_decref(merge.options);
 	if (failed)
 		return SCHEDULE_MERGE_STAYS;
@@ -229,8 +230,7 @@ static enum schedule_merge_end begin_merge_co(struct api_schedules *schedules,
 static bool must_wait(struct api_schedules *schedules,
 	struct api_schedule *schedule, const char *volume, struct err *err)
 {
-	const struct api_job *job =
-		api_job_holder(schedules->api->jobs, volume);
+	const struct kept_job *job = jobs_holder(schedules->api->jobs, volume);
 	if (job)
 		err_set(err, EBUSY,
 			"job %" PRIu64

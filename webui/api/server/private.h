@@ -19,6 +19,7 @@
 #include "blockcore/loop.h"
 #include "target/control/appliance/appliance_space.h"
 #include "target/control/event_sink.h"
+#include "target/control/jobs/jobs.h"
 #include "target/control/trust/trust.h"
 #include "webui/api/handler.h"
 #include "webui/api/server/counters.h"
@@ -51,11 +52,11 @@ struct api_streams;
 struct api_key;
 struct lingers;
 struct api_keys;
-struct api_jobs;
+struct jobs;
 struct api_faults;
 struct api_schedules;
 struct snapshot_spaces;
-struct api_resyncs;
+struct resyncs;
 
 struct api {
 	struct daemon_parts parts;
@@ -72,15 +73,13 @@ struct api {
 	struct audit_events *audit_events;
 	struct api_streams *streams;
 	struct api_keys *keys;
-	struct api_jobs *jobs;
-	/* The number of the job that has the volume to itself; 0: none. NULL: there
-	 * are no jobs. */
-	uint64_t (*job_holder)(const struct api *api, const char *volume);
+	struct jobs *jobs;
+	struct jobs_watcher jobs_watcher; /* jobs_api.c */
 	struct api_counters counters;
 	struct api_faults *faults;
 	struct api_schedules *schedules;
 	struct snapshot_spaces *snapshot_spaces;
-	struct api_resyncs *resyncs;
+	struct resyncs *resyncs;
 	json_t *space; /* of volumes, see space.h */
 	struct appliance_space_watcher space_watcher;
 	struct appliance_notice_watcher notice_watcher; /* live_events.c */

@@ -225,7 +225,7 @@ static json_t *allowed_of(const struct err *err)
 
 bool api_hold_job(const struct api *api, const char *volume, json_t *held_by)
 {
-	uint64_t id = api->job_holder ? api->job_holder(api, volume) : 0;
+	uint64_t id = api->jobs ? jobs_holder_id(api->jobs, volume) : 0;
 	char text[32];
 	snprintf(text, sizeof text, "job %" PRIu64, id);
 	return id && !json_array_append_new(held_by, json_string(text));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "webui/api/jobs/job_store.h"
+#include "target/control/jobs/job_store.h"
 
 #include "blockcore/base/log.h"
 #include "target/control/database.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *print(const struct api_job_record *r)
+static char *print(const struct kept_job_record *r)
 {
 	json_t *json = json_pack(
 		"{sI, ss, ss, ss, ss, si, sI, sI, sI, sI, sI, sI, sI, ss, ss}",
@@ -29,8 +29,8 @@ static char *print(const struct api_job_record *r)
 	return text;
 }
 
-int api_job_store_save(struct state *state, const struct api_job_record *record,
-	struct err *err)
+int kept_job_store_save(struct state *state,
+	const struct kept_job_record *record, struct err *err)
 {
 	struct statement s;
 	char id[24], *text = print(record);
@@ -47,7 +47,7 @@ int api_job_store_save(struct state *state, const struct api_job_record *record,
 	return failed;
 }
 
-void api_job_store_remove(struct state *state, uint64_t id)
+void kept_job_store_remove(struct state *state, uint64_t id)
 {
 	struct statement s;
 	struct err err = {0};
@@ -74,7 +74,7 @@ static int64_t number_of(const json_t *json, const char *name)
 	return json_integer_value(json_object_get(json, name));
 }
 
-static void read_record(struct api_job_record *r, const json_t *json)
+static void read_record(struct kept_job_record *r, const json_t *json)
 {
 	int64_t state = number_of(json, "state");
 	snprintf(r->volume, sizeof r->volume, "%s", text_of(json, "volume"));
@@ -83,9 +83,9 @@ static void read_record(struct api_job_record *r, const json_t *json)
 	snprintf(r->error, sizeof r->error, "%s", text_of(json, "error"));
 	snprintf(r->note, sizeof r->note, "%s", text_of(json, "note"));
 	r->options = strdup(text_of(json, "options"));
-	r->state = state >= 0 && state <= API_JOB_CANCELLED
-		? (enum api_job_state)state
-		: API_JOB_FAILED;
+	r->state = state >= 0 && state <= KEPT_JOB_CANCELLED
+		? (enum kept_job_state)state
+		: KEPT_JOB_FAILED;
 	r->generation = (uint64_t)number_of(json, "generation");
 	r->cursor = (uint64_t)number_of(json, "cursor");
 	r->done_bytes = (uint64_t)number_of(json, "done");
@@ -96,8 +96,8 @@ static void read_record(struct api_job_record *r, const json_t *json)
 	r->ended_ms = number_of(json, "ended");
 }
 
-int api_job_store_load(struct state *state,
-	int (*found)(struct api_job_record *record, void *argument),
+int kept_job_store_load(struct state *state,
+	int (*found)(struct kept_job_record *record, void *argument),
 	void *argument, struct err *err)
 {
 	struct statement s;
@@ -105,7 +105,7 @@ int api_job_store_load(struct state *state,
 	statement_begin(&s, state_database(state),
 		"SELECT id, json FROM job ORDER BY id");
 	while (!failed && statement_row(&s)) {
-		struct api_job_record record = {
+		struct kept_job_record record = {
 			.id = (uint64_t)sqlite3_column_int64(s.stmt, 0)};
 		json_t *json = json_loads(
 			(const char *)sqlite3_column_text(s.stmt, 1), 0, NULL);

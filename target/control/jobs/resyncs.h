@@ -17,19 +17,21 @@
  *     other the latest is kept: nothing floods the list of jobs.
  *  3. What is known of a mirror is forgotten when its volume is offline or gone; a
  *     mirror that is not in sync when it is seen first is news.
+ *
+ * Control thread.
  */
-#ifndef WEBUI_API_JOBS_RESYNCS_H
-#define WEBUI_API_JOBS_RESYNCS_H
+#ifndef TARGET_CONTROL_JOBS_RESYNCS_H
+#define TARGET_CONTROL_JOBS_RESYNCS_H
 
-#include "webui/api/server/private.h"
+#include "target/control/jobs/jobs.h"
 
 #define RESYNCS_LOOK_S 1u /* and the first try's delay, which doubles */
 
-struct api_resyncs;
+struct resyncs;
 
-/* NULL with *err. */
-struct api_resyncs *api_resyncs_new(struct api *api, struct err *err);
-/* Before jobs stop. */
-void api_resyncs_stop_co(struct api_resyncs *resyncs);
+/* For those that run of what `jobs` has, which is borrowed. NULL with *err. */
+struct resyncs *resyncs_new(struct jobs *jobs, struct err *err);
+/* Before jobs stop; frees it. NULL is fine. */
+void resyncs_stop_co(struct resyncs *resyncs);
 
 #endif

@@ -10,24 +10,25 @@
 #include "blockcore/base/list.h"
 #include "target/control/appliance/volume_purge.h"
 #include "target/control/database.h"
+#include "target/control/jobs/jobs_private.h"
 #include "target/control/snapshots/snapshot_locks.h"
 #include "target/control/state.h"
-#include "webui/api/jobs/jobs_private.h"
+#include "target/control/unix_time.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static struct api_jobs *jobs_of(struct pivots_watcher *watcher)
+static struct jobs *jobs_of(struct pivots_watcher *watcher)
 {
-	return container_of(watcher, struct api_jobs, pivots);
+	return container_of(watcher, struct jobs, pivots);
 }
 
 /* NULL: one that nobody asked for over this interface. */
-static struct api_job *find_running(
-	struct api_jobs *self, const struct job *running)
+static struct kept_job *find_running(
+	struct jobs *self, const struct job *running)
 {
-	struct api_job *job;
+	struct kept_job *job;
 	TAILQ_FOREACH (job, &self->list, link) {
 		if (job->job == running)
 			return job;
@@ -38,15 +39,15 @@ static struct api_job *find_running(
 static int begun(struct pivots_watcher *watcher, struct job *running,
 	uint64_t cursor, struct err *err)
 {
-	struct api_jobs *self = jobs_of(watcher);
-	struct api_job *job = find_running(self, running);
+	struct jobs *self = jobs_of(watcher);
+	struct kept_job *job = find_running(self, running);
 	if (!job)
 		return 0;
 	job->record.cursor = cursor;
-	return api_job_store_save(self->api->parts.state, &job->record, err);
+	return kept_job_store_save(self->parts->state, &job->record, err);
 }
 
-char *api_job_leftover(const struct api_job *job)
+char *kept_job_leftover(const struct kept_job *job)
 {
 	json_t *options = *job->record.options
 		? json_loads(job->record.options, 0, NULL)
@@ -60,31 +61,31 @@ char *api_job_leftover(const struct api_job *job)
 	return path;
 }
 
-void api_job_tidy_co(struct api_job *job)
+void kept_job_tidy_co(struct kept_job *job)
 {
-	char *path = api_job_leftover(job);
-	struct api *api = job->all->api;
+	char *path = kept_job_leftover(job);
+	const struct jobs *jobs = job->all;
 	if (path)
 		volume_purge_image_co(
-			&api->parts, api->loop, job->record.volume, path);
+			jobs->parts, jobs->loop, job->record.volume, path);
 	free(path);
 }
 
 /* The record of its end; the job itself ends when its gate is open. */
-static int record_end(struct api_jobs *self, struct api_job *job,
+static int record_end(struct jobs *self, struct kept_job *job,
 	const struct job *running, struct err *err)
 {
 	struct job_progress progress;
-	struct api_job_record done = job->record;
-	char *path = api_job_leftover(job);
+	struct kept_job_record done = job->record;
+	char *path = kept_job_leftover(job);
 	job_get_progress(running, &progress);
-	done.state = path ? API_JOB_RUNNING : API_JOB_DONE;
-	done.cursor = path ? API_JOB_TIDIES : progress.cursor;
+	done.state = path ? KEPT_JOB_RUNNING : KEPT_JOB_DONE;
+	done.cursor = path ? KEPT_JOB_TIDIES : progress.cursor;
 	done.done_bytes = progress.done;
 	done.total_bytes = progress.total;
-	done.ended_ms = path ? 0 : api_now_ms();
+	done.ended_ms = path ? 0 : unix_now_ms();
 	free(path);
-	int failed = api_job_store_save(self->api->parts.state, &done, err);
+	int failed = kept_job_store_save(self->parts->state, &done, err);
 	job->recorded = !failed; /* nothing else is written over it */
 	return failed;
 }
@@ -92,49 +93,46 @@ static int record_end(struct api_jobs *self, struct api_job *job,
 static int record(struct pivots_watcher *watcher, struct job *running,
 	const struct pivots_merge *merge, struct err *err)
 {
-	struct api_jobs *self = jobs_of(watcher);
-	struct api_job *job = find_running(self, running);
+	struct jobs *self = jobs_of(watcher);
+	struct kept_job *job = find_running(self, running);
 	int failed = 0;
 	if (merge->from && merge->to && strcmp(merge->from, merge->to) != 0)
 		failed = snapshot_lock_move(
-			&self->api->parts, merge->from, merge->to, err);
+			self->parts, merge->from, merge->to, err);
 	return failed || !job ? failed : record_end(self, job, running, err);
 }
 
 static void moved(struct pivots_watcher *watcher, const char *volume)
 {
-	api_emit(jobs_of(watcher)->api, "volumes", "volume_updated",
+	event_sink_emit(jobs_of(watcher)->sink, "volumes", "volume_updated",
 		json_pack("{ss}", "id", volume));
 }
 
-void api_jobs_watch(struct api_jobs *self)
+void jobs_watch(struct jobs *self)
 {
-	struct pivots *pivots = self->api->parts.pivots;
+	struct pivots *pivots = self->parts->pivots;
 	self->pivots = (struct pivots_watcher){
 		.begun = begun, .record = record, .moved = moved};
 	if (pivots) /* tests of the server alone have none */
 		pivots->watcher = &self->pivots;
 }
 
-void api_jobs_unwatch(struct api_jobs *self)
+void jobs_unwatch(struct jobs *self)
 {
-	struct pivots *pivots = self->api->parts.pivots;
+	struct pivots *pivots = self->parts->pivots;
 	if (pivots && pivots->watcher == &self->pivots)
 		pivots->watcher = NULL;
 }
 
-int api_job_keep_first(struct api_job *job, struct err *err)
+int kept_job_keep_first(struct kept_job *job, struct err *err)
 {
-	struct state *state = job->all->api->parts.state;
+	struct state *state = job->all->parts->state;
 	sqlite3 *db = state_database(state);
-	char place[64];
 	int failed = database_savepoint(db, err);
 	if (failed)
 		return failed;
-	snprintf(place, sizeof place, "/api/v1/jobs/%llu",
-		(unsigned long long)job->record.id);
-	failed = api_job_store_save(state, &job->record, err);
-	if (!failed && job->asked_by)
-		failed = api_key_done(job->asked_by, 202, place, err);
+	failed = kept_job_store_save(state, &job->record, err);
+	if (!failed && job->asker)
+		failed = job->asker->asked(job->asker, job->record.id, err);
 	return database_savepoint_end(db, failed, err);
 }

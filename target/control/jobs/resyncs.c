@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See resyncs.h. */
-#include "webui/api/jobs/resyncs.h"
+#include "target/control/jobs/resyncs.h"
 
 #include "blockcore/base/co.h"
 #include "blockcore/base/list.h"
@@ -8,8 +8,8 @@
 #include "blockcore/figures.h"
 #include "blockcore/spec.h"
 #include "target/control/appliance/appliance.h"
+#include "target/control/jobs/jobs_private.h"
 #include "target/volume/volume.h"
-#include "webui/api/jobs/jobs_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,8 +30,11 @@ struct resync {
 	TAILQ_ENTRY(resync) link;
 };
 
-struct api_resyncs {
-	struct api *api;
+struct resyncs {
+	const struct daemon_parts *parts;
+	struct loop *loop;
+	struct event_sink *sink;
+	struct jobs *jobs;
 	TAILQ_HEAD(, resync) list;
 	struct loop_timer timer;
 	const char *looking; /* at this volume, while it is visited */
@@ -46,7 +49,7 @@ struct api_resyncs {
 
 /* Whether the job brings the mirror's leg what it lacks. Without a listener's name a
  * resync is of the only mirror, a migrate of none. */
-static bool is_of(const struct api_job *job, const struct resync *resync)
+static bool is_of(const struct kept_job *job, const struct resync *resync)
 {
 	bool migrates = !strcmp(job->record.kind, "migrate");
 	if (strcmp(job->record.volume, resync->volume) != 0 ||
@@ -63,11 +66,11 @@ static bool is_of(const struct api_job *job, const struct resync *resync)
 }
 
 /* The latest one; NULL: none is known. */
-static struct api_job *latest_job(
-	const struct api_resyncs *self, const struct resync *resync)
+static struct kept_job *latest_job(
+	const struct resyncs *self, const struct resync *resync)
 {
-	struct api_job *job, *latest = NULL;
-	TAILQ_FOREACH (job, &self->api->jobs->list, link) {
+	struct kept_job *job, *latest = NULL;
+	TAILQ_FOREACH (job, &self->jobs->list, link) {
 		if (is_of(job, resync))
 			latest = job;
 	}
@@ -76,25 +79,25 @@ static struct api_job *latest_job(
 
 /* Somebody has one, or does not want one. */
 static bool is_left_alone(
-	const struct api_resyncs *self, const struct resync *resync)
+	const struct resyncs *self, const struct resync *resync)
 {
-	const struct api_job *job = latest_job(self, resync);
+	const struct kept_job *job = latest_job(self, resync);
 	if (!job)
 		return false;
-	return !api_job_ended(job) ||
-		(job->record.state == API_JOB_CANCELLED &&
+	return !kept_job_ended(job) ||
+		(job->record.state == KEPT_JOB_CANCELLED &&
 			job->record.id != resync->cancelled);
 }
 
 /* -- looking ---------------------------------------------------------------- */
 
-static void tell(const struct api_resyncs *self, const struct resync *resync,
+static void tell(const struct resyncs *self, const struct resync *resync,
 	const struct block_health *health)
 {
 	static const char *const types[] = {[BLOCK_WHOLE] = "mirror_in_sync",
 		[BLOCK_BEHIND] = "mirror_behind",
 		[BLOCK_DEGRADED] = "mirror_degraded"};
-	api_emit(self->api, "volumes", types[health->state],
+	event_sink_emit(self->sink, "volumes", types[health->state],
 		json_pack("{ss, ss, ss, sI, ss?}", "id", resync->volume,
 			"listener", resync->listener, "state",
 			block_health_name(health->state), "behind_bytes",
@@ -109,8 +112,8 @@ static bool is_called(
 		!strcmp(resync->listener, listener);
 }
 
-static struct resync *find(const struct api_resyncs *self, const char *volume,
-	const char *listener)
+static struct resync *find(
+	const struct resyncs *self, const char *volume, const char *listener)
 {
 	struct resync *resync;
 	if (self->expected && is_called(self->expected, volume, listener))
@@ -124,7 +127,7 @@ static struct resync *find(const struct api_resyncs *self, const char *volume,
 
 /* One that is new counts as in sync before. NULL without memory: the next look. */
 static struct resync *find_or_make(
-	struct api_resyncs *self, const char *volume, const char *listener)
+	struct resyncs *self, const char *volume, const char *listener)
 {
 	struct resync *resync = find(self, volume, listener);
 	if (resync)
@@ -140,15 +143,15 @@ static struct resync *find_or_make(
 
 /* What was tried and what was refused before is no measure any more. Coming back from a
  * failure is no success yet. */
-static void take_state(struct api_resyncs *self, struct resync *resync,
+static void take_state(struct resyncs *self, struct resync *resync,
 	const struct block_health *health)
 {
-	const struct api_job *job = latest_job(self, resync);
+	const struct kept_job *job = latest_job(self, resync);
 	bool back = resync->state == BLOCK_DEGRADED &&
 		health->state == BLOCK_BEHIND;
 	if (!back)
 		resync->delay_ns = resync->next_ns = 0;
-	if (!back && job && api_job_ended(job))
+	if (!back && job && kept_job_ended(job))
 		resync->cancelled = job->record.id;
 	resync->state = health->state;
 	tell(self, resync, health);
@@ -156,7 +159,7 @@ static void take_state(struct api_resyncs *self, struct resync *resync,
 
 static void look_at(const struct block_health *health, void *argument)
 {
-	struct api_resyncs *self = argument;
+	struct resyncs *self = argument;
 	struct resync *resync = find_or_make(self, self->looking, health->name);
 	if (!resync)
 		return;
@@ -166,10 +169,10 @@ static void look_at(const struct block_health *health, void *argument)
 	if (resync->state != health->state)
 		take_state(self, resync, health);
 	resync->due = health->mends && health->state != BLOCK_WHOLE &&
-		!health->job && loop_now_ns(self->api->loop) >= resync->next_ns;
+		!health->job && loop_now_ns(self->loop) >= resync->next_ns;
 }
 
-static void forget_unseen(struct api_resyncs *self)
+static void forget_unseen(struct resyncs *self)
 {
 	struct resync *resync, *next;
 	TAILQ_FOREACH_SAFE (resync, &self->list, link, next) {
@@ -180,7 +183,7 @@ static void forget_unseen(struct api_resyncs *self)
 	}
 }
 
-static void look(struct api_resyncs *self)
+static void look(struct resyncs *self)
 {
 	const struct volume *volume;
 	const void *at = NULL;
@@ -188,8 +191,7 @@ static void look(struct api_resyncs *self)
 	TAILQ_FOREACH (resync, &self->list, link)
 		resync->seen = resync->due = false;
 	self->expected = TAILQ_FIRST(&self->list);
-	while ((volume = appliance_next_volume(
-			self->api->parts.appliance, &at))) {
+	while ((volume = appliance_next_volume(self->parts->appliance, &at))) {
 		struct block_source *source = atomic_load(&volume->source);
 		self->looking = volume->settings.name;
 		if (source)
@@ -203,47 +205,47 @@ static void look(struct api_resyncs *self)
 
 /* Of tries that fail again and again the latest is known: they push no other jobs out of
  * the list. */
-static void forget_failed(struct api_resyncs *self, const struct resync *resync)
+static void forget_failed(struct resyncs *self, const struct resync *resync)
 {
-	struct api_job *job = latest_job(self, resync);
-	if (job && job->record.state == API_JOB_FAILED &&
-		!strcmp(job->record.user, API_JOB_OWN_USER) &&
+	struct kept_job *job = latest_job(self, resync);
+	if (job && job->record.state == KEPT_JOB_FAILED &&
+		!strcmp(job->record.user, KEPT_JOB_OWN_USER) &&
 		LIST_EMPTY(&job->waiters))
-		api_job_forget(job);
+		kept_job_forget(job);
 }
 
 static int start_job_co(
-	struct api_resyncs *self, const struct resync *resync, struct err *err)
+	struct resyncs *self, const struct resync *resync, struct err *err)
 {
 	json_t *options = json_pack("{ss}", "listener", resync->listener);
 	char *text = options ? json_dumps(options, JSON_COMPACT) : NULL;
-	struct api_job *job = text
-		? api_job_make(self->api->jobs, "resync", resync->volume, text,
-			  API_JOB_OWN_USER)
+	struct kept_job *job = text
+		? jobs_make(self->jobs, "resync", resync->volume, text,
+			  KEPT_JOB_OWN_USER)
 		: NULL;
 	json_decref(options);
 	free(text);
 	if (!job)
 		return err_set(err, ENOMEM, "out of memory");
 	forget_failed(self, resync);
-	return api_job_start_co(job, err);
+	return kept_job_start_co(job, err);
 }
 
-static void delay(struct api_resyncs *self, struct resync *resync)
+static void delay(struct resyncs *self, struct resync *resync)
 {
 	resync->delay_ns = resync->delay_ns ? resync->delay_ns * 2
 					    : RESYNCS_LOOK_S * NS_PER_S;
 	if (resync->delay_ns > resync->retry_most_ns)
 		resync->delay_ns = resync->retry_most_ns;
-	resync->next_ns = loop_now_ns(self->api->loop) + resync->delay_ns;
+	resync->next_ns = loop_now_ns(self->loop) + resync->delay_ns;
 }
 
 /* Each try, whatever comes of it, makes the next one later: a leg may fail again and
  * again while it gets what it lacks. */
-static void mend_co(struct api_resyncs *self, const struct resync *wanted)
+static void mend_co(struct resyncs *self, const struct resync *wanted)
 {
-	const struct volume *volume = appliance_find_volume(
-		self->api->parts.appliance, wanted->volume);
+	const struct volume *volume =
+		appliance_find_volume(self->parts->appliance, wanted->volume);
 	struct block_source *source =
 		volume ? atomic_load(&volume->source) : NULL;
 	struct resync *resync = find(self, wanted->volume, wanted->listener);
@@ -262,7 +264,7 @@ static void mend_co(struct api_resyncs *self, const struct resync *wanted)
 			wanted->listener, err.text);
 }
 
-static struct resync *next_due(struct api_resyncs *self)
+static struct resync *next_due(struct resyncs *self)
 {
 	struct resync *resync;
 	TAILQ_FOREACH (resync, &self->list, link) {
@@ -274,7 +276,7 @@ static struct resync *next_due(struct api_resyncs *self)
 
 static void work_co(void *argument)
 {
-	struct api_resyncs *self = argument;
+	struct resyncs *self = argument;
 	struct resync *resync;
 	while (!self->stopping && (resync = next_due(self))) {
 		const struct resync wanted = *resync; /* it may go meanwhile */
@@ -286,47 +288,48 @@ static void work_co(void *argument)
 		co_resume(self->stopper);
 		return;
 	}
-	loop_timer_set(
-		self->api->loop, &self->timer, RESYNCS_LOOK_S * NS_PER_S);
+	loop_timer_set(self->loop, &self->timer, RESYNCS_LOOK_S * NS_PER_S);
 }
 
 static void expired(struct loop_timer *timer)
 {
-	struct api_resyncs *self =
-		container_of(timer, struct api_resyncs, timer);
+	struct resyncs *self = container_of(timer, struct resyncs, timer);
 	look(self);
 	self->working = next_due(self) != NULL;
 	if (self->working && co_start(work_co, self))
 		return;
 	self->working = false;
-	loop_timer_set(self->api->loop, timer, RESYNCS_LOOK_S * NS_PER_S);
+	loop_timer_set(self->loop, timer, RESYNCS_LOOK_S * NS_PER_S);
 }
 
 /* -- life ------------------------------------------------------------------- */
 
-struct api_resyncs *api_resyncs_new(struct api *api, struct err *err)
+struct resyncs *resyncs_new(struct jobs *jobs, struct err *err)
 {
-	struct api_resyncs *self = calloc(1, sizeof *self);
+	struct resyncs *self = calloc(1, sizeof *self);
 	if (!self) {
 		err_set(err, ENOMEM, "out of memory");
 		return NULL;
 	}
-	self->api = api;
+	self->parts = jobs->parts;
+	self->loop = jobs->loop;
+	self->sink = jobs->sink;
+	self->jobs = jobs;
 	self->timer.expired = expired;
 	TAILQ_INIT(&self->list);
-	if (api->parts.appliance) /* tests of the server alone have none */
+	if (jobs->parts->appliance) /* tests of the server alone have none */
 		loop_timer_set(
-			api->loop, &self->timer, RESYNCS_LOOK_S * NS_PER_S);
+			jobs->loop, &self->timer, RESYNCS_LOOK_S * NS_PER_S);
 	return self;
 }
 
-void api_resyncs_stop_co(struct api_resyncs *self)
+void resyncs_stop_co(struct resyncs *self)
 {
 	struct resync *resync;
 	if (!self)
 		return;
 	self->stopping = true;
-	loop_timer_clear(self->api->loop, &self->timer);
+	loop_timer_clear(self->loop, &self->timer);
 	if (self->working) {
 		self->stopper = co_self();
 		co_yield ();

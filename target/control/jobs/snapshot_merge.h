@@ -12,10 +12,10 @@
  *
  * Control thread.
  */
-#ifndef WEBUI_API_JOBS_SNAPSHOT_MERGE_H
-#define WEBUI_API_JOBS_SNAPSHOT_MERGE_H
+#ifndef TARGET_CONTROL_JOBS_SNAPSHOT_MERGE_H
+#define TARGET_CONTROL_JOBS_SNAPSHOT_MERGE_H
 
-#include "webui/api/handler.h"
+#include "target/control/jobs/jobs.h"
 
 struct snapshot_merge {
 	const char *kind; /* of the job */
@@ -23,8 +23,8 @@ struct snapshot_merge {
 };
 /* The job that merges the snapshot whose image is in that file. 0, or -ENOENT (the volume
  * does not stand on it), -EBUSY with who is in the way. */
-int snapshot_merge_find(struct api *api, const char *volume, const char *image,
-	struct snapshot_merge *merge, struct err *err);
+int snapshot_merge_find(const struct jobs *jobs, const char *volume,
+	const char *image, struct snapshot_merge *merge, struct err *err);
 
 /* The value of the volume without its branch `name`, whose image is in that file: a new
  * value, and the files that it does not need any more, a new list. NULL with *err:
@@ -32,7 +32,7 @@ int snapshot_merge_find(struct api *api, const char *volume, const char *image,
 json_t *snapshot_without_branch(const json_t *volume, const char *image,
 	const char *name, json_t **files, struct err *err);
 /* Removes those that nobody else uses; the document does not name them any more. */
-void snapshot_files_remove_co(
-	struct api *api, const char *volume, const json_t *files);
+void snapshot_files_remove_co(const struct daemon_parts *parts,
+	struct loop *loop, const char *volume, const json_t *files);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See snapshot_merge.h. */
-#include "webui/api/jobs/snapshot_merge.h"
+#include "target/control/jobs/snapshot_merge.h"
 
 #include "target/control/appliance/volume_purge.h"
+#include "target/control/jobs/jobs_private.h"
 #include "target/control/snapshots/snapshot_read.h"
 #include "target/control/snapshots/snapshot_records.h"
-#include "webui/api/jobs/jobs_private.h"
 
 #include <errno.h>
 #include <string.h>
@@ -20,10 +20,10 @@ static bool is_in(const json_t *source, const char *path)
 
 /* The image over the one in that file; NULL: it has gone since. Borrowed. */
 static const json_t *image_over(
-	const struct api *api, const char *volume, const char *path)
+	const struct jobs *jobs, const char *volume, const char *path)
 {
 	const struct config_object *object =
-		config_find(api->parts.config, CONFIG_VOLUME, volume);
+		config_find(jobs->parts->config, CONFIG_VOLUME, volume);
 	const json_t *source =
 		object ? json_object_get(object->value, "source") : NULL;
 	while (source && !is_in(snapshot_image_below(source), path))
@@ -43,30 +43,30 @@ static bool is_read_only(const json_t *source)
 /* Down, as that moves the least, and rids of a file; up where others need the image of
  * the snapshot as it is, or it must not be written to, and nothing is below it. NULL with
  * *err: neither. */
-static const char *merge_kind(struct api *api, const char *volume,
+static const char *merge_kind(const struct jobs *jobs, const char *volume,
 	const json_t *over, const json_t *options, struct err *err)
 {
 	const json_t *image = snapshot_image_below(over);
 	int failed = is_read_only(image)
 		? err_set(err, EBUSY, "the file of the snapshot is read-only")
-		: api_job_order_check(api, "commit", volume, options, err);
+		: jobs_check_order(jobs, "commit", volume, options, err);
 	if (!failed)
 		return "commit";
 	return failed == -EBUSY && !snapshot_image_below(image) &&
-			!api_job_order_check(api, "flatten", volume, options,
+			!jobs_check_order(jobs, "flatten", volume, options,
 				&(struct err){0})
 		? "flatten"
 		: NULL;
 }
 
-int snapshot_merge_find(struct api *api, const char *volume, const char *image,
-	struct snapshot_merge *merge, struct err *err)
+int snapshot_merge_find(const struct jobs *jobs, const char *volume,
+	const char *image, struct snapshot_merge *merge, struct err *err)
 {
-	const json_t *over = image_over(api, volume, image);
+	const json_t *over = image_over(jobs, volume, image);
 	if (!over)
 		return err_set(err, ENOENT, "it has gone since");
 	merge->options = json_pack("{ss}", "image", snapshot_image(over));
-	merge->kind = merge_kind(api, volume, over, merge->options, err);
+	merge->kind = merge_kind(jobs, volume, over, merge->options, err);
 	if (!merge->kind) {
 		json_decref(merge->options);
 		return -err->code;
@@ -95,14 +95,14 @@ json_t *snapshot_without_branch(const json_t *volume, const char *image,
 	return value;
 }
 
-void snapshot_files_remove_co(
-	struct api *api, const char *volume, const json_t *files)
+void snapshot_files_remove_co(const struct daemon_parts *parts,
+	struct loop *loop, const char *volume, const json_t *files)
 {
 	const json_t *file;
 	size_t i;
 	json_array_foreach((json_t *)files, i, file)
 	{
-		volume_purge_image_co(&api->parts, api->loop, volume,
-			json_string_value(file));
+		volume_purge_image_co(
+			parts, loop, volume, json_string_value(file));
 	}
 }

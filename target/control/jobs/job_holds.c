@@ -7,30 +7,28 @@
  * what is at work already. Nor do two that destroy what is there.
  */
 #include "blockcore/base/crc32c.h"
-#include "webui/api/jobs/jobs_private.h"
+#include "target/control/jobs/jobs_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-const struct api_job *api_job_holder(
-	const struct api_jobs *self, const char *volume)
+const struct kept_job *jobs_holder(const struct jobs *self, const char *volume)
 {
-	const struct api_job *job;
+	const struct kept_job *job;
 	TAILQ_FOREACH (job, &self->list, link) {
-		if (!api_job_ended(job) &&
+		if (!kept_job_ended(job) &&
 			!strcmp(job->record.volume, volume) &&
-			api_job_kind(job->record.kind)->alone)
+			jobs_kind(job->record.kind)->alone)
 			return job;
 	}
 	return NULL;
 }
 
-uint64_t api_job_holder_id(const struct api *api, const char *volume)
+uint64_t jobs_holder_id(const struct jobs *jobs, const char *volume)
 {
-	const struct api_job *job =
-		api->jobs ? api_job_holder(api->jobs, volume) : NULL;
+	const struct kept_job *job = jobs_holder(jobs, volume);
 	return job ? job->record.id : 0;
 }
 
@@ -41,24 +39,23 @@ static bool excludes(const struct job_kind *kind, const struct job_kind *other)
 		(kind->destroys && other->destroys);
 }
 
-const struct api_job *api_job_in_way(
-	const struct api_jobs *self, const char *kind, const char *volume)
+const struct kept_job *jobs_in_way(
+	const struct jobs *self, const char *kind, const char *volume)
 {
-	const struct api_job *job;
+	const struct kept_job *job;
 	TAILQ_FOREACH (job, &self->list, link) {
-		if (!api_job_ended(job) &&
+		if (!kept_job_ended(job) &&
 			!strcmp(job->record.volume, volume) &&
-			excludes(api_job_kind(kind),
-				api_job_kind(job->record.kind)))
+			excludes(jobs_kind(kind), jobs_kind(job->record.kind)))
 			return job;
 	}
 	return NULL;
 }
 
-int api_job_check_alone(const struct api *api, const char *kind,
+int jobs_check_alone(const struct jobs *jobs, const char *kind,
 	const char *volume, struct err *err)
 {
-	const struct api_job *job = api_job_in_way(api->jobs, kind, volume);
+	const struct kept_job *job = jobs_in_way(jobs, kind, volume);
 	if (!job)
 		return 0;
 	return err_set(err, EBUSY,
@@ -69,10 +66,10 @@ int api_job_check_alone(const struct api *api, const char *kind,
 }
 
 /* Listeners come and go beside a job; what is below them does not. */
-uint32_t api_job_ground(const struct api *api, const char *volume)
+uint32_t jobs_ground(const struct jobs *jobs, const char *volume)
 {
 	const struct config_object *object =
-		config_find(api->parts.config, CONFIG_VOLUME, volume);
+		config_find(jobs->parts->config, CONFIG_VOLUME, volume);
 	json_t *source = object
 		? json_copy(json_object_get(object->value, "source"))
 		: NULL;
@@ -84,10 +81,9 @@ uint32_t api_job_ground(const struct api *api, const char *volume)
 	return sum;
 }
 
-uint64_t api_job_cursor(const struct api_job *job)
+uint64_t kept_job_cursor(const struct kept_job *job)
 {
-	const struct api_job_record *r = &job->record;
-	bool same = api_job_ground(job->all->api, r->volume) == r->ground;
-	return same || !r->cursor || !api_job_kind(r->kind)->alone ? r->cursor
-								   : 1;
+	const struct kept_job_record *r = &job->record;
+	bool same = jobs_ground(job->all, r->volume) == r->ground;
+	return same || !r->cursor || !jobs_kind(r->kind)->alone ? r->cursor : 1;
 }

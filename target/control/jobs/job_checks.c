@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a job would do, and whose file it would change under him.
+ * What is in the way of a job: whose file it would change under him, and room.
  *
  * Invariant: files are compared by what they are (device and inode), in the
  * appliance's index: so that costs the same with one volume as with a thousand.
  */
+#include "blockcore/base/opts.h"
 #include "blockcore/spec.h"
 #include "target/control/appliance/appliance.h"
 #include "target/control/config/json_doc.h"
+#include "target/control/jobs/jobs_private.h"
 #include "target/control/snapshots/snapshot_locks.h"
 #include "target/control/snapshots/snapshot_records.h"
+#include "target/control/snapshots/snapshot_users.h"
 #include "target/volume/volume.h"
-#include "webui/api/jobs/jobs_private.h"
-#include "webui/api/live/live_impact.h"
-#include "webui/api/objects/snapshots.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct job_kind *api_job_kind(const char *name)
+const struct job_kind *jobs_kind(const char *name)
 {
 	const struct job_kind *const *kind = job_kinds;
 	while (*kind && strcmp((*kind)->name, name) != 0)
@@ -31,19 +31,19 @@ const struct job_kind *api_job_kind(const char *name)
 
 /* -- stacks ------------------------------------------------------------------- */
 
-static struct block_source *running_of(struct api *api, const char *volume)
+struct block_source *jobs_source(const struct jobs *jobs, const char *volume)
 {
 	struct volume *found =
-		appliance_find_volume(api->parts.appliance, volume);
+		appliance_find_volume(jobs->parts->appliance, volume);
 	return found ? atomic_load(&found->source) : NULL;
 }
 
 /* What runs, or is to; a new reference, NULL: there is no such volume. */
-static json_t *stack_of(struct api *api, const char *volume)
+static json_t *stack_of(const struct jobs *jobs, const char *volume)
 {
-	struct block_source *source = running_of(api, volume);
+	struct block_source *source = jobs_source(jobs, volume);
 	const struct config_object *object =
-		config_find(api->parts.config, CONFIG_VOLUME, volume);
+		config_find(jobs->parts->config, CONFIG_VOLUME, volume);
 	char *text = NULL;
 	size_t bytes = 0;
 	FILE *out = source ? open_memstream(&text, &bytes) : NULL;
@@ -90,16 +90,17 @@ static const char *changed_file(
 
 /* -- who is in the way ---------------------------------------------------------- */
 
-static int check_file(struct api *api, const char *kind, const char *volume,
-	const char *path, struct err *err)
+static int check_file(const struct jobs *jobs, const char *kind,
+	const char *volume, const char *path, struct err *err)
 {
 	/* A commit changes what its own volume stands on; no target may be that. */
 	bool commits = !strcmp(kind, "commit");
 	const char *user = appliance_file_user(
-		api->parts.appliance, commits ? volume : "", path);
+		jobs->parts->appliance, commits ? volume : "", path);
 	const char *owner = NULL, *branch = NULL;
 	if (!user)
-		branch = snapshot_branch_user(api->parts.config, path, &owner);
+		branch =
+			snapshot_branch_user(jobs->parts->config, path, &owner);
 	if (branch)
 		return err_set(err, EBUSY,
 			"%s of volume %s would change %s, which snapshot %s of "
@@ -128,11 +129,11 @@ static int refuse_shown(const char *kind, const char *volume,
 /* What a job takes away from under a volume may be shown by another one, which need
  * not run. `stack`: from the image that it is for on, `inner`: which is not the whole;
  * down to `stays` (NULL: to the end). */
-static int check_images(struct api *api, const struct job_kind *kind,
+static int check_images(const struct jobs *jobs, const struct job_kind *kind,
 	const char *volume, const json_t *stack, bool inner,
 	const json_t *stays, struct err *err)
 {
-	const struct config *config = api->parts.config;
+	const struct config *config = jobs->parts->config;
 	bool commits = !strcmp(kind->name, "commit");
 	const json_t *below = stack;
 	const char *holder = NULL, *path;
@@ -155,8 +156,9 @@ static int check_images(struct api *api, const struct job_kind *kind,
 /* A job that puts the volume on something else takes away from under it what it stands
  * on, and so the names of snapshots there: not of those that are locked. A commit only
  * moves the names of what it merges. */
-static int check_parted(struct api *api, const char *kind, const char *volume,
-	const json_t *part, const json_t *stays, struct err *err)
+static int check_parted(const struct jobs *jobs, const char *kind,
+	const char *volume, const json_t *part, const json_t *stays,
+	struct err *err)
 {
 	bool whole = !strcmp(kind, "migrate") || !strcmp(kind, "pivot");
 	int failed = 0;
@@ -170,7 +172,7 @@ static int check_parted(struct api *api, const char *kind, const char *volume,
 		const char *path = written_file(part);
 		if (path)
 			failed = snapshot_lock_check(
-				&api->parts, path, NULL, err);
+				jobs->parts, path, NULL, err);
 	}
 	return failed ? err_wrap(err,
 				"%s of volume %s would take an image away from "
@@ -179,8 +181,9 @@ static int check_parted(struct api *api, const char *kind, const char *volume,
 		      : 0;
 }
 
-static int check_stack(struct api *api, const char *kind, const char *volume,
-	const json_t *stack, const struct doc *options, struct err *err)
+static int check_stack(const struct jobs *jobs, const char *kind,
+	const char *volume, const json_t *stack, const struct doc *options,
+	struct err *err)
 {
 	const struct doc *node = options ? doc_find(options, "to") : NULL;
 	const struct doc *image = options ? doc_find(options, "image") : NULL;
@@ -191,42 +194,42 @@ static int check_stack(struct api *api, const char *kind, const char *volume,
 	const json_t *part = image_of(stack, image ? image->text : NULL);
 	const json_t *stays = base ? image_of(part, base->text) : NULL;
 	const char *path = changed_file(kind, part, to);
-	int failed = path ? check_file(api, kind, volume, path, err) : 0;
+	int failed = path ? check_file(jobs, kind, volume, path, err) : 0;
 	if (!failed)
-		failed = check_images(api, api_job_kind(kind), volume, part,
+		failed = check_images(jobs, jobs_kind(kind), volume, part,
 			part != stack, stays, err);
 	if (!failed && path)
-		failed = snapshot_lock_check(&api->parts, path, NULL, err);
+		failed = snapshot_lock_check(jobs->parts, path, NULL, err);
 	if (!failed)
-		failed = check_parted(api, kind, volume, part, stays, err);
+		failed = check_parted(jobs, kind, volume, part, stays, err);
 	json_decref(to);
 	return failed;
 }
 
-int api_job_check_files(struct api *api, const char *kind, const char *volume,
-	const struct doc *options, struct err *err)
+int jobs_check_files(const struct jobs *jobs, const char *kind,
+	const char *volume, const struct doc *options, struct err *err)
 {
-	json_t *stack = stack_of(api, volume);
-	int failed = check_stack(api, kind, volume, stack, options, err);
+	json_t *stack = stack_of(jobs, volume);
+	int failed = check_stack(jobs, kind, volume, stack, options, err);
 	json_decref(stack);
 	return failed;
 }
 
-int api_job_order_check(struct api *api, const char *kind, const char *volume,
-	const json_t *options, struct err *err)
+int jobs_check_order(const struct jobs *jobs, const char *kind,
+	const char *volume, const json_t *options, struct err *err)
 {
 	char *text = json_dumps(options, JSON_COMPACT);
 	struct doc *doc = text ? doc_parse("", text, strlen(text), err) : NULL;
-	int failed = doc ? api_job_check_files(api, kind, volume, doc, err)
+	int failed = doc ? jobs_check_files(jobs, kind, volume, doc, err)
 			 : err_set(err, ENOMEM, "out of memory");
 	doc_free(doc);
 	free(text);
 	return failed;
 }
 
-/* -- the plan ------------------------------------------------------------------- */
+/* -- room ------------------------------------------------------------------- */
 
-static int find_space_co(struct block_core *core, struct block_source *source,
+int jobs_find_space_co(const struct jobs *jobs, struct block_source *source,
 	const struct job_kind *kind, const struct doc *options,
 	struct job_space *space, struct err *err)
 {
@@ -239,7 +242,8 @@ static int find_space_co(struct block_core *core, struct block_source *source,
 				    : 0;
 	if (!failed && kind->space_co) {
 		block_source_get(source);
-		failed = kind->space_co(core, source, values, space, err);
+		failed = kind->space_co(
+			jobs->parts->core, source, values, space, err);
 		block_source_put_co(source);
 		opts_free(kind->options, values);
 	}
@@ -247,13 +251,13 @@ static int find_space_co(struct block_core *core, struct block_source *source,
 	return failed;
 }
 
-int api_job_check_space_co(struct api *api, const char *name,
+int jobs_check_space_co(const struct jobs *jobs, const char *name,
 	const char *volume, const struct doc *options, struct err *err)
 {
-	struct block_source *source = running_of(api, volume);
+	struct block_source *source = jobs_source(jobs, volume);
 	struct job_space space;
-	int failed = source ? find_space_co(api->parts.core, source,
-				      api_job_kind(name), options, &space, err)
+	int failed = source ? jobs_find_space_co(jobs, source, jobs_kind(name),
+				      options, &space, err)
 			    : 0; /* told when it starts */
 	if (failed || !source || !*space.path ||
 		space.needs_bytes <= space.free_bytes)
@@ -262,59 +266,4 @@ int api_job_check_space_co(struct api *api, const char *name,
 		"%s of volume %s needs %" PRIu64 " bytes where %s is, %" PRIu64
 		" are free: make room there",
 		name, volume, space.needs_bytes, space.path, space.free_bytes);
-}
-
-static void print_text(const struct job_kind *kind, const char *volume,
-	bool ranged, const struct job_space *space, char *text, size_t bytes)
-{
-	size_t used;
-	if (kind->destroys) {
-		snprintf(text, bytes, "DESTROYS all data of %s%s: %s", volume,
-			ranged ? " in the range of its options" : "",
-			kind->help);
-		return;
-	}
-	snprintf(text, bytes, "a job (%s) begins: %s; hosts stay", kind->name,
-		kind->help);
-	if (!kind->space_co)
-		return;
-	used = strlen(text);
-	snprintf(text + used, bytes - used, "; needs %" PRIu64 " bytes",
-		space->needs_bytes);
-	if (!*space->path)
-		return;
-	used = strlen(text);
-	snprintf(text + used, bytes - used,
-		" where %.200s is, %" PRIu64 " are free%s", space->path,
-		space->free_bytes,
-		space->needs_bytes > space->free_bytes
-			? ": too few, it would be refused"
-			: "");
-}
-
-void api_job_plan_co(struct api_request *request, const char *name,
-	const char *volume, const struct doc *options)
-{
-	struct api *api = request->api;
-	const struct job_kind *kind = api_job_kind(name);
-	struct block_source *source = running_of(api, volume);
-	struct job_space space;
-	struct err err = {0};
-	char text[700];
-	int failed = source
-		? api_job_check_files(api, name, volume, options, &err)
-		: err_set(&err, ENOENT,
-			  "there is no volume \"%s\", or it is offline",
-			  volume);
-	if (!failed)
-		failed = api_job_check_alone(api, name, volume, &err);
-	if (!failed)
-		failed = find_space_co(request->parts->core, source, kind,
-			options, &space, &err);
-	if (failed) {
-		api_fail(request, &err);
-		return;
-	}
-	print_text(kind, volume, options, &space, text, sizeof text);
-	live_plan_co(request, volume, kind->pivots ? "parked" : "live", text);
 }
