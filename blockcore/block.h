@@ -406,6 +406,12 @@ void block_source_put_co(struct block_source *source);
 /* Whether `driver` is in it now, or in a source below. Control lane. */
 bool block_source_holds(
 	const struct block_source *source, const struct block_driver *driver);
+/* Calls `each` for each driver in it, or in a source below, that has had something to say
+ * (block_driver_notice), which nobody may have heard: it may open before anybody listens.
+ * Control lane; `each` must not wait. */
+void block_source_notices(struct block_source *source,
+	void (*each)(struct block_driver *driver, void *argument),
+	void *argument);
 /* Whether a driver in it, or in a source below, has failed; not what listeners have
  * beside, of which they say themselves how it is. Control lane. */
 bool block_source_failed(const struct block_source *source);

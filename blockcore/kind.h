@@ -229,6 +229,8 @@ struct block_driver {
 		_Atomic bool told;
 		const char *what;
 		char text[192];
+		/* Control lane: the watcher was called; somebody has listened. */
+		bool said, heard;
 	} notice;
 };
 

@@ -244,6 +244,7 @@ static void driver_notice_run(struct loop_message *message)
 		container_of(message, struct block_driver, notice.message);
 	struct block_core_watcher *watcher = driver->core->watcher;
 
+	driver->notice.said = true;
 	if (watcher && watcher->driver_noticed)
 		watcher->driver_noticed(watcher, driver, driver->notice.what,
 			driver->notice.text);

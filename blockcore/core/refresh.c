@@ -105,6 +105,30 @@ bool block_source_holds(
 	return refresh_any_below(source, refresh_is, driver);
 }
 
+struct refresh_notices {
+	void (*each)(struct block_driver *driver, void *argument);
+	void *argument;
+};
+
+static bool refresh_notice(
+	const struct block_driver *driver, const void *argument)
+{
+	const struct refresh_notices *notices = argument;
+
+	if (driver->notice.said)
+		notices->each((struct block_driver *)driver, notices->argument);
+	return false;
+}
+
+void block_source_notices(struct block_source *source,
+	void (*each)(struct block_driver *driver, void *argument),
+	void *argument)
+{
+	const struct refresh_notices notices = {each, argument};
+
+	refresh_any_below(source, refresh_notice, &notices);
+}
+
 bool block_source_failed(const struct block_source *source)
 {
 	return refresh_any_below(source, refresh_is_failed, NULL);

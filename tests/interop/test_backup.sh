@@ -41,6 +41,11 @@ attached() { # NAME
 	gets 201 POST /volumes/a/listeners "{\"type\": \"backup\", \"name\": \"$1\", \"map\": \"a.moment\", \"granularity\": 4096, \"target\": $target}"
 }
 
+broken_events() { # COUNT TEXT
+	ask GET '/events?topics=volumes' && jq -c '[.items[] | select(.type == "backup_broken").data]' "$work/body" >"$work/said" &&
+		[ "$(jq length "$work/said")" = "$1" ] && grep -q "$2" "$work/said" || { cat "$work/said"; return 1; }
+}
+
 check "the daemon starts" start_daemon
 check "a host" survivor_starts
 check "a backup while it writes" attached b
@@ -82,6 +87,7 @@ check "it stops" stop_daemon
 check "somebody writes to the image" qemu-io -f qcow2 -c 'write -P 7 1M 64k' "$work/data/a.qcow2"
 check "the daemon starts again" start_kept_daemon
 check "the backup is broken" status state '"broken"'
+check "an event says so" broken_events 1 'image was changed'
 check "and says why" status 'broken | test("image was changed")' true
 check "there is nothing to be shown" gets 409 POST /volumes '{"name": "old", "source": {"source": "a", "view": {"backup": "b"}}}'
 check "hosts go on" io 'write -P 8 0 1M' 'read -P 8 0 1M' 'read -P 7 1M 64k'
@@ -97,6 +103,7 @@ check "its target is away" mv "$work/data/copy.qcow2" "$work/away"
 check "the daemon starts without it" start_kept_daemon
 check "hosts have their volume" io 'read -P 5 0 64k' 'write -P 4 0 64k'
 check "the backup alone is broken" status state '"broken"'
+check "an event says so from the start on" broken_events 1 'target'
 check "as its target is not there" status 'broken | test("target")' true
 check "which the doctor says" doctor_says failed
 check "it ends" stop_daemon

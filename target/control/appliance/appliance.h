@@ -54,8 +54,9 @@ struct appliance_notice_watcher {
 /* At most one; NULL: nobody any more. */
 void appliance_watch_notices(
 	struct appliance *appliance, struct appliance_notice_watcher *watcher);
-/* Tells it of all volumes that are offline now, as at a start. */
-void appliance_tell_offline(struct appliance *appliance);
+/* Tells it of all volumes that are offline now, as at a start, and of what layers had to
+ * say when nobody listened yet. */
+void appliance_tell_now(struct appliance *appliance);
 
 struct appliance *appliance_new(
 	const struct appliance_world *world, struct err *err);

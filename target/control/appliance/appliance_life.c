@@ -57,11 +57,52 @@ static void tell_if_offline(
 				  "again every 5 s");
 }
 
-void appliance_tell_offline(struct appliance *appliance)
+/* For every volume that shows what the driver does; false: nobody has listened. */
+static bool notice(struct appliance *appliance,
+	const struct block_driver *driver, const char *what, const char *text)
+{
+	struct appliance_notice_watcher *watcher = appliance->notices;
+	struct appliance_volume *v;
+	bool heard = false;
+	TAILQ_FOREACH (v, &appliance->volumes, link) {
+		struct block_source *source = atomic_load(&v->volume->source);
+		if (!watcher || !source || !block_source_holds(source, driver))
+			continue;
+		heard = true;
+		watcher->noticed(watcher,
+			&(struct appliance_notice){
+				.volume = v->volume->settings.name,
+				.layer = driver->name,
+				.kind = driver->kind->name,
+				.what = what,
+				.text = text});
+	}
+	return heard;
+}
+
+static void tell_driver(struct block_driver *driver, void *appliance)
+{
+	if (!driver->notice.heard)
+		driver->notice.heard = notice(appliance, driver,
+			driver->notice.what, driver->notice.text);
+}
+
+/* What its layers said as they opened, before it was listed or anybody listened. */
+static void tell_unheard(
+	struct appliance *appliance, const struct appliance_volume *v)
+{
+	struct block_source *source = atomic_load(&v->volume->source);
+	if (source)
+		block_source_notices(source, tell_driver, appliance);
+}
+
+void appliance_tell_now(struct appliance *appliance)
 {
 	const struct appliance_volume *v;
-	TAILQ_FOREACH (v, &appliance->volumes, link)
+	TAILQ_FOREACH (v, &appliance->volumes, link) {
 		tell_if_offline(appliance, v);
+		tell_unheard(appliance, v);
+	}
 }
 
 void appliance_watch_notices(
@@ -84,6 +125,7 @@ void appliance_list_volume(
 		abort();
 	note_waiting(appliance, v);
 	tell_if_offline(appliance, v);
+	tell_unheard(appliance, v);
 	appliance_note_files(appliance, v);
 }
 
@@ -125,6 +167,7 @@ bool appliance_retry_co(struct appliance *appliance, struct appliance_volume *v)
 	snprintf(object, sizeof object, "volume %s", v->settings.name);
 	log_info(object, "online", "it is there again");
 	tell(appliance, v, "online", "it is there again", NULL);
+	tell_unheard(appliance, v);
 	return true;
 }
 
@@ -226,31 +269,12 @@ int appliance_portal_open_co(struct appliance *appliance, const char *name,
 
 /* -- failure under load ----------------------------------------------------- */
 
-/* For every volume that shows what the driver does. */
-static void notice(struct appliance *appliance, struct block_driver *driver,
-	const char *what, const char *text)
-{
-	struct appliance_notice_watcher *watcher = appliance->notices;
-	struct appliance_volume *v;
-	TAILQ_FOREACH (v, &appliance->volumes, link) {
-		struct block_source *source = atomic_load(&v->volume->source);
-		if (!watcher || !source || !block_source_holds(source, driver))
-			continue;
-		watcher->noticed(watcher,
-			&(struct appliance_notice){
-				.volume = v->volume->settings.name,
-				.layer = driver->name,
-				.kind = driver->kind->name,
-				.what = what,
-				.text = text});
-	}
-}
-
 static void driver_noticed(struct block_core_watcher *watcher,
 	struct block_driver *driver, const char *what, const char *text)
 {
-	notice(container_of(watcher, struct appliance, watcher), driver, what,
-		text);
+	driver->notice.heard =
+		notice(container_of(watcher, struct appliance, watcher), driver,
+			what, text);
 }
 
 /* Acknowledged data may be lost: told to every volume that shows it. */

@@ -94,7 +94,7 @@ void live_events_watch(struct api *api, bool on)
 		appliance_watch_notices(
 			api->parts.appliance, on ? &api->notice_watcher : NULL);
 	if (api->parts.appliance && on)
-		appliance_tell_offline(api->parts.appliance);
+		appliance_tell_now(api->parts.appliance);
 	api->host_watcher = (struct iscsi_watcher){.session_up = session_up,
 		.session_down = session_down,
 		.login_refused = login_refused};
