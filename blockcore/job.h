@@ -18,6 +18,8 @@
 
 #include "blockcore/block.h"
 
+#include <inttypes.h>
+
 #define JOB_CHUNK_BYTES (1u << 20)
 #define JOB_PATH_BYTES 1024u
 #define JOB_NOTE_BYTES 160u
@@ -81,6 +83,11 @@ int job_start_co(struct block_core *core, struct block_source *source,
 void job_pause(struct job *job);
 void job_resume(struct job *job);
 void job_cancel(struct job *job);
+/* The same, as the program ends: a job with its cursor is to go on after that, and what
+ * it needs for that stays in its source. */
+void job_interrupt(struct job *job);
+/* A job that was to go on on the source will not: what it needed goes. */
+void job_forget_co(struct block_source *source);
 /* 0: no limit. */
 void job_set_rate(struct job *job, uint64_t bytes_s);
 void job_get_progress(const struct job *job, struct job_progress *progress);
@@ -107,6 +114,9 @@ struct job_pivot {
 	/* Of keep: of the source that shows that image, whole, as JSON. */
 	const char *document;
 };
+/* The name of a map: a file of the data directory (carry_co). */
+#define JOB_CARRY_MAP "carry-%016" PRIx64 ".map"
+
 struct job_keeper {
 	/* Before a job writes where something may have been: from here on a restart
 	 * finds what the job has left there. Durable; does not wait for changes. */
@@ -123,6 +133,18 @@ struct job_keeper {
 		struct err *err);
 	void (*end_co)(
 		struct job_keeper *keeper, const struct job_pivot *pivot);
+	/* A source, by its name, is not to be opened without this listener of a job's own
+	 * (a document, as JSON), which notes in a file `map` what hosts change; until
+	 * disown_co. Durable. It ends with keep_co, too. NULL, and the next two: nobody
+	 * keeps such things, jobs that need it begin anew after a restart. */
+	int (*carry_co)(struct job_keeper *keeper, const char *source,
+		const char *listener, struct err *err);
+	/* A source opens: *listener is to be freed, NULL: none. -errno: it must not. */
+	int (*carried_co)(struct job_keeper *keeper, const char *source,
+		char **listener, struct err *err);
+	/* Durable; the map may go. 0, also if there was none. `err` may be NULL. */
+	int (*disown_co)(
+		struct job_keeper *keeper, const char *source, struct err *err);
 };
 /* NULL: nobody, as at the start. Control lane. */
 void job_set_keeper(struct block_core *core, struct job_keeper *keeper);
@@ -131,6 +153,7 @@ void job_set_keeper(struct block_core *core, struct job_keeper *keeper);
 struct block_source *job_source(struct job *job);
 struct block_core *job_core(struct job *job);
 const void *job_options(const struct job *job);
+bool job_is_interrupted(const struct job *job);
 /* All there is to do, and what of it was done before (a restart). */
 void job_set_total(struct job *job, uint64_t total, uint64_t done);
 /* Moves bytes of its source; a cancel reaches what is parked, throttled, held. */

@@ -27,6 +27,7 @@ extern const struct block_kind throttle_kind;
 extern const struct block_kind delay_kind;
 extern const struct block_kind backup_kind;
 extern const struct block_kind mirror_kind;
+extern const struct block_kind carry_kind; /* jobs' own: not in registry.c */
 extern const struct block_kind dirty_kind;
 extern const struct block_kind follow_kind; /* jobs' own: not in registry.c */
 extern const struct block_kind cache_kind;

@@ -70,6 +70,11 @@ struct spec_move_setup {
 	/* COPY: what is in the target may be overwritten; else it must read as
 	 * zeroes. */
 	bool overwrite;
+	/* COPY: of an earlier run, before a restart, what is in the target is its own. */
+	bool again;
+	/* COPY: what hosts have changed is known after a restart, if who keeps documents
+	 * keeps that (job.h) and there is room for a map. */
+	bool carries;
 	bool pivots; /* the source is to stand on something else in the end */
 	bool keep_zeroes; /* COPY: blocks of zeroes are written as data */
 };
@@ -87,6 +92,9 @@ int spec_move_begin_co(const struct spec_move_setup *setup,
 int spec_move_warn_co(struct spec_move *move, struct err *err);
 /* Bytes that run goes through. */
 uint64_t spec_move_bytes(const struct spec_move *move);
+/* Of these, what an earlier run has moved and this one need not (a COPY that is carried;
+ * else 0). */
+uint64_t spec_move_there(const struct spec_move *move);
 /* What has been moved, and secured, stays right without the job: nobody changes what it
  * was read from (COPY, COMMIT), or a change stays where it was moved to (PULL, STREAM,
  * REBASE), or in what is left (COMMIT of what hosts write to). */
@@ -118,6 +126,9 @@ int spec_move_pivot_co(struct spec_move *move, struct err *err);
  * now, durable. COPY only. */
 int spec_move_settle_co(struct spec_move *move, struct err *err);
 
+/* The program ends: what is in the source for the sake of a restart stays there when the
+ * move ends, as hosts may still write. */
+void spec_move_leave(struct spec_move *move);
 /* Whatever has happened: everything of the move's own goes. */
 void spec_move_end_co(struct spec_move *move);
 

@@ -8,8 +8,8 @@
  * written, if the mirror keeps its marks in a map.
  *
  * Invariant: after a restart, what a read-only source has given is not copied again.
- * Of one that hosts can write to everything is: they may have done so before the job
- * came back.
+ * Of one that hosts can write to only what they have changed since, if that could be
+ * noted (spec_move.h, carries); else everything is.
  */
 #include "blockcore/jobs/jobs.h"
 #include "blockcore/jobs/moving.h"
@@ -83,7 +83,9 @@ static int copy_work_co(
 		.job = pivot ? "migrate" : "copy",
 		.target = options->to,
 		.pivots = pivot,
-		.overwrite = options->overwrite || cursor,
+		.overwrite = options->overwrite,
+		.again = cursor,
+		.carries = true,
 		.keep_zeroes = !options->detect_zeroes};
 	struct spec_move *move;
 	int error = cursor ? 0 : moving_check_space_co(job, copy_space_co, err);
@@ -97,6 +99,8 @@ static int copy_work_co(
 	if (!error)
 		error = moving_run_co(job, move, cursor,
 			pivot ? spec_move_pivot_co : spec_move_settle_co, err);
+	if (error && job_is_interrupted(job))
+		spec_move_leave(move);
 	spec_move_end_co(move);
 	return error;
 }

@@ -78,11 +78,12 @@ int moving_run_co(struct job *job, struct spec_move *move, uint64_t cursor,
 	bool lasting = spec_move_lasts(move);
 	uint64_t known = cursor && lasting ? cursor - 1 : 0;
 	uint64_t from = spec_move_looks_again(move) ? 0 : known;
+	uint64_t there = spec_move_there(move);
 	struct moving moving = {.job = job,
 		.move = move,
 		.lasting = lasting,
 		.known = known,
-		.ended = from,
+		.ended = larger(from, there),
 		.durable = known,
 		.err = err};
 	int error = moving_begin_co(&moving);
@@ -90,7 +91,7 @@ int moving_run_co(struct job *job, struct spec_move *move, uint64_t cursor,
 	if (error)
 		return error;
 	moving.flushed_ns = now_ns(&moving);
-	job_set_total(job, spec_move_bytes(move), known);
+	job_set_total(job, spec_move_bytes(move), larger(known, there));
 	job_on_cancel(job, moving_cancel, move);
 	error = spec_move_run_co(move, from, moving_step_co, &moving, err);
 	if (!error)

@@ -52,6 +52,9 @@
  *  7. `error` becomes 0 on the control lane only, after all lanes have seen it
  *     true: the leg is replaced while nobody looks at it.
  *  8. No allocation, lock or message for a change of granules that are kept.
+ *
+ * The listener carry is a mirror that a job has put there for itself (spec_carry.c); it
+ * may be there before the job is, and then has no leg.
  */
 #ifndef BLOCKCORE_LISTENER_MIRROR_H
 #define BLOCKCORE_LISTENER_MIRROR_H
@@ -138,6 +141,10 @@ struct mirror {
 	bool claimed;
 	uint64_t leg_file; /* which one it is or was last (core/beside.h) */
 	bool has_map; /* driver.store may be away while it is opened again */
+	/* Not even that the map says nothing could be written: it is made known
+	 * otherwise, durable, that it says nothing any more. NULL: there is no other way.
+	 * Control lane. */
+	int (*disown_co)(struct mirror *mirror);
 	bool on_error_fails, failover;
 	_Atomic int error; /* the leg has failed with; 0: it has not */
 
@@ -157,6 +164,12 @@ struct mirror {
 
 /* NULL: the driver is another kind. */
 struct mirror *mirror_of(struct block_driver *driver);
+
+/* One that a job has put there (spec_carry.h), which looks after it. */
+static inline bool mirror_is_of_job(const struct mirror *mirror)
+{
+	return mirror->driver.kind->of_job;
+}
 
 /* block_kind.submit (mirror_io.c) */
 void mirror_submit(struct block_driver *driver, struct block_request *request);

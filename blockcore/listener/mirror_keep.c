@@ -124,7 +124,8 @@ void mirror_leg_failed(struct mirror *mirror, int error)
 {
 	int none = 0;
 
-	if (!atomic_compare_exchange_strong(&mirror->error, &none, error))
+	if (!atomic_compare_exchange_strong(&mirror->error, &none, error) ||
+		mirror_is_of_job(mirror))
 		return;
 	log_warning(mirror->driver.name, "degraded",
 		"the leg of the mirror has failed: %s; what hosts change is "

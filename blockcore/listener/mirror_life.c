@@ -16,7 +16,7 @@
 
 struct mirror *mirror_of(struct block_driver *driver)
 {
-	return driver->kind == &mirror_kind
+	return driver->kind == &mirror_kind || driver->kind == &carry_kind
 		? container_of(driver, struct mirror, driver)
 		: NULL;
 }
@@ -228,10 +228,11 @@ static int leg_begin_co(struct mirror *mirror, struct err *err)
 		block_driver_others_put_co(driver);
 	}
 	mirror_leg_is_not_there(mirror, error ? &why : driver->without);
-	log_warning(driver->name, "degraded",
-		"the mirror has no leg: %s; what hosts change is noted, the "
-		"job resync brings it back",
-		mirror->why);
+	if (!mirror_is_of_job(mirror))
+		log_warning(driver->name, "degraded",
+			"the mirror has no leg: %s; what hosts change is "
+			"noted, the job resync brings it back",
+			mirror->why);
 	return 0;
 }
 
@@ -401,37 +402,39 @@ static struct block_source *mirror_below(
 		BLOCK_OP(BLOCK_DISCARD) | BLOCK_OP(BLOCK_FLUSH) | \
 		BLOCK_OP(BLOCK_COPY))
 
+/* What both kinds have in common. */
+#define MIRROR_KIND \
+	.role = BLOCK_LISTENER, .part = BLOCK_BACK, .anchor = BLOCK_HEAD, \
+	.tracked = true, .others = "leg", .one_other = true, \
+	.opens_without = true, .store = "map", \
+	.handles = \
+		HANDLED, /* Only an alias offers COMPARE_AND_WRITE itself; one \
+			       that writes is refused. */ \
+		.transparent = BLOCK_OP(BLOCK_EXTENTS) | \
+		BLOCK_OP(BLOCK_COMPARE_AND_WRITE), \
+	.options = options, .options_bytes = sizeof(struct mirror_options), \
+	.driver_bytes = sizeof(struct mirror), \
+	.lane_bytes = sizeof(struct mirror_lane), .check = mirror_check, \
+	.open_co = mirror_open_co, .close_co = mirror_close_co, \
+	.lane_start = mirror_lane_start, .lane_stop = mirror_lane_stop, \
+	.submit = mirror_submit, .narrow = mirror_narrow, \
+	.changing_co = mirror_changing_co, .growing_co = mirror_growing_co, \
+	.below = mirror_below
+
 const struct block_kind mirror_kind = {
+	MIRROR_KIND,
 	.name = "mirror",
 	.help = "keep another source equal",
-	.role = BLOCK_LISTENER,
-	.part = BLOCK_BACK,
-	.anchor = BLOCK_HEAD,
 	.band = BAND_MIRROR,
-	.tracked = true,
-	.others = "leg",
-	.one_other = true,
-	.opens_without = true,
-	.store = "map",
-	.handles = HANDLED,
-	/* Only an alias offers COMPARE_AND_WRITE itself; one that writes is refused. */
-	.transparent =
-		BLOCK_OP(BLOCK_EXTENTS) | BLOCK_OP(BLOCK_COMPARE_AND_WRITE),
-	.options = options,
-	.options_bytes = sizeof(struct mirror_options),
-	.driver_bytes = sizeof(struct mirror),
-	.lane_bytes = sizeof(struct mirror_lane),
-	.check = mirror_check,
-	.open_co = mirror_open_co,
-	.close_co = mirror_close_co,
-	.lane_start = mirror_lane_start,
-	.lane_stop = mirror_lane_stop,
-	.submit = mirror_submit,
-	.narrow = mirror_narrow,
-	.changing_co = mirror_changing_co,
-	.growing_co = mirror_growing_co,
-	.below = mirror_below,
 	.configure_co = mirror_configure_co,
 	.status = mirror_status,
 	.health = mirror_health,
+};
+
+const struct block_kind carry_kind = {
+	MIRROR_KIND,
+	.name = "carry",
+	.help = "a job's own: keeps its target equal, over restarts",
+	.band = BAND_JOB,
+	.of_job = true,
 };

@@ -357,6 +357,10 @@ static void map_failed_co(struct mirror *mirror, int error)
 		error = header_write_co(mirror, ALL);
 	else
 		error = 0;
+	if (error && mirror->disown_co && !mirror->disown_co(mirror)) {
+		map->all = true;
+		error = 0;
+	}
 	atomic_store(&map->error, error);
 	if (error)
 		log_error(mirror->driver.name, "mirror",

@@ -38,6 +38,7 @@ struct job {
 	uint64_t not_before_ns; /* next chunk, by the limit */
 	uint64_t started_ns, paused_ns, paused_at_ns;
 	uint64_t done_at_start;
+	bool interrupted;
 	struct loop_timer timer;
 	struct co *stopped; /* in job_step_co, to be resumed */
 	struct block_request *moving; /* in job_transfer_co; NULL: none */
@@ -213,6 +214,12 @@ void job_cancel(struct job *job)
 	job_wake(job);
 }
 
+void job_interrupt(struct job *job)
+{
+	job->interrupted = true;
+	job_cancel(job);
+}
+
 void job_set_rate(struct job *job, uint64_t bytes_s)
 {
 	job->rate_limit_bytes_s = bytes_s;
@@ -267,6 +274,11 @@ struct block_core *job_core(struct job *job)
 const void *job_options(const struct job *job)
 {
 	return job->options;
+}
+
+bool job_is_interrupted(const struct job *job)
+{
+	return job->interrupted;
 }
 
 void job_set_total(struct job *job, uint64_t total, uint64_t done)

@@ -383,13 +383,15 @@ static int spec_open_all_co(struct block_source *source,
 static int spec_publish_first_co(struct block_source *source,
 	struct block_driver **driver, unsigned count, struct err *err)
 {
-	struct block_stack *stack =
-		block_stack_new(source, driver, count, false, err);
+	int failed = spec_carry_opens_co(source, driver, &count, err);
+	struct block_stack *stack = failed
+		? NULL
+		: block_stack_new(source, driver, count, false, err);
 
 	if (!stack) {
 		for (unsigned i = 0; i < count; i++)
 			block_driver_close_co(driver[i]);
-		return -ENOMEM;
+		return failed ? failed : -ENOMEM;
 	}
 	struct block_change change = {.source = source, .next = stack};
 	co_mutex_lock_co(&source->change);

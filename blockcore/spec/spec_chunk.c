@@ -157,11 +157,45 @@ static bool is_zero(const uint8_t *data, uint64_t bytes)
 	return data[0] == 0 && !memcmp(data, data + 1, bytes - 1);
 }
 
+/* Whether `to` is known to show zeroes there. */
+static int chunk_shows_zeroes_co(
+	struct spec_chunk *chunk, uint64_t offset, uint64_t bytes, bool *zeroes)
+{
+	struct block_extent extent[SPEC_CHUNK_EXTENTS];
+	struct block_extents answer = {
+		.extent = extent, .room = SPEC_CHUNK_EXTENTS};
+	struct block_info info =
+		block_source_info(chunk->to, chunk->ticket.request.lane);
+	uint64_t at = offset;
+
+	*zeroes = false;
+	if (!(info.ops & BLOCK_OP(BLOCK_EXTENTS)))
+		return 0;
+	struct block_request *child =
+		chunk_child(chunk, BLOCK_EXTENTS, offset, bytes);
+	if (!child)
+		return -ENOMEM;
+	child->extents = &answer;
+	int error = chunk_send_co(chunk, child, chunk->to);
+	for (uint32_t i = 0; i < answer.count; i++) {
+		if (!(extent[i].flags & BLOCK_EXTENT_ZERO))
+			break;
+		at += extent[i].length_bytes;
+	}
+	*zeroes = !error && at >= offset + bytes;
+	return error;
+}
+
 int spec_chunk_zero_co(
 	struct spec_chunk *chunk, uint64_t offset, uint64_t bytes)
 {
-	if (chunk->skips_zeroes)
-		return 0;
+	bool zeroes = chunk->skips_zeroes;
+	int error = !zeroes && chunk->asks_zeroes
+		? chunk_shows_zeroes_co(chunk, offset, bytes, &zeroes)
+		: 0;
+
+	if (error || zeroes)
+		return error;
 	return chunk_move_co(
 		chunk, chunk->to, BLOCK_WRITE_ZEROES, offset, bytes);
 }

@@ -20,6 +20,7 @@ struct spec_chunk {
 	struct block_source *source;
 	struct block_source *to; /* NULL: below the driver, like reads */
 	bool skips_zeroes; /* where zeroes go there are zeroes */
+	bool asks_zeroes; /* whether there are some */
 	bool keeps_zeroes; /* blocks of zeroes are written as data */
 	const bool *cancelled;
 	uint64_t offset, bytes; /* at most SPEC_CHUNK_BYTES */

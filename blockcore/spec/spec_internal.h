@@ -102,6 +102,11 @@ int spec_check_view(const struct doc *document, struct err *err);
 int spec_view_shown(
 	const struct doc *document, struct spec_shown *shown, struct err *err);
 
+/* The source is about to open with these `*count` drivers: one more is among them if a
+ * job that waits for it must know what hosts change (spec_carry.c). */
+int spec_carry_opens_co(const struct block_source *source,
+	struct block_driver **driver, unsigned *count, struct err *err);
+
 /* driver->store, if its options name one (spec_store.c). */
 int spec_open_store_co(const struct block_source *above,
 	struct block_driver *driver, struct err *err);

@@ -51,7 +51,8 @@ int spec_mirror_find(struct block_source *source, const char *name,
 	for (unsigned i = 0; i < now->count; i++) {
 		struct mirror *mirror = mirror_of(now->driver[i]);
 
-		if (!mirror || (name && strcmp(name, mirror->driver.name)))
+		if (!mirror || mirror_is_of_job(mirror) ||
+			(name && strcmp(name, mirror->driver.name)))
 			continue;
 		if (*out)
 			return err_set(err, EINVAL,
@@ -129,9 +130,24 @@ int spec_resync_begin_co(struct block_source *source, const char *name,
 
 	if (!error)
 		error = spec_check_stays(&mirror->driver, err);
-	if (error)
-		return err_wrap(err, "resync of '%s'", source->name);
+	if (!error)
+		error = spec_resync_of_co(source, mirror, out, err);
+	return error ? err_wrap(err, "resync of '%s'", source->name) : 0;
+}
+
+void spec_resync_zeroes(struct spec_resync *resync, bool keep)
+{
+	for (unsigned i = 0; i < RESYNC_CHUNKS; i++) {
+		resync->chunk[i].part.keeps_zeroes = keep;
+		resync->chunk[i].part.asks_zeroes = !keep;
+	}
+}
+
+int spec_resync_of_co(struct block_source *source, struct mirror *mirror,
+	struct spec_resync **out, struct err *err)
+{
 	struct spec_resync *resync = calloc(1, sizeof *resync);
+
 	if (!resync)
 		return err_set(err, ENOMEM, "no memory for a job");
 	resync->source = source;
@@ -140,10 +156,10 @@ int spec_resync_begin_co(struct block_source *source, const char *name,
 	block_source_get(source);
 	block_driver_get(&mirror->driver);
 	mirror->driver.job = "resync";
-	error = resync_begin_co(resync, err);
+	int error = resync_begin_co(resync, err);
 	if (error) {
 		spec_resync_end_co(resync);
-		return err_wrap(err, "resync of '%s'", source->name);
+		return error;
 	}
 	*out = resync;
 	return 0;

@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Moves: what is checked, opened, claimed and attached, and how all of that goes.
+ * Moves: what is checked, opened and claimed, and how all of that goes.
  */
 #include "blockcore/spec_move.h"
 
-#include "blockcore/core/change.h"
-#include "blockcore/core/driver.h"
-#include "blockcore/core/range_lock.h"
 #include "blockcore/core/stack.h"
 #include "blockcore/figures.h"
-#include "blockcore/kinds.h"
 #include "blockcore/spec.h"
 #include "blockcore/spec/spec_internal.h"
 #include "blockcore/spec/spec_move_internal.h"
+#include "blockcore/spec_mirror.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -288,106 +285,11 @@ static int move_open_target_co(struct spec_move *move,
 	if (error)
 		return err_set(err, -error, "the target cannot be read: %s",
 			strerror(-error));
-	if (!move->zero && !setup->overwrite)
+	if (!move->zero && !setup->overwrite && !setup->again)
 		return err_set(err, EEXIST,
 			"there is something in the target already: use an "
 			"empty one, or say overwrite");
 	return 0;
-}
-
-/* -- the listener --------------------------------------------------------- */
-
-static int move_publish_co(struct spec_move *move,
-	struct block_driver *const *driver, unsigned count, struct err *err)
-{
-	struct block_source *source = move->source;
-	struct block_stack *next =
-		block_stack_new(source, driver, count, true, err);
-	struct block_change change = {.source = source, .next = next};
-
-	return next ? block_change_co(&change, err) : -ENOMEM;
-}
-
-/* With what the source has now; its turn is taken. */
-static int move_attach_planned_co(struct spec_move *move, struct err *err)
-{
-	struct block_driver *driver[BLOCK_MAX_DRIVERS + 1];
-	const struct block_stack *now = move->source->current;
-	unsigned front = now->front_count;
-	char name[BLOCK_NAME_BYTES];
-	int error = spec_check_jobs(move->root, "start another one", err);
-
-	if (!error && block_stack_bottom(now) != move->bottom)
-		error = err_set(
-			err, EAGAIN, "its bottom has just changed: try again");
-	if (error)
-		return error;
-	if (!move->source->locks)
-		move->source->locks = range_lock_table_new();
-	spec_name_free(now->driver, now->count, move->job, name);
-	struct block_driver *fresh = block_driver_new(
-		move->core, &follow_kind, name, NULL, NULL, err);
-	if (!fresh || !move->source->locks) {
-		if (fresh)
-			block_driver_free(fresh);
-		return err_set(err, ENOMEM, "no memory for a listener");
-	}
-	struct follow *follow = container_of(fresh, struct follow, driver);
-	if (!spec_move_stays(move))
-		follow->target = move->target;
-	error = block_driver_open_co(fresh, err);
-	if (error) {
-		block_driver_free(fresh);
-		return error;
-	}
-	memcpy(driver, now->driver, front * sizeof(driver[0]));
-	driver[front] = fresh;
-	memcpy(driver + front + 1, now->driver + front,
-		(now->count - front) * sizeof(driver[0]));
-	error = block_stack_check(driver, now->count + 1, err);
-	if (error) {
-		block_driver_close_co(fresh);
-		return error;
-	}
-	error = move_publish_co(move, driver, now->count + 1, err);
-	if (!error) {
-		move->follow = follow;
-		move->through = fresh;
-	} else if (!fresh->references) {
-		block_driver_close_co(fresh);
-	}
-	return error;
-}
-
-static int move_attach_co(struct spec_move *move, struct err *err)
-{
-	struct block_source *source = move->source;
-
-	co_mutex_lock_co(&source->change);
-	int error = move_attach_planned_co(move, err);
-	co_mutex_unlock(&source->change);
-	return error;
-}
-
-void spec_move_detach_co(struct spec_move *move)
-{
-	struct block_driver *driver[BLOCK_MAX_DRIVERS];
-	struct block_source *source = move->source;
-	unsigned count = 0;
-
-	if (!move->follow)
-		return;
-	atomic_store(&move->follow->stopped, true);
-	co_mutex_lock_co(&source->change);
-	const struct block_stack *now = source->current;
-	for (unsigned i = 0; i < now->count; i++) {
-		if (now->driver[i] != &move->follow->driver)
-			driver[count++] = now->driver[i];
-	}
-	while (move_publish_co(move, driver, count, NULL))
-		loop_sleep_co(move->lane->loop, LOOP_AGAIN_NS);
-	co_mutex_unlock(&source->change);
-	move->follow = NULL;
 }
 
 /* -- its life ------------------------------------------------------------- */
@@ -398,6 +300,7 @@ static int move_begin_co(struct spec_move *move,
 	bool early = setup->pivots && setup->kind != SPEC_MOVE_STREAM;
 	int error = early ? spec_move_check_views(move, err) : 0;
 
+	spec_carry_find_co(move, setup);
 	if (error)
 		return error;
 	if (move->bottom->kind->role == BLOCK_ALIAS)
@@ -409,7 +312,9 @@ static int move_begin_co(struct spec_move *move,
 		: move_prepare_co(move, setup, err);
 	if (!error && !early && setup->pivots) /* the base is known now */
 		error = spec_move_check_views(move, err);
-	return error ? error : move_attach_co(move, err);
+	if (!error && setup->kind == SPEC_MOVE_COPY)
+		error = spec_carry_begin_co(move, setup, err);
+	return error || move->mirror ? error : spec_move_follow_co(move, err);
 }
 
 static int move_init(struct spec_move *move,
@@ -464,8 +369,15 @@ uint64_t spec_move_bytes(const struct spec_move *move)
 	return move->bytes;
 }
 
+void spec_move_leave(struct spec_move *move)
+{
+	move->stays = true;
+}
+
 void spec_move_end_co(struct spec_move *move)
 {
+	if (move->resync)
+		spec_resync_end_co(move->resync);
 	spec_move_detach_co(move);
 	if (move->reclaimed) {
 		struct block_claim *claim = &move->format->backing_claim;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of spec_move share: spec_move_begin.c its life, spec_move_run.c chunks,
- * spec_move_pivot.c the end.
+ * What the files of spec_move share: spec_move_begin.c its life, spec_move_listener.c its
+ * listener, spec_move_run.c chunks, spec_move_pivot.c the end; spec_carry.c what is
+ * different where it is to go on after a restart.
  */
 #ifndef BLOCKCORE_SPEC_SPEC_MOVE_INTERNAL_H
 #define BLOCKCORE_SPEC_SPEC_MOVE_INTERNAL_H
@@ -38,6 +39,10 @@ struct spec_move {
 	struct block_driver *bottom; /* the source's, at the start */
 	struct block_format *format; /* COMMIT, PULL: the bottom's */
 	struct follow *follow; /* the generation's; NULL: detached */
+	/* Instead of that one, of a COPY that is carried (spec_carry.c). */
+	struct mirror *mirror;
+	struct spec_resync *resync;
+	bool stays; /* the mirror, when the job ends: for one after a restart */
 	/* The listener that leaves at the pivot: that of `follow`, a mirror. */
 	const struct block_driver *through;
 	/* Listeners that go with the image stay with the old bottom; and what has to be
@@ -105,7 +110,30 @@ int spec_move_find_held_co(const struct block_source *source,
 	const struct block_source *base, uint64_t offset, uint64_t *bytes,
 	bool *held);
 
+/* `fresh`, which is open, is the first of the back part from here on; when that fails it
+ * is closed. */
+int spec_move_attach_co(
+	struct spec_move *move, struct block_driver *fresh, struct err *err);
+/* The same with one that follows; move->follow. */
+int spec_move_follow_co(struct spec_move *move, struct err *err);
 /* Publishes a generation without the listener, beside which old requests end. */
 void spec_move_detach_co(struct spec_move *move);
+
+/* -- spec_carry.c ---------------------------------------------------------- */
+
+/* The mirror that the source has for this job already, which goes on; another's goes. */
+void spec_carry_find_co(
+	struct spec_move *move, const struct spec_move_setup *setup);
+/* The target is open. 0 without move->mirror: it is not carried. */
+int spec_carry_begin_co(struct spec_move *move,
+	const struct spec_move_setup *setup, struct err *err);
+/* As spec_move_run_co. */
+int spec_carry_run_co(struct spec_move *move,
+	int (*step_co)(void *argument, uint64_t reached, uint64_t bytes),
+	void *argument, struct err *err);
+/* Before the mirror goes. False: it must not. */
+bool spec_carry_disown_co(struct spec_move *move);
+/* A mirror of a job that will not be goes. */
+void spec_carry_forget_co(struct block_source *source);
 
 #endif

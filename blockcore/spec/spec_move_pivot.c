@@ -235,16 +235,28 @@ static int pivot_keep_roles_co(struct pivot *pivot, struct err *err)
 	return error;
 }
 
+/* What hosts change from here on is not the target's. */
+static int pivot_stay_co(struct spec_move *move, struct err *err)
+{
+	if (move->follow) {
+		atomic_store(&move->follow->stopped, true);
+		return 0;
+	}
+	if (move->ready(move, err))
+		return -EAGAIN;
+	return spec_carry_disown_co(move)
+		? 0
+		: err_set(err, EIO, "its end cannot be kept");
+}
+
 static int pivot_behind_gate_co(void *argument, struct err *err)
 {
 	struct pivot *pivot = argument;
 	struct spec_move *move = pivot->move;
 	int error;
 
-	if (pivot->stay) {
-		atomic_store(&move->follow->stopped, true);
-		return 0;
-	}
+	if (pivot->stay)
+		return pivot_stay_co(move, err);
 	if (move->kind == SPEC_MOVE_PULL)
 		return pivot_drop_co(pivot, err);
 	if (move->kind == SPEC_MOVE_REBASE || move->kind == SPEC_MOVE_STREAM)
@@ -304,9 +316,12 @@ static int pivot_try_co(struct pivot *pivot, struct err *err)
 		.durable_co = pivot_behind_gate_co,
 		.argument = pivot};
 	error = block_change_co(&change, err);
-	if (!error)
-		move->follow = NULL; /* with the old generation */
-	return error;
+	if (error)
+		return error;
+	/* With the old generation. */
+	move->follow = NULL;
+	move->mirror = NULL;
+	return 0;
 }
 
 static int pivot_co(struct pivot *pivot, struct err *err)

@@ -7,6 +7,7 @@
 #include "blockcore/core/stack.h"
 #include "blockcore/core/watch.h"
 #include "blockcore/spec/spec_move_internal.h"
+#include "blockcore/spec_mirror.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -201,6 +202,8 @@ int spec_move_run_co(struct spec_move *move, uint64_t from,
 {
 	int error = 0;
 
+	if (move->mirror)
+		return spec_carry_run_co(move, step_co, argument, err);
 	move->next = from;
 	move->err = err;
 	/* Requests that take no locks, or did not pass the listener. */
@@ -222,6 +225,8 @@ int spec_move_run_co(struct spec_move *move, uint64_t from,
 void spec_move_cancel(struct spec_move *move)
 {
 	move->cancelled = true;
+	if (move->resync)
+		spec_resync_cancel(move->resync);
 	block_source_wake(move->source);
 	for (unsigned i = 0; i < SPEC_MOVE_CHUNKS; i++) {
 		struct spec_move_chunk *chunk = &move->chunk[i];
@@ -248,7 +253,7 @@ static bool move_rebase_lasts(const struct spec_move *move)
 bool spec_move_lasts(const struct spec_move *move)
 {
 	switch (move->kind) {
-	case SPEC_MOVE_COPY:
+	case SPEC_MOVE_COPY: /* or spec_move_there */
 		return block_source_info(move->source, move->lane).read_only;
 	case SPEC_MOVE_COMMIT:
 		return move->source != move->root /* nobody writes to it */

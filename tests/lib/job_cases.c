@@ -52,7 +52,10 @@ const struct job_kind_case job_kind_cases[JOB_KIND_CASES] = {
 		"{listeners: [{type: readonly}], protocol: {type: file, "
 		"locking: false, path: disk}}",
 		.copy = "data/copy", .read_only = true, .resumes = "data/disk"),
+	KIND("copy", "{to: {" FILE_OF("copy", "4M") "}}", DISK,
+		.copy = "data/copy", .carried = true),
 	KIND("migrate", "{to: " IMAGE("image") "}", DISK, ),
+	KIND("migrate", "{to: " IMAGE("image") "}", DISK, .carried = true),
 	KIND("commit", "{}", DISK, .image = {OVER_OF("4K", "over")},
 		.resumes = "data/over"),
 	KIND("flatten", "{}", DISK, .image = {OVER("over")},
@@ -131,6 +134,8 @@ void job_trial_begin_co(struct job_trial *trial, struct stack_rig *rig,
 		.kind = kind,
 		.lane = block_core_lane(rig->core, 0),
 		.expected = stack_rig_pattern(JOB_CASE_BYTES, 1)};
+	if (kind->carried)
+		job_book_open(&trial->book, rig->core);
 	sim_world_put(rig->world, "data/disk", trial->expected, JOB_CASE_BYTES);
 	trial->source = stack_rig_source_co(rig, kind->source);
 	if (block_source_info(trial->source, trial->lane).size_bytes !=
@@ -155,7 +160,17 @@ void job_trial_resume_co(struct job_trial *trial, struct stack_rig *rig,
 		.expected = calloc(1, JOB_CASE_BYTES)};
 	CHECK(trial->expected != NULL);
 	memcpy(trial->expected, before->expected, JOB_CASE_BYTES);
+	if (before->kind->carried) {
+		job_book_open(&trial->book, rig->core);
+		job_book_copy(&trial->book, &before->book);
+	}
 	trial->source = stack_rig_source_co(rig, document);
+	if (before->unsure_bytes)
+		transfer_co(trial, BLOCK_READ, before->unsure_at,
+			before->unsure_bytes,
+			trial->expected + before->unsure_at);
+	if (before->book.kept)
+		return;
 	job_trial_host_start(trial);
 	while (has_host(trial) && trial->host.requests < 20)
 		loop_sleep_co(trial->lane->loop, 1000000);
@@ -164,8 +179,10 @@ void job_trial_resume_co(struct job_trial *trial, struct stack_rig *rig,
 
 void job_trial_end_co(struct job_trial *trial)
 {
-	job_free(trial->job);
+	if (trial->job)
+		job_free(trial->job);
 	block_source_put_co(trial->source);
+	job_book_close(&trial->book);
 	free(trial->expected);
 }
 
@@ -178,7 +195,7 @@ void job_trial_expect_co(struct job_trial *trial)
 		return;
 	stack_rig_expect_co(
 		trial->rig, trial->source, 0, JOB_CASE_BYTES, trial->expected);
-	if (!kind->copy || trial->host.requests)
+	if (!kind->copy || (trial->host.requests && !trial->still))
 		return;
 	data = calloc(1, JOB_CASE_BYTES);
 	CHECK(sim_world_get(
@@ -256,10 +273,11 @@ void job_trial_host_stop_co(struct job_trial *trial)
 {
 	struct job_host *host = &trial->host;
 
-	if (!has_host(trial))
+	if (!has_host(trial) || host->stopped)
 		return;
 	host->stop = true;
 	stack_rig_join_co(&host->task);
 	CHECK(host->requests > 0);
 	CHECK(host->slowest_ns < JOB_HOST_PATIENCE_NS);
+	host->stopped = true;
 }

@@ -198,7 +198,8 @@ static void whole_co(struct stack_rig *rig, void *argument)
 	CASE(body, 0), CASE(body, 1), CASE(body, 2), CASE(body, 3), \
 		CASE(body, 4), CASE(body, 5), CASE(body, 6), CASE(body, 7), \
 		CASE(body, 8), CASE(body, 9), CASE(body, 10), CASE(body, 11), \
-		CASE(body, 12), CASE(body, 13), CASE(body, 14)
+		CASE(body, 12), CASE(body, 13), CASE(body, 14), \
+		CASE(body, 15), CASE(body, 16)
 
 int main(void)
 {
