@@ -23,12 +23,12 @@ struct qcow2_checker {
 	struct qcow2 *image;
 	struct block_check *check;
 	const struct qcow2_watch *watch; /* NULL: nothing changes meanwhile */
-	uint64_t *
-		l1; /* the current one as the check found it, machine's order */
+	uint64_t *l1; /* the current one as it was found, machine's order */
 	uint32_t l1_entries;
 	uint16_t *references; /* of each cluster; stays at the most it can */
 	uint64_t clusters, room;
 	bool repairing; /* what follows is not left half done */
+	uint64_t leak, leaks; /* to be mended: the first one, how many */
 	uint8_t *table; /* one L2 table */
 };
 

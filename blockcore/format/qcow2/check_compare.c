@@ -3,8 +3,11 @@
  * qcow2: check, second part: what was counted held against the refcounts and the
  * COPIED bits, and what differs made true if that is wanted.
  *
- * Invariant: a refcount block that is missing is made behind the end of the file,
- * where certainly nothing is.
+ * Invariants
+ *  1. A refcount block that is missing is made behind the end of the file, where
+ *     certainly nothing is.
+ *  2. The space of leaks goes back to the file system, but not where anything else is
+ *     wrong: a table that cannot be read may name them.
  */
 #include "blockcore/format/qcow2/check.h"
 
@@ -70,6 +73,47 @@ static int set_count_co(struct qcow2 *image, uint64_t cluster, uint64_t value,
 	return 0;
 }
 
+static int mend_leak_co(struct qcow2_checker *c, uint64_t cluster)
+{
+	struct qcow2_refblock *block;
+	uint64_t is;
+	int error = get_count_co(c->image, cluster, &is, &block);
+
+	if (error || !qcow2_check_is_still(c, cluster))
+		return error;
+	if (!set_count_co(c->image, cluster, c->references[cluster], block))
+		c->check->fixed_leaks++;
+	return 0;
+}
+
+/* Their space before their counts: until then nobody takes them. */
+static int mend_leaks_co(struct qcow2_checker *c)
+{
+	uint64_t first = c->leak, count = c->leaks;
+	int error = 0;
+
+	c->leaks = 0;
+	if (count && !c->references[first] && !c->check->errors)
+		qcow2_release_space_co(c->image,
+			first << c->image->geometry.cluster_bits, count);
+	for (uint64_t i = 0; i < count && !error; i++)
+		error = mend_leak_co(c, first + i);
+	return error;
+}
+
+/* Those in a row that nothing names in one go. */
+static int note_leak_co(struct qcow2_checker *c, uint64_t cluster)
+{
+	bool follows = c->leaks && cluster == c->leak + c->leaks &&
+		!c->references[cluster] && !c->references[c->leak];
+	int error = follows ? 0 : mend_leaks_co(c);
+
+	if (!follows)
+		c->leak = cluster;
+	c->leaks++;
+	return error;
+}
+
 static int compare_cluster_co(struct qcow2_checker *c, uint64_t cluster)
 {
 	struct block_check *check = c->check;
@@ -89,10 +133,7 @@ static int compare_cluster_co(struct qcow2_checker *c, uint64_t cluster)
 		if (c->image->header.has_bitmaps)
 			return 0;
 		check->leaks++;
-		if (check->repair_leaks &&
-			!set_count_co(c->image, cluster, named, block))
-			check->fixed_leaks++;
-		return 0;
+		return check->repair_leaks ? note_leak_co(c, cluster) : 0;
 	}
 	qcow2_check_error(check,
 		"cluster at %#" PRIx64 " is counted %" PRIu64
@@ -165,11 +206,14 @@ int qcow2_check_counts_co(struct qcow2_checker *c)
 		error = compare_cluster_co(c, i);
 		if (error || (i + 1) & block)
 			continue;
+		error = mend_leaks_co(c);
+		if (error)
+			break;
 		loop_sleep_co(c->image->home->loop, 0); /* others' turn */
 		error = qcow2_check_step_co(
 			c, c->image->geometry.cluster_bytes);
 	}
-	return error;
+	return error ? error : mend_leaks_co(c);
 }
 
 /* -- COPIED bits ---------------------------------------------------------- */

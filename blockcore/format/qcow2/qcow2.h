@@ -402,6 +402,9 @@ int qcow2_refcount_drop_co(
 /* The same; with the last one their space goes, too. Nothing durable names them, and
  * nobody who has looked them up is in flight. */
 int qcow2_release_co(struct qcow2 *image, uint64_t offset, uint64_t clusters);
+/* Their space alone, before their count falls to 0. */
+void qcow2_release_space_co(
+	struct qcow2 *image, uint64_t offset, uint64_t clusters);
 /* Copies of what is dirty; `write` is held. */
 int qcow2_refcount_collect(struct qcow2 *image, enum block_purpose purpose,
 	struct qcow2_write_list *list);

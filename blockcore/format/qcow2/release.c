@@ -8,10 +8,15 @@
  *     again. A power cut between the two leaves a leak.
  *  2. It goes only with the last reference: what a snapshot shows stays.
  *  3. Space that was reserved on purpose (preallocation) stays.
+ *  4. Hosts' I/O goes on: one piece is given back at a time, as file systems let
+ *     nobody write to a file meanwhile.
  */
-#include "blockcore/format/qcow2/qcow2.h"
+#include "blockcore/format/qcow2/share.h"
 
 #include <errno.h>
+#include <stdlib.h>
+
+#define PIECE_BYTES (16ull << 20)
 
 /* Of the clusters from `first` on those alike in that one reference is left, or not. */
 static int single_run_co(struct qcow2 *image, uint64_t first, uint64_t most,
@@ -37,15 +42,23 @@ static int single_run_co(struct qcow2 *image, uint64_t first, uint64_t most,
 }
 
 /* That it is not given back, as where the file cannot, does no harm. */
-static void give_space_back_co(
-	struct qcow2 *image, uint64_t cluster, uint64_t clusters)
+void qcow2_release_space_co(
+	struct qcow2 *image, uint64_t offset, uint64_t clusters)
 {
-	unsigned bits = image->geometry.cluster_bits;
+	uint64_t bytes = clusters << image->geometry.cluster_bits;
+	uint64_t end = image->file_bytes;
 
+	if (offset >= end)
+		return;
+	bytes = bytes < end - offset ? bytes : end - offset;
 	if (qcow2_options(image)->preallocation >= QCOW2_PREALLOCATE_FALLOC)
 		return;
-	qcow2_io_vector_co(image, PURPOSE_CLUSTER_FREE, image->format.file,
-		BLOCK_DISCARD, cluster << bits, clusters << bits, NULL, 0);
+	for (uint64_t part; bytes; offset += part, bytes -= part) {
+		part = bytes < PIECE_BYTES ? bytes : PIECE_BYTES;
+		qcow2_io_vector_co(image, PURPOSE_CLUSTER_FREE,
+			image->format.file, BLOCK_DISCARD, offset, part, NULL,
+			0);
+	}
 }
 
 int qcow2_release_co(struct qcow2 *image, uint64_t offset, uint64_t clusters)
@@ -59,10 +72,71 @@ int qcow2_release_co(struct qcow2 *image, uint64_t offset, uint64_t clusters)
 
 		error = single_run_co(image, first, clusters, &run, &single);
 		if (!error && single)
-			give_space_back_co(image, first, run);
+			qcow2_release_space_co(image, first << bits, run);
 		if (!error)
 			error = qcow2_refcount_drop_co(
 				image, first << bits, run);
 	}
 	return error;
+}
+
+/* -- an L2 table ---------------------------------------------------------- */
+
+static int compare_rows(const void *left, const void *right)
+{
+	const struct qcow2_row *a = left, *b = right;
+
+	return a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
+/* Those that lie in a row in one go, wherever the guest has them. */
+static int release_rows_co(
+	struct qcow2 *image, struct qcow2_row *row, size_t count)
+{
+	unsigned bits = image->geometry.cluster_bits;
+	int error = 0;
+
+	qsort(row, count, sizeof *row, compare_rows);
+	for (size_t i = 0, next; i < count && !error; i = next) {
+		uint64_t offset = row[i].offset, clusters = row[i].clusters;
+
+		for (next = i + 1; next < count &&
+			row[next].offset == offset + (clusters << bits);
+			next++)
+			clusters += row[next].clusters;
+		error = qcow2_release_co(image, offset, clusters);
+	}
+	return error;
+}
+
+static int release_slice_co(
+	struct qcow2_map *map, struct qcow2_slice *slice, uint64_t guest)
+{
+	const struct qcow2_geometry *g = &map->image->geometry;
+	struct qcow2_row *row = calloc(1ull << g->slice_bits, sizeof *row);
+	uint64_t word[2];
+	size_t count = 0;
+
+	(void)slice;
+	if (!row)
+		return -ENOMEM;
+	for (uint64_t i = 0; i < 1ull << g->slice_bits; i++) {
+		qcow2_map_entry(map, guest + (i << g->cluster_bits), word);
+		row[count] = qcow2_entry_row(g, word[0]);
+		count += row[count].clusters != 0;
+	}
+	int error = release_rows_co(map->image, row, count);
+	free(row);
+	return error;
+}
+
+int qcow2_release_table_co(struct qcow2_map *map, uint32_t l1_index)
+{
+	static const struct qcow2_share_walk walk = {
+		.slice_co = release_slice_co};
+	int error = qcow2_share_walk_co(map, l1_index, &walk);
+
+	return error ? error
+		     : qcow2_release_co(map->image,
+			       map->l1[l1_index] & QCOW2_OFFSET_MASK, 1);
 }

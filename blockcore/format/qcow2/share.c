@@ -202,7 +202,8 @@ static int walk_slice_co(struct qcow2_map *map, uint64_t guest,
 
 	if (error)
 		return error;
-	for (uint64_t i = 0; i < 1ull << g->slice_bits && !error; i++) {
+	for (uint64_t i = 0;
+		walk->entry_co && i < 1ull << g->slice_bits && !error; i++) {
 		qcow2_map_entry(map, guest + (i << g->cluster_bits), word);
 		error = walk->entry_co(map->image, word[0]);
 	}

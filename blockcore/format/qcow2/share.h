@@ -14,8 +14,9 @@
  *
  * To delete one is the way back: a new snapshot table is written, and one sector of
  * the header names it and marks the image dirty. From then on there is no such
- * snapshot. Table by table, counts go down by one, and where one is left, and it is
- * the current map's, COPIED bits are set; then the mark goes.
+ * snapshot. Table by table, counts go down by one, what nobody names any more gives
+ * its space back (release.c), and where one is left, and it is the current map's,
+ * COPIED bits are set; then the mark goes.
  *
  * To go back to one: the image is marked dirty; what the snapshot names is counted
  * once more, and a copy of its L1 table is written. Behind the gate the map is made
@@ -29,7 +30,8 @@
  *     finds it dirty and counts anew what its tables name, so nothing is left of it.
  *  2. The content of the snapshot is that of the moment behind the gate: nothing of
  *     a table that waits is changed, and nothing that is shared is written to.
- *  3. No count goes down for a snapshot that the header still names.
+ *  3. No count goes down, and no space goes, for a snapshot that the header still
+ *     names.
  *  4. A COPIED bit is set while its cluster is locked: whoever copies the cluster
  *     then would lose what a lane overwrites.
  */
@@ -50,7 +52,7 @@ int qcow2_share_raise_co(struct qcow2 *image, uint64_t cluster);
 int qcow2_share_raise_entry_co(struct qcow2 *image, uint64_t word);
 /* Goes through an L2 table, slice by slice, each in memory and pinned meanwhile. */
 struct qcow2_share_walk {
-	/* For each entry (its first word). */
+	/* For each entry (its first word); may be NULL. */
 	int (*entry_co)(struct qcow2 *image, uint64_t word);
 	/* After those of a slice, which begins at `guest`; may be NULL. */
 	int (*slice_co)(struct qcow2_map *map, struct qcow2_slice *slice,
@@ -58,8 +60,11 @@ struct qcow2_share_walk {
 };
 int qcow2_share_walk_co(struct qcow2_map *map, uint32_t l1_index,
 	const struct qcow2_share_walk *walk);
-/* One less to what an L2 table names, and to it. */
+/* One less to what an L2 table names, and to it: of references that were only counted,
+ * so that another one is left. */
 int qcow2_unshare_table_co(struct qcow2_map *map, uint32_t l1_index);
+/* The same; with the last one their space goes, too (release.c). */
+int qcow2_release_table_co(struct qcow2_map *map, uint32_t l1_index);
 /* view.c: the current view's size is the image's. */
 void qcow2_view_show(struct qcow2 *image);
 /* block_format_kind's; at home. */

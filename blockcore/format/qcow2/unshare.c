@@ -232,13 +232,13 @@ static int give_back_co(struct qcow2 *image, struct qcow2_map *map)
 	for (uint32_t i = 0; i < map->l1_entries && !error; i++) {
 		if (!(map->l1[i] & QCOW2_OFFSET_MASK))
 			continue;
-		error = qcow2_unshare_table_co(map, i);
+		error = qcow2_release_table_co(map, i);
 		if (!error)
 			error = regain_table_co(image, i);
 		qcow2_map_visit_lanes_co(image); /* others have their turn */
 	}
 	if (!error)
-		error = qcow2_refcount_drop_co(image, map->l1_offset,
+		error = qcow2_release_co(image, map->l1_offset,
 			qcow2_clusters(&image->geometry,
 				8 * (uint64_t)map->l1_entries));
 	/* Counts and bits: before the mark goes. */
