@@ -185,6 +185,7 @@ struct block_source {
 	/* While it is built: by spec_build_degraded_co; what it is built for. */
 	bool degraded;
 	const struct block_source *within;
+	const char *opening; /* the image that it is made of, meanwhile */
 	unsigned depth; /* sources above it that it was built for */
 	struct block_stack *current;
 	uint64_t last_generation;

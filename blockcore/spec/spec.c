@@ -113,9 +113,9 @@ static int spec_build_below_co(struct spec_new *new)
 {
 	if (new->depth > SPEC_DEPTH_MAX)
 		return err_set(new->err, ELOOP,
-			"more than %u sources above each other: does an image "
-			"lead back to itself?",
-			SPEC_DEPTH_MAX);
+			"'%s' stands on more than %u images above each other: "
+			"merge some of them (qemu-img commit or rebase)",
+			spec_outermost(new->above)->name, SPEC_DEPTH_MAX);
 	if (!co_start(spec_build_run_co, new))
 		return err_set(new->err, ENOMEM, "no memory for a coroutine");
 	new->co = co_self();
@@ -260,11 +260,15 @@ static int spec_open_format_co(struct spec_view *view, const struct doc *map,
 	int error = spec_format_kind(map, &kind, err);
 
 	if (!error)
+		error = spec_check_circle(above, spec_format_path(map), err);
+	if (!error)
 		error = spec_open_below_co(
 			above, "file", doc_find(map, "file"), &file, err);
 	if (error)
 		return error;
+	spec_opening(above, spec_format_path(map));
 	error = spec_open_backing_co(above, kind, map, file, &backing, err);
+	spec_opening(above, NULL);
 	if (error) {
 		spec_unmake(doc_find(map, "file"), file);
 		block_source_put_co(file);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * No source comes to stand on itself: what a new bottom leads to is looked at before it
- * is published, and while it is about to be.
+ * is published, and while it is about to be; no image on itself, by the backing files
+ * that images name.
  */
 #include "blockcore/core/driver.h"
 #include "blockcore/core/stack.h"
 #include "blockcore/spec/spec_internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 static bool spec_driver_leads_to(
 	const struct block_driver *driver, const struct block_source *to)
@@ -49,4 +51,34 @@ int spec_announce(struct block_source *source,
 		"the new bottom comes to stand on '%s' itself, by another "
 		"change that is under way",
 		source->name);
+}
+
+/* -- images that name each other ------------------------------------------ */
+
+const struct block_source *spec_outermost(const struct block_source *source)
+{
+	while (source->within)
+		source = source->within;
+	return source;
+}
+
+void spec_opening(const struct block_source *source, const char *path)
+{
+	((struct block_source *)source)->opening = path;
+}
+
+int spec_check_circle(
+	const struct block_source *source, const char *path, struct err *err)
+{
+	const struct block_source *above = source->within;
+
+	for (; path && above; above = above->within) {
+		if (above->opening && !strcmp(above->opening, path))
+			return err_set(err, ELOOP,
+				"the backing files of '%s' lead back to "
+				"itself: '%s' names it; let that name another "
+				"one (qemu-img rebase -u)",
+				path, source->within->opening);
+	}
+	return 0;
 }

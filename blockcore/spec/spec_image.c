@@ -22,10 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *spec_image_path(const struct doc *source)
+/* Of a source without a format, or of the file below one. */
+static const char *file_path(const struct doc *file)
 {
-	const struct doc *format = doc_find(source, "format");
-	const struct doc *file = format ? doc_find(format, "file") : source;
 	const struct doc *protocol = doc_find(file, "protocol");
 	const struct doc *type = doc_find(protocol, "type");
 	const struct doc *path = doc_find(protocol, "path");
@@ -33,6 +32,18 @@ const char *spec_image_path(const struct doc *source)
 	return type && path && type->text && !strcmp(type->text, "file")
 		? path->text
 		: NULL;
+}
+
+const char *spec_format_path(const struct doc *format)
+{
+	return file_path(doc_find(format, "file"));
+}
+
+const char *spec_image_path(const struct doc *source)
+{
+	const struct doc *format = doc_find(source, "format");
+
+	return format ? spec_format_path(format) : file_path(source);
 }
 
 /* The image on top of a source; NULL: it shows none. */

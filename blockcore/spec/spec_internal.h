@@ -223,6 +223,17 @@ void spec_print_stack(const struct block_stack *stack, FILE *out);
 bool spec_leads_to(
 	const struct block_source *from, const struct block_source *to);
 
+/* -ELOOP with a text if a source that `source` is built for is being made of the same
+ * file: what is opened there would lead back to it. NULL: no file. */
+int spec_check_circle(
+	const struct block_source *source, const char *path, struct err *err);
+/* What it is being made of, while that is opened; NULL: nothing any more. */
+void spec_opening(const struct block_source *source, const char *path);
+/* What it is built for, or itself. */
+const struct block_source *spec_outermost(const struct block_source *source);
+/* The file of an image (format:); NULL: it is in none. The document's. */
+const char *spec_format_path(const struct doc *format);
+
 /* Says, until source->coming is cleared, what bottom a source will have, so that
  * two changes at a time build no circle: -ELOOP for the one that comes second. */
 int spec_announce(struct block_source *source,

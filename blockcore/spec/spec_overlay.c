@@ -185,9 +185,9 @@ static int overlay_base_co(struct overlay_run *run, struct err *err)
 		overlay_depth(run->image, run->image_count) >=
 			OVERLAY_DEPTH_MAX)
 		error = err_set(err, EMLINK,
-			"there are %u images above each other already: merge "
-			"some of them first",
-			OVERLAY_DEPTH_MAX);
+			"'%s' stands on %u images above each other, the "
+			"most: delete some external snapshots or flatten it",
+			run->source->name, OVERLAY_DEPTH_MAX);
 	if (!error)
 		error = spec_source_below_co(run->source, "backing", run->image,
 			run->image_count, &run->base, &taken, err);

@@ -148,7 +148,8 @@ circle() {
 			"$work/round2" 1M
 	echo "format: {type: qcow2, file: {protocol: {type: file, path: round1,
   read_only: true}}}" >"$work/circle.yaml"
-	refused "$(cat "$work/circle.yaml")" 'lead back to itself'
+	refused "$(cat "$work/circle.yaml")" "'round1' lead back to itself: 'round2' names it" &&
+		refused "$(image round1)" "'round1' lead back to itself: 'round2' names it"
 }
 long_chain() {
 	local i

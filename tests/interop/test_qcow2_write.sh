@@ -150,6 +150,13 @@ shrunk() {
 		stack "$(image grown)" 'discard 32M 32M' 'resize 32M' \
 			'read -P 1 0 1M' && qemu-img check "$work/grown"
 }
+shrunk_beside() { # not while there are snapshots, which are named
+	stack "$(image grown)" 'snapshot-inside monday' 'snapshot-inside tuesday' &&
+		! stack "$(image grown)" 'resize 16M' 2>"$work/said" &&
+		grep -q "snapshots 'monday', 'tuesday', .*: delete them first, or copy" "$work/said" &&
+		stack "$(image grown)" 'snapshot-delete monday' 'snapshot-delete tuesday' 'resize 16M' &&
+		qemu-img check "$work/grown"
+}
 hidden() { # a longer backing file does not show through what has grown
 	head -c 8M /dev/urandom >"$work/long.raw"
 	stack "$(image short "size: 1M, backing_name: long.raw,
@@ -252,6 +259,7 @@ for mode in metadata falloc full; do
 done
 check 'a larger image' grown
 check 'a smaller image' shrunk
+check 'not beside snapshots' shrunk_beside
 check 'nothing shows through what has grown' hidden
 check 'a dirty image' dirty
 check 'unknown autoclear bits' autoclear

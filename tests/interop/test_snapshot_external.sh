@@ -146,7 +146,7 @@ too_many() { # as deep as it may be, then one more
 	[ "$status" = 409 ] || { cat "$work/body"; return 1; }
 }
 check "images above each other have an end" too_many
-check "which is said, with what to do" says '.detail | contains("merge some of them first")' true
+check "which is said, with what to do" says '.detail | contains("stands on 24 images above each other, the most: delete some external snapshots or flatten it")' true
 check "the content is what it was" content
 check "it ends" stop_daemon
 check "the old image is still as it was" old_image

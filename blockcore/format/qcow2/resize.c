@@ -13,6 +13,7 @@
 #include "blockcore/format/qcow2/create.h"
 
 #include "blockcore/base/bytes.h"
+#include "blockcore/format/qcow2/snapshots.h"
 #include "blockcore/format/qcow2/watch.h"
 
 #include <errno.h>
@@ -159,18 +160,49 @@ static int has_data_co(
 	return error;
 }
 
+/* Clusters that are reserved there and read as zeroes. */
+static int free_reserved_co(struct qcow2 *image, uint64_t from, uint64_t end)
+{
+	unsigned bits = image->geometry.cluster_bits;
+	struct qcow2_piece piece;
+	int error = 0;
+
+	for (; from < end && !error; from += piece.bytes) {
+		struct qcow2_op lock = {.image = image};
+
+		qcow2_map_look(&image->map, from, end - from, &piece);
+		if (piece.state == QCOW2_ABSENT) {
+			error = qcow2_map_load_co(&image->map, from);
+			piece.bytes = 0;
+			continue;
+		}
+		if (piece.state != QCOW2_ZEROES)
+			continue;
+		qcow2_lock_co(
+			&lock, from >> bits, (from + piece.bytes - 1) >> bits);
+		error = qcow2_zero_range_co(image, from, piece.bytes, true);
+		qcow2_unlock(&lock);
+	}
+	return error;
+}
+
 static int shrink_co(struct qcow2 *image, uint64_t bytes, struct err *err)
 {
 	uint64_t mask = image->geometry.cluster_bytes - 1;
+	uint64_t from = (bytes + mask) & ~mask;
 	bool found;
-	int error = has_data_co(image, (bytes + mask) & ~mask,
-		image->header.size_bytes, &found);
+	int error = qcow2_snapshots_refuse_shrink_co(image, err);
 
-	if (!error && (found || image->header.snapshots))
+	if (error)
+		return error;
+	error = has_data_co(image, from, image->header.size_bytes, &found);
+	if (!error && found)
 		return err_set(err, EBUSY,
-			"%s lies behind %" PRIu64
+			"data lies behind %" PRIu64
 			" bytes: discard what may go, then resize",
-			found ? "data" : "perhaps a snapshot", bytes);
+			bytes);
+	if (!error)
+		error = free_reserved_co(image, from, image->header.size_bytes);
 	if (!error) {
 		image->header.size_bytes = bytes;
 		error = write_header_co(image, PURPOSE_HEADER_SIZE);

@@ -213,6 +213,47 @@ int qcow2_snapshots_look_co(
 	return error;
 }
 
+/* " 'a', 'b' and 3 more". */
+static void list_some(const struct qcow2_snapshots *s, char *to, size_t bytes)
+{
+	size_t used = 0, room = bytes - sizeof " and 65536 more";
+	uint32_t i = 0;
+
+	for (; i < s->count; i++) {
+		size_t need = strlen(s->snapshot[i].name) + sizeof ", ''";
+
+		if (i && used + need > room)
+			break;
+		used += (size_t)snprintf(to + used, bytes - used, "%s'%s'",
+			i ? ", " : " ", s->snapshot[i].name);
+	}
+	if (i < s->count)
+		snprintf(to + used, bytes - used, " and %u more", s->count - i);
+}
+
+int qcow2_snapshots_refuse_shrink_co(struct qcow2 *image, struct err *err)
+{
+	struct qcow2_snapshots s;
+	char names[2 * FORMAT_SNAPSHOT_BYTES];
+
+	if (!image->header.snapshots)
+		return 0;
+	co_mutex_lock_co(&image->names);
+	int error = qcow2_snapshots_read_co(image, &s, err);
+	co_mutex_unlock(&image->names);
+	if (!error && s.count) {
+		list_some(&s, names, sizeof names);
+		error = err_set(err, EBUSY,
+			"the image keeps snapshot%s%s, which may reach behind "
+			"that: delete %s first, or copy the volume to a "
+			"smaller one",
+			s.count == 1 ? "" : "s", names,
+			s.count == 1 ? "it" : "them");
+	}
+	qcow2_snapshots_free(&s);
+	return error;
+}
+
 static void print_one(const struct qcow2_snapshot *snapshot, FILE *out)
 {
 	fputs("{\"id\": ", out);

@@ -49,6 +49,10 @@ void qcow2_snapshots_free(struct qcow2_snapshots *snapshots);
 const struct qcow2_snapshot *qcow2_snapshots_find(
 	const struct qcow2_snapshots *snapshots, const char *name);
 
+/* -EBUSY with a text that names them: the image does not become smaller while it
+ * keeps snapshots. */
+int qcow2_snapshots_refuse_shrink_co(struct qcow2 *image, struct err *err);
+
 /* block_format_kind's. */
 int qcow2_snapshots_look_co(
 	struct block_format *format, const char *name, struct err *err);
