@@ -188,6 +188,24 @@ static int spec_open_named_backing_co(const struct block_source *above,
 	return error && !above->depth ? err_wrap(err, "backing file") : error;
 }
 
+/* Nobody writes to a source of its own name beside the image that stands on it. */
+static int spec_check_written(const struct block_source *above,
+	const struct doc *node, struct block_source *backing, struct err *err)
+{
+	struct block_lane *control = block_core_lane(above->core, 0);
+
+	if (node->kind != DOC_SCALAR ||
+		block_source_info(backing, control).read_only)
+		return 0;
+	return doc_error(node, err, EBUSY,
+		"'%s' cannot stand on '%s', which may be written to: that "
+		"would "
+		"change what '%s' shows; make '%s' read-only, or clone a "
+		"snapshot of it",
+		spec_outermost(above)->name, backing->name,
+		spec_outermost(above)->name, backing->name);
+}
+
 static int spec_open_backing_co(const struct block_source *above,
 	const struct block_format_kind *kind, const struct doc *map,
 	struct block_source *file, struct block_source **backing,
@@ -196,8 +214,16 @@ static int spec_open_backing_co(const struct block_source *above,
 	const struct doc *node = doc_find(map, "backing");
 
 	*backing = NULL;
-	if (node)
-		return spec_open_below_co(above, "backing", node, backing, err);
+	if (node) {
+		int error = spec_open_below_co(
+			above, "backing", node, backing, err);
+
+		if (!error)
+			error = spec_check_written(above, node, *backing, err);
+		if (error && *backing)
+			block_source_put_co(*backing);
+		return error;
+	}
 	if (kind->backing_co)
 		return spec_open_named_backing_co(
 			above, kind, file, backing, err);

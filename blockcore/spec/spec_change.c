@@ -7,6 +7,7 @@
 #include "blockcore/core/point.h"
 #include "blockcore/core/stack.h"
 #include "blockcore/format/format.h"
+#include "blockcore/kinds.h"
 #include "blockcore/spec/spec_internal.h"
 #include "blockcore/spec/spec_plan.h"
 
@@ -204,6 +205,33 @@ int spec_attach_co(struct block_source *source, const struct doc *listener,
 	return spec_plan_end_co(&plan, error, err);
 }
 
+/* Who needs the content to stay as it is. */
+static int spec_check_stable(const struct block_source *source, struct err *err)
+{
+	const struct block_claim *claim;
+
+	LIST_FOREACH (claim, &source->claims, link) {
+		if (claim->mode == BLOCK_CLAIM_STABLE)
+			return err_set(err, EBUSY,
+				"'%s': %s needs the content to stay as it is: "
+				"take that away first",
+				source->name, claim->holder);
+	}
+	return 0;
+}
+
+/* Without the listener readonly hosts could write to what an image stands on. */
+static int spec_check_writable(const struct spec_plan *plan,
+	const struct block_driver *goes, struct err *err)
+{
+	const struct block_driver *bottom = plan->driver[plan->count - 1];
+
+	return goes->kind == &readonly_kind && plan->source->listed &&
+			!bottom->info.read_only
+		? spec_check_stable(plan->source, err)
+		: 0;
+}
+
 int spec_plan_detach(struct spec_plan *plan, const char *name, struct err *err)
 {
 	unsigned index;
@@ -213,6 +241,8 @@ int spec_plan_detach(struct spec_plan *plan, const char *name, struct err *err)
 		error = spec_check_job(plan->source, "it goes by itself", err);
 	if (!error)
 		error = spec_check_stays(plan->driver[index], err);
+	if (!error)
+		error = spec_check_writable(plan, plan->driver[index], err);
 	if (!error)
 		error = block_point_check_unused(
 			plan->source, plan->driver[index], err);
@@ -298,20 +328,6 @@ int spec_reorder_co(struct block_source *source, const struct doc *names,
 }
 
 /* -- another bottom ------------------------------------------------------- */
-
-/* Who needs the content to stay as it is. */
-static int spec_check_stable(const struct block_source *source, struct err *err)
-{
-	const struct block_claim *claim;
-
-	LIST_FOREACH (claim, &source->claims, link) {
-		if (claim->mode == BLOCK_CLAIM_STABLE)
-			return err_set(err, EBUSY,
-				"%s needs the content to stay as it is",
-				claim->holder);
-	}
-	return 0;
-}
 
 int spec_plan_check_swap(const struct spec_plan *plan,
 	const struct spec_swap *swap, struct err *err)

@@ -277,6 +277,41 @@ static void circle_co(struct stack_rig *rig, void *argument)
 	block_source_put_co(swapper[!refused].source);
 }
 
+/* -- what an image stands on ---------------------------------------------- */
+
+#define CLONE \
+	"format: {type: qcow2, size: 1M, file: {protocol: {type: mem, " \
+	"size: 4M}}, backing: source-1}"
+
+/* Whoever may be written to changes under nobody: it is refused, or stays. */
+static void clone_co(struct stack_rig *rig, void *argument)
+{
+	struct block_source *base, *clone = NULL;
+	struct err err = {0};
+
+	(void)argument;
+	base = stack_rig_source_co(rig, "protocol: {type: mem, size: 1M}");
+	put_byte_co(rig, base, 0, 7);
+	CHECK_INT(spec_build_co(rig->core, "clone", NULL,
+			  stack_rig_doc(rig, CLONE), &clone, &err),
+		-EBUSY);
+	CHECK(strstr(err.text, "'clone' cannot stand on 'source-1'"));
+	CHECK(strstr(err.text, "make 'source-1' read-only, or clone"));
+	attach_co(rig, base, "{type: readonly}");
+	err = (struct err){0};
+	CHECK_INT(spec_build_co(rig->core, "clone", NULL,
+			  stack_rig_doc(rig, CLONE), &clone, &err),
+		0);
+	CHECK_INT(byte_at_co(rig, clone, 0), 7);
+	CHECK_INT(spec_detach_co(base, "readonly", SPEC_GATE_DEADLINE_NS, &err),
+		-EBUSY);
+	CHECK(strstr(err.text, "'source-1': backing of 'clone' needs"));
+	block_source_put_co(clone);
+	CHECK_INT(spec_detach_co(base, "readonly", SPEC_GATE_DEADLINE_NS, &err),
+		0);
+	block_source_put_co(base);
+}
+
 /* On threads, and in the simulator, where every interleaving is repeatable. */
 #define ROW(body) \
 	STACK_RIG_CASE(body, threads, .world = "threads", .lanes = 2), \
@@ -291,6 +326,7 @@ int main(void)
 		ROW(configure_co),
 		ROW(claims_co),
 		ROW(circle_co),
+		ROW(clone_co),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
