@@ -8,6 +8,7 @@
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
 #include "target/control/jobs/resyncs.h"
+#include "target/control/schedule/schedules.h"
 #include "target/control/snapshots/snapshot_intents.h"
 #include "target/control/snapshots/snapshot_space.h"
 #include "target/control/unix_time.h"
@@ -17,7 +18,6 @@
 #include "webui/api/live/faults.h"
 #include "webui/api/live/live.h"
 #include "webui/api/live/space.h"
-#include "webui/api/schedules/schedules.h"
 #include "webui/api/server/certificate.h"
 #include "webui/api/server/connection.h"
 #include "webui/api/server/events.h"
@@ -77,7 +77,7 @@ static int open_api_co(struct api *api, struct err *err)
 	api->snapshot_spaces = snapshot_spaces_new(api->loop);
 	if (!api->snapshot_spaces)
 		return err_set(err, ENOMEM, "out of memory");
-	api->schedules = api_schedules_new(api, err);
+	api->schedules = schedules_new(api->jobs, err);
 	if (!api->schedules)
 		return err_wrap(err, "schedules");
 	int failed = api_certificate_start(api, err);
@@ -113,7 +113,7 @@ static int start_co(
 		resyncs_stop_co(api->resyncs);
 		jobs_stop_co(api->jobs);
 		api_faults_stop_co(api->faults);
-		api_schedules_stop_co(api->schedules);
+		schedules_stop_co(api->schedules);
 		snapshot_spaces_stop_co(api->snapshot_spaces);
 		free_api(api);
 		return failed;
@@ -130,6 +130,7 @@ static void stop_co(void *face)
 {
 	struct api *api = face;
 	api->closing = true;
+	schedules_end(api->schedules);
 	api_space_watch(api, false);
 	live_events_watch(api, false);
 	resyncs_stop_co(api->resyncs);
@@ -142,7 +143,7 @@ static void stop_co(void *face)
 	/* Answers that were given go out in the next turns. */
 	loop_sleep_co(api->loop, FAREWELL_NS);
 	api_faults_stop_co(api->faults);
-	api_schedules_stop_co(api->schedules);
+	schedules_stop_co(api->schedules);
 	snapshot_spaces_stop_co(api->snapshot_spaces);
 	free_api(api);
 }

@@ -3,9 +3,10 @@
  * Schedules over REST: objects as others, with when they run next and how the last
  * run ended; and a run by hand.
  */
+#include "target/control/schedule/schedules.h"
 #include "webui/api/live/live_impact.h"
 #include "webui/api/objects/objects_source.h"
-#include "webui/api/schedules/schedules.h"
+#include "webui/api/server/private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,16 +21,16 @@ static void set_time(json_t *json, const char *member, int64_t ms)
 }
 
 /* NULL: no memory, or it has just gone. */
-static json_t *status_json(struct api_schedules *schedules, const char *name)
+static json_t *status_json(struct schedules *schedules, const char *name)
 {
 	struct err err = {0};
-	struct api_schedule *schedule = api_schedule_of(schedules, name);
+	struct kept_schedule *schedule = kept_schedule_of(schedules, name);
 	const struct schedule *plan =
-		schedule ? api_schedule_plan(schedules, schedule) : NULL;
+		schedule ? kept_schedule_plan(schedules, schedule) : NULL;
 	if (!plan)
 		return NULL;
 	const struct schedule_record *record = &schedule->record;
-	int64_t next = api_schedule_next(schedules, schedule, plan, &err);
+	int64_t next = kept_schedule_next(schedules, schedule, plan, &err);
 	json_t *status =
 		json_pack("{sb, ss, sI, sI}", "running", schedule->running,
 			"last_result", schedule_result_names[record->result],
@@ -180,12 +181,12 @@ static void run_co(struct api_request *request)
 {
 	struct err err = {0};
 	const struct config_object *object = object_find(request, &schedules);
-	struct api_schedules *all = request->api->schedules;
+	struct schedules *all = request->api->schedules;
 	char path[OBJECT_ID_BYTES + 16], name[OBJECT_ID_BYTES];
 	if (!object)
 		return;
 	snprintf(name, sizeof name, "%s", object->id);
-	struct api_schedule *schedule = api_schedule_of(all, name);
+	struct kept_schedule *schedule = kept_schedule_of(all, name);
 	if (schedule && schedule->running) {
 		api_problem(request, "conflict",
 			"schedule %s runs already: wait for its end", name);
@@ -206,7 +207,7 @@ static void run_co(struct api_request *request)
 	}
 	snprintf(path, sizeof path, "schedules/%s", name);
 	api_audit(request, path, NULL, NULL);
-	if (api_schedule_run_co(all, name, request->who.name, &err))
+	if (kept_schedule_run_co(all, name, request->who.name, &err))
 		api_fail(request, &err);
 	else
 		object_answer_co(request, &schedules, name);

@@ -2,13 +2,14 @@
 /*
  * The doctor looks at how the last run of each schedule ended.
  */
-#include "webui/api/schedules/schedules.h"
+#include "target/control/schedule/schedules.h"
 #include "webui/api/server/check.h"
+#include "webui/api/server/private.h"
 
 static void check_schedules(
 	const struct api *api, struct check_finding *finding)
 {
-	const struct api_schedule *schedule, *first = NULL;
+	const struct kept_schedule *schedule, *first = NULL;
 	unsigned all = 0, failed = 0;
 	TAILQ_FOREACH (schedule, &api->schedules->list, link) {
 		all++;

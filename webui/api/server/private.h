@@ -54,7 +54,7 @@ struct lingers;
 struct api_keys;
 struct jobs;
 struct api_faults;
-struct api_schedules;
+struct schedules;
 struct snapshot_spaces;
 struct resyncs;
 
@@ -77,7 +77,7 @@ struct api {
 	struct jobs_watcher jobs_watcher; /* jobs_api.c */
 	struct api_counters counters;
 	struct api_faults *faults;
-	struct api_schedules *schedules;
+	struct schedules *schedules;
 	struct snapshot_spaces *snapshot_spaces;
 	struct resyncs *resyncs;
 	json_t *space; /* of volumes, see space.h */

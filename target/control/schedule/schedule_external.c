@@ -7,14 +7,15 @@
  * made up to the change nothing is waited for; and if somebody else has changed a volume
  * before the change has its turn, it is refused and tried again (object_edit_of).
  */
-#include "webui/api/schedules/schedules.h"
+#include "target/control/schedule/schedules.h"
 
 #include "blockcore/base/log.h"
 #include "blockcore/loop.h"
 #include "target/control/appliance/new_file.h"
+#include "target/control/config/object_edits.h"
 #include "target/control/own_audit.h"
+#include "target/control/snapshots/snapshot_over.h"
 #include "target/control/snapshots/snapshot_records.h"
-#include "webui/api/objects/snapshots.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,10 +67,10 @@ static int make_all(void *argument)
 	return failed;
 }
 
-static int make_directory_co(struct api_schedules *schedules,
+static int make_directory_co(struct schedules *schedules,
 	const struct schedule *plan, struct err *err)
 {
-	const struct block_core *core = schedules->api->parts.core;
+	const struct block_core *core = schedules->parts->core;
 	if (!*plan->directory)
 		return 0;
 	struct making *making = calloc(1, sizeof *making);
@@ -77,7 +78,7 @@ static int make_directory_co(struct api_schedules *schedules,
 		return err_set(err, ENOMEM, "out of memory");
 	block_core_path(core, plan->directory, making->path, PATH_MAX);
 	making->data_bytes = strlen(making->path) - strlen(plan->directory) - 1;
-	int failed = loop_work_co(schedules->api->loop, make_all, making);
+	int failed = loop_work_co(schedules->loop, make_all, making);
 	free(making);
 	return failed ? err_set(err, -failed, "directory %s cannot be made: %s",
 				plan->directory, strerror(-failed))
@@ -98,25 +99,25 @@ static bool is_in_edits(const struct object_edits *edits, const char *path)
 }
 
 /* A file that is not there, nor is about to be. */
-static int find_path(struct api_schedules *schedules,
+static int find_path(struct schedules *schedules,
 	const struct schedule_moment *moment, const char *volume,
 	const struct object_edits *edits, char path[SCHEDULE_PATH_BYTES],
 	struct err *err)
 {
 	for (unsigned n = 1; n <= MOST_NUMBERS; n++) {
 		schedule_path(moment->plan, volume, moment->instant, n, path);
-		if (!new_file_exists(schedules->api->parts.core, path) &&
+		if (!new_file_exists(schedules->parts->core, path) &&
 			!is_in_edits(edits, path))
 			return 0;
 	}
 	return err_set(err, EEXIST, "the file %s is there already", path);
 }
 
-static int edit_one(struct api_schedules *schedules,
+static int edit_one(struct schedules *schedules,
 	const struct schedule_moment *moment, unsigned i,
 	struct object_edits *edits, struct err *err)
 {
-	const struct daemon_parts *parts = &schedules->api->parts;
+	const struct daemon_parts *parts = schedules->parts;
 	const char *name = moment->plan->volume[i];
 	const struct config_object *volume =
 		config_find(parts->config, CONFIG_VOLUME, name);
@@ -141,20 +142,20 @@ static int edit_one(struct api_schedules *schedules,
 
 /* -- all of them ----------------------------------------------------------------- */
 
-static int check_names_co(struct api_schedules *schedules,
+static int check_names_co(struct schedules *schedules,
 	const struct schedule_moment *moment, struct err *err)
 {
 	int failed = 0;
 	for (unsigned i = 0; i < moment->count && !failed; i++) {
 		unsigned v = moment->first + i;
-		failed = snapshot_names_free_co(schedules->api->parts.config,
+		failed = snapshot_names_free_co(schedules->parts->config,
 			moment->plan->volume[v], moment->source[v],
 			moment->snapshot, err);
 	}
 	return failed;
 }
 
-static int change_co(struct api_schedules *schedules,
+static int change_co(struct schedules *schedules,
 	const struct schedule_moment *moment, const struct object_edits *edits,
 	struct err *err)
 {
@@ -176,21 +177,21 @@ static int change_co(struct api_schedules *schedules,
 		.edits = edits->count,
 		.who = "cairnd",
 		.title = title,
-		.witness = own_audit_witness(&own, schedules->api->parts.trust,
+		.witness = own_audit_witness(&own, schedules->parts->trust,
 			group ? "createSnapshotGroup" : "createSnapshot",
 			object)};
 	int failed = config_change_co(
-		schedules->api->parts.config, &change, &outcome, err);
+		schedules->parts->config, &change, &outcome, err);
 	if (failed) {
 		object_sort_error(err);
 		return -err->code;
 	}
-	object_emit(&schedules->api->sink, &outcome);
+	object_emit(schedules->sink, &outcome);
 	config_outcome_free(&outcome);
 	return 0;
 }
 
-int schedule_external_make_co(struct api_schedules *schedules,
+int schedule_external_make_co(struct schedules *schedules,
 	const struct schedule_moment *moment, struct err *err)
 {
 	struct object_edits *edits = calloc(1, sizeof *edits);

@@ -8,7 +8,7 @@
  * trying, or within some seconds if somebody waits for it. The end of the daemon ends
  * a pause.
  */
-#include "webui/api/schedules/schedules.h"
+#include "target/control/schedule/schedules.h"
 
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
@@ -36,20 +36,20 @@ static void expired(struct loop_timer *timer)
 	go_on(container_of(timer, struct schedule_pause, timer));
 }
 
-void api_schedules_pause_co(struct api_schedules *schedules, uint64_t after_ns)
+void schedules_pause_co(struct schedules *schedules, uint64_t after_ns)
 {
 	struct schedule_pause pause = {
 		.timer.expired = expired, .co = co_self()};
 	LIST_INSERT_HEAD(&schedules->pauses, &pause, link);
-	loop_timer_set(schedules->api->loop, &pause.timer, after_ns);
+	loop_timer_set(schedules->loop, &pause.timer, after_ns);
 	co_yield ();
 }
 
-void api_schedules_hurry(struct api_schedules *schedules)
+void schedules_hurry(struct schedules *schedules)
 {
 	struct schedule_pause *pause;
 	while ((pause = LIST_FIRST(&schedules->pauses))) {
-		loop_timer_clear(schedules->api->loop, &pause->timer);
+		loop_timer_clear(schedules->loop, &pause->timer);
 		go_on(pause);
 	}
 }
@@ -61,20 +61,19 @@ static bool may_pass(const struct schedule_tries *tries, int failed)
 		(failed == -ENODEV && !tries->by_hand);
 }
 
-bool api_schedule_again_co(struct api_schedules *schedules,
-	const char *schedule, struct schedule_tries *tries, int failed,
-	struct err *err)
+bool kept_schedule_again_co(struct schedules *schedules, const char *schedule,
+	struct schedule_tries *tries, int failed, struct err *err)
 {
 	unsigned most = tries->by_hand ? TRIES_BY_HAND : TRIES;
-	if (api_schedules_ending(schedules) || !may_pass(tries, failed) ||
+	if (schedules_ending(schedules) || !may_pass(tries, failed) ||
 		tries->count + 1 >= most)
 		return false;
 	log_warning("api", "schedule_again",
 		"schedule %s: %s; it is tried again, for the %u. of %u times",
 		schedule, err->text, tries->count + 1, most - 1);
-	api_schedules_pause_co(schedules, FIRST_NS << tries->count);
+	schedules_pause_co(schedules, FIRST_NS << tries->count);
 	tries->count++;
-	if (api_schedules_ending(schedules))
+	if (schedules_ending(schedules))
 		return false;
 	*err = (struct err){0};
 	return true;

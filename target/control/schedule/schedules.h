@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Schedules at work: what the document says of them (target/control/schedule/) done
- * by the clock.
+ * Schedules at work: what the document says of them (schedule.h) done by the
+ * clock.
  *
  *	look	which are due? each in a coroutine of its own
  *	run	own rows kept -> snapshots made -> what served its time goes
@@ -34,12 +34,12 @@
  *     that takes, if nobody waits for the answer.
  *  7. Control thread; wall-clock time.
  */
-#ifndef WEBUI_API_SCHEDULES_SCHEDULES_H
-#define WEBUI_API_SCHEDULES_SCHEDULES_H
+#ifndef TARGET_CONTROL_SCHEDULE_SCHEDULES_H
+#define TARGET_CONTROL_SCHEDULE_SCHEDULES_H
 
 #include "target/control/config/config.h"
+#include "target/control/jobs/jobs.h"
 #include "target/control/schedule/schedule.h"
-#include "webui/api/server/private.h"
 
 #define SCHEDULE_TEXT_BYTES 400u
 #define SCHEDULE_KEPT_TOLD 16u /* reasons in a status */
@@ -74,7 +74,7 @@ struct schedule_follow {
 	LIST_ENTRY(schedule_follow) link;
 };
 
-struct api_schedule {
+struct kept_schedule {
 	struct schedule_record record;
 	bool running;
 	bool following; /* retention goes on, without a run */
@@ -85,58 +85,65 @@ struct api_schedule {
 	int64_t set_back; /* seconds: the clock's, when it was before `due`; or 0 */
 	struct zone *zone; /* of zone_name; NULL: not read */
 	char zone_name[ZONE_NAME_BYTES];
-	TAILQ_ENTRY(api_schedule) link;
+	TAILQ_ENTRY(kept_schedule) link;
 };
 
-struct api_schedules {
-	struct api *api;
-	TAILQ_HEAD(, api_schedule) list;
+struct schedules {
+	const struct daemon_parts *parts;
+	struct loop *loop;
+	struct event_sink *sink;
+	struct jobs *jobs; /* of retention */
+	TAILQ_HEAD(, kept_schedule) list;
 	struct loop_timer timer;
 	struct config_watcher watcher;
-	bool closing;
+	bool ending; /* nothing new is begun */
+	bool closing; /* nothing is looked at any more */
 	unsigned running; /* runs, and retention that goes on */
 	struct co *closer;
 	LIST_HEAD(, schedule_pause) pauses; /* schedule_again.c */
 };
 
-/* Reads what is kept. NULL with *err. */
-struct api_schedules *api_schedules_new(struct api *api, struct err *err);
-/* NULL is fine. Waits for runs, which end at their next step. */
-void api_schedules_stop_co(struct api_schedules *schedules);
+/* Reads what is kept. Borrows what `jobs` has, and that, until schedules_stop_co has
+ * returned. NULL with *err. */
+struct schedules *schedules_new(struct jobs *jobs, struct err *err);
+/* Runs end at their next step; who asked for one is answered. */
+void schedules_end(struct schedules *schedules);
+/* NULL is fine. Waits for runs, which end at their next step; frees it. */
+void schedules_stop_co(struct schedules *schedules);
 
 /* Those that the document does not have any more go, and what they made is nobody's:
  * before another one of the name can come. One that runs stays until it has ended. */
-void api_schedules_forget_gone(struct api_schedules *schedules);
+void schedules_forget_gone(struct schedules *schedules);
 
 /* The one of that name, made if it is not there; NULL: no memory. */
-struct api_schedule *api_schedule_of(
-	struct api_schedules *schedules, const char *name);
+struct kept_schedule *kept_schedule_of(
+	struct schedules *schedules, const char *name);
 /* What the document says of it, read once for each change of that: borrowed until the
  * caller yields. NULL: there is none (any more). */
-const struct schedule *api_schedule_plan(
-	struct api_schedules *schedules, struct api_schedule *schedule);
+const struct schedule *kept_schedule_plan(
+	struct schedules *schedules, struct kept_schedule *schedule);
 /* Its zone, read if need be. NULL with *err. */
-const struct zone *api_schedule_zone(struct api_schedule *schedule,
+const struct zone *kept_schedule_zone(struct kept_schedule *schedule,
 	const struct schedule *plan, struct err *err);
 /* When it runs next, seconds since 1970; 0: not by itself, with the reason in *err if
  * that is one. */
-int64_t api_schedule_next(struct api_schedules *schedules,
-	struct api_schedule *schedule, const struct schedule *plan,
+int64_t kept_schedule_next(struct schedules *schedules,
+	struct kept_schedule *schedule, const struct schedule *plan,
 	struct err *err);
 
 /* -- schedule_run.c ------------------------------------------------------------ */
 
 /* Its snapshots are called by the second: one run in each. */
-bool api_schedule_ran_just_now(const struct api_schedule *schedule);
+bool kept_schedule_ran_just_now(const struct kept_schedule *schedule);
 /* One run, now; it is not running. 0, or -errno with *err, which the record has too
  * (but for -EBUSY: it ran just now). `who` asked, NULL: the clock. */
-int api_schedule_run_co(struct api_schedules *schedules, const char *name,
+int kept_schedule_run_co(struct schedules *schedules, const char *name,
 	const char *who, struct err *err);
 
 /* All is to end: nothing new is begun. */
-bool api_schedules_ending(const struct api_schedules *schedules);
+bool schedules_ending(const struct schedules *schedules);
 /* A run, or retention, has ended: whoever waits for the last one goes on. */
-void api_schedules_left(struct api_schedules *schedules);
+void schedules_left(struct schedules *schedules);
 
 /* -- schedule_external.c ------------------------------------------------------- */
 
@@ -152,7 +159,7 @@ struct schedule_moment {
 	unsigned first, count;
 };
 /* New images over all of them, or none. 0 or -errno with *err. */
-int schedule_external_make_co(struct api_schedules *schedules,
+int schedule_external_make_co(struct schedules *schedules,
 	const struct schedule_moment *moment, struct err *err);
 /* External snapshots of a volume, as a list of internal ones has its items; new. */
 json_t *schedule_external_items(const struct config_object *volume);
@@ -161,37 +168,37 @@ json_t *schedule_external_items(const struct config_object *volume);
 
 /* The volume's; NULL: there is none. */
 struct schedule_follow *schedule_follow_of(
-	struct api_schedule *schedule, const char *volume);
+	struct kept_schedule *schedule, const char *volume);
 /* Retention of that volume goes on when job `id` has ended. `snapshot`: which that
  * merges, NULL: none of ours. */
-void schedule_follow_job(struct api_schedule *schedule, const char *volume,
+void schedule_follow_job(struct kept_schedule *schedule, const char *volume,
 	uint64_t id, const char *snapshot);
 void schedule_follow_end(struct schedule_follow *follow);
-void schedule_follows_free(struct api_schedule *schedule);
+void schedule_follows_free(struct kept_schedule *schedule);
 /* A run begins: what has failed is tried again. */
-void schedule_follows_forget_failed(struct api_schedule *schedule);
+void schedule_follows_forget_failed(struct kept_schedule *schedule);
 /* Whether a job is waited for that was begun for the schedule. */
-bool schedule_has_merges(const struct api_schedule *schedule);
+bool schedule_has_merges(const struct kept_schedule *schedule);
 /* Something can be done: it is begun, in a coroutine of its own. */
-void schedule_follow_look(struct api_schedules *schedules,
-	struct api_schedule *schedule, const struct schedule *plan);
+void schedule_follow_look(struct schedules *schedules,
+	struct kept_schedule *schedule, const struct schedule *plan);
 /* Retention of the volumes whose job has ended. */
-void schedule_follow_step_co(struct api_schedules *schedules,
-	struct api_schedule *schedule, const struct schedule *plan);
+void schedule_follow_step_co(struct schedules *schedules,
+	struct kept_schedule *schedule, const struct schedule *plan);
 /* Until no job of the daemon's own is at work on one of the plan's volumes, or all ends. */
 void schedule_wait_merges_co(
-	struct api_schedules *schedules, const struct schedule *plan);
+	struct schedules *schedules, const struct schedule *plan);
 /* If the job that retention of the volume waits for has ended: how is told. */
-void schedule_merge_settle(struct api_schedules *schedules,
-	struct api_schedule *schedule, const char *volume);
+void schedule_merge_settle(struct schedules *schedules,
+	struct kept_schedule *schedule, const char *volume);
 /* What was to be done to an external one that is to go. */
 enum schedule_merge_end {
 	SCHEDULE_MERGE_GONE,
 	SCHEDULE_MERGE_WAITS, /* *err says for what */
 	SCHEDULE_MERGE_STAYS /* *err says why */
 };
-enum schedule_merge_end schedule_merge_co(struct api_schedules *schedules,
-	struct api_schedule *schedule, const char *volume,
+enum schedule_merge_end schedule_merge_co(struct schedules *schedules,
+	struct kept_schedule *schedule, const char *volume,
 	const json_t *snapshot, struct err *err);
 
 /* -- schedule_again.c ---------------------------------------------------------- */
@@ -204,43 +211,42 @@ struct schedule_tries {
 
 /* True: the step failed (`failed`, *err) for what may pass, and the time to try it
  * again has come; *err is as new. False: it has failed for good, or all ends. */
-bool api_schedule_again_co(struct api_schedules *schedules,
-	const char *schedule, struct schedule_tries *tries, int failed,
-	struct err *err);
+bool kept_schedule_again_co(struct schedules *schedules, const char *schedule,
+	struct schedule_tries *tries, int failed, struct err *err);
 /* So long, or until all ends. */
-void api_schedules_pause_co(struct api_schedules *schedules, uint64_t after_ns);
+void schedules_pause_co(struct schedules *schedules, uint64_t after_ns);
 /* Nobody waits any more. */
-void api_schedules_hurry(struct api_schedules *schedules);
+void schedules_hurry(struct schedules *schedules);
 
 /* -- schedule_prune.c ---------------------------------------------------------- */
 
 /* Deletes of a volume's snapshots what the plan does not keep; counts and reasons go
  * to the record. */
-void api_schedule_prune_co(struct api_schedules *schedules,
-	struct api_schedule *schedule, const struct schedule *plan,
+void kept_schedule_prune_co(struct schedules *schedules,
+	struct kept_schedule *schedule, const struct schedule *plan,
 	const struct zone *zone, const char *volume);
 
 /* It is not there any more: counted, its row gone, told, audited. */
-void schedule_tell_gone(struct api_schedules *schedules,
-	struct api_schedule *schedule, const char *volume,
+void schedule_tell_gone(struct schedules *schedules,
+	struct kept_schedule *schedule, const char *volume,
 	const char *snapshot);
 
 /* -- schedule_store.c ----------------------------------------------------------- */
 
-int schedule_store_load(struct api_schedules *schedules, struct err *err);
-int schedule_store_save(struct api_schedules *schedules,
+int schedule_store_load(struct schedules *schedules, struct err *err);
+int schedule_store_save(struct schedules *schedules,
 	const struct schedule_record *record, struct err *err);
 /* Its record, and that anything is its own. */
-void schedule_store_forget(struct api_schedules *schedules, const char *name);
+void schedule_store_forget(struct schedules *schedules, const char *name);
 
 /* That a snapshot of the volume is the schedule's own. -EEXIST: it was before, -EIO. */
-int schedule_own_add(struct api_schedules *schedules, const char *schedule,
+int schedule_own_add(struct schedules *schedules, const char *schedule,
 	const char *volume, const char *snapshot, int64_t instant,
 	struct err *err);
-void schedule_own_remove(struct api_schedules *schedules, const char *schedule,
+void schedule_own_remove(struct schedules *schedules, const char *schedule,
 	const char *volume, const char *snapshot);
 /* {snapshot: seconds}; NULL with *err. */
-json_t *schedule_own_list(struct api_schedules *schedules, const char *schedule,
+json_t *schedule_own_list(struct schedules *schedules, const char *schedule,
 	const char *volume, struct err *err);
 
 #endif

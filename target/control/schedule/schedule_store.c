@@ -6,7 +6,7 @@
  * Invariant: rows are bounded: of one schedule and volume the newest OWN_MOST stay. A
  * snapshot that others deleted leaves a row without harm, as names are not made twice.
  */
-#include "webui/api/schedules/schedules.h"
+#include "target/control/schedule/schedules.h"
 
 #include "blockcore/base/log.h"
 #include "target/control/database.h"
@@ -18,9 +18,9 @@
 
 #define OWN_MOST (2 * (int)SCHEDULE_MOST_KEPT)
 
-static sqlite3 *database_of(const struct api_schedules *schedules)
+static sqlite3 *database_of(const struct schedules *schedules)
 {
-	return state_database(schedules->api->parts.state);
+	return state_database(schedules->parts->state);
 }
 
 /* -- records ------------------------------------------------------------------- */
@@ -67,12 +67,12 @@ static void fill_record(struct schedule_record *record, const json_t *json)
 }
 
 static int load_row(
-	struct api_schedules *schedules, struct statement *s, struct err *err)
+	struct schedules *schedules, struct statement *s, struct err *err)
 {
 	const char *name = (const char *)sqlite3_column_text(s->stmt, 0);
 	const char *text = (const char *)sqlite3_column_text(s->stmt, 1);
-	struct api_schedule *schedule =
-		name ? api_schedule_of(schedules, name) : NULL;
+	struct kept_schedule *schedule =
+		name ? kept_schedule_of(schedules, name) : NULL;
 	json_t *json = text ? json_loads(text, 0, NULL) : NULL;
 	if (schedule && json)
 		fill_record(&schedule->record, json);
@@ -80,7 +80,7 @@ static int load_row(
 	return schedule ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
-int schedule_store_load(struct api_schedules *schedules, struct err *err)
+int schedule_store_load(struct schedules *schedules, struct err *err)
 {
 	struct statement s;
 	int failed = 0;
@@ -92,7 +92,7 @@ int schedule_store_load(struct api_schedules *schedules, struct err *err)
 	return failed ? failed : ended;
 }
 
-int schedule_store_save(struct api_schedules *schedules,
+int schedule_store_save(struct schedules *schedules,
 	const struct schedule_record *record, struct err *err)
 {
 	struct statement s;
@@ -111,7 +111,7 @@ int schedule_store_save(struct api_schedules *schedules,
 	return failed;
 }
 
-void schedule_store_forget(struct api_schedules *schedules, const char *name)
+void schedule_store_forget(struct schedules *schedules, const char *name)
 {
 	static const char *const rows[] = {
 		"DELETE FROM schedule WHERE name = ?1",
@@ -131,7 +131,7 @@ void schedule_store_forget(struct api_schedules *schedules, const char *name)
 
 /* -- its own snapshots ----------------------------------------------------------- */
 
-int schedule_own_add(struct api_schedules *schedules, const char *schedule,
+int schedule_own_add(struct schedules *schedules, const char *schedule,
 	const char *volume, const char *snapshot, int64_t instant,
 	struct err *err)
 {
@@ -165,7 +165,7 @@ int schedule_own_add(struct api_schedules *schedules, const char *schedule,
 	return 0;
 }
 
-void schedule_own_remove(struct api_schedules *schedules, const char *schedule,
+void schedule_own_remove(struct schedules *schedules, const char *schedule,
 	const char *volume, const char *snapshot)
 {
 	struct statement s;
@@ -182,7 +182,7 @@ void schedule_own_remove(struct api_schedules *schedules, const char *schedule,
 			err.text);
 }
 
-json_t *schedule_own_list(struct api_schedules *schedules, const char *schedule,
+json_t *schedule_own_list(struct schedules *schedules, const char *schedule,
 	const char *volume, struct err *err)
 {
 	struct statement s;

@@ -5,11 +5,12 @@
  */
 #include "blockcore/base/co.h"
 #include "blockcore/base/log.h"
-#include "target/control/jobs/jobs.h"
+#include "target/control/appliance/appliance.h"
+#include "target/control/config/object_edits.h"
+#include "target/control/config/volume_source.h"
 #include "target/control/jobs/snapshot_merge.h"
+#include "target/control/schedule/schedules.h"
 #include "target/control/snapshots/snapshot_records.h"
-#include "webui/api/objects/snapshots.h"
-#include "webui/api/schedules/schedules.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +23,7 @@
 /* -- what is waited for ----------------------------------------------------------- */
 
 struct schedule_follow *schedule_follow_of(
-	struct api_schedule *schedule, const char *volume)
+	struct kept_schedule *schedule, const char *volume)
 {
 	struct schedule_follow *follow;
 	LIST_FOREACH (follow, &schedule->follows, link) {
@@ -32,7 +33,7 @@ struct schedule_follow *schedule_follow_of(
 	return NULL;
 }
 
-void schedule_follow_job(struct api_schedule *schedule, const char *volume,
+void schedule_follow_job(struct kept_schedule *schedule, const char *volume,
 	uint64_t id, const char *snapshot)
 {
 	struct schedule_follow *follow = schedule_follow_of(schedule, volume);
@@ -57,14 +58,14 @@ void schedule_follow_end(struct schedule_follow *follow)
 	free(follow);
 }
 
-void schedule_follows_free(struct api_schedule *schedule)
+void schedule_follows_free(struct kept_schedule *schedule)
 {
 	struct schedule_follow *follow;
 	while ((follow = LIST_FIRST(&schedule->follows)))
 		schedule_follow_end(follow);
 }
 
-void schedule_follows_forget_failed(struct api_schedule *schedule)
+void schedule_follows_forget_failed(struct kept_schedule *schedule)
 {
 	struct schedule_follow *follow;
 	LIST_FOREACH (follow, &schedule->follows, link) {
@@ -73,7 +74,7 @@ void schedule_follows_forget_failed(struct api_schedule *schedule)
 	}
 }
 
-bool schedule_has_merges(const struct api_schedule *schedule)
+bool schedule_has_merges(const struct kept_schedule *schedule)
 {
 	const struct schedule_follow *follow;
 	LIST_FOREACH (follow, &schedule->follows, link) {
@@ -86,17 +87,17 @@ bool schedule_has_merges(const struct api_schedule *schedule)
 /* -- jobs ------------------------------------------------------------------------- */
 
 static const struct kept_job *job_of(
-	const struct api_schedules *schedules, uint64_t id)
+	const struct schedules *schedules, uint64_t id)
 {
-	return id ? jobs_find(schedules->api->jobs, id) : NULL;
+	return id ? jobs_find(schedules->jobs, id) : NULL;
 }
 
 /* The volume is there, and no job is waited for. */
-static bool is_due(const struct api_schedules *schedules,
-	const struct schedule_follow *follow)
+static bool is_due(
+	const struct schedules *schedules, const struct schedule_follow *follow)
 {
 	const struct volume *volume = appliance_find_volume(
-		schedules->api->parts.appliance, follow->volume);
+		schedules->parts->appliance, follow->volume);
 	const struct kept_job *job = job_of(schedules, follow->job);
 	return volume && atomic_load(&volume->source) &&
 		(!job || kept_job_ended(job));
@@ -119,8 +120,8 @@ static void note_failed(
 }
 
 /* One that is not known any more has told nobody. */
-void schedule_merge_settle(struct api_schedules *schedules,
-	struct api_schedule *schedule, const char *volume)
+void schedule_merge_settle(struct schedules *schedules,
+	struct kept_schedule *schedule, const char *volume)
 {
 	struct schedule_follow *follow = schedule_follow_of(schedule, volume);
 	const struct kept_job *job =
@@ -137,10 +138,10 @@ void schedule_merge_settle(struct api_schedules *schedules,
 }
 
 /* A run of another schedule is about to make a snapshot of it, or has just. */
-static bool is_wanted(const struct api_schedules *schedules,
-	const struct api_schedule *but, const char *volume)
+static bool is_wanted(const struct schedules *schedules,
+	const struct kept_schedule *but, const char *volume)
 {
-	const struct api_schedule *one;
+	const struct kept_schedule *one;
 	TAILQ_FOREACH (one, &schedules->list, link) {
 		if (one != but && one->running && one->planned &&
 			schedule_names(&one->plan, volume))
@@ -150,11 +151,11 @@ static bool is_wanted(const struct api_schedules *schedules,
 }
 
 static bool has_own_job(
-	const struct api_schedules *schedules, const struct schedule *plan)
+	const struct schedules *schedules, const struct schedule *plan)
 {
 	for (unsigned i = 0; i < plan->volumes; i++) {
 		const struct kept_job *job =
-			jobs_holder(schedules->api->jobs, plan->volume[i]);
+			jobs_holder(schedules->jobs, plan->volume[i]);
 		if (job && job->record.state == KEPT_JOB_RUNNING &&
 			!strcmp(job->record.user, KEPT_JOB_OWN_USER))
 			return true;
@@ -163,16 +164,16 @@ static bool has_own_job(
 }
 
 void schedule_wait_merges_co(
-	struct api_schedules *schedules, const struct schedule *plan)
+	struct schedules *schedules, const struct schedule *plan)
 {
-	while (!api_schedules_ending(schedules) && has_own_job(schedules, plan))
-		api_schedules_pause_co(schedules, LOOK_NS);
+	while (!schedules_ending(schedules) && has_own_job(schedules, plan))
+		schedules_pause_co(schedules, LOOK_NS);
 }
 
 /* -- one that is to go ------------------------------------------------------------- */
 
 /* It goes with its files; the volume does not stand on it. */
-static int remove_branch_co(struct api_schedules *schedules,
+static int remove_branch_co(struct schedules *schedules,
 	const struct config_object *volume, const json_t *snapshot,
 	struct err *err)
 {
@@ -193,30 +194,30 @@ static int remove_branch_co(struct api_schedules *schedules,
 	struct config_change change = {
 		.edit = &edit, .edits = 1, .who = "cairnd", .title = title};
 	int failed = config_change_co(
-		schedules->api->parts.config, &change, &outcome, err);
+		schedules->parts->config, &change, &outcome, err);
 	if (!failed) {
-		object_emit(&schedules->api->sink, &outcome);
+		object_emit(schedules->sink, &outcome);
 		config_outcome_free(&outcome);
-		snapshot_files_remove_co(&schedules->api->parts,
-			schedules->api->loop, name, files);
+		snapshot_files_remove_co(
+			schedules->parts, schedules->loop, name, files);
 	}
 	json_decref(value);
 	json_decref(files);
 	return failed;
 }
 
-static enum schedule_merge_end begin_merge_co(struct api_schedules *schedules,
-	struct api_schedule *schedule, const char *volume,
+static enum schedule_merge_end begin_merge_co(struct schedules *schedules,
+	struct kept_schedule *schedule, const char *volume,
 	const json_t *snapshot, struct err *err)
 {
 	struct snapshot_merge merge;
 	uint64_t id = 0;
-	int failed = snapshot_merge_find(schedules->api->jobs, volume,
+	int failed = snapshot_merge_find(schedules->jobs, volume,
 		source_text(snapshot, "image"), &merge, err);
 	if (failed)
 		return SCHEDULE_MERGE_STAYS;
-	failed = jobs_begin_own_co(schedules->api->jobs, merge.kind, volume,
-		merge.options, &id, err);
+	failed = jobs_begin_own_co(
+		schedules->jobs, merge.kind, volume, merge.options, &id, err);
 	json_decref(merge.options);
 	if (failed)
 		return SCHEDULE_MERGE_STAYS;
@@ -227,10 +228,10 @@ static enum schedule_merge_end begin_merge_co(struct api_schedules *schedules,
 }
 
 /* True: somebody comes first. */
-static bool must_wait(struct api_schedules *schedules,
-	struct api_schedule *schedule, const char *volume, struct err *err)
+static bool must_wait(struct schedules *schedules,
+	struct kept_schedule *schedule, const char *volume, struct err *err)
 {
-	const struct kept_job *job = jobs_holder(schedules->api->jobs, volume);
+	const struct kept_job *job = jobs_holder(schedules->jobs, volume);
 	if (job)
 		err_set(err, EBUSY,
 			"job %" PRIu64
@@ -245,12 +246,12 @@ static bool must_wait(struct api_schedules *schedules,
 	return true;
 }
 
-enum schedule_merge_end schedule_merge_co(struct api_schedules *schedules,
-	struct api_schedule *schedule, const char *volume,
+enum schedule_merge_end schedule_merge_co(struct schedules *schedules,
+	struct kept_schedule *schedule, const char *volume,
 	const json_t *snapshot, struct err *err)
 {
-	const struct config_object *object = config_find(
-		schedules->api->parts.config, CONFIG_VOLUME, volume);
+	const struct config_object *object =
+		config_find(schedules->parts->config, CONFIG_VOLUME, volume);
 	const struct schedule_follow *follow =
 		schedule_follow_of(schedule, volume);
 	const char *why = follow
@@ -274,33 +275,33 @@ enum schedule_merge_end schedule_merge_co(struct api_schedules *schedules,
 
 /* -- going on ---------------------------------------------------------------------- */
 
-void schedule_follow_step_co(struct api_schedules *schedules,
-	struct api_schedule *schedule, const struct schedule *plan)
+void schedule_follow_step_co(struct schedules *schedules,
+	struct kept_schedule *schedule, const struct schedule *plan)
 {
 	struct err ignored = {0};
-	const struct zone *zone = api_schedule_zone(schedule, plan, &ignored);
+	const struct zone *zone = kept_schedule_zone(schedule, plan, &ignored);
 	for (unsigned i = 0; zone && i < plan->volumes; i++) {
 		const struct schedule_follow *follow =
 			schedule_follow_of(schedule, plan->volume[i]);
-		if (!follow || api_schedules_ending(schedules) ||
+		if (!follow || schedules_ending(schedules) ||
 			!is_due(schedules, follow))
 			continue;
-		api_schedule_prune_co(
+		kept_schedule_prune_co(
 			schedules, schedule, plan, zone, plan->volume[i]);
 	}
 }
 
 struct following {
-	struct api_schedules *schedules;
-	struct api_schedule *schedule;
+	struct schedules *schedules;
+	struct kept_schedule *schedule;
 	struct schedule plan; /* the document may change meanwhile */
 };
 
 static void follow_co(void *argument)
 {
 	struct following *following = argument;
-	struct api_schedules *schedules = following->schedules;
-	struct api_schedule *schedule = following->schedule;
+	struct schedules *schedules = following->schedules;
+	struct kept_schedule *schedule = following->schedule;
 	struct err err = {0};
 	schedule_follow_step_co(schedules, schedule, &following->plan);
 	if (schedule_store_save(schedules, &schedule->record, &err))
@@ -308,11 +309,11 @@ static void follow_co(void *argument)
 			schedule->record.name, err.text);
 	free(following);
 	schedule->following = false;
-	api_schedules_left(schedules);
+	schedules_left(schedules);
 }
 
-static void begin(struct api_schedules *schedules,
-	struct api_schedule *schedule, const struct schedule *plan)
+static void begin(struct schedules *schedules, struct kept_schedule *schedule,
+	const struct schedule *plan)
 {
 	struct following *following = malloc(sizeof *following);
 	if (!following)
@@ -330,7 +331,7 @@ static void begin(struct api_schedules *schedules,
 
 /* What was under way when the daemon ended goes on. */
 static void look_first(
-	struct api_schedule *schedule, const struct schedule *plan)
+	struct kept_schedule *schedule, const struct schedule *plan)
 {
 	if (schedule->looked)
 		return;
@@ -339,13 +340,13 @@ static void look_first(
 		schedule_follow_job(schedule, plan->volume[i], 0, NULL);
 }
 
-void schedule_follow_look(struct api_schedules *schedules,
-	struct api_schedule *schedule, const struct schedule *plan)
+void schedule_follow_look(struct schedules *schedules,
+	struct kept_schedule *schedule, const struct schedule *plan)
 {
 	struct schedule_follow *follow, *next;
 	bool due = false;
 	if (schedule->running || schedule->following ||
-		api_schedules_ending(schedules))
+		schedules_ending(schedules))
 		return;
 	look_first(schedule, plan);
 	for (follow = LIST_FIRST(&schedule->follows); follow; follow = next) {

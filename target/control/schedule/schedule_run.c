@@ -3,13 +3,16 @@
  * One run of a schedule. What it needs is on the heap, as stacks of coroutines are
  * small, and copied: the document may change meanwhile.
  */
-#include "webui/api/schedules/schedules.h"
+#include "target/control/schedule/schedules.h"
 
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
+#include "target/control/appliance/appliance.h"
+#include "target/control/config/volume_source.h"
 #include "target/control/own_audit.h"
 #include "target/control/snapshots/snapshot_moment.h"
-#include "webui/api/objects/objects_source.h"
+#include "target/control/unix_time.h"
+#include "target/volume/volume.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,8 +22,8 @@
 #define FOLLOWING_NS (100ull * 1000 * 1000)
 
 struct run {
-	struct api_schedules *schedules;
-	struct api_schedule *schedule;
+	struct schedules *schedules;
+	struct kept_schedule *schedule;
 	struct schedule plan;
 	struct block_source *source[SCHEDULE_VOLUMES]; /* with references */
 	bool owned[SCHEDULE_VOLUMES]; /* there is a row of this run */
@@ -36,8 +39,8 @@ struct run {
 static int take_source(struct run *run, unsigned i, struct err *err)
 {
 	const char *name = run->plan.volume[i];
-	struct volume *volume = appliance_find_volume(
-		run->schedules->api->parts.appliance, name);
+	struct volume *volume =
+		appliance_find_volume(run->schedules->parts->appliance, name);
 	struct block_source *source =
 		volume ? atomic_load(&volume->source) : NULL;
 	if (!volume)
@@ -68,7 +71,7 @@ static bool again_co(struct run *run, struct schedule_tries *tries, int failed,
 {
 	tries->by_hand = run->by_hand;
 	return failed &&
-		api_schedule_again_co(
+		kept_schedule_again_co(
 			run->schedules, run->plan.name, tries, failed, err);
 }
 
@@ -92,9 +95,9 @@ static void tell_made(struct run *run, unsigned i)
 	snprintf(object, sizeof object, "volumes/%s/snapshots/%s", volume,
 		snapshot);
 	if (!run->plan.external) /* else with the change */
-		own_audit_note(run->schedules->api->parts.trust,
-			"createSnapshot", object);
-	api_emit(run->schedules->api, "volumes", "snapshot_created",
+		own_audit_note(
+			run->schedules->parts->trust, "createSnapshot", object);
+	event_sink_emit(run->schedules->sink, "volumes", "snapshot_created",
 		json_pack("{ss, ss, ss}", "volume", volume, "snapshot",
 			snapshot, "schedule", run->plan.name));
 }
@@ -111,7 +114,7 @@ static void remember(struct run *run, const char *volume, struct err *err)
 static int take_moment(
 	struct run *run, struct snapshot_moment *moment, struct err *err)
 {
-	const struct config *config = run->schedules->api->parts.config;
+	const struct config *config = run->schedules->parts->config;
 	for (unsigned i = 0; i < run->plan.volumes; i++) {
 		const struct config_object *volume =
 			config_find(config, CONFIG_VOLUME, run->plan.volume[i]);
@@ -156,8 +159,7 @@ static int try_external_group_co(struct run *run, struct err *err)
 static int try_group_co(struct run *run, struct err *err)
 {
 	struct snapshot_moment moment;
-	int failed = snapshot_moment_begin(
-		&moment, &run->schedules->api->parts, err);
+	int failed = snapshot_moment_begin(&moment, run->schedules->parts, err);
 	if (!failed)
 		failed = take_moment(run, &moment, err);
 	if (!failed)
@@ -226,7 +228,7 @@ static void make_all_co(struct run *run)
 		return;
 	}
 	for (unsigned i = 0; i < run->plan.volumes; i++) {
-		if (!run->made[i] && !api_schedules_ending(run->schedules))
+		if (!run->made[i] && !schedules_ending(run->schedules))
 			make_one_co(run, i);
 	}
 }
@@ -236,7 +238,7 @@ static void make_all_co(struct run *run)
 static void begin(struct run *run)
 {
 	struct schedule_record *record = &run->schedule->record;
-	record->ran_ms = api_now_ms();
+	record->ran_ms = unix_now_ms();
 	record->ended_ms = 0;
 	run->instant = record->ran_ms / 1000;
 	record->due = run->instant;
@@ -264,17 +266,17 @@ static void prune_all_co(struct run *run)
 {
 	struct err err = {0};
 	const struct zone *zone =
-		api_schedule_zone(run->schedule, &run->plan, &err);
+		kept_schedule_zone(run->schedule, &run->plan, &err);
 	if (!zone) {
 		remember(run, NULL, &err);
 		return;
 	}
 	while (run->schedule->following) /* it would be at the same */
-		api_schedules_pause_co(run->schedules, FOLLOWING_NS);
+		schedules_pause_co(run->schedules, FOLLOWING_NS);
 	forget_others(run);
 	for (unsigned i = 0; i < run->plan.volumes; i++) {
-		if (!api_schedules_ending(run->schedules))
-			api_schedule_prune_co(run->schedules, run->schedule,
+		if (!schedules_ending(run->schedules))
+			kept_schedule_prune_co(run->schedules, run->schedule,
 				&run->plan, zone, run->plan.volume[i]);
 	}
 }
@@ -285,7 +287,7 @@ static void tell_end(struct run *run, const char *who)
 	bool failed = run->err.code;
 	char object[SCHEDULE_NAME_BYTES + 16];
 	snprintf(object, sizeof object, "schedules/%s", record->name);
-	own_audit_note(run->schedules->api->parts.trust,
+	own_audit_note(run->schedules->parts->trust,
 		failed ? "failSchedule" : "runSchedule", object);
 	if (failed)
 		log_warning("api", "schedule_failed", "schedule %s: %s",
@@ -296,7 +298,7 @@ static void tell_end(struct run *run, const char *who)
 			"deleted",
 			record->name, who, record->snapshot, record->made,
 			record->deleted);
-	api_emit(run->schedules->api, "schedules",
+	event_sink_emit(run->schedules->sink, "schedules",
 		failed ? "schedule_failed" : "schedule_done",
 		json_pack("{ss, ss, si, si, ss*}", "schedule", record->name,
 			"snapshot", record->snapshot, "made", (int)record->made,
@@ -308,7 +310,7 @@ static void end(struct run *run, const char *who)
 {
 	struct schedule_record *record = &run->schedule->record;
 	struct err err = {0};
-	record->ended_ms = api_now_ms();
+	record->ended_ms = unix_now_ms();
 	record->result = run->err.code ? SCHEDULE_FAILED : SCHEDULE_DONE;
 	snprintf(record->text, sizeof record->text, "%.*s",
 		(int)sizeof record->text - 1, run->err.text);
@@ -330,8 +332,8 @@ static void wait_room_co(struct run *run)
 	while (lacks_room(run) && !run->by_hand &&
 		!run->schedule->record.deleted &&
 		schedule_has_merges(run->schedule) &&
-		!api_schedules_ending(run->schedules)) {
-		api_schedules_pause_co(run->schedules, FOLLOWING_NS);
+		!schedules_ending(run->schedules)) {
+		schedules_pause_co(run->schedules, FOLLOWING_NS);
 		schedule_follow_step_co(
 			run->schedules, run->schedule, &run->plan);
 	}
@@ -341,7 +343,7 @@ static void wait_room_co(struct run *run)
 static bool has_room_now(const struct run *run)
 {
 	return lacks_room(run) && run->schedule->record.deleted &&
-		!api_schedules_ending(run->schedules);
+		!schedules_ending(run->schedules);
 }
 
 static int run_co(struct run *run, const char *who, struct err *err)
@@ -364,20 +366,20 @@ static int run_co(struct run *run, const char *who, struct err *err)
 	return run->err.code ? -run->err.code : 0;
 }
 
-bool api_schedule_ran_just_now(const struct api_schedule *schedule)
+bool kept_schedule_ran_just_now(const struct kept_schedule *schedule)
 {
-	return schedule->record.ran_ms / 1000 == api_now_ms() / 1000;
+	return schedule->record.ran_ms / 1000 == unix_now_ms() / 1000;
 }
 
-static int may_run(struct api_schedules *schedules,
-	struct api_schedule *schedule, const char *name, struct err *err)
+static int may_run(struct schedules *schedules, struct kept_schedule *schedule,
+	const char *name, struct err *err)
 {
 	if (!schedule)
 		return err_set(err, ENOMEM, "out of memory");
-	if (!api_schedule_plan(schedules, schedule))
+	if (!kept_schedule_plan(schedules, schedule))
 		return err_set(
 			err, ENOENT, "there is no schedule \"%s\"", name);
-	if (api_schedule_ran_just_now(schedule))
+	if (kept_schedule_ran_just_now(schedule))
 		return err_set(err, EBUSY,
 			"schedule %s has run in this second, by which its "
 			"snapshots are called: run it again in the next",
@@ -386,19 +388,18 @@ static int may_run(struct api_schedules *schedules,
 }
 
 /* A new reference. */
-static json_t *placement_of(
-	const struct api_schedules *schedules, const char *name)
+static json_t *placement_of(const struct schedules *schedules, const char *name)
 {
-	const struct config_object *object = config_find(
-		schedules->api->parts.config, CONFIG_SCHEDULE, name);
+	const struct config_object *object =
+		config_find(schedules->parts->config, CONFIG_SCHEDULE, name);
 	return object ? json_incref(json_object_get(object->value, "placement"))
 		      : NULL;
 }
 
-int api_schedule_run_co(struct api_schedules *schedules, const char *name,
+int kept_schedule_run_co(struct schedules *schedules, const char *name,
 	const char *who, struct err *err)
 {
-	struct api_schedule *schedule = api_schedule_of(schedules, name);
+	struct kept_schedule *schedule = kept_schedule_of(schedules, name);
 	int failed = may_run(schedules, schedule, name, err);
 	if (failed)
 		return failed;
@@ -416,6 +417,6 @@ int api_schedule_run_co(struct api_schedules *schedules, const char *name,
 	schedule->running = false;
 	json_decref(run->placement);
 	free(run);
-	api_schedules_left(schedules);
+	schedules_left(schedules);
 	return failed;
 }

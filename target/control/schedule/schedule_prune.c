@@ -2,13 +2,16 @@
 /*
  * What a schedule has made and does not keep any more goes, oldest first.
  */
-#include "webui/api/schedules/schedules.h"
+#include "target/control/schedule/schedules.h"
 
 #include "blockcore/base/log.h"
 #include "blockcore/spec.h"
+#include "target/control/appliance/appliance.h"
+#include "target/control/config/volume_source.h"
 #include "target/control/own_audit.h"
 #include "target/control/snapshots/snapshot_locks.h"
-#include "webui/api/objects/snapshots.h"
+#include "target/control/snapshots/snapshot_read.h"
+#include "target/control/snapshots/snapshot_users.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,8 +26,8 @@ struct own {
 };
 
 struct pruning {
-	struct api_schedules *schedules;
-	struct api_schedule *schedule;
+	struct schedules *schedules;
+	struct kept_schedule *schedule;
 	const char *volume;
 	struct block_source *source;
 	struct own *own;
@@ -96,7 +99,8 @@ static void keep(struct pruning *p, const char *snapshot, const char *reason)
 		"schedule %s keeps %s of volume %s: %s",
 		p->schedule->record.name, snapshot, p->volume, reason);
 	if (!before || strcmp(before, reason) != 0)
-		api_emit(p->schedules->api, "schedules", "schedule_kept",
+		event_sink_emit(p->schedules->sink, "schedules",
+			"schedule_kept",
 			json_pack("{ss, ss, ss, ss}", "schedule",
 				p->schedule->record.name, "volume", p->volume,
 				"snapshot", snapshot, "reason", reason));
@@ -105,7 +109,7 @@ static void keep(struct pruning *p, const char *snapshot, const char *reason)
 /* 0: nothing is in its way. */
 static int check(struct pruning *p, const struct own *own, struct err *err)
 {
-	const struct daemon_parts *parts = &p->schedules->api->parts;
+	const struct daemon_parts *parts = p->schedules->parts;
 	const struct config_object *volume =
 		config_find(parts->config, CONFIG_VOLUME, p->volume);
 	if (!volume)
@@ -124,17 +128,17 @@ static int check(struct pruning *p, const struct own *own, struct err *err)
 	return failed;
 }
 
-void schedule_tell_gone(struct api_schedules *schedules,
-	struct api_schedule *schedule, const char *volume, const char *snapshot)
+void schedule_tell_gone(struct schedules *schedules,
+	struct kept_schedule *schedule, const char *volume,
+	const char *snapshot)
 {
 	char object[512];
-	struct api *api = schedules->api;
 	schedule->record.deleted++;
 	schedule_own_remove(schedules, schedule->record.name, volume, snapshot);
 	snprintf(object, sizeof object, "volumes/%s/snapshots/%s", volume,
 		snapshot);
-	own_audit_note(api->parts.trust, "deleteSnapshot", object);
-	api_emit(api, "volumes", "snapshot_deleted",
+	own_audit_note(schedules->parts->trust, "deleteSnapshot", object);
+	event_sink_emit(schedules->sink, "volumes", "snapshot_deleted",
 		json_pack("{ss, ss, ss}", "volume", volume, "snapshot",
 			snapshot, "schedule", schedule->record.name));
 }
@@ -177,7 +181,7 @@ static void prune_co(struct pruning *p, const struct schedule *plan,
 	}
 	schedule_retain(&plan->keep, zone, p->made, p->count, p->wanted);
 	for (unsigned i = p->count;
-		i-- > 0 && !api_schedules_ending(p->schedules);) {
+		i-- > 0 && !schedules_ending(p->schedules);) {
 		if (!p->wanted[i])
 			delete_one_co(p, &p->own[i]);
 	}
@@ -203,7 +207,7 @@ static json_t *list_co(const struct pruning *p, struct err *err)
 {
 	json_t *items = snapshot_read_co(p->source, err);
 	const struct config_object *volume = config_find(
-		p->schedules->api->parts.config, CONFIG_VOLUME, p->volume);
+		p->schedules->parts->config, CONFIG_VOLUME, p->volume);
 	json_t *external =
 		items && volume ? schedule_external_items(volume) : NULL;
 	json_array_extend(items, external);
@@ -220,13 +224,13 @@ static void end_follow(struct pruning *p)
 		schedule_follow_end(follow);
 }
 
-void api_schedule_prune_co(struct api_schedules *schedules,
-	struct api_schedule *schedule, const struct schedule *plan,
+void kept_schedule_prune_co(struct schedules *schedules,
+	struct kept_schedule *schedule, const struct schedule *plan,
 	const struct zone *zone, const char *volume)
 {
 	struct err err = {0};
 	struct volume *running =
-		appliance_find_volume(schedules->api->parts.appliance, volume);
+		appliance_find_volume(schedules->parts->appliance, volume);
 	struct pruning p = {.schedules = schedules,
 		.schedule = schedule,
 		.volume = volume,
