@@ -34,13 +34,30 @@ static void targets_are_split_and_decoded(void **state)
 	assert_int_equal(target.segments, 0);
 }
 
+static void absolute_targets_lose_their_host(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		parse_target("https://[::1]:8443/a/b?x=/", &target), PARSE_OK);
+	assert_int_equal(target.segments, 2);
+	assert_string_equal(target.segment[0], "a");
+	assert_string_equal(target.query[0].value, "/");
+	assert_int_equal(parse_target("HTTP://x/a", &target), PARSE_OK);
+	assert_int_equal(target.segments, 1);
+	assert_int_equal(parse_target("http://x", &target), PARSE_OK);
+	assert_int_equal(target.segments, 0);
+}
+
 static const struct {
 	const char *raw;
 	enum parse_result result;
 } wrong[] = {
 	{"", PARSE_FORM},
 	{"*", PARSE_FORM},
-	{"http://x/y", PARSE_FORM},
+	{"http:///x", PARSE_FORM},
+	{"http:/x", PARSE_FORM},
+	{"http://x?y", PARSE_FORM},
+	{"ftp://x/y", PARSE_FORM},
 	{"/%", PARSE_FORM},
 	{"/%4", PARSE_FORM},
 	{"/%4x", PARSE_FORM},
@@ -185,6 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times_are_utc),
 		cmocka_unit_test(targets_are_split_and_decoded),
+		cmocka_unit_test(absolute_targets_lose_their_host),
 		cmocka_unit_test(wrong_targets_are_refused),
 		cmocka_unit_test(templates_match_whole_paths),
 		cmocka_unit_test(tags_match_by_rfc_9110),

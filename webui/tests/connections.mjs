@@ -44,17 +44,18 @@ for (const [name, [library, where]] of Object.entries(places)) {
 
 /* -- what is left ---------------------------------------------------------------- */
 
-/* All that is answered to these bytes until the daemon closes. */
+/* All that is answered to these bytes until the daemon closes, or is silent for long. */
 function tell(text) {
 	return new Promise((resolve, reject) => {
 		let answer = "";
 		const socket = net.connect(daemon.socket, () => socket.write(text));
 		socket.setEncoding("latin1").on("data", (data) => (answer += data));
+		socket.setTimeout(5000, () => socket.destroy());
 		socket.on("end", () => socket.end()).on("error", reject).on("close", () => resolve(answer));
 	});
 }
 
-const statuses = (answer) => [...answer.matchAll(/HTTP\/1\.1 (\d+) /g)].map(([, status]) => status).join();
+const statuses = (answer) => [...answer.matchAll(/HTTP\/1\.[01] (\d+) /g)].map(([, status]) => status).join();
 const last = "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 const framings = {"Content-Length: 4": "GET ", "Transfer-Encoding: chunked": "4\r\nGET \r\n0\r\n\r\n"};
 for (const [framing, body] of Object.entries(framings)) {
@@ -67,6 +68,56 @@ for (const [framing, body] of Object.entries(framings)) {
 		const answer = await tell(`${method} /healthz HTTP/1.1\r\nHost: x\r\n${framing}\r\n\r\n${body}${last}`);
 		ok(/^\d+,200$/.test(statuses(answer)), `${method} with a body, ${framing}: the next is answered, too`, answer);
 	}
+}
+
+/* What others on the way could read as another request: refused, and the connection ends,
+ * so that nothing of it is taken for the next one (RFC 9112 2.2, 3.2, 5.1, 6, 11.2). */
+const change = (headers, body = "{}") => `PATCH /api/v1/volumes/none HTTP/1.1\r\nIf-Match: *\r\n` +
+	`Content-Type: application/json\r\n${headers}\r\n${body}${last}`;
+const chunked = "2\r\n{}\r\n0\r\n\r\n";
+const doubtful = {
+	"two lengths": change("Host: x\r\nContent-Length: 2\r\nContent-Length: 1\r\n"),
+	"a length and chunks": change("Host: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n", chunked),
+	"a signed length": change("Host: x\r\nContent-Length: +2\r\n"),
+	"a space before the colon": change("Host: x\r\nContent-Length : 2\r\n"),
+	"an unknown coding": change("Host: x\r\nTransfer-Encoding: xchunked\r\n", chunked),
+	"two codings": change("Host: x\r\nTransfer-Encoding: gzip, chunked\r\n", chunked),
+	"no host": change("Content-Length: 2\r\n"),
+	"two hosts": change("Host: x\r\nHost: y\r\nContent-Length: 2\r\n"),
+	"two credentials": change("Host: x\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\nContent-Length: 2\r\n"),
+};
+for (const [name, text] of Object.entries(doubtful)) {
+	const answer = await tell(text);
+	ok(statuses(answer) === "400" && /\r\nconnection: close\r\n/i.test(answer) && answer.includes("/problems/syntax"),
+		`${name}: refused, and the connection ends`, answer);
+}
+
+/* What is unusual, and well. */
+const body = `{"name": "n", "source": {"protocol": {"type": "mem", "size": "1MiB"}}}`;
+const made = (line, headers, text) => `POST ${line}\r\nContent-Type: application/json\r\n${headers}\r\n${text}`;
+const target = "/api/v1/volumes?dryRun=true";
+const length = `Content-Length: ${body.length}\r\n`;
+const unusual = {
+	"an absolute target": made(`http://x:80${target} HTTP/1.1`, `Host: x\r\n${length}`, body),
+	"one of https": made(`HTTPS://x${target} HTTP/1.1`, `Host: x\r\n${length}`, body),
+	"an escaped path": made("/api/v1/volum%65s?dry%52un=true HTTP/1.1", `Host: x\r\n${length}`, body),
+	"chunks, and a trailer": made(`${target} HTTP/1.1`, "Host: x\r\nTransfer-Encoding: Chunked\r\n",
+		`1\r\n{\r\n${(body.length - 1).toString(16)}\r\n${body.slice(1)}\r\n0\r\nX: y\r\n\r\n`),
+	"Expect: 100-continue": made(`${target} HTTP/1.1`, `Host: x\r\nExpect: 100-continue\r\n${length}`, body),
+	"HTTP/1.0 without a host": made(`${target} HTTP/1.0`, `Connection: keep-alive\r\n${length}`, body),
+};
+for (const [name, text] of Object.entries(unusual)) {
+	const answer = await tell(text + last);
+	ok(/^(100,)?200,200$/.test(statuses(answer)) && answer.includes(`"dry_run":true`), `${name}: served, and the next one`, answer);
+}
+
+/* Who wants the connection to end is told that it does. */
+const ending = {"HTTP/1.0": "HTTP/1.0\r\n\r\n", "Connection: close, TE": "HTTP/1.1\r\nHost: x\r\nConnection: close, TE\r\n\r\n",
+	"Connection: upgrade, Close": "HTTP/1.1\r\nHost: x\r\nConnection: upgrade, Close\r\nUpgrade: h2c\r\n\r\n"};
+for (const [name, text] of Object.entries(ending)) {
+	const answer = await tell(`GET /healthz ${text}`);
+	ok(statuses(answer) === "200" && /\r\nconnection: close\r\n/i.test(answer) && !/keep-alive/i.test(answer),
+		`${name}: one answer, which says that it is the last`, answer);
 }
 
 /* -- too many, too late ------------------------------------------------------------ */

@@ -225,7 +225,7 @@ static void add_connection(
 {
 	const struct api *api = call->request.api;
 	char kept[24];
-	if (api->closing || !api->repaired || call->unread) {
+	if (api->closing || !api->repaired || call->unread || call->last) {
 		evhttp_add_header(headers, "Connection", "close");
 		return;
 	}

@@ -97,8 +97,21 @@ static enum parse_result split_query(char *query, struct parsed_target *target)
 	return PARSE_OK;
 }
 
+/* Of an absolute target (RFC 9112 3.2.2) what is behind the host; others as they are. */
+static const char *skip_origin(const char *raw)
+{
+	size_t scheme = !strncasecmp(raw, "https://", 8) ? 8
+		: !strncasecmp(raw, "http://", 7)	 ? 7
+							 : 0;
+	size_t host = scheme ? strcspn(raw + scheme, "/?#") : 0;
+	if (!host)
+		return raw;
+	return raw[scheme + host] ? raw + scheme + host : "/";
+}
+
 enum parse_result parse_target(const char *raw, struct parsed_target *target)
 {
+	raw = skip_origin(raw);
 	size_t length = strlen(raw);
 	target->segments = target->queries = target->parameters = 0;
 	if (length >= sizeof target->text)

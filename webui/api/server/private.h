@@ -135,7 +135,8 @@ struct api_call {
 	char answers_at[512];
 	uint64_t started_ns;
 	bool local; /* over the unix socket */
-	bool unread; /* evhttp leaves its body in the connection */
+	bool unread; /* something of it is left in the connection */
+	bool last; /* the client asks no more there */
 	struct trust_identity identity;
 	char cookie[TRUST_SECRET_BYTES]; /* "": came without */
 	struct loop_message finish;
