@@ -359,15 +359,23 @@ function choose() {
 	return served.find((o) => (at -= WEIGHTS[o.id] ?? 10) < 0) ?? served[0];
 }
 
-const STEP = 50000; /* a line of progress each */
-let failure = "", shown = STEP;
+/* A long run says how far it is, and what it has found so far. */
+const STEP = 20000;
+let failure = "", shown = STEP, told = 0;
+function tellProgress() {
+	const found = [...faults, ...recorder.faults];
+	console.log(`# ${recorder.count} of ${RUNS} requests, ${found.length} faults`);
+	if (found.length > told)
+		console.log(found.join("\n").replace(/^/gm, "#   "));
+	told = found.length;
+	shown += STEP;
+}
+
 try {
 	while (recorder.count < RUNS && faults.length + recorder.faults.length < 200) {
 		await round(choose());
-		if (recorder.count >= shown) {
-			console.log(`# ${recorder.count} of ${RUNS} requests, ${faults.length + recorder.faults.length} faults`);
-			shown += STEP;
-		}
+		if (recorder.count >= shown)
+			tellProgress();
 	}
 } catch (error) {
 	failure = error.stack;
