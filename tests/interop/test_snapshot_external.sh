@@ -134,6 +134,13 @@ check "the content stays" content
 check "and the image" old_image_is_there
 check "with them they are there again" changes 200 PUT /config "@$work/whole"
 check "as before" tree "monday external a.raw null, $inside monday, tuesday internal a.monday.qcow2 monday"
+in_units() { # as a person would write it
+	gets 200 GET /config && jq -c '(.volumes[] | select(.snapshots).snapshots[].size) = "16MiB"' "$work/body" >"$work/units" &&
+		changes 200 PUT /config "@$work/units"
+}
+check "a size may be a text with a unit" in_units
+check "it is told" gets 200 GET $at
+check "as a number" says '[.items[] | select(.kind == "external").size_bytes]' '[16777216]'
 check "a PATCH that takes them away" changes 200 PATCH /volumes/a '{"snapshots": null}'
 check "does" tree "$inside null, tuesday internal a.monday.qcow2 null"
 check "and the content stays" content

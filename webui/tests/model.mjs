@@ -140,7 +140,7 @@ function cascades(what, kind, id, body, before) {
 	if (body?.export)
 		return true;
 	const it = JSON.parse(before.get(what) ?? "{}");
-	return ((kind === "volume" && it.volume === id) || (kind === "host" && it.hosts?.includes(id)) ||
+	return ((kind === "volume" && (it.volume === id || it.through === id)) || (kind === "host" && it.hosts?.includes(id)) ||
 		(kind === "target" && it.target === String(id).toLowerCase()));
 }
 

@@ -217,6 +217,7 @@ const wrong = () => [
 	[root, "PUT", "/api/v1/hosts/none/secret", {json: {user: "u", secret: plant(`of no host, ${BAD}`)}}],
 	[root, "PUT", "/api/v1/hosts/web3/secret", {json: {user: "u", secret: plant(`a member too many, ${BAD}`), more: 1}}],
 	[root, "PUT", "/api/v1/hosts/web3/secret", {json: {user: "u", secret: plant(`too short again, ${BAD}`, "Planted-se")}}],
+	[root, "PUT", "/api/v1/hosts/web3/secret", {body: `{"secret": "${plant(`short, before a bell, ${BAD}`, "Planted-be")}\u0007"}`}],
 	[root, "PUT", "/api/v1/hosts/web3/secret", {json: {user: "u", secret: plant(`a stale version, ${BAD}`)}, headers: {"if-match": "\"0\""}}],
 	[root, "PUT", "/api/v1/config", {json: {hosts: [badHost({user: "u", secret: plant(`in a document, ${BAD}`, "Planted-do")})]}}],
 	[root, "PUT", "/api/v1/config", {json: {hosts: [badHost({user: "u", secret: plant(`in a document with a mistake, ${BAD}`)}), {name: "bad"}]}}],

@@ -24,6 +24,7 @@
 #include "blockcore/base/log.h"
 
 #include "blockcore/spec.h"
+#include "target/control/config/json_doc.h"
 #include "target/control/snapshots/snapshot_locks.h"
 #include "target/control/snapshots/snapshot_records.h"
 #include "target/control/snapshots/snapshot_space.h"
@@ -57,18 +58,29 @@ static json_t *owned_by(struct api_request *request, const char *path)
 	return json_integer((json_int_t)there.st_blocks * 512);
 }
 
+/* As the record has it: a number, or a text that somebody else wrote ("1MiB"). */
+static json_t *bytes_of(const json_t *size)
+{
+	struct err err = {0};
+	uint64_t bytes = 0;
+	struct doc *doc = json_to_doc(size, &err);
+	bool well = doc && !doc_size(doc, 0, INT64_MAX, &bytes, &err);
+	doc_free(doc);
+	return well ? json_integer((json_int_t)bytes) : json_null();
+}
+
 static json_t *external_json(struct api_request *request, const json_t *volume,
 	const json_t *records, const json_t *record)
 {
 	const char *path = source_text(record, "path");
 	bool merging = json_is_true(json_object_get(record, "merging"));
-	return json_pack("{sO, ss, sn, so, sO, si, ss, so, so, sn, sn, sb}",
+	return json_pack("{sO, ss, sn, so, so, si, ss, so, so, sn, sn, sb}",
 		"name", json_object_get(record, "name"), "kind", "external",
 		"id", "created",
 		api_time(
 			json_integer_value(json_object_get(record, "created"))),
-		"size_bytes", json_object_get(record, "size"), "vm_state_bytes",
-		0, "image", path, "parent",
+		"size_bytes", bytes_of(json_object_get(record, "size")),
+		"vm_state_bytes", 0, "image", path, "parent",
 		snapshot_records_parent(volume, records, path), "owned_bytes",
 		owned_by(request, path), "shared_bytes", "counted", "merging",
 		merging);

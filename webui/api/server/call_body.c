@@ -61,6 +61,13 @@ static bool is_exact(const json_t *json)
 	return value < MOST_EXACT && value > -MOST_EXACT;
 }
 
+/* What is wrong, without the text that stands there: it may be a secret. */
+static int without_text(const char *text)
+{
+	const char *quoted = strstr(text, " near '");
+	return quoted ? (int)(quoted - text) : (int)strlen(text);
+}
+
 static bool parse_json(struct api_request *request)
 {
 	json_error_t error;
@@ -68,8 +75,8 @@ static bool parse_json(struct api_request *request)
 		JSON_REJECT_DUPLICATES, &error);
 	if (!request->body) {
 		api_problem(request, "syntax",
-			"the body, line %d, column %d: %s", error.line,
-			error.column, error.text);
+			"the body, line %d, column %d: %.*s", error.line,
+			error.column, without_text(error.text), error.text);
 		return false;
 	}
 	if (depth_of(request->body) > JSON_MAX_DEPTH) {
