@@ -160,6 +160,20 @@ check "it is removed" changes 204 DELETE /volumes/a/faults/f1
 check "once only" changes 404 DELETE /volumes/a/faults/f1
 check "reads are well" reads_work
 check "the stack is as before" runs f
+check "one that goes with its stack" gets 201 POST /volumes/a/faults \
+	'{"name": "f9", "op": "read", "error": "EIO", "offset": "1MiB", "duration_seconds": 600}'
+check "it is in the history" gets 200 GET /history
+with_fault=$(jq '.items[0].number' "$work/body")
+check "the stack is another one" changes 200 PUT /volumes/a/source \
+	'{"listeners": [{"type": "fault", "name": "f"}], "protocol": {"type": "file", "path": "a.raw", "size": "8MiB"}}'
+check "its name is free again" gets 201 POST /volumes/a/faults \
+	'{"name": "f9", "op": "read", "error": "EIO", "offset": "1MiB", "duration_seconds": 600}'
+check "it goes" changes 204 DELETE /volumes/a/faults/f9
+check "the history brings it back" changes 200 POST "/history/$with_fault/restore" ''
+check "it is listed" gets 200 GET /volumes/a/faults
+check "and has an end" says '[.items[] | [.id, .duration_seconds, .user]]' '[["f9",3600,"root"]]'
+check "it strikes" reads_fail
+check "till it is taken away" changes 204 DELETE /volumes/a/faults/f9
 check "a fault that ends while the daemon is away" gets 201 POST /volumes/a/faults \
 	'{"op": "read", "error": "EIO", "duration_seconds": 1}'
 kill_daemon

@@ -19,6 +19,7 @@
 #define NS_PER_MS 1000000ull
 #define LOOK_MS 60000 /* the clock may have been set */
 #define AGAIN_MS 2000
+#define ADOPTED_MS (3600 * 1000)
 
 struct api_faults {
 	struct api *api;
@@ -270,6 +271,63 @@ void api_faults_forget(
 	}
 }
 
+static bool has_rule(const struct config_object *volume, const char *id)
+{
+	json_t *rule;
+	size_t i;
+	json_array_foreach(api_fault_rules(volume), i, rule)
+	{
+		const char *name =
+			json_string_value(json_object_get(rule, "name"));
+		if (name && !strcmp(name, id))
+			return true;
+	}
+	return false;
+}
+
+void api_faults_tidy(
+	struct api_faults *faults, const struct config_object *volume)
+{
+	for (unsigned i = faults->count; i-- > 0;) {
+		const struct api_fault fault = faults->item[i];
+		if (is(&fault, volume->id, NULL) && !has_rule(volume, fault.id))
+			api_faults_forget(faults, fault.volume, fault.id);
+	}
+}
+
+static void adopt(struct api_faults *faults, const struct config_object *volume,
+	const char *id, const char *user)
+{
+	struct err err = {0};
+	struct api_fault fault = {.created_ms = now_ms()};
+	fault.expires_ms = fault.created_ms + ADOPTED_MS;
+	snprintf(fault.volume, sizeof fault.volume, "%s", volume->id);
+	snprintf(fault.id, sizeof fault.id, "%s", id);
+	snprintf(fault.user, sizeof fault.user, "%s", user);
+	if (api_faults_keep(faults, &fault, &err))
+		log_warning("api", "fault",
+			"fault %s of volume %s has no end: %s", id, volume->id,
+			err.text);
+}
+
+void api_faults_adopt(struct api_faults *faults, const char *user)
+{
+	const struct config_object *volume = NULL;
+	json_t *rule;
+	size_t i;
+	while ((volume = config_next(
+			faults->api->parts.config, CONFIG_VOLUME, volume))) {
+		json_array_foreach(api_fault_rules(volume), i, rule)
+		{
+			const char *id = json_string_value(
+				json_object_get(rule, "name"));
+			if (id && strlen(id) < BLOCK_NAME_BYTES &&
+				!api_faults_find(faults, volume->id, id))
+				adopt(faults, volume, id, user);
+		}
+	}
+}
+
 /* -- life --------------------------------------------------------------------- */
 
 struct api_faults *api_faults_new(struct api *api, struct err *err)
@@ -289,6 +347,7 @@ struct api_faults *api_faults_new(struct api *api, struct err *err)
 		free(faults);
 		return NULL;
 	}
+	api_faults_adopt(faults, "cairnd");
 	arm(faults);
 	return faults;
 }

@@ -45,6 +45,14 @@ int api_faults_keep(struct api_faults *faults, const struct api_fault *fault,
 void api_faults_forget(
 	struct api_faults *faults, const char *volume, const char *id);
 
+/* Forgets moments whose rules have gone with a source, or with a volume that was called
+ * the same. In the turn of a change. */
+void api_faults_tidy(
+	struct api_faults *faults, const struct config_object *volume);
+/* A whole document may bring rules (back) whose moments are not known: each ends in an
+ * hour, as `user`'s. After such a change. */
+void api_faults_adopt(struct api_faults *faults, const char *user);
+
 /* Rules of the volume's listener, borrowed; NULL: none. */
 json_t *api_fault_rules(const struct config_object *volume);
 /* The volume's value with one rule more (taken over). */

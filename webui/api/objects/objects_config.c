@@ -4,8 +4,10 @@
  */
 #include "blockcore/base/doc.h"
 #include "target/control/config/json_doc.h"
+#include "webui/api/live/faults.h"
 #include "webui/api/objects/objects.h"
 #include "webui/api/objects/yaml_print.h"
+#include "webui/api/server/private.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -62,6 +64,7 @@ static void answer_plan(struct api_request *request,
 {
 	char tag[24];
 	if (!request->dry_run) {
+		api_faults_adopt(request->api->faults, request->who.name);
 		api_audit(request, object, NULL,
 			json_pack("{sI}", "changes",
 				(json_int_t)json_array_size(outcome->changes)));

@@ -258,6 +258,7 @@ static void add_co(struct api_request *request)
 		return;
 	snprintf(fault.volume, sizeof fault.volume, "%s", volume->id);
 	snprintf(fault.user, sizeof fault.user, "%s", request->who.name);
+	api_faults_tidy(request->api->faults, volume);
 	json_t *rule = json_deep_copy(request->body);
 	if (take_duration(request, rule, &fault) &&
 		take_name(request, volume, rule, &fault))
