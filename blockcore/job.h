@@ -86,8 +86,8 @@ void job_cancel(struct job *job);
 /* The same, as the program ends: a job with its cursor is to go on after that, and what
  * it needs for that stays in its source. */
 void job_interrupt(struct job *job);
-/* A job that was to go on on the source will not: what it needed goes. */
-void job_forget_co(struct block_source *source);
+/* A job that was to go on on the source of that name will not: what it needed goes. */
+void job_forget_co(struct block_core *core, const char *source);
 /* 0: no limit. */
 void job_set_rate(struct job *job, uint64_t bytes_s);
 void job_get_progress(const struct job *job, struct job_progress *progress);
@@ -133,15 +133,15 @@ struct job_keeper {
 		struct err *err);
 	void (*end_co)(
 		struct job_keeper *keeper, const struct job_pivot *pivot);
-	/* A source, by its name, is not to be opened without this listener of a job's own
-	 * (a document, as JSON), which notes in a file `map` what hosts change; until
-	 * disown_co. Durable. It ends with keep_co, too. NULL, and the next two: nobody
+	/* A source, by its name, is not to be opened without a listener of a job's own,
+	 * which notes what hosts change, in the file that `carry` (JSON) says at
+	 * listener.map; until disown_co. Durable. It ends with keep_co, too. NULL, and the next two: nobody
 	 * keeps such things, jobs that need it begin anew after a restart. */
 	int (*carry_co)(struct job_keeper *keeper, const char *source,
-		const char *listener, struct err *err);
-	/* A source opens: *listener is to be freed, NULL: none. -errno: it must not. */
+		const char *carry, struct err *err);
+	/* A source opens: *carry is to be freed, NULL: none. -errno: it must not. */
 	int (*carried_co)(struct job_keeper *keeper, const char *source,
-		char **listener, struct err *err);
+		char **carry, struct err *err);
 	/* Durable; the map may go. 0, also if there was none. `err` may be NULL. */
 	int (*disown_co)(
 		struct job_keeper *keeper, const char *source, struct err *err);

@@ -23,6 +23,7 @@
 #include "blockcore/base/log.h"
 #include "blockcore/core/beside.h"
 #include "blockcore/core/driver.h"
+#include "blockcore/core/image.h"
 #include "blockcore/core/stack.h"
 #include "blockcore/core/watch.h"
 #include "blockcore/job.h"
@@ -112,6 +113,19 @@ static int carry_open_co(const struct block_source *source, const char *name,
 	return 0;
 }
 
+/* Which files the source lies in, as one number; 0: nobody knows. */
+static uint64_t carry_ground(struct block_driver *bottom)
+{
+	struct block_image image;
+	uint64_t ground = 0;
+
+	block_image_get(bottom, &image);
+	for (unsigned i = 0; image.known && i < image.count; i++)
+		ground = ground * 31 + block_image_identity(image.file[i].path);
+	block_image_free(&image);
+	return ground >> 1; /* a number of JSON */
+}
+
 /* -- a source opens ------------------------------------------------------- */
 
 /* First of the back part. */
@@ -126,19 +140,15 @@ static void carry_insert(struct block_driver **driver, unsigned count,
 	driver[at] = fresh;
 }
 
-static int carry_join_co(const struct block_source *source, const char *text,
-	struct block_driver **driver, unsigned *count, struct err *err)
+static int carry_join_co(const struct block_source *source,
+	const struct doc *document, struct block_driver **driver,
+	unsigned *count, struct err *err)
 {
 	struct block_driver *fresh;
 	char name[BLOCK_NAME_BYTES];
-	struct doc *document = doc_parse("", text, strlen(text), err);
 
 	spec_name_free(driver, *count, carry_kind.name, name);
-	int error = document
-		? carry_open_co(source, name, document, NULL, &fresh, err)
-		: -EINVAL;
-
-	doc_free(document);
+	int error = carry_open_co(source, name, document, NULL, &fresh, err);
 	if (error)
 		return error;
 	carry_insert(driver, (*count)++, fresh);
@@ -155,6 +165,28 @@ static int carry_join_co(const struct block_source *source, const char *text,
 	return error;
 }
 
+static int carry_look_co(const struct block_source *source, const char *text,
+	struct block_driver **driver, unsigned *count, struct err *err)
+{
+	struct doc *kept = doc_parse("", text, strlen(text), err);
+	const struct doc *listener = kept ? doc_find(kept, "listener") : NULL;
+	const struct doc *node = kept ? doc_find(kept, "ground") : NULL;
+	uint64_t ground = 0;
+	int error = -EINVAL;
+
+	if (listener && node)
+		error = doc_uint(node, 0, UINT64_MAX, &ground, err);
+	if (!error && ground != carry_ground(driver[*count - 1]))
+		error = err_set(err, ESTALE, "it lies in other files now");
+	if (!error && *count == BLOCK_MAX_DRIVERS)
+		error = err_set(
+			err, ENOSPC, "there are %u drivers already", *count);
+	if (!error)
+		error = carry_join_co(source, listener, driver, count, err);
+	doc_free(kept);
+	return error;
+}
+
 int spec_carry_opens_co(const struct block_source *source,
 	struct block_driver **driver, unsigned *count, struct err *err)
 {
@@ -168,9 +200,7 @@ int spec_carry_opens_co(const struct block_source *source,
 
 	if (error || !text)
 		return error;
-	error = *count < BLOCK_MAX_DRIVERS
-		? carry_join_co(source, text, driver, count, &why)
-		: err_set(&why, ENOSPC, "there are %u drivers already", *count);
+	error = carry_look_co(source, text, driver, count, &why);
 	free(text);
 	if (!error)
 		return 0;
@@ -183,7 +213,7 @@ int spec_carry_opens_co(const struct block_source *source,
 
 /* -- the job begins ------------------------------------------------------- */
 
-/* The listener as a document; to be freed. */
+/* The listener as a document, and what it is true of; to be freed. */
 static char *carry_text(
 	const struct spec_move *move, const struct spec_move_setup *setup)
 {
@@ -201,11 +231,11 @@ static char *carry_text(
 	if (!out)
 		return NULL;
 	fprintf(out,
-		"{\"granularity\": %" PRIu64 ", \"map\": \"" JOB_CARRY_MAP
-		"\", \"leg\": ",
-		granularity, number);
+		"{\"ground\": %" PRIu64 ", \"listener\": {\"granularity\": "
+		"%" PRIu64 ", \"map\": \"" JOB_CARRY_MAP "\", \"leg\": ",
+		carry_ground(move->bottom), granularity, number);
 	doc_print_json(setup->target, out);
-	fputc('}', out);
+	fputs("}}", out);
 	if (!fclose(out))
 		return text;
 	free(text);
@@ -234,7 +264,8 @@ static int carry_attach_co(
 	struct doc *document = doc_parse("", text, strlen(text), err);
 
 	spec_name_free(now->driver, now->count, move->job, name);
-	int error = document ? carry_open_co(move->source, name, document,
+	int error = document ? carry_open_co(move->source, name,
+				       doc_find(document, "listener"),
 				       move->target, &fresh, err)
 			     : -EINVAL;
 
@@ -452,7 +483,13 @@ bool spec_carry_disown_co(struct spec_move *move)
 	return false;
 }
 
-void job_forget_co(struct block_source *source)
+void job_forget_co(struct block_core *core, const char *name)
 {
-	spec_carry_forget_co(source);
+	struct block_source *source = block_source_find(core, name);
+	struct job_keeper *keeper = carry_keeper(core);
+
+	if (source && source->current)
+		spec_carry_forget_co(source);
+	else if (keeper)
+		keeper->disown_co(keeper, name, NULL);
 }

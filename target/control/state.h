@@ -9,7 +9,7 @@
  *	volume		names and UUIDs: identities that never change
  *	blob		what hosts made durable, per volume: "reservation",
  *			"modepages"; "files", those it made: volume_files.h; "size",
- *			what its raw file had when it was online last
+ *			what its raw file had when it was online last; "carry": carries.h
  *	secret		CHAP secrets, by host and kind
  *
  * Invariants

@@ -4,6 +4,7 @@
 
 #include "blockcore/base/list.h"
 #include "blockcore/base/log.h"
+#include "target/control/appliance/carries.h"
 #include "target/control/appliance/live_plan.h"
 #include "target/control/appliance/volume_files.h"
 #include "target/control/own_audit.h"
@@ -224,6 +225,8 @@ struct testimony {
 	struct config_witness *audited; /* NULL: no audit */
 	struct job *job;
 	const struct pivots_merge *merge;
+	const char *volume;
+	char map[CARRIES_MAP_BYTES]; /* that ends with it; "": none */
 };
 
 static int testify(struct config_witness *witness, const json_t *changes,
@@ -235,6 +238,9 @@ static int testify(struct config_witness *witness, const json_t *changes,
 	struct pivots_watcher *watcher = testimony->pivots->watcher;
 	int failed =
 		audited ? audited->record(audited, changes, number, err) : 0;
+	if (!failed)
+		failed = carries_end(testimony->pivots->state,
+			testimony->volume, testimony->map, err);
 	if (!failed && watcher)
 		failed = watcher->record(
 			watcher, testimony->job, testimony->merge, err);
@@ -249,7 +255,8 @@ static int keep_value(struct pivots *pivots, const struct job_pivot *pivot,
 	struct testimony testimony = {.witness.record = testify,
 		.pivots = pivots,
 		.job = pivot->job,
-		.merge = merge};
+		.merge = merge,
+		.volume = volume};
 	char title[BLOCK_NAME_BYTES + 48], object[BLOCK_NAME_BYTES + 16];
 	struct config_edit edit = {
 		.kind = CONFIG_VOLUME, .id = volume, .value = value};
@@ -269,6 +276,7 @@ static int keep_value(struct pivots *pivots, const struct job_pivot *pivot,
 		return failed;
 	pivots->kept = outcome.number != 0;
 	config_outcome_free(&outcome);
+	carries_remove(pivots->core, testimony.map);
 	return 0;
 }
 
@@ -380,6 +388,32 @@ static void end_co(struct job_keeper *keeper, const struct job_pivot *pivot)
 		pivots->watcher->moved(pivots->watcher, name);
 }
 
+/* -- what jobs need after a restart ------------------------------------------ */
+
+static int carry_co(struct job_keeper *keeper, const char *source,
+	const char *carry, struct err *err)
+{
+	return carries_keep(pivots_of(keeper)->state, source, carry, err);
+}
+
+static int carried_co(struct job_keeper *keeper, const char *source,
+	char **carry, struct err *err)
+{
+	return carries_find(pivots_of(keeper)->state, source, carry, err);
+}
+
+static int disown_co(
+	struct job_keeper *keeper, const char *source, struct err *err)
+{
+	const struct pivots *pivots = pivots_of(keeper);
+	struct err why = {0};
+	char map[CARRIES_MAP_BYTES];
+	int failed = carries_end(pivots->state, source, map, err ? err : &why);
+	if (!failed)
+		carries_remove(pivots->core, map);
+	return failed;
+}
+
 void pivots_open(struct pivots *pivots, const struct appliance_world *world,
 	struct appliance *appliance, struct config *config, struct trust *trust)
 {
@@ -388,10 +422,15 @@ void pivots_open(struct pivots *pivots, const struct appliance_world *world,
 		.keeper.begin_co = begin_co,
 		.keeper.keep_co = keep_co,
 		.keeper.end_co = end_co,
+		.keeper.carry_co = carry_co,
+		.keeper.carried_co = carried_co,
+		.keeper.disown_co = disown_co,
+		.state = world->state,
 		.core = world->core,
 		.appliance = appliance,
 		.config = config,
 		.trust = trust};
+	carries_sweep(world->core, world->state);
 	job_set_keeper(world->core, &pivots->keeper);
 }
 

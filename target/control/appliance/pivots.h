@@ -44,6 +44,7 @@ struct pivots {
 	struct appliance *appliance;
 	struct config *config;
 	struct trust *trust; /* NULL: no audit */
+	struct state *state;
 	struct pivots_watcher *watcher; /* NULL: nobody */
 	bool kept; /* by the pivot under way */
 };

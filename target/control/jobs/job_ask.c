@@ -51,6 +51,7 @@ void kept_job_cancel(struct kept_job *job)
 	} else {
 		job->record.state = KEPT_JOB_CANCELLED;
 		job->record.ended_ms = unix_now_ms();
+		kept_job_let_go(job);
 		kept_job_wake(job);
 	}
 	kept_job_save(job);

@@ -87,3 +87,42 @@ uint64_t kept_job_cursor(const struct kept_job *job)
 	bool same = jobs_ground(job->all, r->volume) == r->ground;
 	return same || !r->cursor || !jobs_kind(r->kind)->alone ? r->cursor : 1;
 }
+
+struct letting_go {
+	struct block_core *core;
+	char volume[sizeof((struct kept_job_record *)0)->volume];
+};
+
+static void let_go_co(void *argument)
+{
+	struct letting_go *go = argument;
+	job_forget_co(go->core, go->volume);
+	free(go);
+}
+
+/* Without memory: at the next start, or before the next such job. */
+void kept_job_let_go(const struct kept_job *job)
+{
+	struct letting_go *go = calloc(1, sizeof *go);
+	if (!go || !jobs_kind(job->record.kind)->alone) {
+		free(go);
+		return;
+	}
+	go->core = job->all->parts->core;
+	snprintf(go->volume, sizeof go->volume, "%s", job->record.volume);
+	if (!co_start(let_go_co, go))
+		free(go);
+}
+
+void jobs_let_go_co(const struct jobs *self)
+{
+	const struct config *config = self->parts->config;
+	const struct config_object *object = NULL;
+	while (config &&
+		(object = config_next(config, CONFIG_VOLUME, object))) {
+		char volume[sizeof((struct letting_go *)0)->volume];
+		snprintf(volume, sizeof volume, "%s", object->id);
+		if (!jobs_holder(self, volume))
+			job_forget_co(self->parts->core, volume);
+	}
+}

@@ -237,6 +237,7 @@ static void fail_job(struct kept_job *job, const struct err *err)
 	job->record.state = KEPT_JOB_FAILED;
 	job->record.ended_ms = unix_now_ms();
 	snprintf(job->record.error, sizeof job->record.error, "%s", err->text);
+	kept_job_let_go(job);
 	kept_job_save(job);
 	kept_job_tell(job, "failed");
 	kept_job_wake(job);
@@ -416,6 +417,7 @@ struct jobs *jobs_new(const struct daemon_parts *parts, struct event_sink *sink,
 	if (count_queued(self))
 		loop_timer_set(self->loop, &self->retry, 0);
 	jobs_watch(self);
+	jobs_let_go_co(self);
 	return self;
 }
 
@@ -432,7 +434,7 @@ void jobs_stop_co(struct jobs *self)
 		if (!job->job || kept_job_ended(job))
 			continue;
 		job->interrupted = job->record.state != KEPT_JOB_CANCELLING;
-		job_cancel(job->job);
+		(job->interrupted ? job_interrupt : job_cancel)(job->job);
 	}
 	if (self->running) {
 		self->stopper = co_self();

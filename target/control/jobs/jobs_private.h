@@ -36,6 +36,11 @@ void kept_job_tidy_co(struct kept_job *job);
 
 /* -- job_holds.c -------------------------------------------------------------- */
 
+/* It has ended without having gone on after a restart: its volume need not wait for it
+ * any more. */
+void kept_job_let_go(const struct kept_job *job);
+/* At the start: nor need those that no job has to itself. */
+void jobs_let_go_co(const struct jobs *jobs);
 /* Tells what a volume stands on from anything else, by its document. */
 uint32_t jobs_ground(const struct jobs *jobs, const char *volume);
 /* Where it goes on: at its cursor, or, if its volume stands on something else than then,
