@@ -4,25 +4,14 @@
  * how). The suite has to fail for the mistakes that
  * tests/sim/test_qcow2_mutants.sh makes.
  */
-#include "tests/lib/qcow2_cuts.h"
+#include "tests/lib/qcow2_scripts.h"
 
-#define PLAIN ", subclusters: \"off\", cluster_size: 4K"
-#define SMALL ", subclusters: \"off\", cluster_size: 512"
 #define LARGE ", subclusters: \"off\", cluster_size: 64K"
-#define PARTS ", subclusters: \"on\", cluster_size: 16K"
 #define WIDE ", subclusters: \"on\", cluster_size: 64K"
 #define OLD ", version: \"2\", cluster_size: 4K"
-#define W(...) \
-	{ \
-		__VA_ARGS__ \
-	}
 #define WRITES W([LOAD_WRITE] = 10, [LOAD_FLUSH] = 2, [LOAD_READ] = 1)
-#define FUAS W([LOAD_WRITE] = 3, [LOAD_FUA] = 8, [LOAD_FLUSH] = 1)
 #define LATE_FUAS W([LOAD_WRITE] = 8, [LOAD_FUA] = 2)
 #define FLUSHES W([LOAD_WRITE] = 4, [LOAD_FLUSH] = 8)
-#define ZEROES \
-	W([LOAD_WRITE] = 6, [LOAD_ZERO] = 3, [LOAD_UNMAP] = 3, [LOAD_FLUSH] = 3)
-#define DISCARDS W([LOAD_WRITE] = 6, [LOAD_DISCARD] = 6, [LOAD_FLUSH] = 3)
 #define READS \
 	W([LOAD_WRITE] = 6, [LOAD_DISCARD] = 4, [LOAD_FLUSH] = 4, \
 		[LOAD_READ] = 8)

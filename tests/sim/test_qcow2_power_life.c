@@ -4,22 +4,11 @@
  * made, preallocated, closed and opened, made larger and smaller, repaired,
  * opened after a crash of another program, and it has compressed clusters.
  */
-#include "tests/lib/qcow2_cuts.h"
+#include "tests/lib/qcow2_scripts.h"
 
-#define PLAIN ", subclusters: \"off\", cluster_size: 4K"
-#define SMALL ", subclusters: \"off\", cluster_size: 512"
-#define PARTS ", subclusters: \"on\", cluster_size: 16K"
 #define WIDE ", subclusters: \"on\", cluster_size: 64K"
 #define OLD ", version: \"2\", cluster_size: 4K"
-#define W(...) \
-	{ \
-		__VA_ARGS__ \
-	}
 #define WRITES W([LOAD_WRITE] = 10, [LOAD_FLUSH] = 2, [LOAD_READ] = 1)
-#define FUAS W([LOAD_WRITE] = 3, [LOAD_FUA] = 8, [LOAD_FLUSH] = 1)
-#define ZEROES \
-	W([LOAD_WRITE] = 6, [LOAD_ZERO] = 3, [LOAD_UNMAP] = 3, [LOAD_FLUSH] = 3)
-#define DISCARDS W([LOAD_WRITE] = 6, [LOAD_DISCARD] = 6, [LOAD_FLUSH] = 3)
 #define STEPS(first, ...) \
 	W(qcow2_cuts_##first##_co, qcow2_cuts_work_co, __VA_ARGS__)
 #define MAKE_CUT STEPS(make_cut, NULL)

@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Power cuts of the format qcow2 while an internal snapshot is made, deleted or gone
- * back to, and after: the image is sound and holds what was flushed, and the snapshot
- * is there if it was whole, showing the moment at which it was taken, until it is
- * deleted.
+ * Power cuts of the format qcow2 while an internal snapshot is made or deleted, and
+ * after: the image is sound and holds what was flushed, and the snapshot is there if it
+ * was whole, showing the moment at which it was taken, until it is deleted.
  */
-#include "tests/lib/qcow2_cuts.h"
+#include "tests/lib/qcow2_scripts.h"
 
-#define PLAIN ", subclusters: \"off\", cluster_size: 4K"
-#define SMALL ", subclusters: \"off\", cluster_size: 512"
-#define PARTS ", subclusters: \"on\", cluster_size: 16K"
-#define W(...) \
-	{ \
-		__VA_ARGS__ \
-	}
-#define FUAS W([LOAD_WRITE] = 3, [LOAD_FUA] = 8, [LOAD_FLUSH] = 1)
-#define ZEROES \
-	W([LOAD_WRITE] = 6, [LOAD_ZERO] = 3, [LOAD_UNMAP] = 3, [LOAD_FLUSH] = 3)
-#define DISCARDS W([LOAD_WRITE] = 6, [LOAD_DISCARD] = 6, [LOAD_FLUSH] = 3)
 #define STEPS(...) W(qcow2_cuts_make_co, qcow2_cuts_work_co, __VA_ARGS__)
 #define SHOT STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co)
 #define REOPEN \
@@ -34,12 +22,6 @@
 #define DELETE_OTHER \
 	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co, qcow2_cuts_other_co, \
 		qcow2_cuts_work_delete_other_co)
-#define REVERT \
-	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co, qcow2_cuts_revert_co, \
-		qcow2_cuts_work_co)
-#define REVERT_UNDER_LOAD \
-	STEPS(qcow2_cuts_shot_co, qcow2_cuts_work_co, \
-		qcow2_cuts_work_revert_co, qcow2_cuts_work_co)
 #define BASE QCOW2_CUTS_SECTORS
 
 static const struct qcow2_script scripts[] = {
@@ -59,14 +41,6 @@ static const struct qcow2_script scripts[] = {
 	{"delete under load, subclusters", PARTS, FUAS, 1, 12, 0, 0,
 		DELETE_UNDER_LOAD},
 	{"delete another", SMALL, DISCARDS, 1, 12, 0, 0, DELETE_OTHER},
-	{"revert", PLAIN, DISCARDS, 1, 12, 0, 0, REVERT},
-	{"revert, clusters of 512", SMALL, FUAS, 1, 12, 0, BASE, REVERT},
-	{"revert, subclusters", PARTS, ZEROES, 1, 12, 0, 0, REVERT},
-	{"revert under load", PLAIN, FUAS, 1, 12, 0, BASE, REVERT_UNDER_LOAD},
-	{"revert under load, clusters of 512", SMALL, DISCARDS, 1, 12, 0, 0,
-		REVERT_UNDER_LOAD},
-	{"revert under load, subclusters", PARTS, FUAS, 1, 12, 0, 0,
-		REVERT_UNDER_LOAD},
 	{"delete one of QEMU's", "cluster_size=4k", ZEROES, 1, 12, 0, 0,
 		DELETE_THEIRS},
 };
