@@ -121,7 +121,7 @@ static const struct {
 } changes[IMAGE_REOPEN] = {
 	[IMAGE_LISTEN] = {image_listen_co, 3},
 	[IMAGE_UNLISTEN] = {image_unlisten_co, 2},
-	[IMAGE_CONFIGURE] = {image_configure_co, 2},
+	[IMAGE_CONFIGURE] = {image_configure_co, 4},
 	[IMAGE_VERIFY] = {image_verify_co, 1},
 	[IMAGE_READONLY] = {image_readonly_co, 1},
 	[IMAGE_BACKUP] = {image_backup_co, 1},
