@@ -8,6 +8,7 @@
 #include "blockcore/core/range_lock.h"
 #include "blockcore/core/stack.h"
 #include "blockcore/kinds.h"
+#include "blockcore/listener/mirror.h"
 #include "blockcore/spec/spec_internal.h"
 #include "blockcore/spec/spec_move_internal.h"
 
@@ -102,6 +103,27 @@ static const struct block_driver *move_leaver_co(struct spec_move *move)
 	return move->through;
 }
 
+/* While it is there: when it has left it may be gone at any time, or take long to go,
+ * and whoever starts the job again finds the target's file locked. */
+static void move_let_go_of_leg_co(
+	const struct spec_move *move, const struct block_driver *leaver)
+{
+	const struct block_stack *now = move->source->current;
+	const struct err ended = {.code = ENODEV, .text = "the job has ended"};
+	struct mirror *mirror = move->mirror;
+	bool there = false;
+
+	for (unsigned i = 0; i < now->count; i++)
+		there = there || now->driver[i] == leaver;
+	if (!mirror || !there)
+		return;
+	co_mutex_lock_co(&mirror->turn);
+	mirror_leg_is_not_there(mirror, &ended);
+	mirror_turn_co(mirror); /* the leg's last answers are heard */
+	mirror_leg_close_co(mirror);
+	co_mutex_unlock(&mirror->turn);
+}
+
 void spec_move_detach_co(struct spec_move *move)
 {
 	struct block_driver *driver[BLOCK_MAX_DRIVERS];
@@ -110,6 +132,7 @@ void spec_move_detach_co(struct spec_move *move)
 	unsigned count = 0;
 
 	if (leaver) {
+		move_let_go_of_leg_co(move, leaver);
 		co_mutex_lock_co(&source->change);
 		const struct block_stack *now = source->current;
 		for (unsigned i = 0; i < now->count; i++) {

@@ -367,7 +367,7 @@ static void depth_co(struct stack_rig *rig, void *argument)
 	while (!try_co(rig, source, OVERLAY, NULL, PATIENCE_NS, &err))
 		count++;
 	CHECK_INT(count, 24);
-	CHECK_ERR(&err, "merge some of them first");
+	CHECK_ERR(&err, "delete some external snapshots");
 	CHECK_INT(stack_rig_stamp_of_co(rig, source, 0), 7);
 	document_co(rig, NULL);
 	block_source_put_co(source);

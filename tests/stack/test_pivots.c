@@ -66,7 +66,8 @@ static void moved(struct pivots_watcher *watcher, const char *volume)
 
 static void open_pivots(struct bench *bench)
 {
-	struct appliance_world world = {.core = bench->box.rig->core};
+	struct appliance_world world = {
+		.core = bench->box.rig->core, .state = bench->box.state};
 	bench->watcher = (struct pivots_watcher){
 		.begun = begun, .record = record, .moved = moved};
 	pivots_open(&bench->pivots, &world, bench->box.appliance,

@@ -137,7 +137,7 @@ static void a_page_has_what_happened(void **state)
 	emit("jobs", 2, 1);
 	snprintf(request, sizeof request,
 		"GET /api/v1/events?topics=volumes&limit=2&after=%" PRIu64
-		" HTTP/1.1\r\nConnection: close\r\n\r\n",
+		" HTTP/1.1\r\nHost: c\r\nConnection: close\r\n\r\n",
 		before);
 	assert_int_equal(api_rig_ask(&rig, request, &answer), 200);
 	assert_non_null(strstr(answer, "\"number\":0"));
@@ -261,11 +261,11 @@ static void there_is_room_for_so_many(void **state)
 		fd[i] = listen_to("volumes", 0);
 		expect(fd[i], "retry: 2000");
 	}
-	assert_int_equal(
-		api_rig_ask(&rig,
-			"GET /api/v1/events HTTP/1.1\r\nConnection: close\r\n"
-			"Accept: text/event-stream\r\n\r\n",
-			&answer),
+	assert_int_equal(api_rig_ask(&rig,
+				 "GET /api/v1/events HTTP/1.1\r\nHost: "
+				 "c\r\nConnection: close\r\n"
+				 "Accept: text/event-stream\r\n\r\n",
+				 &answer),
 		503);
 	assert_non_null(strstr(answer, "Retry-After: 5"));
 	free(answer);

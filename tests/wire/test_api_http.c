@@ -45,7 +45,8 @@ static int stop(void **state)
 static bool is_alive(void)
 {
 	return api_rig_ask(&rig,
-		       "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n",
+		       "GET /healthz HTTP/1.1\r\nHost: c\r\nConnection: "
+		       "close\r\n\r\n",
 		       NULL) == 200;
 }
 
@@ -59,19 +60,23 @@ static const struct {
 	{"GET /healthz\r\n\r\n", 400},
 	{"GET /healthz HTTP/9.9\r\n\r\n", 400},
 	{"GET /healthz FTP/1.1\r\n\r\n", 400},
-	{"GET  HTTP/1.1\r\nConnection: close\r\n\r\n", 400},
-	{"GET * HTTP/1.1\r\nConnection: close\r\n\r\n", 400},
-	{"GET http://x/healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400},
-	{"GET /%ff%fe HTTP/1.1\r\nConnection: close\r\n\r\n", 404},
-	{"GET /\xff HTTP/1.1\r\nConnection: close\r\n\r\n", 404},
-	{"GET /healthz HTTP/1.1\r\nno colon\r\n\r\n", 400},
-	{"POST /healthz HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400},
-	{"POST /healthz HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400},
-	{"POST /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+	{"GET  HTTP/1.1\r\nHost: c\r\nConnection: close\r\n\r\n", 400},
+	{"GET * HTTP/1.1\r\nHost: c\r\nConnection: close\r\n\r\n", 400},
+	{"GET /%ff%fe HTTP/1.1\r\nHost: c\r\nConnection: close\r\n\r\n", 404},
+	{"GET /\xff HTTP/1.1\r\nHost: c\r\nConnection: close\r\n\r\n", 404},
+	{"GET /healthz HTTP/1.1\r\nHost: c\r\nno colon\r\n\r\n", 400},
+	{"POST /healthz HTTP/1.1\r\nHost: c\r\nContent-Length: -1\r\n\r\n",
+		400},
+	{"POST /healthz HTTP/1.1\r\nHost: c\r\nContent-Length: x\r\n\r\n", 400},
+	{"POST /healthz HTTP/1.1\r\nHost: c\r\nTransfer-Encoding: "
+	 "chunked\r\n\r\nzz\r\n",
 		413},
-	{"POST /healthz HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", 413},
-	{"TRACE /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 405},
-	{"CONNECT x:1 HTTP/1.1\r\nConnection: close\r\n\r\n", 400},
+	{"POST /healthz HTTP/1.1\r\nHost: c\r\nContent-Length: "
+	 "99999999999\r\n\r\n",
+		413},
+	{"TRACE /healthz HTTP/1.1\r\nHost: c\r\nConnection: close\r\n\r\n",
+		405},
+	{"CONNECT x:1 HTTP/1.1\r\nHost: c\r\nConnection: close\r\n\r\n", 400},
 	{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 0},
 };
 
@@ -121,9 +126,9 @@ static void long_headers_are_refused(void **state)
 	char *line = malloc(API_MAX_HEADERS_BYTES + 256);
 	int status = 0;
 	(void)state;
-	strcpy(line, "GET /healthz HTTP/1.1\r\nX: ");
+	strcpy(line, "GET /healthz HTTP/1.1\r\nHost: c\r\nX: ");
 	memset(line + strlen(line), 'x', API_MAX_HEADERS_BYTES);
-	strcpy(line + 26 + API_MAX_HEADERS_BYTES - 1, "\r\n\r\n");
+	strcpy(line + 35 + API_MAX_HEADERS_BYTES - 1, "\r\n\r\n");
 	int fd = api_rig_local(&rig);
 	api_rig_send(fd, line);
 	char *got = api_rig_read_until(fd, "}\n");
@@ -141,9 +146,11 @@ static void requests_may_follow_each_other(void **state)
 	(void)state;
 	int fd = api_rig_local(&rig);
 	api_rig_send(fd,
-		"GET /healthz HTTP/1.1\r\n\r\nGET /api HTTP/1.1\r\n\r\n"
-		"GET /nope HTTP/1.1\r\n\r\nHEAD /api HTTP/1.1\r\n\r\n"
-		"GET /readyz HTTP/1.1\r\nConnection: close\r\n\r\n");
+		"GET /healthz HTTP/1.1\r\nHost: c\r\n\r\nGET /api "
+		"HTTP/1.1\r\nHost: c\r\n\r\n"
+		"GET /nope HTTP/1.1\r\nHost: c\r\n\r\nHEAD /api "
+		"HTTP/1.1\r\nHost: c\r\n\r\n"
+		"GET /readyz HTTP/1.1\r\nHost: c\r\nConnection: close\r\n\r\n");
 	char *got = api_rig_read_until(fd, NULL);
 	const char *ok = strstr(got, "\"ok\""), *versions = strstr(got, "v1"),
 		   *none = strstr(got, "404 Not Found"),
@@ -184,7 +191,7 @@ static void patience_co(void *argument)
 
 static void who_is_slow_is_closed(void **state)
 {
-	static const char request[] = "GET /healthz HTTP/1.1\r\n";
+	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: c\r\n";
 	(void)state;
 	api_rig_run(&rig, hurry_co, NULL);
 	int silent = api_rig_tcp(&rig);
@@ -217,7 +224,8 @@ static unsigned connections_open(void)
 
 static bool answers(SSL *ssl)
 {
-	static const char request[] = "GET /healthz HTTP/1.1\r\n\r\n";
+	static const char request[] =
+		"GET /healthz HTTP/1.1\r\nHost: c\r\n\r\n";
 	char answer[4096];
 	return SSL_write(ssl, request, sizeof request - 1) > 0 &&
 		SSL_read(ssl, answer, sizeof answer) > 0 &&
@@ -260,7 +268,7 @@ static void plain_text_on_the_tls_port_is_refused(void **state)
 {
 	(void)state;
 	int fd = api_rig_tcp(&rig);
-	api_rig_send(fd, "GET /healthz HTTP/1.1\r\n\r\n");
+	api_rig_send(fd, "GET /healthz HTTP/1.1\r\nHost: c\r\n\r\n");
 	char *got = api_rig_read_until(fd, NULL);
 	assert_null(strstr(got, "HTTP/1.1 200"));
 	free(got);

@@ -312,11 +312,13 @@ static void adopt(struct api_faults *faults, const struct config_object *volume,
 
 void api_faults_adopt(struct api_faults *faults, const char *user)
 {
+	const struct config *config = faults->api->parts.config;
 	const struct config_object *volume = NULL;
 	json_t *rule;
 	size_t i;
-	while ((volume = config_next(
-			faults->api->parts.config, CONFIG_VOLUME, volume))) {
+	if (!config) /* an interface alone, as some tests have it */
+		return;
+	while ((volume = config_next(config, CONFIG_VOLUME, volume))) {
 		json_array_foreach(api_fault_rules(volume), i, rule)
 		{
 			const char *id = json_string_value(
